@@ -1,0 +1,61 @@
+/** A vnode incarnation that may write: 16 lowercase hexadecimal digits. Ordered as text. */
+export type ActorId = string
+
+/** The name of one write: the `counter`-th event of `actor`. Counters of an actor only grow, but may skip. */
+export interface Dot {
+  readonly actor: ActorId
+  /** From 1. */
+  readonly counter: number
+}
+
+/** For every actor, the highest counter of which all earlier writes to this key are known. */
+export type VersionVector = ReadonlyMap<ActorId, number>
+
+/**
+ * What a reader has seen of a key, handed back with its next write. `timestampMs` carries the largest timestamp seen,
+ * so that a write is later than everything it replaces even when wall clocks are not.
+ */
+export interface CausalContext {
+  readonly vector: VersionVector
+  readonly timestampMs: number
+}
+
+/** One entry of an ordered index, written in the same batch as the record that it comes from. */
+export interface IndexEntry {
+  /** Name of the index, such as "list". */
+  readonly index: string
+  /** What a scan is confined to, such as a bucket. */
+  readonly scope: Uint8Array
+  /** What a scan is ordered by within its scope. */
+  readonly term: Uint8Array
+  /** What a scan answers without reading the record. Small. */
+  readonly payload: Uint8Array
+}
+
+/** What a client writes. */
+export interface Content {
+  readonly value: Uint8Array
+  readonly metadata: ReadonlyMap<string, string>
+  readonly tombstone: boolean
+  /** Wall time from which the value counts as absent; `undefined` for never. */
+  readonly expiresAtMs: number | undefined
+  readonly indexes: readonly IndexEntry[]
+}
+
+/** One value of a key, beside which others may stand that were written without knowing of it. */
+export interface Sibling extends Content {
+  readonly dot: Dot
+  /** CRC-32 of `value`, computed once by whoever brought the value in. */
+  readonly valueCrc32: number
+  /** Hybrid logical time of the write: at least the wall clock's, and later than all that it replaced. */
+  readonly timestampMs: number
+  /** Identity of the client's write (16 bytes): two siblings with the same one are the same write, retried. */
+  readonly writeId: Uint8Array
+}
+
+/** What a vnode stores under a key. */
+export interface StoredRecord {
+  readonly clock: VersionVector
+  /** In the order of their dots. */
+  readonly siblings: readonly Sibling[]
+}

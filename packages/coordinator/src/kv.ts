@@ -1,0 +1,107 @@
+import type { IndexEntry } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+
+/** How many replicas: a number, or `one`, `quorum` (a majority of n), `all`. */
+export type QuorumSize = number | 'one' | 'quorum' | 'all'
+
+export interface ReadOptions {
+  readonly n?: number
+  readonly r?: QuorumSize
+  /** Of which this many must be primaries. */
+  readonly pr?: QuorumSize
+  readonly notfoundOk?: boolean
+  readonly basicQuorum?: boolean
+  /** False to ask primaries only. */
+  readonly sloppy?: boolean
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal | undefined
+  /**
+   * For write-once types: whether a replica's value is the right one. One that is refused counts as corrupt, and is
+   * healed from a replica of which the value is accepted.
+   */
+  readonly accept?: ((value: KvValue) => boolean) | undefined
+}
+
+export interface WriteOptions {
+  readonly n?: number
+  /** Replicas that must have the write in memory. */
+  readonly w?: QuorumSize
+  /** Replicas that must have it on disk. */
+  readonly dw?: QuorumSize
+  /** Primaries that must have it on disk. */
+  readonly pw?: QuorumSize
+  readonly sloppy?: boolean
+  readonly timeoutMs?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface KvValue {
+  readonly value: Uint8Array
+  /** CRC-32 of the value, checked where it was read. */
+  readonly valueCrc32: number
+  readonly metadata: ReadonlyMap<string, string>
+}
+
+export interface KvRead {
+  /** No value: the key is absent or deleted. Several: siblings, in the order of their dots. */
+  readonly values: readonly KvValue[]
+  /** To be handed to the next write of this key; undefined if the key was never seen. */
+  readonly context: Uint8Array | undefined
+}
+
+export interface KvWrite {
+  readonly value: Uint8Array
+  /** CRC-32 of the value, if the caller has it already. */
+  readonly valueCrc32?: number | undefined
+  readonly metadata?: ReadonlyMap<string, string> | undefined
+  readonly indexes?: readonly IndexEntry[] | undefined
+  /** From the read that this write replaces; without it, a blind write. */
+  readonly context?: Uint8Array | undefined
+  readonly expiresAtMs?: number | undefined
+}
+
+export interface KvWritten {
+  /** Replicas that hold the write: in memory, on disk, and how many of the latter are primaries. */
+  readonly accepted: number
+  readonly durable: number
+  readonly primaries: number
+  /** Covers the write itself and all that it met; undefined for write-once types. */
+  readonly context: Uint8Array | undefined
+}
+
+export interface KvScan {
+  readonly type: string
+  readonly index: string
+  readonly scope: Uint8Array
+  readonly from?: Uint8Array | undefined
+  readonly to?: Uint8Array | undefined
+  /** `next` of the page before. */
+  readonly after?: Uint8Array | undefined
+  /** 1 to 10 000, default 1000. */
+  readonly limit?: number
+}
+
+export interface KvScanPage {
+  readonly entries: readonly KvScanEntry[]
+  /** Where the next page starts; undefined after the last. */
+  readonly next: Uint8Array | undefined
+}
+
+export interface KvScanEntry {
+  readonly term: Uint8Array
+  readonly bucket: Uint8Array
+  readonly key: Uint8Array
+  readonly payloads: readonly Uint8Array[]
+}
+
+/** The key-value store that a coordinator offers. */
+export interface KeyValueStore {
+  get(id: KeyId, options?: ReadOptions): Promise<KvRead>
+  put(id: KeyId, write: KvWrite, options?: WriteOptions): Promise<KvWritten>
+  /** Writes a tombstone. Without a context it deletes what a read of this moment sees. */
+  delete(
+    id: KeyId,
+    options?: WriteOptions & { readonly context?: Uint8Array | undefined },
+  ): Promise<KvWritten>
+  scan(scan: KvScan, options?: ReadOptions): Promise<KvScanPage>
+}

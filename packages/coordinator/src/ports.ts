@@ -1,0 +1,81 @@
+import type { CausalContext, Content, StoredRecord } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+
+/** A place that holds or shall hold a replica: the vnode `partition` on `node`. */
+export interface ReplicaTarget {
+  readonly node: string
+  readonly partition: number
+}
+
+export interface ReplicaCallOptions {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * The replicas, near and far. A promise rejects with an `AtollError`: `definite` if the replica certainly did nothing.
+ */
+export interface Replicas {
+  get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead>
+  /** Merges a finished record. `onAccepted` is called when the replica has it in memory, before it is durable. */
+  put(
+    target: ReplicaTarget,
+    id: KeyId,
+    record: StoredRecord,
+    options: ReplicaCallOptions & { readonly onAccepted?: (() => void) | undefined },
+  ): Promise<{ readonly changed: boolean }>
+  /** Lets the replica give the write its dot; answers with the resulting record once that is durable. */
+  coordinate(
+    target: ReplicaTarget,
+    id: KeyId,
+    write: CoordinatedWrite,
+    options: ReplicaCallOptions,
+  ): Promise<{ readonly record: StoredRecord }>
+  /** The next index entries of several vnodes of one node, merged. */
+  scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage>
+}
+
+export interface ReplicaRead {
+  readonly record: StoredRecord | undefined
+  readonly corrupt: boolean
+}
+
+export interface CoordinatedWrite {
+  readonly content: Content
+  readonly valueCrc32: number
+  readonly context: CausalContext | undefined
+  readonly writeId: Uint8Array
+}
+
+export interface ReplicaScan {
+  readonly vnodes: readonly { readonly partition: number; readonly slices: readonly number[] }[]
+  readonly type: string
+  readonly index: string
+  readonly scope: Uint8Array
+  readonly from: Uint8Array | undefined
+  readonly to: Uint8Array | undefined
+  readonly after: IndexPosition | undefined
+  readonly limit: number
+}
+
+export interface IndexPosition {
+  readonly term: Uint8Array
+  readonly bucket: Uint8Array
+  readonly key: Uint8Array
+}
+
+export interface ReplicaScanPage {
+  readonly entries: readonly ReplicaScanEntry[]
+  readonly done: boolean
+}
+
+export interface ReplicaScanEntry extends IndexPosition {
+  readonly slice: number
+  readonly clockDigest: Uint8Array
+  readonly payloads: readonly Uint8Array[]
+}
+
+/** What is believed about the other nodes. Only a belief: a call to a node that is up may still fail. */
+export interface Liveness {
+  isUp(node: string): boolean
+}

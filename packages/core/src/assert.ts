@@ -1,0 +1,12 @@
+/**
+ * States what must be true here. Assertions stay on in production: a store that has lost its invariants must stop
+ * before it writes.
+ */
+export function assert(condition: unknown, reason: string): asserts condition {
+  if (!condition) throw new Error(`assertion failed: ${reason}`)
+}
+
+/** Marks a place that the types say cannot be reached. */
+export function unreachable(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`)
+}

@@ -1,0 +1,150 @@
+import { Packr } from 'msgpackr'
+import { AtollError, messageOf } from './errors.ts'
+import { describe } from './validate.ts'
+
+/** What a tuple may hold. Bytes of a body never go in here: they travel raw beside the tuple. */
+export type TupleValue = null | boolean | number | string | Uint8Array | readonly TupleValue[]
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: false, moreTypes: false })
+
+/** Packs a tuple behind a version byte. The result is a fresh array of its exact size. */
+export function encodeTuple(version: number, tuple: readonly TupleValue[]): Uint8Array {
+  const packed = packr.pack(tuple)
+  const bytes = new Uint8Array(packed.length + 1)
+  bytes[0] = version
+  bytes.set(packed, 1)
+  return bytes
+}
+
+export interface TupleCodec<T> {
+  /** What these bytes are called in errors. */
+  readonly name: string
+  /** The version that `encode` writes. */
+  readonly version: number
+  readonly encode: (value: T) => readonly TupleValue[]
+  readonly decode: (reader: TupleReader) => T
+  /** How a tuple of version v becomes one of version v + 1, for every older version that must still open. */
+  readonly migrations?: Readonly<Record<number, (older: TupleReader) => readonly TupleValue[]>>
+}
+
+export function encodeWith<T>(codec: TupleCodec<T>, value: T): Uint8Array {
+  return encodeTuple(codec.version, codec.encode(value))
+}
+
+/**
+ * Decodes bytes of any version up to the codec's own. Throws `ATOLL_CORRUPT` for bytes that are not what the codec
+ * writes, and `ATOLL_FORMAT` for a newer version.
+ */
+export function decodeWith<T>(codec: TupleCodec<T>, bytes: Uint8Array): T {
+  let version = bytes[0]
+  if (version === undefined) throw corrupt(codec.name, 'it is empty')
+  if (version > codec.version) {
+    const known = `this program reads up to version ${codec.version}`
+    throw new AtollError('ATOLL_FORMAT', `${codec.name} has version ${version}; ${known}`)
+  }
+  let reader = new TupleReader(codec.name, unpack(codec.name, bytes.subarray(1)))
+  for (; version < codec.version; version++) {
+    const migrate = codec.migrations?.[version]
+    if (migrate === undefined) throw corrupt(codec.name, `version ${version} was never written`)
+    reader = new TupleReader(codec.name, migrate(reader))
+  }
+  const value = codec.decode(reader)
+  reader.end()
+  return value
+}
+
+/** Takes a tuple apart, one field after the other, and believes none of it. Every mismatch is `ATOLL_CORRUPT`. */
+export class TupleReader {
+  readonly #name: string
+  readonly #fields: readonly unknown[]
+  #at = 0
+
+  constructor(name: string, fields: unknown) {
+    if (!Array.isArray(fields)) throw corrupt(name, `expected a tuple, got ${describe(fields)}`)
+    this.#name = name
+    this.#fields = fields
+  }
+
+  /** How many fields are left. */
+  get remaining(): number {
+    return this.#fields.length - this.#at
+  }
+
+  uint(): number {
+    const value = this.#next()
+    if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+    throw this.#mismatch('an unsigned integer', value)
+  }
+
+  number(): number {
+    const value = this.#next()
+    if (typeof value === 'number' && Number.isFinite(value)) return value
+    throw this.#mismatch('a number', value)
+  }
+
+  boolean(): boolean {
+    const value = this.#next()
+    if (typeof value === 'boolean') return value
+    throw this.#mismatch('a boolean', value)
+  }
+
+  string(): string {
+    const value = this.#next()
+    if (typeof value === 'string') return value
+    throw this.#mismatch('a string', value)
+  }
+
+  bytes(): Uint8Array {
+    const value = this.#next()
+    if (value instanceof Uint8Array) return value
+    throw this.#mismatch('bytes', value)
+  }
+
+  /** A nested tuple. */
+  tuple(): TupleReader {
+    return new TupleReader(this.#name, this.#next())
+  }
+
+  /** A nested tuple of which every field is read by `item`. */
+  list<T>(item: (reader: TupleReader) => T): T[] {
+    const reader = this.tuple()
+    const items: T[] = []
+    while (reader.remaining > 0) items.push(item(reader))
+    return items
+  }
+
+  /** `undefined` for a null field, and otherwise what `item` reads. */
+  optional<T>(item: (reader: TupleReader) => T): T | undefined {
+    if (this.#fields[this.#at] === null) {
+      this.#at += 1
+      return undefined
+    }
+    return item(this)
+  }
+
+  /** Throws unless every field was read. */
+  end(): void {
+    if (this.remaining > 0) throw corrupt(this.#name, `${this.remaining} fields too many`)
+  }
+
+  #next(): unknown {
+    if (this.remaining === 0) throw corrupt(this.#name, 'it ends too early')
+    return this.#fields[this.#at++]
+  }
+
+  #mismatch(expected: string, value: unknown): AtollError {
+    return corrupt(this.#name, `field ${this.#at} should be ${expected}, got ${describe(value)}`)
+  }
+}
+
+function unpack(name: string, packed: Uint8Array): unknown {
+  try {
+    return packr.unpack(packed)
+  } catch (error) {
+    throw corrupt(name, messageOf(error))
+  }
+}
+
+function corrupt(name: string, why: string): AtollError {
+  return new AtollError('ATOLL_CORRUPT', `${name} cannot be read: ${why}`)
+}

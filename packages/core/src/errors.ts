@@ -1,0 +1,98 @@
+/**
+ * Every code that Atoll throws. A code exists only if some caller would act on it; the text of a message is free
+ * to change, a code is not.
+ *
+ * - `definite`: what was asked for certainly did not happen.
+ * - `transient`: the same call may succeed later, with nothing changed by the caller.
+ */
+export const ERROR_CODES = {
+  ATOLL_ABORTED: { definite: false, transient: false, meaning: 'the caller aborted the call' },
+  ATOLL_BUCKET_EXISTS: { definite: true, transient: false, meaning: 'a bucket of this name exists already' },
+  ATOLL_BUCKET_NOT_EMPTY: { definite: true, transient: false, meaning: 'the bucket still holds objects' },
+  ATOLL_BUCKET_NOT_FOUND: { definite: true, transient: false, meaning: 'there is no bucket of this name' },
+  ATOLL_CLOSED: { definite: true, transient: false, meaning: 'the component is closed or was never opened' },
+  ATOLL_CORRUPT: { definite: true, transient: false, meaning: 'stored or received bytes fail their check' },
+  ATOLL_FORMAT: {
+    definite: true,
+    transient: false,
+    meaning: 'data of another program, cluster or newer format',
+  },
+  ATOLL_INVALID_BODY: {
+    definite: true,
+    transient: false,
+    meaning: 'the body failed or is not what was announced',
+  },
+  ATOLL_LOCKED: { definite: true, transient: true, meaning: 'the directory is in use by another process' },
+  ATOLL_OBJECT_NOT_FOUND: { definite: true, transient: false, meaning: 'there is no object of this key' },
+  ATOLL_OVERLOADED: { definite: true, transient: true, meaning: 'a limit was reached; slow down and retry' },
+  ATOLL_PROTOCOL: {
+    definite: true,
+    transient: false,
+    meaning: 'a peer broke the protocol or speaks another version',
+  },
+  ATOLL_QUORUM_IMPOSSIBLE: {
+    definite: true,
+    transient: true,
+    meaning: 'too few replicas are reachable to begin',
+  },
+  ATOLL_QUORUM_UNMET: {
+    definite: false,
+    transient: true,
+    meaning: 'fewer replicas answered than were asked for',
+  },
+  ATOLL_RANGE: { definite: true, transient: false, meaning: 'the byte range lies outside the object' },
+  ATOLL_STORAGE: { definite: false, transient: false, meaning: 'the database below failed' },
+  ATOLL_STORE_UNSUPPORTED: {
+    definite: true,
+    transient: false,
+    meaning: 'the database lacks a needed feature',
+  },
+  ATOLL_TIMEOUT: { definite: false, transient: true, meaning: 'no answer in time; the outcome is unknown' },
+  ATOLL_TOO_LARGE: { definite: true, transient: false, meaning: 'a value is over its limit' },
+  ATOLL_UNREACHABLE: { definite: true, transient: true, meaning: 'a node cannot be reached' },
+} as const
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+export interface AtollErrorOptions {
+  /** What caused this one. */
+  readonly cause?: unknown
+  /** Overrides the usual `definite` of the code, where this one case is known better. */
+  readonly definite?: boolean
+  /** Overrides the usual `transient` of the code. */
+  readonly transient?: boolean
+  /** Facts about the case, for programs: counts, sizes, names. */
+  readonly details?: Readonly<Record<string, unknown>>
+}
+
+/** The one error class of Atoll. Wrong types are `TypeError` and wrong ranges `RangeError` instead. */
+export class AtollError extends Error {
+  override readonly name = 'AtollError'
+  readonly code: ErrorCode
+  readonly definite: boolean
+  readonly transient: boolean
+  readonly details: Readonly<Record<string, unknown>>
+
+  constructor(code: ErrorCode, message: string, options: AtollErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.definite = options.definite ?? ERROR_CODES[code].definite
+    this.transient = options.transient ?? ERROR_CODES[code].transient
+    this.details = options.details ?? {}
+  }
+}
+
+/** True for an `AtollError`, and with a code given only for an error of that code. */
+export function isAtollError(error: unknown, code?: ErrorCode): error is AtollError {
+  return error instanceof AtollError && (code === undefined || error.code === code)
+}
+
+/** True if `text` is one of the codes: what a peer sends as a code is checked before it is believed. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, text)
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,48 @@
+export { assert, unreachable } from './assert.ts'
+export {
+  compareBytes,
+  concatBytes,
+  EMPTY_BYTES,
+  equalBytes,
+  fromHex,
+  fromUtf8,
+  startsWithBytes,
+  toHex,
+  utf8,
+} from './bytes.ts'
+export {
+  decodeWith,
+  encodeTuple,
+  encodeWith,
+  type TupleCodec,
+  TupleReader,
+  type TupleValue,
+} from './codec.ts'
+export {
+  AtollError,
+  type AtollErrorOptions,
+  ERROR_CODES,
+  type ErrorCode,
+  isAtollError,
+  isErrorCode,
+  messageOf,
+} from './errors.ts'
+export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
+export { Lifecycle, type LifecycleState } from './lifecycle.ts'
+export { createMetrics, type MetricsRegistry, quietLog, quietProbe } from './quiet.ts'
+export type {
+  Clock,
+  DigestStream,
+  Digests,
+  Labels,
+  Log,
+  Metrics,
+  Probe,
+  Random,
+  Runtime,
+  StreamAlgorithm,
+  Timer,
+} from './runtime.ts'
+export { sleepOn } from './sleep.ts'
+export { GiB, HOUR_MS, KiB, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
+export { checkBytes, checkInteger, checkKnown, checkText, describe, type IntegerLimits } from './validate.ts'

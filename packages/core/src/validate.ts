@@ -1,0 +1,48 @@
+export interface IntegerLimits {
+  readonly min: number
+  readonly max: number
+}
+
+/** Returns `value` if it is an integer within the limits; else throws, naming the option, the value and the limits. */
+export function checkInteger(name: string, value: unknown, limits: IntegerLimits): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, got ${describe(value)}`)
+  if (!Number.isInteger(value) || value < limits.min || value > limits.max) {
+    throw new RangeError(`${name} must be an integer from ${limits.min} to ${limits.max}, got ${value}`)
+  }
+  return value
+}
+
+/** Returns `value` if it is a string of the form; else throws, naming the option, the value and what was expected. */
+export function checkText(name: string, value: unknown, form: RegExp, expected: string): string {
+  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, got ${describe(value)}`)
+  if (!form.test(value)) throw new RangeError(`${name} must be ${expected}, got ${describe(value)}`)
+  return value
+}
+
+/** Returns `value` if it is bytes of a length within the limits. */
+export function checkBytes(name: string, value: unknown, limits: IntegerLimits): Uint8Array {
+  if (!(value instanceof Uint8Array))
+    throw new TypeError(`${name} must be a Uint8Array, got ${describe(value)}`)
+  if (value.length < limits.min || value.length > limits.max) {
+    throw new RangeError(`${name} must have ${limits.min} to ${limits.max} bytes, got ${value.length}`)
+  }
+  return value
+}
+
+/** Throws `TypeError` for a key of `options` that is not in `known`: a misspelt option must not be ignored. */
+export function checkKnown(name: string, options: object, known: readonly string[]): void {
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key))
+      throw new TypeError(`${name} has no option "${key}"; it knows ${known.join(', ')}`)
+  }
+}
+
+/** A short picture of any value, for messages. */
+export function describe(value: unknown): string {
+  if (typeof value === 'string')
+    return value.length > 80 ? `"${value.slice(0, 77)}…" (${value.length} characters)` : `"${value}"`
+  if (value instanceof Uint8Array) return `${value.length} bytes`
+  if (typeof value === 'function') return 'a function'
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return String(value)
+}

@@ -1,0 +1,2 @@
+export type * from './method.ts'
+export type * from './ports.ts'

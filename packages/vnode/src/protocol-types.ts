@@ -1,0 +1,84 @@
+import type { CausalContext, Content, StoredRecord } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+
+/** Asks the vnode of `partition` for a record. */
+export interface GetRequest {
+  readonly partition: number
+  readonly id: KeyId
+}
+
+/** `record` is undefined if the vnode has none, or has one whose bytes fail their check (`corrupt`). */
+export interface GetReply {
+  readonly record: StoredRecord | undefined
+  readonly corrupt: boolean
+}
+
+/** Gives the vnode of `partition` a finished record to merge into its own. Answers when that is durable. */
+export interface PutRequest {
+  readonly partition: number
+  readonly id: KeyId
+  readonly record: StoredRecord
+}
+
+export interface PutReply {
+  /** False if the vnode had all of it already. */
+  readonly changed: boolean
+}
+
+/**
+ * Asks the vnode of `partition` to coordinate a write: to give it the vnode's next dot on top of what the vnode holds.
+ * Answers with the whole resulting record once that is durable.
+ */
+export interface CoordinateRequest {
+  readonly partition: number
+  readonly id: KeyId
+  readonly content: Content
+  readonly valueCrc32: number
+  /** What the client had seen; undefined for a blind write. */
+  readonly context: CausalContext | undefined
+  readonly writeId: Uint8Array
+}
+
+export interface CoordinateReply {
+  readonly record: StoredRecord
+}
+
+/**
+ * Asks one node for the next entries of an index, in the order of (term, key), from the vnodes that it hosts.
+ * Each vnode answers only for the slices of the ring named with it, so that no key is answered twice by one node.
+ */
+export interface ScanRequest {
+  readonly vnodes: readonly { readonly partition: number; readonly slices: readonly number[] }[]
+  readonly type: string
+  readonly index: string
+  readonly scope: Uint8Array
+  /** Terms from this one on, inclusive; undefined for the beginning. */
+  readonly from: Uint8Array | undefined
+  /** Terms before this one; undefined for the end. */
+  readonly to: Uint8Array | undefined
+  /** Only entries after this position; undefined for all. */
+  readonly after: ScanPosition | undefined
+  /** 1 to 10 000. */
+  readonly limit: number
+}
+
+export interface ScanPosition {
+  readonly term: Uint8Array
+  readonly bucket: Uint8Array
+  readonly key: Uint8Array
+}
+
+export interface ScanReply {
+  readonly entries: readonly ScanEntry[]
+  /** True if there is nothing after the last entry. */
+  readonly done: boolean
+}
+
+export interface ScanEntry extends ScanPosition {
+  /** Slice of the ring (responsible partition) that the key belongs to. */
+  readonly slice: number
+  /** Digest of the record's clock: equal on two replicas if and only if they hold the same record. */
+  readonly clockDigest: Uint8Array
+  /** The payloads of all siblings that carry this term. */
+  readonly payloads: readonly Uint8Array[]
+}

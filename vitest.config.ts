@@ -1,0 +1,21 @@
+import { readdirSync } from 'node:fs'
+import { defineConfig } from 'vitest/config'
+
+/** Packages resolve each other's sources through this condition, so that tests need no build. */
+const conditions = ['@atoll/source', 'node', 'import', 'module', 'default']
+
+const projects = ['packages', 'examples'].flatMap((group) =>
+  readdirSync(new URL(group, import.meta.url)).map((name) => ({
+    resolve: { conditions },
+    ssr: { resolve: { conditions, externalConditions: conditions } },
+    test: {
+      name,
+      root: `${group}/${name}`,
+      include: ['test/**/*.test.ts'],
+      environment: 'node' as const,
+      testTimeout: 60_000,
+    },
+  })),
+)
+
+export default defineConfig({ test: { projects, passWithNoTests: false } })
