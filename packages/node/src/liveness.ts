@@ -1,0 +1,85 @@
+import { type Runtime, Lifecycle } from '@atoll/core'
+import type { Method, RpcEndpoint } from '@atoll/transport'
+import { HEALTHY, type PeerEvent, type PeerHealth, stepPeer } from './peer-health.ts'
+
+export interface LivenessOptions {
+  readonly node: string
+  readonly peers: readonly string[]
+  /** Pause between heartbeats to a peer, in milliseconds; default 500. */
+  readonly heartbeatMs: number
+  /** How long a heartbeat may take, in milliseconds; default 500. */
+  readonly heartbeatTimeoutMs: number
+  /** Heartbeats missed in a row after which a peer counts as down; default 3. */
+  readonly downAfterMisses: number
+}
+
+/** The heartbeat: nothing asked, nothing answered. */
+const PING: Method<null, null> = {
+  name: 'node.ping',
+  request: { encode: () => ({ tuple: [] }), decode: () => null },
+  response: { encode: () => ({ tuple: [] }), decode: () => null },
+}
+
+/** Watches the peers by heartbeats and by their connections. */
+export class PeerLiveness extends Lifecycle {
+  readonly label: string
+  readonly #runtime: Runtime
+  readonly #endpoint: RpcEndpoint
+  readonly #options: LivenessOptions
+  readonly #health = new Map<string, PeerHealth>()
+  #stop = new AbortController()
+  #watching: Promise<void>[] = []
+
+  constructor(runtime: Runtime, collaborators: { endpoint: RpcEndpoint }, options: LivenessOptions) {
+    super()
+    this.label = `liveness of ${options.node}`
+    this.#runtime = runtime
+    this.#endpoint = collaborators.endpoint
+    this.#options = options
+  }
+
+  /** A node is up for itself, and a peer until it shows otherwise. */
+  isUp(node: string): boolean {
+    return this.#health.get(node)?.up ?? node === this.#options.node
+  }
+
+  protected onOpen(): Promise<void> {
+    this.#stop = new AbortController()
+    this.#endpoint.handle(PING, () => Promise.resolve(null))
+    this.#endpoint.events.on('peer-disconnected', this.#onDisconnected)
+    for (const peer of this.#options.peers) this.#health.set(peer, HEALTHY)
+    this.#watching = this.#options.peers.map((peer) => this.#watch(peer, this.#stop.signal))
+    return Promise.resolve()
+  }
+
+  protected async onClose(): Promise<void> {
+    this.#stop.abort(new Error(`${this.label} is closed`))
+    this.#endpoint.events.off('peer-disconnected', this.#onDisconnected)
+    await Promise.all(this.#watching)
+  }
+
+  readonly #onDisconnected = (peer: string) => this.#step(peer, 'disconnected')
+
+  async #watch(peer: string, signal: AbortSignal): Promise<void> {
+    const { heartbeatMs, heartbeatTimeoutMs: timeoutMs } = this.#options
+    while (!signal.aborted) {
+      const answered = await this.#endpoint.call(peer, PING, null, { timeoutMs, signal }).then(
+        () => true,
+        () => false,
+      )
+      if (signal.aborted) return
+      this.#step(peer, answered ? 'answered' : 'missed')
+      await this.#runtime.clock.sleep(heartbeatMs, { signal }).catch(() => {})
+    }
+  }
+
+  #step(peer: string, event: PeerEvent): void {
+    const before = this.#health.get(peer)
+    if (before === undefined) return
+    const after = stepPeer(before, event, this.#options.downAfterMisses)
+    this.#health.set(peer, after)
+    if (before.up === after.up) return
+    this.#runtime.metrics.count('node_peer_transitions_total', 1, { to: after.up ? 'up' : 'down' })
+    this.#runtime.log.info({ node: this.#options.node, peer, event }, after.up ? 'peer is up' : 'peer is down')
+  }
+}

@@ -1,0 +1,77 @@
+import { createHash, hash, randomFillSync, randomInt } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import {
+  type Clock,
+  createMetrics,
+  type Digests,
+  type Log,
+  type Metrics,
+  quietLog,
+  quietProbe,
+  type Random,
+  type Runtime,
+  sleepOn,
+} from '@atoll/core'
+
+export interface SystemRuntimeOptions {
+  /** Where to log; default nowhere. A pino logger fits. */
+  readonly log?: Log
+  /** Where numbers go; default a registry in memory. */
+  readonly metrics?: Metrics
+}
+
+/** The real world: the clock, the random source and the digests of Node. */
+export function systemRuntime(options: SystemRuntimeOptions = {}): Runtime {
+  return {
+    clock: systemClock,
+    random: systemRandom(),
+    digest: nodeDigests,
+    log: options.log ?? quietLog,
+    metrics: options.metrics ?? createMetrics(),
+    probe: quietProbe,
+  }
+}
+
+const systemClock: Clock = {
+  monotonicMs: () => performance.now(),
+  wallMs: () => Date.now(),
+  timer: (delayMs, fire) => {
+    const timer = setTimeout(fire, delayMs)
+    return { cancel: () => clearTimeout(timer) }
+  },
+  sleep: (delayMs, options) => sleepOn(systemClock, delayMs, options),
+}
+
+/** Drawn from a pool: a call to the system for every write id would cost more than the write's other work. */
+const RANDOM_POOL_BYTES = 4096
+
+function systemRandom(): Random {
+  const pool = new Uint8Array(RANDOM_POOL_BYTES)
+  let used = pool.length
+  return {
+    bytes: (length) => {
+      if (length > pool.length) return randomFillSync(new Uint8Array(length))
+      if (used + length > pool.length) {
+        randomFillSync(pool)
+        used = 0
+      }
+      used += length
+      return pool.slice(used - length, used)
+    },
+    below: (limit) => randomInt(limit),
+  }
+}
+
+const nodeDigests: Digests = {
+  sha1: (data) => hash('sha1', data, 'buffer'),
+  crc32: (data, seed) => crc32(data, seed),
+  stream: (algorithm) => {
+    const digest = createHash(algorithm)
+    return {
+      update: (chunk) => {
+        digest.update(chunk)
+      },
+      digest: () => Promise.resolve(new Uint8Array(digest.digest())),
+    }
+  },
+}
