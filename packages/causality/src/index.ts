@@ -1,2 +1,28 @@
-export type * from './policy.ts'
-export type * from './record.ts'
+export { decodeRecord, type EncodedRecord, encodeRecord } from './codec.ts'
+export { contextOf, decodeContext, encodeContext } from './context.ts'
+export { clockDigest } from './digest.ts'
+export { type VisibleIndexEntry, visibleIndexEntries } from './indexes.ts'
+export { mergeRecords, recordsEqual } from './merge.ts'
+export type { MergeFunction, MergePolicy } from './policy.ts'
+export type {
+  ActorId,
+  CausalContext,
+  Content,
+  Dot,
+  IndexEntry,
+  Sibling,
+  StoredRecord,
+  VersionVector,
+} from './record.ts'
+export { type Resolved, type ResolvedValue, type ResolveMeans, resolve } from './resolve.ts'
+export {
+  clocksEqual,
+  compareDots,
+  compareVectors,
+  covers,
+  descends,
+  mergeVectors,
+  type VectorOrder,
+} from './version-vector.ts'
+export { type ClientWrite, MAX_SIBLINGS, type RecordUpdate, writeRecord } from './write.ts'
+export { writeOnceRecord } from './write-once.ts'

@@ -1,0 +1,37 @@
+import { AtollError, concatBytes, fromHex, toHex } from '@atoll/core'
+import type { ActorId, VersionVector } from './record.ts'
+import { sortedEntries } from './version-vector.ts'
+
+const ACTOR_BYTES = 8
+
+/** A vector in two fields: its actors side by side, 8 bytes each and ascending, and their counters. */
+export interface PackedVector {
+  readonly actors: Uint8Array
+  readonly counters: readonly number[]
+}
+
+export function packVector(vector: VersionVector): PackedVector {
+  const entries = sortedEntries(vector)
+  return {
+    actors: concatBytes(entries.map(([actor]) => fromHex(actor))),
+    counters: entries.map(([, counter]) => counter),
+  }
+}
+
+/** Throws `ATOLL_CORRUPT` if the two do not belong together. `name` is what the whole is called in errors. */
+export function unpackVector(name: string, { actors, counters }: PackedVector): VersionVector {
+  if (actors.length !== counters.length * ACTOR_BYTES) throw damaged(name, 'actors and counters differ')
+  const vector = new Map<ActorId, number>()
+  let last = ''
+  for (const [at, counter] of counters.entries()) {
+    const actor = toHex(actors.subarray(at * ACTOR_BYTES, (at + 1) * ACTOR_BYTES))
+    if (actor <= last || counter === 0) throw damaged(name, `actor ${actor} is out of order`)
+    vector.set(actor, counter)
+    last = actor
+  }
+  return vector
+}
+
+export function damaged(name: string, why: string): AtollError {
+  return new AtollError('ATOLL_CORRUPT', `${name} cannot be read: ${why}`)
+}

@@ -1,0 +1,125 @@
+import {
+  assert,
+  concatBytes,
+  decodeWith,
+  encodeWith,
+  type TupleCodec,
+  type TupleReader,
+  type TupleValue,
+} from '@atoll/core'
+import { damaged, packVector, unpackVector } from './actors.ts'
+import type { IndexEntry, Sibling, StoredRecord, VersionVector } from './record.ts'
+import { compareDots, covers, sortedEntries } from './version-vector.ts'
+
+/** A record as it is stored and sent: everything but the values, and the values, raw and end to end. */
+export interface EncodedRecord {
+  readonly head: Uint8Array
+  readonly body: Uint8Array
+}
+
+const NAME = 'a record'
+
+interface Head {
+  readonly clock: VersionVector
+  readonly siblings: readonly SiblingHead[]
+}
+
+type SiblingHead = Omit<Sibling, 'value'> & { readonly valueBytes: number }
+
+/** The body of a record with one value is that value itself, not a copy. */
+export function encodeRecord(record: StoredRecord): EncodedRecord {
+  const [first, ...others] = record.siblings.map((sibling) => sibling.value)
+  const siblings = record.siblings.map((sibling) => ({ ...sibling, valueBytes: sibling.value.length }))
+  return {
+    head: encodeWith(headCodec, { clock: record.clock, siblings }),
+    body: first !== undefined && others.length === 0 ? first : concatBytes(first ? [first, ...others] : []),
+  }
+}
+
+/**
+ * The record of a head and its body; the values are views of `body`. Throws `ATOLL_CORRUPT` if the two are not what
+ * `encodeRecord` wrote, except for the bytes of the values: whoever reads them compares `valueCrc32`.
+ */
+export function decodeRecord(head: Uint8Array, body: Uint8Array): StoredRecord {
+  const { clock, siblings } = decodeWith(headCodec, head)
+  let end = 0
+  const withValues = siblings.map(({ valueBytes, ...sibling }) => {
+    const start = end
+    end += valueBytes
+    return { ...sibling, value: body.subarray(start, end) }
+  })
+  if (end !== body.length) throw damaged(NAME, `its values have ${end} bytes, its body ${body.length}`)
+  return { clock, siblings: withValues }
+}
+
+const headCodec: TupleCodec<Head> = {
+  name: NAME,
+  version: 1,
+  encode: ({ clock, siblings }) => {
+    const { actors, counters } = packVector(clock)
+    const order = sortedEntries(clock).map(([actor]) => actor)
+    return [
+      actors,
+      counters,
+      ...siblings.map((sibling) => packSibling(sibling, order.indexOf(sibling.dot.actor))),
+    ]
+  },
+  decode: (reader) => {
+    const actors = reader.bytes()
+    const counters = reader.list((item) => item.uint())
+    const clock = unpackVector(NAME, { actors, counters })
+    const order = [...clock.keys()]
+    const siblings: SiblingHead[] = []
+    while (reader.remaining > 0) siblings.push(unpackSibling(reader.tuple(), order))
+    checkDots(clock, siblings)
+    return { clock, siblings }
+  },
+}
+
+/** A dot names its actor by place in the clock, which covers it. */
+function packSibling(sibling: SiblingHead, actor: number): TupleValue {
+  assert(actor >= 0, 'the clock of a record covers its siblings')
+  return [
+    actor,
+    sibling.dot.counter,
+    sibling.valueBytes,
+    sibling.valueCrc32,
+    sibling.timestampMs,
+    sibling.writeId,
+    sibling.tombstone,
+    sibling.expiresAtMs ?? null,
+    [...sibling.metadata].flat(),
+    sibling.indexes.flatMap(({ index, scope, term, payload }) => [index, scope, term, payload]),
+  ]
+}
+
+function unpackSibling(reader: TupleReader, order: readonly string[]): SiblingHead {
+  const actor = order[reader.uint()]
+  if (actor === undefined) throw damaged(NAME, 'a sibling has an actor that the clock lacks')
+  const sibling = {
+    dot: { actor, counter: reader.uint() },
+    valueBytes: reader.uint(),
+    valueCrc32: reader.uint(),
+    timestampMs: reader.uint(),
+    writeId: reader.bytes(),
+    tombstone: reader.boolean(),
+    expiresAtMs: reader.optional((item) => item.number()),
+    metadata: new Map(reader.list((item) => [item.string(), item.string()])),
+    indexes: reader.list(unpackIndexEntry),
+  }
+  reader.end()
+  return sibling
+}
+
+function unpackIndexEntry(reader: TupleReader): IndexEntry {
+  return { index: reader.string(), scope: reader.bytes(), term: reader.bytes(), payload: reader.bytes() }
+}
+
+function checkDots(clock: VersionVector, siblings: readonly SiblingHead[]): void {
+  for (const [at, { dot }] of siblings.entries()) {
+    const next = siblings[at + 1]
+    if (next !== undefined && compareDots(dot, next.dot) >= 0) throw damaged(NAME, 'siblings out of order')
+    if (dot.counter === 0 || !covers(clock, dot))
+      throw damaged(NAME, 'a sibling that the clock does not cover')
+  }
+}

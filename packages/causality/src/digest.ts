@@ -1,0 +1,22 @@
+import { encodeTuple, type TupleValue } from '@atoll/core'
+import { packVector } from './actors.ts'
+import type { Sibling, StoredRecord } from './record.ts'
+import { WRITE_ONCE_ACTOR } from './write-once.ts'
+
+const DIGEST_BYTES = 8
+const DIGEST_VERSION = 1
+
+/**
+ * 8 bytes that are equal on two replicas if and only if these hold the same record: the same clock and the same
+ * dots. Values are not read, but for write-once records, which differ in nothing but their writes.
+ */
+export function clockDigest(record: StoredRecord, sha1: (data: Uint8Array) => Uint8Array): Uint8Array {
+  const { actors, counters } = packVector(record.clock)
+  const identity = encodeTuple(DIGEST_VERSION, [actors, counters, ...record.siblings.map(identityOf)])
+  return sha1(identity).slice(0, DIGEST_BYTES)
+}
+
+function identityOf({ dot, tombstone, valueCrc32, writeId }: Sibling): TupleValue {
+  if (dot.actor === WRITE_ONCE_ACTOR) return [dot.actor, dot.counter, tombstone, valueCrc32, writeId]
+  return [dot.actor, dot.counter]
+}

@@ -1,0 +1,56 @@
+import { equalBytes } from '@atoll/core'
+import { contextOf } from './context.ts'
+import { latest } from './merge.ts'
+import type { MergeFunction, MergePolicy } from './policy.ts'
+import type { CausalContext, Sibling, StoredRecord } from './record.ts'
+
+export interface ResolvedValue {
+  readonly value: Uint8Array
+  readonly valueCrc32: number
+  readonly metadata: ReadonlyMap<string, string>
+}
+
+/** What a reader sees of a key. */
+export interface Resolved {
+  /** None: deleted or expired. Several: siblings in the order of their dots, only with the policy `siblings`. */
+  readonly values: readonly ResolvedValue[]
+  /** Covers all that was read, tombstones included. */
+  readonly context: CausalContext
+  /** True if every sibling is a tombstone, so that the record is there only to be collected. */
+  readonly tombstone: boolean
+}
+
+export interface ResolveMeans {
+  /** The reader's wall clock, for expiry. */
+  readonly wallMs: number
+  /** CRC-32 of a merged value. */
+  readonly crc32: (value: Uint8Array) => number
+}
+
+/** Applies the policy to a record as a reader must see it. An error of a merge function comes through as it is. */
+export function resolve(policy: MergePolicy, record: StoredRecord, means: ResolveMeans): Resolved {
+  const candidates = policy.kind === 'last-write-wins' ? latest(record.siblings) : record.siblings
+  const live = distinctWrites(candidates).filter(
+    ({ tombstone, expiresAtMs }) => !tombstone && (expiresAtMs === undefined || expiresAtMs > means.wallMs),
+  )
+  const merges = policy.kind === 'merge' && live.length > 1
+  return {
+    values: merges ? [mergedValue(policy.merge, live, means)] : live,
+    context: contextOf(record),
+    tombstone: candidates.every((sibling) => sibling.tombstone),
+  }
+}
+
+/** One write may have two dots, if its first coordinator fell silent and another was asked: it is shown once. */
+export function distinctWrites(siblings: readonly Sibling[]): readonly Sibling[] {
+  const isFirst = ({ writeId }: Sibling, at: number) =>
+    siblings.findIndex((other) => equalBytes(other.writeId, writeId)) === at
+  return siblings.length < 2 ? siblings : siblings.filter(isFirst)
+}
+
+/** Metadata cannot be merged by a function of values: it is that of the last write. */
+function mergedValue(merge: MergeFunction, live: readonly Sibling[], means: ResolveMeans): ResolvedValue {
+  const value = merge(live)
+  const [last] = latest(live)
+  return { value, valueCrc32: means.crc32(value), metadata: last?.metadata ?? new Map() }
+}

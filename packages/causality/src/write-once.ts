@@ -1,0 +1,25 @@
+import { compareBytes } from '@atoll/core'
+import type { ActorId, Content, Sibling, StoredRecord, VersionVector } from './record.ts'
+
+/** Stands for "whoever wrote it": a write-once record needs no vnode to name its only event. */
+export const WRITE_ONCE_ACTOR: ActorId = '0000000000000000'
+
+const WRITE_ONCE_CLOCK: VersionVector = new Map([[WRITE_ONCE_ACTOR, 1]])
+const WRITE_ONCE_DOT = { actor: WRITE_ONCE_ACTOR, counter: 1 } as const
+
+/** A record that any node can make without asking a replica what is there. Its clock is always the same. */
+export function writeOnceRecord(content: Content, valueCrc32: number, writeId: Uint8Array): StoredRecord {
+  const sibling: Sibling = { ...content, dot: WRITE_ONCE_DOT, valueCrc32, timestampMs: 0, writeId }
+  return { clock: WRITE_ONCE_CLOCK, siblings: [sibling] }
+}
+
+/**
+ * The order in which write-once values of one key win, the smaller first: a tombstone, so that what was deleted stays
+ * so; then the smaller checksum, value and write. Nothing in it depends on who compares or on what came first.
+ */
+export function compareWriteOnce(a: Sibling, b: Sibling): number {
+  if (a.tombstone !== b.tombstone) return a.tombstone ? -1 : 1
+  if (a.valueCrc32 !== b.valueCrc32) return a.valueCrc32 - b.valueCrc32
+  const byValue = compareBytes(a.value, b.value)
+  return byValue === 0 ? compareBytes(a.writeId, b.writeId) : byValue
+}

@@ -1,0 +1,91 @@
+import { AtollError, assert, equalBytes } from '@atoll/core'
+import { LATEST_WALL_MS } from './context.ts'
+import { latest, mergeRecords } from './merge.ts'
+import type { MergePolicy } from './policy.ts'
+import type { CausalContext, Content, Dot, Sibling, StoredRecord, VersionVector } from './record.ts'
+import { compareDots, covers, mergeVectors } from './version-vector.ts'
+import { writeOnceRecord } from './write-once.ts'
+
+/** Blind writes to one key pile up siblings; a write that would leave more than this many is refused. */
+export const MAX_SIBLINGS = 100
+
+export interface ClientWrite {
+  readonly content: Content
+  /** CRC-32 of `content.value`. */
+  readonly valueCrc32: number
+  /** 16 bytes, the same in every retry of the write. */
+  readonly writeId: Uint8Array
+  /** What the client had seen; undefined for a blind write. */
+  readonly context: CausalContext | undefined
+}
+
+export interface RecordUpdate {
+  readonly policy: MergePolicy
+  /** What the vnode holds; undefined for nothing. */
+  readonly current: StoredRecord | undefined
+  readonly write: ClientWrite
+  /** The vnode's next event, later than any that it ever gave to this key. Not used for write-once. */
+  readonly dot: Dot
+  /** The vnode's wall clock. It may be wrong by any amount; the order of causes holds all the same. */
+  readonly wallMs: number
+}
+
+const NOTHING: StoredRecord = { clock: new Map(), siblings: [] }
+
+/**
+ * The record after a client's write, made by the vnode that coordinates it. The write replaces what its context
+ * covers, and with last-write-wins all that the vnode holds; what else is there stays beside it. A retry of a write
+ * that is still among the siblings answers `current` itself.
+ *
+ * Throws `ATOLL_CORRUPT` for a context that knows an event which was never given, and `ATOLL_OVERLOADED` if more
+ * than `MAX_SIBLINGS` would be left.
+ */
+export function writeRecord(update: RecordUpdate): StoredRecord {
+  const { policy, write, dot } = update
+  const current = update.current ?? NOTHING
+  if (policy.kind === 'write-once') return writeOnce(update)
+  if (current.siblings.some((sibling) => equalBytes(sibling.writeId, write.writeId))) return current
+  checkDot(current, update)
+
+  const seen = write.context?.vector ?? NOTHING.clock
+  const replaced = (sibling: Sibling) => policy.kind === 'last-write-wins' || covers(seen, sibling.dot)
+  const kept = current.siblings.filter((sibling) => !replaced(sibling))
+  checkSiblings(kept.length + 1)
+
+  const timestampMs = stamp(update, current.siblings.filter(replaced))
+  const { content, valueCrc32, writeId } = write
+  const sibling: Sibling = { ...content, dot, valueCrc32, timestampMs, writeId }
+  return {
+    clock: withDot(mergeVectors(current.clock, seen), dot),
+    siblings: [...kept, sibling].sort((a, b) => compareDots(a.dot, b.dot)),
+  }
+}
+
+/** Later than everything that is replaced, and not earlier than the wall clock. */
+function stamp({ write, wallMs }: RecordUpdate, replaced: readonly Sibling[]): number {
+  const [last] = latest(replaced)
+  const seenMs = Math.max(write.context?.timestampMs ?? -1, last?.timestampMs ?? -1)
+  return Math.max(Math.min(Math.floor(wallMs), LATEST_WALL_MS), seenMs + 1)
+}
+
+function withDot(vector: VersionVector, dot: Dot): VersionVector {
+  return new Map(vector).set(dot.actor, dot.counter)
+}
+
+function writeOnce({ policy, current, write }: RecordUpdate): StoredRecord {
+  const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
+  return current === undefined ? record : mergeRecords(policy, current, record)
+}
+
+function checkDot(current: StoredRecord, { write, dot }: RecordUpdate): void {
+  assert(!covers(current.clock, dot), 'a vnode gives every dot once')
+  if (write.context !== undefined && covers(write.context.vector, dot)) {
+    throw new AtollError('ATOLL_CORRUPT', 'the context knows a write that has not happened')
+  }
+}
+
+function checkSiblings(count: number): void {
+  if (count <= MAX_SIBLINGS) return
+  const advice = 'read the key and write with the context of that read'
+  throw new AtollError('ATOLL_OVERLOADED', `the key has ${MAX_SIBLINGS} siblings already: ${advice}`)
+}
