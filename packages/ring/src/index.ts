@@ -1,1 +1,5 @@
-export type * from './ring.ts'
+export { decodeRing, encodeRing } from './codec.ts'
+export { MAX_REPLICAS, Placement } from './placement.ts'
+export { partitionOf, placementHash, responsiblePartition, type Sha1 } from './placement-hash.ts'
+export { createRing, type NodeName, type PreferenceEntry, type Ring, type RingOptions } from './ring.ts'
+export { type Transfer, transfers } from './transfers.ts'

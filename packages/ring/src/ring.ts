@@ -1,3 +1,5 @@
+import { checkInteger, checkKnown, checkText, describe } from '@atoll/core'
+
 /** The name of a node: 1 to 64 characters of `a-z A-Z 0-9 . _ -`. */
 export type NodeName = string
 
@@ -16,4 +18,52 @@ export interface PreferenceEntry {
   readonly partition: number
   readonly node: NodeName
   readonly role: 'primary' | 'fallback'
+}
+
+export interface RingOptions {
+  readonly partitions: number
+  /** One name per partition. */
+  readonly owners: readonly NodeName[]
+  /** May name nodes that own nothing. Zone names have the form of node names. Default: every node is its own zone. */
+  readonly zones?: ReadonlyMap<NodeName, string>
+}
+
+const NAME = /^[a-zA-Z0-9._-]{1,64}$/
+const NAME_FORM = '1 to 64 characters of a-z A-Z 0-9 . _ -'
+
+/** Throws `TypeError` or `RangeError` if anything is not as `Ring` says. */
+export function createRing(options: RingOptions): Ring {
+  checkKnown('ring', options, ['partitions', 'owners', 'zones'])
+  const partitions = checkPartitions(options.partitions)
+  const owners = options.owners
+  if (!Array.isArray(owners)) throw new TypeError(`owners must be an array, got ${describe(owners)}`)
+  if (owners.length !== partitions) {
+    throw new RangeError(`owners must have one name per partition (${partitions}), got ${owners.length}`)
+  }
+  for (const owner of owners) checkNodeName('owners', owner)
+  return { partitions, owners: Object.freeze([...owners]), zones: checkZones(options.zones ?? new Map()) }
+}
+
+/** Returns `value` if it is a number of partitions that a ring can have. */
+export function checkPartitions(value: unknown): number {
+  const partitions = checkInteger('partitions', value, { min: 8, max: 1024 })
+  if ((partitions & (partitions - 1)) !== 0) {
+    throw new RangeError(`partitions must be a power of two, got ${partitions}`)
+  }
+  return partitions
+}
+
+export function checkNodeName(name: string, value: unknown): NodeName {
+  return checkText(name, value, NAME, NAME_FORM)
+}
+
+export function checkZoneName(value: unknown): string {
+  return checkText('zone', value, NAME, NAME_FORM)
+}
+
+function checkZones(zones: unknown): ReadonlyMap<NodeName, string> {
+  if (!(zones instanceof Map)) throw new TypeError(`zones must be a Map, got ${describe(zones)}`)
+  const checked = new Map<NodeName, string>()
+  for (const [node, zone] of zones) checked.set(checkNodeName('zones', node), checkZoneName(zone))
+  return checked
 }

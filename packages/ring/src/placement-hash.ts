@@ -1,0 +1,70 @@
+import { DEFAULT_TYPE, type KeyId, utf8 } from '@atoll/core'
+import { sha1 as portableSha1 } from '@noble/hashes/legacy.js'
+import { checkPartitions } from './ring.ts'
+
+/** SHA-1 of a small value, at once: 20 bytes. */
+export type Sha1 = (data: Uint8Array) => Uint8Array
+
+// Tags of the Erlang external term format: its version, a tuple of two, a binary (length in 32 bits, big-endian).
+const TERM_VERSION = 131
+const TUPLE = 104
+const PAIR = 2
+const BINARY = 109
+const BINARY_HEAD_BYTES = 5
+
+/**
+ * Where a key lies in the 160-bit space: SHA-1 of the Erlang external term `{Bucket, Key}`, or `{{Type, Bucket}, Key}`
+ * for any type but "default". So a key lies where Riak puts it. The portable digest is the default; `node:crypto` does
+ * the same faster.
+ */
+export function placementHash(id: KeyId, sha1: Sha1 = portableSha1): Uint8Array {
+  return sha1(encodeTerm(id))
+}
+
+/** The partition that owns a hash: the next boundary above it, so that partition 0 owns the last slice of the space. */
+export function responsiblePartition(hash: Uint8Array, partitions: number): number {
+  checkPartitions(partitions)
+  if (hash.length !== 20) throw new RangeError(`hash must have 20 bytes, got ${hash.length}`)
+  return partitionAbove(hash, partitions)
+}
+
+/** `responsiblePartition` of `placementHash`, in one call and without checks: it runs on every request. */
+export function partitionOf(id: KeyId, partitions: number, sha1: Sha1 = portableSha1): number {
+  return partitionAbove(sha1(encodeTerm(id)), partitions)
+}
+
+/** With 2^k partitions the slice of a hash is its first k bits; k is at most 10. */
+function partitionAbove(hash: Uint8Array, partitions: number): number {
+  const head = ((hash[0] ?? 0) << 8) | (hash[1] ?? 0)
+  const slice = Math.floor((head * partitions) / 0x10000)
+  return (slice + 1) % partitions
+}
+
+function encodeTerm(id: KeyId): Uint8Array {
+  const type = id.type === DEFAULT_TYPE ? undefined : utf8(id.type)
+  const typeBytes = type === undefined ? 0 : 2 + BINARY_HEAD_BYTES + type.length
+  const term = new Uint8Array(3 + typeBytes + 2 * BINARY_HEAD_BYTES + id.bucket.length + id.key.length)
+  term[0] = TERM_VERSION
+  term[1] = TUPLE
+  term[2] = PAIR
+  let at = 3
+  if (type !== undefined) {
+    term[3] = TUPLE
+    term[4] = PAIR
+    at = writeBinary(term, 5, type)
+  }
+  at = writeBinary(term, at, id.bucket)
+  writeBinary(term, at, id.key)
+  return term
+}
+
+function writeBinary(term: Uint8Array, at: number, bytes: Uint8Array): number {
+  const length = bytes.length
+  term[at] = BINARY
+  term[at + 1] = length >>> 24
+  term[at + 2] = length >>> 16
+  term[at + 3] = length >>> 8
+  term[at + 4] = length
+  term.set(bytes, at + BINARY_HEAD_BYTES)
+  return at + BINARY_HEAD_BYTES + length
+}
