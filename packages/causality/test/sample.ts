@@ -1,5 +1,5 @@
-import { fromHex, utf8 } from '@atoll/core'
-import type { Content, Sibling } from '../src/index.ts'
+import { fromHex, fromUtf8, utf8 } from '@atoll/core'
+import type { Content, Sibling, StoredRecord } from '../src/index.ts'
 
 export const ACTOR_A = '00000000000000aa'
 export const ACTOR_B = '00000000000000bb'
@@ -36,4 +36,9 @@ export function siblingOf(text: string, more: Partial<Sibling> = {}): Sibling {
     writeId: writeIdOf(1),
     ...more,
   }
+}
+
+/** The values of a record, in the order of their dots. */
+export function textsOf(record: StoredRecord): string[] {
+  return record.siblings.map((sibling) => fromUtf8(sibling.value))
 }
