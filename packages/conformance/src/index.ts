@@ -1,1 +1,2 @@
-export {}
+export type { Harness } from './harness.ts'
+export { type Database, type StorageSubject, storageSuite } from './storage.ts'
