@@ -1,1 +1,16 @@
-export type * from './protocol-types.ts'
+export type { FoldItem } from './fold.ts'
+export { VnodeHost, type VnodeHostParts } from './host.ts'
+export type { VnodeHostOptions } from './options.ts'
+export type { Database, Sublevel } from './ports.ts'
+export type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  GetRequest,
+  PutReply,
+  PutRequest,
+  ScanEntry,
+  ScanPosition,
+  ScanReply,
+  ScanRequest,
+} from './protocol.ts'

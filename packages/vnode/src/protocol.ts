@@ -44,7 +44,7 @@ export interface CoordinateReply {
 }
 
 /**
- * Asks one node for the next entries of an index, in the order of (term, key), from the vnodes that it hosts.
+ * Asks one node for the next entries of an index, in the order of (term, bucket, key), from the vnodes that it hosts.
  * Each vnode answers only for the slices of the ring named with it, so that no key is answered twice by one node.
  */
 export interface ScanRequest {

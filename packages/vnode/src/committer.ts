@@ -1,0 +1,113 @@
+import { AtollError, type Clock, type Metrics } from '@atoll/core'
+import type { Database, Operation } from './ports.ts'
+
+export interface CommitterParts {
+  readonly database: Pick<Database, 'batch'>
+  readonly clock: Clock
+  readonly metrics: Metrics
+  /** Called at once when a batch has failed, before anyone who waits for it. */
+  readonly onFailed: (cause: unknown) => void
+}
+
+export interface CommitterLimits {
+  readonly batchOperations: number
+  readonly batchBytes: number
+}
+
+interface Write {
+  readonly operations: readonly Operation[]
+  readonly bytes: number
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+const SYNCED = { keyEncoding: 'view', valueEncoding: 'view', sync: true } as const
+
+/**
+ * Group commit: everything that arrives while a batch is on its way to the disk shares the next one, and its sync.
+ * Batches go one after the other, in the order of arrival.
+ *
+ * A batch that fails takes everything with it that waits behind it: what waits may have been computed from a write
+ * that is not there. Callers read again and retry.
+ */
+export class Committer {
+  readonly #parts: CommitterParts
+  readonly #limits: CommitterLimits
+  #queue: Write[] = []
+  #running = false
+
+  constructor(parts: CommitterParts, limits: CommitterLimits) {
+    this.#parts = parts
+    this.#limits = limits
+  }
+
+  /** Queues operations that become durable together; rejects with `ATOLL_STORAGE`. How many wait is the caller's to bound. */
+  commit(operations: readonly Operation[]): Promise<void> {
+    const durable = new Promise<void>((resolve, reject) => {
+      this.#queue.push({ operations, bytes: bytesOf(operations), resolve, reject })
+    })
+    // Commits of the same turn of the event loop begin together: the first does not go alone.
+    if (!this.#running) void this.#run()
+    return durable
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true
+    await Promise.resolve()
+    while (this.#queue.length > 0) await this.#commitNext()
+    this.#running = false
+  }
+
+  async #commitNext(): Promise<void> {
+    const { database, clock, metrics, onFailed } = this.#parts
+    const writes = this.#takeBatch()
+    const startMs = clock.monotonicMs()
+    try {
+      await database.batch(
+        writes.flatMap(({ operations }) => operations),
+        SYNCED,
+      )
+    } catch (cause) {
+      metrics.count('vnode_batches_failed')
+      onFailed(cause)
+      this.#fail(writes, cause)
+      return
+    }
+    metrics.observe('vnode_batch_writes', writes.length)
+    metrics.observe('vnode_batch_bytes', sumOf(writes, 'bytes'))
+    metrics.observe('vnode_batch_ms', clock.monotonicMs() - startMs)
+    for (const write of writes) write.resolve()
+  }
+
+  #takeBatch(): readonly Write[] {
+    let operations = 0
+    let bytes = 0
+    const end = this.#queue.findIndex((write, at) => {
+      operations += write.operations.length
+      bytes += write.bytes
+      return at > 0 && (operations > this.#limits.batchOperations || bytes > this.#limits.batchBytes)
+    })
+    return this.#queue.splice(0, end < 0 ? this.#queue.length : end)
+  }
+
+  #fail(writes: readonly Write[], cause: unknown): void {
+    const behind = this.#queue
+    this.#queue = []
+    const failed = new AtollError('ATOLL_STORAGE', 'the database failed a batch', { cause })
+    for (const write of writes) write.reject(failed)
+    const message = 'the database failed a batch before this write began'
+    const unwritten = new AtollError('ATOLL_STORAGE', message, { cause, definite: true })
+    for (const write of behind) write.reject(unwritten)
+  }
+}
+
+function bytesOf(operations: readonly Operation[]): number {
+  return operations.reduce(
+    (sum, operation) => sum + operation.key.length + (operation.type === 'put' ? operation.value.length : 0),
+    0,
+  )
+}
+
+function sumOf(writes: readonly Write[], field: 'bytes'): number {
+  return writes.reduce((sum, write) => sum + write[field], 0)
+}

@@ -1,0 +1,131 @@
+import { AtollError, decodeWith, encodeWith, isAtollError, type TupleCodec } from '@atoll/core'
+import { FORMAT_KEY } from './layout.ts'
+import type { Database } from './ports.ts'
+import { type Crc32, seal, unseal } from './seal.ts'
+
+/** Binary keys and values, whatever the database's own defaults are. */
+export const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
+
+/** Whose data a database holds. */
+export interface DatabaseFormat {
+  readonly node: string
+  readonly partitions: number
+}
+
+/**
+ * Opens the database and sees that it holds the vnodes of this node and ring, or nothing at all; only then is anything
+ * written. Throws `ATOLL_STORE_UNSUPPORTED`, `ATOLL_LOCKED`, `ATOLL_STORAGE` or `ATOLL_FORMAT`.
+ */
+export async function openDatabase(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
+  checkFeatures(database)
+  try {
+    await database.open()
+  } catch (cause) {
+    throw openingFailed(cause)
+  }
+  const stored = await readBytes(database, FORMAT_KEY)
+  if (stored !== undefined) return checkFormat(readFormat(stored, crc32), format)
+  if (!(await isEmpty(database))) {
+    throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
+  }
+  const value = seal(FORMAT_KEY, encodeWith(formatCodec, format), crc32)
+  try {
+    await database.batch([{ type: 'put', key: FORMAT_KEY, value }], { ...BINARY, sync: true })
+  } catch (cause) {
+    throw new AtollError('ATOLL_STORAGE', 'the database cannot be written', { cause })
+  }
+}
+
+/** What lies under a key. Throws `ATOLL_STORAGE` or `ATOLL_CLOSED`, of which a read is always the definite kind. */
+export async function readBytes(database: Database, key: Uint8Array): Promise<Uint8Array | undefined> {
+  try {
+    return await database.get(key, BINARY)
+  } catch (error) {
+    throw readFailed(error)
+  }
+}
+
+export function readFailed(cause: unknown): AtollError {
+  if (isAtollError(cause)) return cause
+  if (hasCode(cause, 'LEVEL_DATABASE_NOT_OPEN') || hasCode(cause, 'LEVEL_ITERATOR_NOT_OPEN')) {
+    return new AtollError('ATOLL_CLOSED', 'the database was closed', { cause })
+  }
+  return new AtollError('ATOLL_STORAGE', 'the database cannot be read', { cause, definite: true })
+}
+
+/** True if the error or any of its causes has the code: abstract-level wraps what the database below throws. */
+export function hasCode(error: unknown, code: string): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && error.code === code) || hasCode(error.cause, code)
+}
+
+function checkFeatures(database: Database): void {
+  const { explicitSnapshots, implicitSnapshots } = database.supports
+  if (!explicitSnapshots && !implicitSnapshots) {
+    throw unsupported('snapshots', 'its iterators would see half of a write')
+  }
+  if (!hasBinaryKeys(database)) throw unsupported('binary keys and values', 'it stores text')
+}
+
+function hasBinaryKeys(database: Database): boolean {
+  try {
+    return database.keyEncoding('view').format !== 'utf8'
+  } catch {
+    return false
+  }
+}
+
+function unsupported(feature: string, why: string): AtollError {
+  const message = `the database does not support ${feature}: ${why}`
+  return new AtollError('ATOLL_STORE_UNSUPPORTED', message, { details: { feature } })
+}
+
+function openingFailed(cause: unknown): AtollError {
+  return hasCode(cause, 'LEVEL_LOCKED')
+    ? new AtollError('ATOLL_LOCKED', 'the database is in use by another process or component', { cause })
+    : new AtollError('ATOLL_STORAGE', 'the database cannot be opened', { cause, definite: true })
+}
+
+async function isEmpty(database: Database): Promise<boolean> {
+  const iterator = database.keys({ ...BINARY, gte: new Uint8Array(0), limit: 1 })
+  try {
+    return (await iterator.nextv(1)).length === 0
+  } catch (error) {
+    throw readFailed(error)
+  } finally {
+    await iterator.close()
+  }
+}
+
+const PROGRAM = 'atoll vnodes'
+
+const formatCodec: TupleCodec<DatabaseFormat> = {
+  name: 'the format of the database',
+  version: 1,
+  encode: ({ node, partitions }) => [PROGRAM, node, partitions],
+  decode: (reader) => {
+    if (reader.string() !== PROGRAM) throw new AtollError('ATOLL_CORRUPT', 'not the format of vnodes')
+    return { node: reader.string(), partitions: reader.uint() }
+  },
+}
+
+function readFormat(stored: Uint8Array, crc32: Crc32): DatabaseFormat {
+  try {
+    return decodeWith(formatCodec, unseal(FORMAT_KEY, stored, crc32))
+  } catch (cause) {
+    if (isAtollError(cause, 'ATOLL_FORMAT')) throw cause
+    const message = 'the database holds the data of another program, or its format note is damaged'
+    throw new AtollError('ATOLL_FORMAT', message, { cause })
+  }
+}
+
+function checkFormat(found: DatabaseFormat, expected: DatabaseFormat): void {
+  if (found.node !== expected.node) {
+    const message = `the database belongs to node ${found.node}, not to ${expected.node}`
+    throw new AtollError('ATOLL_FORMAT', message)
+  }
+  if (found.partitions !== expected.partitions) {
+    const message = `the database has a ring of ${found.partitions} partitions, not of ${expected.partitions}`
+    throw new AtollError('ATOLL_FORMAT', message)
+  }
+}

@@ -1,0 +1,67 @@
+import { decodeRecord, encodeRecord, type StoredRecord } from '@atoll/causality'
+import { AtollError } from '@atoll/core'
+import type { Crc32 } from './seal.ts'
+
+/**
+ * How a record is stored: version (1 byte), CRC-32 of key, head length and head (4), head length (4), head, and the
+ * values end to end. The CRC of each value stands in the head, where whoever brought the value in put it; so no byte
+ * of a value is summed twice, and a value is covered from the client to the disk and back.
+ */
+const VERSION = 1
+const CRC_AT = 1
+const LENGTH_AT = 5
+const HEAD_AT = 9
+
+/** What lies under a key. */
+export interface StoredState {
+  /** Undefined if there is nothing, or nothing of which even the head can be read. */
+  readonly record: StoredRecord | undefined
+  /** True if bytes fail their check: then `record` tells what was there, but its values must not be given out. */
+  readonly corrupt: boolean
+}
+
+export const NOTHING_STORED: StoredState = { record: undefined, corrupt: false }
+export const UNREADABLE: StoredState = { record: undefined, corrupt: true }
+
+/** The one copy of a value on its way to the disk. `key` is the whole key under which the record will lie. */
+export function encodeEnvelope(key: Uint8Array, record: StoredRecord, crc32: Crc32): Uint8Array {
+  const { head, body } = encodeRecord(record)
+  const bytes = new Uint8Array(HEAD_AT + head.length + body.length)
+  bytes[0] = VERSION
+  const view = new DataView(bytes.buffer)
+  view.setUint32(LENGTH_AT, head.length)
+  bytes.set(head, HEAD_AT)
+  bytes.set(body, HEAD_AT + head.length)
+  view.setUint32(CRC_AT, headSum(key, bytes.subarray(LENGTH_AT, HEAD_AT + head.length), crc32))
+  return bytes
+}
+
+/** Never throws: what cannot be read is `corrupt`. The values are views of `bytes`. */
+export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32): StoredState {
+  if (bytes.length < HEAD_AT || bytes[0] !== VERSION) return UNREADABLE
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const bodyAt = HEAD_AT + view.getUint32(LENGTH_AT)
+  if (bodyAt > bytes.length) return UNREADABLE
+  const sum = headSum(key, bytes.subarray(LENGTH_AT, bodyAt), crc32)
+  if (sum !== view.getUint32(CRC_AT)) return UNREADABLE
+  try {
+    const record = decodeRecord(bytes.subarray(HEAD_AT, bodyAt), bytes.subarray(bodyAt))
+    return { record, corrupt: !valuesAreSound(record, crc32) }
+  } catch {
+    return UNREADABLE
+  }
+}
+
+/** Throws `ATOLL_CORRUPT` unless every value is the one of which the record has the checksum. */
+export function checkValues(record: StoredRecord, crc32: Crc32): void {
+  if (!valuesAreSound(record, crc32))
+    throw new AtollError('ATOLL_CORRUPT', 'a value differs from its checksum')
+}
+
+function valuesAreSound(record: StoredRecord, crc32: Crc32): boolean {
+  return record.siblings.every(({ value, valueCrc32 }) => crc32(value) === valueCrc32)
+}
+
+function headSum(key: Uint8Array, lengthAndHead: Uint8Array, crc32: Crc32): number {
+  return crc32(lengthAndHead, crc32(key))
+}

@@ -1,0 +1,83 @@
+import type { StoredRecord } from '@atoll/causality'
+import { AtollError } from '@atoll/core'
+
+/** A record that is on its way to the disk. */
+export interface PendingWrite {
+  readonly record: StoredRecord
+  /** Settles with the batch that carries the record. */
+  readonly durable: Promise<void>
+}
+
+interface Slot {
+  busy: boolean
+  readonly waiting: (() => void)[]
+  pending: PendingWrite | undefined
+}
+
+/**
+ * One decision at a time for each key, in the order of arrival; different keys do not wait for each other. A decision
+ * is over when its write is queued, not when it is durable: the next one starts from the pending record in memory and
+ * joins the next batch, so a hot key costs a sync for many writes and not for each.
+ */
+export class KeyOrder {
+  readonly #slots = new Map<string, Slot>()
+  readonly #maxWaiting: number
+
+  /** `maxWaiting` decisions wait for one key; one more is refused with `ATOLL_OVERLOADED`. */
+  constructor(maxWaiting: number) {
+    this.#maxWaiting = maxWaiting
+  }
+
+  async run<T>(key: string, decide: () => Promise<T>): Promise<T> {
+    const slot = this.#slots.get(key) ?? this.#newSlot(key)
+    if (slot.busy) await this.#turn(slot)
+    slot.busy = true
+    try {
+      return await decide()
+    } finally {
+      const next = slot.waiting.shift()
+      // The turn is handed over, not given up: whoever arrives in between goes behind.
+      if (next === undefined) slot.busy = false
+      else next()
+      this.#sweep(key, slot)
+    }
+  }
+
+  pending(key: string): PendingWrite | undefined {
+    return this.#slots.get(key)?.pending
+  }
+
+  /** To be called within the decision on `key`. The record is what the next decision starts from until it is durable. */
+  hold(key: string, pending: PendingWrite): void {
+    const slot = this.#slots.get(key) ?? this.#newSlot(key)
+    slot.pending = pending
+    const release = () => {
+      if (slot.pending === pending) slot.pending = undefined
+      this.#sweep(key, slot)
+    }
+    pending.durable.then(release, release)
+  }
+
+  /** Forgets every pending record, at once: the batch that carries them has failed. */
+  dropPending(): void {
+    for (const slot of this.#slots.values()) slot.pending = undefined
+  }
+
+  #turn(slot: Slot): Promise<void> {
+    if (slot.waiting.length >= this.#maxWaiting) {
+      const message = `${this.#maxWaiting} writes wait for this key already`
+      return Promise.reject(new AtollError('ATOLL_OVERLOADED', message))
+    }
+    return new Promise((resolve) => slot.waiting.push(resolve))
+  }
+
+  #newSlot(key: string): Slot {
+    const slot: Slot = { busy: false, waiting: [], pending: undefined }
+    this.#slots.set(key, slot)
+    return slot
+  }
+
+  #sweep(key: string, slot: Slot): void {
+    if (!slot.busy && slot.pending === undefined) this.#slots.delete(key)
+  }
+}

@@ -1,0 +1,92 @@
+import { AtollError, concatBytes } from '@atoll/core'
+
+/**
+ * Tuples of byte strings as one byte string of the same order (the way of FoundationDB's tuple layer): a zero byte
+ * within a part becomes `00 FF`, and every part but the last ends with `00 01`. So a part sorts before its extensions,
+ * and no tuple's bytes are the beginning of another's unless its parts are.
+ */
+const ESCAPE = 0xff
+const END = 0x01
+const AFTER_END = 0x02
+
+/** Parts that more will follow. */
+export function encodePrefix(parts: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(parts.map(encodePart))
+}
+
+/** Parts of which the last one takes the rest of the key, as it is. */
+export function encodeKey(parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
+  return concatBytes([...parts.map(encodePart), last])
+}
+
+export interface DecodedKey {
+  readonly parts: readonly Uint8Array[]
+  readonly last: Uint8Array
+}
+
+/** Takes `count` parts off the front of `bytes`, and copies. Throws `ATOLL_CORRUPT` if they are not there. */
+export function decodeKey(bytes: Uint8Array, count: number): DecodedKey {
+  const parts: Uint8Array[] = []
+  let at = 0
+  for (let part = 0; part < count; part++) {
+    const end = endOfPart(bytes, at)
+    parts.push(withoutEscapes(bytes.subarray(at, end)))
+    at = end + 2
+  }
+  return { parts, last: new Uint8Array(bytes.subarray(at)) }
+}
+
+/** The least key that sorts after everything that begins with `prefix`, which `encodePrefix` made. */
+export function endOfPrefix(prefix: Uint8Array): Uint8Array {
+  const end = new Uint8Array(prefix)
+  end[end.length - 1] = AFTER_END
+  return end
+}
+
+/** The bytes as a text of as many characters, by which maps know them. */
+export function keyText(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes)
+}
+
+function encodePart(part: Uint8Array): Uint8Array {
+  const zeros = countZeros(part)
+  const encoded = new Uint8Array(part.length + zeros + 2)
+  if (zeros === 0) encoded.set(part)
+  else escapeInto(encoded, part)
+  encoded[encoded.length - 1] = END
+  return encoded
+}
+
+function escapeInto(encoded: Uint8Array, part: Uint8Array): void {
+  let at = 0
+  for (const byte of part) {
+    encoded[at++] = byte
+    if (byte === 0) encoded[at++] = ESCAPE
+  }
+}
+
+function countZeros(bytes: Uint8Array): number {
+  let zeros = 0
+  for (let at = bytes.indexOf(0); at >= 0; at = bytes.indexOf(0, at + 1)) zeros++
+  return zeros
+}
+
+function endOfPart(bytes: Uint8Array, start: number): number {
+  for (let at = bytes.indexOf(0, start); at >= 0; at = bytes.indexOf(0, at + 2)) {
+    const next = bytes[at + 1]
+    if (next === END) return at
+    if (next !== ESCAPE) break
+  }
+  throw new AtollError('ATOLL_CORRUPT', 'a stored key cannot be taken apart')
+}
+
+function withoutEscapes(escaped: Uint8Array): Uint8Array {
+  const part = new Uint8Array(escaped.length - countZeros(escaped))
+  let at = 0
+  for (let from = 0; from < escaped.length; from++) {
+    const byte = escaped[from] ?? 0
+    part[at++] = byte
+    if (byte === 0) from++
+  }
+  return part
+}

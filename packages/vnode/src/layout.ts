@@ -1,0 +1,128 @@
+import { compareBytes, concatBytes, EMPTY_BYTES, equalBytes, fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import { decodeKey, encodeKey, encodePrefix, endOfPrefix } from './keys.ts'
+import type { ScanPosition } from './protocol.ts'
+
+export interface KeyRange {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+}
+
+/** What an index key is made of. */
+export interface IndexPlace {
+  readonly type: string
+  readonly index: string
+  readonly scope: Uint8Array
+}
+
+/** The part of an index that a scan asks for. */
+export interface IndexWindow extends IndexPlace {
+  readonly from: Uint8Array | undefined
+  readonly to: Uint8Array | undefined
+  readonly after: ScanPosition | undefined
+}
+
+const PARTITION_DIGITS = 4
+const SUBLEVEL_SEPARATOR = 0x21
+/** Type, index, scope, term and bucket, before the key. */
+const INDEX_PARTS = 5
+/** Behind a whole key: the least key that is greater. */
+const JUST_AFTER = new Uint8Array([0])
+
+/** Where the host notes whose database this is: key `format` of the sublevel `meta`. */
+export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
+
+/**
+ * Where things lie in the database. A partition is a sublevel named by its number in four digits, with three of its
+ * own: `data` (type, bucket, key), `index` (type, index, scope, term, bucket, key) and `meta`. Keys are written out
+ * in full here, which is about twice as fast as a batch through sublevels, and the same bytes.
+ */
+export class VnodeLayout {
+  readonly #data: Uint8Array
+  readonly #index: Uint8Array
+  readonly #incarnation: Uint8Array
+
+  constructor(partition: number) {
+    const name = partition.toString().padStart(PARTITION_DIGITS, '0')
+    this.#data = utf8(`!${name}!!data!`)
+    this.#index = utf8(`!${name}!!index!`)
+    this.#incarnation = utf8(`!${name}!!meta!incarnation`)
+  }
+
+  /** The key of the note in which a vnode keeps its name as an actor. */
+  get incarnationKey(): Uint8Array {
+    return this.#incarnation
+  }
+
+  get dataRange(): KeyRange {
+    return { gte: this.#data, lt: endOfSublevel(this.#data) }
+  }
+
+  get indexRange(): KeyRange {
+    return { gte: this.#index, lt: endOfSublevel(this.#index) }
+  }
+
+  dataKey({ type, bucket, key }: KeyId): Uint8Array {
+    return concatBytes([this.#data, encodeKey([utf8(type), bucket], key)])
+  }
+
+  /** The other way round. Throws for a key that `dataKey` did not make. */
+  idOf(dataKey: Uint8Array): KeyId {
+    const { parts, last } = decodeKey(dataKey.subarray(this.#data.length), 2)
+    const [type = EMPTY_BYTES, bucket = EMPTY_BYTES] = parts
+    return { type: fromUtf8(type), bucket, key: last }
+  }
+
+  indexKey(place: IndexPlace, position: ScanPosition): Uint8Array {
+    return concatBytes([this.indexPrefix(place), encodePosition(position)])
+  }
+
+  /** What all keys of one index and scope begin with; behind it lies the position. */
+  indexPrefix({ type, index, scope }: IndexPlace): Uint8Array {
+    return concatBytes([this.#index, encodePrefix([utf8(type), utf8(index), scope])])
+  }
+
+  /** Whether an entry belongs to the record `id`, without taking its key apart: its end says so nearly always. */
+  indexKeyIsOf(indexKey: Uint8Array, { type, bucket, key }: KeyId): boolean {
+    const tail = encodeKey([bucket], key)
+    if (!endsWith(indexKey, tail)) return false
+    const { parts, last } = decodeKey(indexKey.subarray(this.#index.length), INDEX_PARTS)
+    const [entryType = EMPTY_BYTES, , , , entryBucket = EMPTY_BYTES] = parts
+    return fromUtf8(entryType) === type && equalBytes(entryBucket, bucket) && equalBytes(last, key)
+  }
+
+  windowRange(window: IndexWindow): KeyRange {
+    const prefix = this.indexPrefix(window)
+    const { from, to, after } = window
+    const start = from === undefined ? prefix : concatBytes([prefix, encodePrefix([from])])
+    const resume = after === undefined ? prefix : concatBytes([prefix, encodePosition(after), JUST_AFTER])
+    return {
+      gte: laterOf(start, resume),
+      lt: to === undefined ? endOfPrefix(prefix) : concatBytes([prefix, encodePrefix([to])]),
+    }
+  }
+}
+
+export function encodePosition({ term, bucket, key }: ScanPosition): Uint8Array {
+  return encodeKey([term, bucket], key)
+}
+
+export function decodePosition(encoded: Uint8Array): ScanPosition {
+  const { parts, last } = decodeKey(encoded, 2)
+  const [term = EMPTY_BYTES, bucket = EMPTY_BYTES] = parts
+  return { term, bucket, key: last }
+}
+
+/** A sublevel ends where its closing `!` would be the next character. */
+function endOfSublevel(prefix: Uint8Array): Uint8Array {
+  const end = new Uint8Array(prefix)
+  end[end.length - 1] = SUBLEVEL_SEPARATOR + 1
+  return end
+}
+
+function endsWith(bytes: Uint8Array, tail: Uint8Array): boolean {
+  return bytes.length >= tail.length && equalBytes(bytes.subarray(bytes.length - tail.length), tail)
+}
+
+function laterOf(a: Uint8Array, b: Uint8Array): Uint8Array {
+  return compareBytes(a, b) > 0 ? a : b
+}

@@ -1,0 +1,58 @@
+import { checkInteger, checkKnown, checkText, MiB } from '@atoll/core'
+
+export interface VnodeHostOptions {
+  /** The node that the vnodes belong to: 1 to 64 characters of `a-z A-Z 0-9 . _ -`. */
+  readonly node: string
+  /** Partitions of the ring, a power of two from 8 to 1024. */
+  readonly partitions: number
+  /** Writes under way at a time; one more is refused as overload. Default 10 000. */
+  readonly queueWrites?: number
+  /** Bytes of values of the writes under way; past it a write is refused as overload. Default 128 MiB. */
+  readonly queueBytes?: number
+  /** Writes of one key that wait for their turn; one more is refused as overload. Default 1000. */
+  readonly keyWrites?: number
+  /** Operations of one batch of the database; a single write may exceed it. Default 4096. */
+  readonly batchOperations?: number
+  /** Bytes of one batch of the database; a single write may exceed it. Default 16 MiB. */
+  readonly batchBytes?: number
+  /** Bytes of one record with all its siblings; a larger one is refused as too large. Default 16 MiB. */
+  readonly recordBytes?: number
+  /** Bytes of the entries of one page of a scan; a page ends early rather than exceed it. Default 1 MiB. */
+  readonly scanBytes?: number
+}
+
+const LIMITS = {
+  queueWrites: 10_000,
+  queueBytes: 128 * MiB,
+  keyWrites: 1000,
+  batchOperations: 4096,
+  batchBytes: 16 * MiB,
+  recordBytes: 16 * MiB,
+  scanBytes: MiB,
+} as const satisfies Partial<VnodeHostOptions>
+
+const MAX_LIMIT = 2 ** 31 - 1
+const MIN_PARTITIONS = 8
+const MAX_PARTITIONS = 1024
+
+export function validateVnodeHostOptions(options: VnodeHostOptions): Required<VnodeHostOptions> {
+  checkKnown('VnodeHost', options, ['node', 'partitions', ...Object.keys(LIMITS)])
+  checkText('node', options.node, /^[a-zA-Z0-9._-]{1,64}$/, '1 to 64 characters of a-z A-Z 0-9 . _ -')
+  checkInteger('partitions', options.partitions, { min: MIN_PARTITIONS, max: MAX_PARTITIONS })
+  if (!Number.isInteger(Math.log2(options.partitions))) {
+    throw new RangeError(`partitions must be a power of two, got ${options.partitions}`)
+  }
+  const limit = (name: keyof typeof LIMITS) =>
+    checkInteger(name, options[name] ?? LIMITS[name], { min: 1, max: MAX_LIMIT })
+  return {
+    node: options.node,
+    partitions: options.partitions,
+    queueWrites: limit('queueWrites'),
+    queueBytes: limit('queueBytes'),
+    keyWrites: limit('keyWrites'),
+    batchOperations: limit('batchOperations'),
+    batchBytes: limit('batchBytes'),
+    recordBytes: limit('recordBytes'),
+    scanBytes: limit('scanBytes'),
+  }
+}

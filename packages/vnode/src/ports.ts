@@ -1,0 +1,66 @@
+import type { AbstractSnapshot } from 'abstract-level'
+
+/**
+ * What Atoll uses of an abstract-level database, whatever its default encodings: every `AbstractLevel` with binary
+ * keys and values fits. Written out because `AbstractLevel<F, K, V>` is not assignable between different encodings.
+ */
+export interface Database {
+  readonly status: 'opening' | 'open' | 'closing' | 'closed'
+  readonly supports: {
+    readonly explicitSnapshots: boolean
+    readonly implicitSnapshots: boolean
+    readonly permanence: boolean
+  }
+  open(): Promise<void>
+  close(): Promise<void>
+  keyEncoding(name: 'view'): { readonly format: string }
+  get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined>
+  batch(operations: Operation[], options: BatchOptions): Promise<void>
+  iterator(options: RangeOptions): DatabaseIterator<[Uint8Array, Uint8Array]>
+  keys(options: RangeOptions): DatabaseIterator<Uint8Array>
+  clear(options: Pick<RangeOptions, 'keyEncoding' | 'gte' | 'lt'>): Promise<void>
+  snapshot(): AbstractSnapshot
+  sublevel<K, V>(name: string | string[], options: SublevelOptions): Sublevel<K, V>
+}
+
+export interface BinaryEncodings {
+  readonly keyEncoding: 'view'
+  readonly valueEncoding: 'view'
+}
+
+export interface ReadOptions extends BinaryEncodings {
+  readonly snapshot?: AbstractSnapshot | undefined
+}
+
+export interface RangeOptions extends ReadOptions {
+  readonly gte: Uint8Array
+  readonly lt?: Uint8Array
+  readonly limit?: number
+}
+
+/** `sync` reaches databases that know it, and is ignored by those without a disk. */
+export interface BatchOptions extends BinaryEncodings {
+  readonly sync: boolean
+}
+
+export type Operation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+export interface DatabaseIterator<Item> {
+  nextv(size: number): Promise<Item[]>
+  close(): Promise<void>
+}
+
+export interface SublevelOptions {
+  readonly keyEncoding?: string
+  readonly valueEncoding?: string
+}
+
+/** A part of the database with keys and values of its own, for what stands beside the vnodes. */
+export interface Sublevel<K, V> {
+  open(): Promise<void>
+  get(key: K): Promise<V | undefined>
+  put(key: K, value: V): Promise<void>
+  del(key: K): Promise<void>
+}

@@ -1,0 +1,54 @@
+import { type Runtime, toHex } from '@atoll/core'
+import { hasCode, readBytes } from './database.ts'
+import { decodeEnvelope, NOTHING_STORED, type StoredState, UNREADABLE } from './envelope.ts'
+import type { Database } from './ports.ts'
+
+/** Reads records, checks every byte, and tells about those that fail. */
+export class RecordReader {
+  readonly #runtime: Runtime
+  readonly #database: Database
+
+  constructor(runtime: Runtime, database: Database) {
+    this.#runtime = runtime
+    this.#database = database
+  }
+
+  /** Throws `ATOLL_STORAGE` only if the database itself fails. */
+  async read(key: Uint8Array): Promise<StoredState> {
+    let bytes: Uint8Array | undefined
+    try {
+      bytes = await readBytes(this.#database, key)
+    } catch (error) {
+      if (!hasCode(error, 'LEVEL_CORRUPTION')) throw error
+      this.#tell(key)
+      return UNREADABLE
+    }
+    return bytes === undefined ? NOTHING_STORED : this.decode(key, bytes)
+  }
+
+  decode(key: Uint8Array, bytes: Uint8Array): StoredState {
+    const state = decodeEnvelope(key, this.#owned(bytes), this.#runtime.digest.crc32)
+    if (state.corrupt) this.#tell(key)
+    return state
+  }
+
+  /** A stored value of another kind could not be read either. */
+  tellCorruptEntry(key: Uint8Array): void {
+    this.#runtime.metrics.count('vnode_corrupt_index_entries')
+    this.#runtime.probe.mark('vnode.corrupt-index-entry')
+    this.#runtime.log.warn({ key: toHex(key) }, 'a stored index entry fails its check')
+  }
+
+  #tell(key: Uint8Array): void {
+    this.#runtime.metrics.count('vnode_corrupt_records')
+    this.#runtime.probe.mark('vnode.corrupt-record')
+    this.#runtime.log.warn({ key: toHex(key) }, 'a stored record fails its check')
+  }
+
+  /** A database in memory hands out the bytes that it keeps; what a reader does to them must not reach it. */
+  #owned(bytes: Uint8Array): Uint8Array {
+    return this.#database.supports.permanence
+      ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+      : new Uint8Array(bytes)
+  }
+}

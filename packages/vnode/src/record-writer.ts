@@ -1,0 +1,168 @@
+import type { Dot, StoredRecord, VersionVector } from '@atoll/causality'
+import { AtollError, type KeyId, type Runtime } from '@atoll/core'
+import { partitionOf } from '@atoll/ring'
+import type { Committer } from './committer.ts'
+import { readBytes } from './database.ts'
+import { encodeEnvelope, type StoredState } from './envelope.ts'
+import { type Claim, Incarnation } from './incarnation.ts'
+import { indexOperations, type RecordChange } from './index-entry.ts'
+import type { KeyOrder } from './key-order.ts'
+import { keyText } from './keys.ts'
+import type { VnodeLayout } from './layout.ts'
+import { orphanDeletes } from './orphans.ts'
+import type { Database, Operation } from './ports.ts'
+import type { RecordReader } from './record-reader.ts'
+
+/** What all vnodes of a host share. */
+export interface WriterParts {
+  readonly runtime: Runtime
+  readonly database: Database
+  readonly reader: RecordReader
+  readonly committer: Committer
+  readonly order: KeyOrder
+  readonly partitions: number
+  readonly recordBytes: number
+}
+
+/** How a write comes about: from what is there, and from the vnode's next event if it coordinates. */
+export interface Decision {
+  readonly id: KeyId
+  /** The history that the write brings along. */
+  readonly seen: VersionVector | undefined
+  readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
+}
+
+/** A decided write: queued, and on disk once `durable` resolves. */
+export interface Decided {
+  readonly record: StoredRecord
+  readonly changed: boolean
+  readonly durable: Promise<void>
+}
+
+/** What a decision starts from. */
+interface Ground extends StoredState {
+  readonly key: Uint8Array
+  /** When that is on disk. */
+  readonly durable: Promise<void>
+  /** Index entries of a record that cannot tell them any more. */
+  readonly orphans: readonly Operation[]
+}
+
+const DURABLE = Promise.resolve()
+
+/** The write path of one vnode: read, decide, queue; one decision at a time for each key. */
+export class RecordWriter {
+  readonly #layout: VnodeLayout
+  readonly #parts: WriterParts
+  #incarnation: Incarnation | undefined
+  #loading: Promise<Incarnation> | undefined
+
+  constructor(layout: VnodeLayout, parts: WriterParts) {
+    this.#layout = layout
+    this.#parts = parts
+  }
+
+  /** A batch has failed: what became of its dots is unknown, so the actor gives no more of them. */
+  renew(): void {
+    this.#incarnation?.renew()
+  }
+
+  /** Reads what is there, decides and queues. */
+  async update(decision: Decision): Promise<Decided> {
+    const key = this.#layout.dataKey(decision.id)
+    const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
+    return this.#parts.order.run(keyText(key), async () => {
+      // With a pending record there is no pause from here to the queue: it cannot fail in between.
+      const ground = this.#pendingGround(key) ?? (await this.#readGround(key, decision.id))
+      return this.#decide(decision, ground, incarnation)
+    })
+  }
+
+  /** The write-once way: nothing is read. So a sound copy also heals a damaged one, whatever that held. */
+  overwrite(id: KeyId, record: StoredRecord): Promise<Decided> {
+    const key = this.#layout.dataKey(id)
+    return this.#parts.order.run(keyText(key), async () => {
+      const operations = this.#operations(key, { id, before: undefined, after: record })
+      return { record, changed: true, durable: this.#queue(key, record, operations) }
+    })
+  }
+
+  #decide({ id, seen, decide }: Decision, ground: Ground, incarnation: Incarnation): Decided {
+    const current = ground.corrupt ? undefined : ground.record
+    const renewed = ground.corrupt || knowsMore(seen, current, incarnation)
+    if (renewed) {
+      this.#parts.runtime.probe.mark('vnode.incarnation-renewed')
+      incarnation.renew()
+    }
+    let claim: Claim | undefined = renewed ? incarnation.claim() : undefined
+    const nextDot = () => {
+      claim ??= incarnation.claim()
+      return claim.dot
+    }
+    const record = decide(current, nextDot)
+    if (record === current) return { record, changed: false, durable: ground.durable }
+    const change = this.#operations(ground.key, { id, before: ground.record, after: record })
+    const operations = [...ground.orphans, ...change, ...(claim?.operations ?? [])]
+    const durable = this.#queue(ground.key, record, operations)
+    if (claim !== undefined) incarnation.granted(claim)
+    return { record, changed: true, durable }
+  }
+
+  #queue(key: Uint8Array, record: StoredRecord, operations: readonly Operation[]): Promise<void> {
+    const durable = this.#parts.committer.commit(operations)
+    this.#parts.order.hold(keyText(key), { record, durable })
+    return durable
+  }
+
+  #operations(key: Uint8Array, change: RecordChange): Operation[] {
+    const { runtime, partitions, recordBytes } = this.#parts
+    const { crc32, sha1 } = runtime.digest
+    const value = encodeEnvelope(key, change.after, crc32)
+    if (value.length > recordBytes) {
+      const message = `the record would have ${value.length} bytes, and ${recordBytes} are allowed`
+      throw new AtollError('ATOLL_TOO_LARGE', message)
+    }
+    const sliceOf = (id: KeyId) => partitionOf(id, partitions, sha1)
+    const indexes = indexOperations(change, { layout: this.#layout, crc32, sha1, sliceOf })
+    return [{ type: 'put', key, value }, ...indexes]
+  }
+
+  #pendingGround(key: Uint8Array): Ground | undefined {
+    const pending = this.#parts.order.pending(keyText(key))
+    if (pending === undefined) return undefined
+    this.#parts.runtime.probe.mark('vnode.write-on-pending')
+    return { ...pending, key, corrupt: false, orphans: [] }
+  }
+
+  async #readGround(key: Uint8Array, id: KeyId): Promise<Ground> {
+    const { reader, database } = this.#parts
+    const state = await reader.read(key)
+    const lost = state.corrupt && state.record === undefined
+    const orphans = lost ? await orphanDeletes(database, this.#layout, id) : []
+    return { ...state, key, durable: DURABLE, orphans }
+  }
+
+  #loadIncarnation(): Promise<Incarnation> {
+    this.#loading ??= this.#readIncarnation().finally(() => {
+      this.#loading = undefined
+    })
+    return this.#loading
+  }
+
+  async #readIncarnation(): Promise<Incarnation> {
+    const { runtime, database } = this.#parts
+    const key = this.#layout.incarnationKey
+    const parts = { key, random: runtime.random, crc32: runtime.digest.crc32 }
+    this.#incarnation = new Incarnation(parts, await readBytes(database, key))
+    return this.#incarnation
+  }
+}
+
+/** True if others know events of this actor that its own copy lacks: then it has lost some, and must not count on. */
+function knowsMore(
+  seen: VersionVector | undefined,
+  current: StoredRecord | undefined,
+  { actor }: Incarnation,
+): boolean {
+  return (seen?.get(actor) ?? 0) > (current?.clock.get(actor) ?? 0)
+}

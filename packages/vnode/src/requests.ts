@@ -1,0 +1,26 @@
+import { checkBytes, checkInteger, checkText, type KeyId } from '@atoll/core'
+import type { ScanRequest } from './protocol.ts'
+
+const MAX_BUCKET_BYTES = 1024
+const MAX_KEY_BYTES = 4096
+const MAX_LIMIT = 10_000
+
+/** Throws `TypeError` or `RangeError` for an id outside the limits of `KeyId`. */
+export function checkKeyId({ type, bucket, key }: KeyId): void {
+  checkType(type)
+  checkBytes('bucket', bucket, { min: 1, max: MAX_BUCKET_BYTES })
+  checkBytes('key', key, { min: 1, max: MAX_KEY_BYTES })
+}
+
+/** Throws `TypeError` or `RangeError` for a scan that cannot be. */
+export function checkScan(request: ScanRequest, partitions: number): void {
+  checkType(request.type)
+  checkInteger('limit', request.limit, { min: 1, max: MAX_LIMIT })
+  for (const { partition } of request.vnodes) {
+    checkInteger('partition', partition, { min: 0, max: partitions - 1 })
+  }
+}
+
+function checkType(type: string): void {
+  checkText('type', type, /^[a-z0-9._-]{1,64}$/, '1 to 64 characters of a-z 0-9 . _ -')
+}

@@ -1,0 +1,62 @@
+import { readFailed } from './database.ts'
+import { type CursorParts, IndexCursor } from './index-cursor.ts'
+import { MergeHeap } from './merge-heap.ts'
+import type { ScanEntry, ScanReply, ScanRequest } from './protocol.ts'
+
+export interface ScanParts extends Omit<CursorParts, 'snapshot' | 'chunk'> {
+  /** Bytes of a page; it has one entry at least. */
+  readonly scanBytes: number
+}
+
+/** Read beyond a cursor's fair share of the page, since keys are not spread evenly. */
+const SPARE_ENTRIES = 16
+/** What an entry costs beside its bytes, in a message or in memory. */
+const ENTRY_OVERHEAD_BYTES = 32
+
+/** One page of the entries of several vnodes, merged in the order of (term, bucket, key). It costs what it answers. */
+export async function scanIndexes(request: ScanRequest, parts: ScanParts): Promise<ScanReply> {
+  const { database } = parts
+  const chunk = Math.ceil(request.limit / Math.max(1, request.vnodes.length)) + SPARE_ENTRIES
+  const snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
+  const cursors = request.vnodes.map(
+    (vnode) => new IndexCursor({ ...parts, chunk, snapshot }, request, vnode),
+  )
+  try {
+    await Promise.all(cursors.map((cursor) => cursor.fill()))
+    return await mergePage(cursors, { limit: request.limit, bytes: parts.scanBytes })
+  } catch (error) {
+    if (parts.signal?.aborted) throw error
+    throw readFailed(error)
+  } finally {
+    await Promise.allSettled(cursors.map((cursor) => cursor.close()))
+    await snapshot?.close()
+  }
+}
+
+async function mergePage(
+  cursors: readonly IndexCursor[],
+  page: { readonly limit: number; readonly bytes: number },
+): Promise<ScanReply> {
+  const heap = new MergeHeap<IndexCursor>()
+  for (const cursor of cursors) heap.push(cursor)
+  const entries: ScanEntry[] = []
+  let bytes = 0
+  for (;;) {
+    const cursor = heap.top
+    const item = cursor?.first
+    if (cursor === undefined || item === undefined) return { entries, done: true }
+    bytes += bytesOf(item.entry)
+    const full = entries.length === page.limit || (entries.length > 0 && bytes > page.bytes)
+    if (full) return { entries, done: false }
+    entries.push(item.entry)
+    cursor.shift()
+    if (cursor.first === undefined) await cursor.fill()
+    if (cursor.first === undefined) heap.pop()
+    else heap.sink()
+  }
+}
+
+function bytesOf({ term, bucket, key, clockDigest, payloads }: ScanEntry): number {
+  const fixed = ENTRY_OVERHEAD_BYTES + term.length + bucket.length + key.length + clockDigest.length
+  return payloads.reduce((sum, payload) => sum + payload.length, fixed)
+}

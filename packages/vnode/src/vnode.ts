@@ -1,0 +1,120 @@
+import {
+  type MergePolicy,
+  mergeRecords,
+  type StoredRecord,
+  writeOnceRecord,
+  writeRecord,
+} from '@atoll/causality'
+import { AtollError, type KeyId } from '@atoll/core'
+import { BINARY } from './database.ts'
+import { keyText } from './keys.ts'
+import { VnodeLayout } from './layout.ts'
+import type { Operation } from './ports.ts'
+import type { CoordinateReply, CoordinateRequest, GetReply, PutReply, PutRequest } from './protocol.ts'
+import { type Decided, type Decision, RecordWriter, type WriterParts } from './record-writer.ts'
+
+export interface VnodeParts extends WriterParts {
+  readonly policyOf: (type: string) => MergePolicy
+}
+
+/** One partition of the ring on one node. */
+export class Vnode {
+  readonly #parts: VnodeParts
+  readonly #layout: VnodeLayout
+  readonly #writer: RecordWriter
+  readonly #underWay = new Set<Promise<unknown>>()
+  #dropping = false
+
+  constructor(partition: number, parts: VnodeParts) {
+    this.#parts = parts
+    this.#layout = new VnodeLayout(partition)
+    this.#writer = new RecordWriter(this.#layout, parts)
+  }
+
+  /** Answers what is durable. A write of the key that is on its way to the disk is waited for, not overlooked. */
+  async get(id: KeyId): Promise<GetReply> {
+    const { order, reader } = this.#parts
+    const key = this.#layout.dataKey(id)
+    await order.pending(keyText(key))?.durable.catch(() => {})
+    const { record, corrupt } = await reader.read(key)
+    return { record: corrupt ? undefined : record, corrupt }
+  }
+
+  /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
+  async put({ id, record }: PutRequest, onAccepted?: () => void): Promise<PutReply> {
+    const policy = this.#parts.policyOf(id.type)
+    const merge = (current: StoredRecord | undefined) =>
+      current === undefined ? record : mergeRecords(policy, current, record)
+    const { changed } = await this.#write(
+      policy.kind === 'write-once'
+        ? () => this.#writer.overwrite(id, record)
+        : () => this.#writer.update({ id, seen: record.clock, decide: merge }),
+      onAccepted,
+    )
+    return { changed }
+  }
+
+  async coordinate({ id, context, ...rest }: CoordinateRequest): Promise<CoordinateReply> {
+    const { policyOf, runtime } = this.#parts
+    const policy = policyOf(id.type)
+    const write = { content: rest.content, valueCrc32: rest.valueCrc32, writeId: rest.writeId, context }
+    const decide: Decision['decide'] = (current, nextDot) =>
+      writeRecord({ policy, current, write, dot: nextDot(), wallMs: runtime.clock.wallMs() })
+    const { record } = await this.#write(
+      policy.kind === 'write-once'
+        ? () => this.#writer.overwrite(id, writeOnceRecord(write.content, write.valueCrc32, write.writeId))
+        : () => this.#writer.update({ id, seen: context?.vector, decide }),
+    )
+    return { record }
+  }
+
+  /** A batch has failed: the vnode goes on as a new actor. */
+  renew(): void {
+    this.#writer.renew()
+  }
+
+  /** Resolves when the writes of this moment are over, one way or the other. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#underWay)
+  }
+
+  /**
+   * Deletes everything, and is not to be used thereafter. The actor goes first and durably: a vnode that has lost a part of its
+   * data must not go on as who it was.
+   */
+  async drop(): Promise<void> {
+    this.#dropping = true
+    await this.idle()
+    const { committer, database } = this.#parts
+    const forget: Operation = { type: 'del', key: this.#layout.incarnationKey }
+    await committer.commit([forget])
+    try {
+      await database.clear({ ...BINARY, ...this.#layout.indexRange })
+      await database.clear({ ...BINARY, ...this.#layout.dataRange })
+    } catch (cause) {
+      throw new AtollError('ATOLL_STORAGE', 'the database failed to delete a partition', { cause })
+    }
+    // A synced batch makes durable what was deleted before it, too.
+    await committer.commit([forget])
+  }
+
+  async #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
+    if (this.#dropping) {
+      throw new AtollError('ATOLL_CLOSED', 'the partition is being deleted', { transient: true })
+    }
+    const write = this.#finish(decide, onAccepted)
+    this.#underWay.add(write)
+    try {
+      return await write
+    } finally {
+      this.#underWay.delete(write)
+    }
+  }
+
+  async #finish(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
+    const decided = await decide()
+    onAccepted?.()
+    await decided.durable
+    return decided
+  }
+}

@@ -1,0 +1,138 @@
+import { writeOnceRecord } from '@atoll/causality'
+import { utf8 } from '@atoll/core'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { VnodeHost } from '../src/index.ts'
+import {
+  collect,
+  content,
+  id,
+  makeHost,
+  STORES,
+  type TestRuntime,
+  type TestStore,
+  testRuntime,
+  valuesOf,
+  write,
+} from './world.ts'
+
+describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
+  let store: TestStore
+  let runtime: TestRuntime
+  let host: VnodeHost
+
+  beforeEach(async () => {
+    store = makeStore()
+    runtime = testRuntime()
+    host = makeHost(store.database, runtime)
+    await host.open()
+  })
+
+  afterEach(async () => {
+    await host.close()
+    store.dispose()
+  })
+
+  it('answers what was written, and nothing for what was not', async () => {
+    const { record } = await host.coordinate(write(id('k'), content('one')))
+    expect(valuesOf(record)).toEqual(['one'])
+    expect(await host.get({ partition: 1, id: id('k') })).toEqual({ record, corrupt: false })
+    const nothing = { record: undefined, corrupt: false }
+    expect(await host.get({ partition: 2, id: id('k') })).toEqual(nothing)
+    expect(await host.get({ partition: 1, id: id('other') })).toEqual(nothing)
+    expect(await host.get({ partition: 1, id: id('k', 'lww') })).toEqual(nothing)
+  })
+
+  it('keeps blind writes as siblings and replaces what was seen', async () => {
+    await host.coordinate(write(id('k'), content('one')))
+    const two = await host.coordinate(write(id('k'), content('two')))
+    expect(valuesOf(two.record)).toEqual(['one', 'two'])
+    const three = await host.coordinate(write(id('k'), content('three'), 1, two.record))
+    expect(valuesOf(three.record)).toEqual(['three'])
+  })
+
+  it('keeps one value with last-write-wins', async () => {
+    await host.coordinate(write(id('k', 'lww'), content('one')))
+    const two = await host.coordinate(write(id('k', 'lww'), content('two')))
+    expect(valuesOf(two.record)).toEqual(['two'])
+  })
+
+  it('merges records of other replicas, and says whether they told anything', async () => {
+    const here = await host.coordinate(write(id('k'), content('here'), 1))
+    const there = await host.coordinate(write(id('k'), content('there'), 2))
+    expect(await host.put({ partition: 1, id: id('k'), record: there.record })).toEqual({ changed: true })
+    expect(await host.put({ partition: 1, id: id('k'), record: here.record })).toEqual({ changed: false })
+    const { record } = await host.get({ partition: 1, id: id('k') })
+    expect(valuesOf(record).sort()).toEqual(['here', 'there'])
+  })
+
+  it('tells a write accepted before it is durable', async () => {
+    const { record } = await host.coordinate(write(id('k'), content('v'), 2))
+    const events: string[] = []
+    const put = host.put(
+      { partition: 1, id: id('k'), record },
+      { onAccepted: () => void events.push('accepted') },
+    )
+    await put.then(() => events.push('durable'))
+    expect(events).toEqual(['accepted', 'durable'])
+  })
+
+  it('never overlooks an accepted write when reading', async () => {
+    const { record } = await host.coordinate(write(id('k'), content('v'), 2))
+    const read = new Promise((resolve) => {
+      const onAccepted = () => resolve(host.get({ partition: 1, id: id('k') }))
+      void host.put({ partition: 1, id: id('k'), record }, { onAccepted })
+    })
+    expect(await read).toEqual({ record, corrupt: false })
+  })
+
+  it('writes write-once records without reading, and heals with them', async () => {
+    const reads: string[] = []
+    const get = store.database.get.bind(store.database)
+    store.database.get = (key, options) => {
+      reads.push(Buffer.from(key).toString())
+      return get(key, options)
+    }
+    const { record } = await host.coordinate(write(id('k', 'blocks'), content('block')))
+    expect(record).toEqual(
+      writeOnceRecord(content('block'), record.siblings[0]!.valueCrc32, record.siblings[0]!.writeId),
+    )
+    expect(await host.put({ partition: 1, id: id('k', 'blocks'), record })).toEqual({ changed: true })
+    expect(reads).toEqual([])
+    expect(await host.get({ partition: 1, id: id('k', 'blocks') })).toEqual({ record, corrupt: false })
+  })
+
+  it('lies in plain sublevels: data, index and meta of each partition', async () => {
+    const indexed = content('v', {
+      indexes: [{ index: 'list', scope: utf8('s'), term: utf8('t'), payload: utf8('p') }],
+    })
+    await host.coordinate(write(id('k'), indexed, 5))
+    const keysOf = async (...path: string[]) => {
+      const level = (
+        store.database as import('abstract-level').AbstractLevel<Uint8Array, string, string>
+      ).sublevel(path)
+      await level.open()
+      return level.keys().all()
+    }
+    expect(await keysOf('0005', 'data')).toEqual(['default\0\u0001b\0\u0001k'])
+    expect(await keysOf('0005', 'index')).toEqual(['default\0\u0001list\0\u0001s\0\u0001t\0\u0001b\0\u0001k'])
+    expect(await keysOf('0005', 'meta')).toEqual(['incarnation'])
+    expect(await keysOf('meta')).toEqual(['format'])
+    expect(await keysOf('0004', 'data')).toEqual([])
+  })
+
+  it('counts, folds and drops partitions', async () => {
+    for (const key of ['c', 'a', 'b']) await host.coordinate(write(id(key), content(key), 3))
+    await host.coordinate(write(id('z'), content('z'), 4))
+    expect(await host.partitions()).toEqual([3, 4])
+    expect(await host.count(3)).toBe(3)
+    const folded = await collect(host.fold(3))
+    expect(folded.map((item) => [item.id, valuesOf(item.record)])).toEqual(
+      ['a', 'b', 'c'].map((key) => [id(key), [key]]),
+    )
+    await host.drop(3)
+    expect(await host.partitions()).toEqual([4])
+    expect(await host.count(3)).toBe(0)
+    expect(await host.get({ partition: 3, id: id('a') })).toEqual({ record: undefined, corrupt: false })
+    expect(valuesOf((await host.get({ partition: 4, id: id('z') })).record)).toEqual(['z'])
+  })
+})
