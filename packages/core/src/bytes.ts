@@ -1,3 +1,5 @@
+import { describe } from './validate.ts'
+
 const encoder = new TextEncoder()
 const strictDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
@@ -50,8 +52,9 @@ export function toHex(bytes: Uint8Array): string {
 
 /** The bytes of an even number of hexadecimal digits. Throws `TypeError` for anything else. */
 export function fromHex(text: string): Uint8Array {
-  if (!/^([0-9a-f]{2})*$/i.test(text))
-    throw new TypeError(`expected pairs of hexadecimal digits, got "${text}"`)
+  if (!/^([0-9a-f]{2})*$/i.test(text)) {
+    throw new TypeError(`expected pairs of hexadecimal digits, got ${describe(text)}`)
+  }
   const bytes = new Uint8Array(text.length / 2)
   for (let at = 0; at < bytes.length; at++) bytes[at] = Number.parseInt(text.slice(2 * at, 2 * at + 2), 16)
   return bytes

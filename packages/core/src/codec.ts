@@ -1,15 +1,13 @@
-import { Packr } from 'msgpackr'
 import { AtollError, messageOf } from './errors.ts'
+import { packTuple, type TupleValue, unpackTuple } from './msgpack.ts'
 import { describe } from './validate.ts'
 
-/** What a tuple may hold. Bytes of a body never go in here: they travel raw beside the tuple. */
-export type TupleValue = null | boolean | number | string | Uint8Array | readonly TupleValue[]
-
-const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: false, moreTypes: false })
-
-/** Packs a tuple behind a version byte. The result is a fresh array of its exact size. */
+/**
+ * Packs a tuple behind a version byte. The result is a fresh array of its exact size. Throws `TypeError` for a text
+ * that is not well-formed Unicode, and `RangeError` for a number that is not finite.
+ */
 export function encodeTuple(version: number, tuple: readonly TupleValue[]): Uint8Array {
-  const packed = packr.pack(tuple)
+  const packed = packTuple(tuple)
   const bytes = new Uint8Array(packed.length + 1)
   bytes[0] = version
   bytes.set(packed, 1)
@@ -46,7 +44,9 @@ export function decodeWith<T>(codec: TupleCodec<T>, bytes: Uint8Array): T {
   for (; version < codec.version; version++) {
     const migrate = codec.migrations?.[version]
     if (migrate === undefined) throw corrupt(codec.name, `version ${version} was never written`)
-    reader = new TupleReader(codec.name, migrate(reader))
+    const migrated = migrate(reader)
+    reader.end()
+    reader = new TupleReader(codec.name, migrated)
   }
   const value = codec.decode(reader)
   reader.end()
@@ -139,7 +139,7 @@ export class TupleReader {
 
 function unpack(name: string, packed: Uint8Array): unknown {
   try {
-    return packr.unpack(packed)
+    return unpackTuple(packed)
   } catch (error) {
     throw corrupt(name, messageOf(error))
   }

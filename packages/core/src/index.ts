@@ -16,7 +16,6 @@ export {
   encodeWith,
   type TupleCodec,
   TupleReader,
-  type TupleValue,
 } from './codec.ts'
 export {
   AtollError,
@@ -29,6 +28,7 @@ export {
 } from './errors.ts'
 export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
 export { Lifecycle, type LifecycleState } from './lifecycle.ts'
+export type { TupleValue } from './msgpack.ts'
 export { createMetrics, type MetricsRegistry, quietLog, quietProbe } from './quiet.ts'
 export type {
   Clock,

@@ -4,12 +4,14 @@ export type LifecycleState = 'new' | 'opening' | 'open' | 'closing' | 'closed'
 
 /**
  * The one lifecycle: a constructor does nothing, `open` and `close` are idempotent and may be called at any time,
- * and `await using` closes. A closed component may be opened again. A failed open leaves it closed.
+ * and `await using` closes. Calls take effect one after the other, so the last one called decides how it ends. A
+ * closed component may be opened again. A failed open leaves it closed.
  */
 export abstract class Lifecycle implements AsyncDisposable {
   #state: LifecycleState = 'new'
-  #opening: Promise<void> | undefined
-  #closing: Promise<void> | undefined
+  /** Where the last call wants to go, and its promise. */
+  #goal: 'open' | 'closed' = 'closed'
+  #step: Promise<void> = Promise.resolve()
 
   /** What this is called in messages, for example "vnode host n1". */
   abstract readonly label: string
@@ -22,20 +24,16 @@ export abstract class Lifecycle implements AsyncDisposable {
     return this.#state
   }
 
+  /** Rejects with what `onOpen` rejects with. */
   open(): Promise<void> {
-    if (this.#state === 'open') return Promise.resolve()
-    this.#opening ??= this.#open().finally(() => {
-      this.#opening = undefined
-    })
-    return this.#opening
+    if (this.#goal === 'closed') this.#towards('open')
+    return this.#step
   }
 
+  /** Rejects with what `onClose` rejects with; the component is closed all the same. */
   close(): Promise<void> {
-    if (this.#state === 'new' || this.#state === 'closed') return Promise.resolve()
-    this.#closing ??= this.#close().finally(() => {
-      this.#closing = undefined
-    })
-    return this.#closing
+    if (this.#goal === 'open') this.#towards('closed')
+    return this.#step
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -48,22 +46,38 @@ export abstract class Lifecycle implements AsyncDisposable {
       throw new AtollError('ATOLL_CLOSED', `${this.label} is ${this.#state}, not open`)
   }
 
+  #towards(goal: 'open' | 'closed'): void {
+    const before = this.#step.catch(() => {})
+    const run = goal === 'open' ? () => this.#open() : () => this.#close()
+    // At once, so that nothing is accepted any more in the moment until the step begins.
+    if (this.#state === 'open') this.#state = 'closing'
+    const step: Promise<void> = before.then(run).catch((error: unknown) => {
+      if (this.#step === step) this.#rest()
+      throw error
+    })
+    this.#goal = goal
+    this.#step = step
+  }
+
+  /** After a failed step with none behind it: the component is closed, and there is nothing to wait for. */
+  #rest(): void {
+    this.#goal = 'closed'
+    this.#step = Promise.resolve()
+  }
+
   async #open(): Promise<void> {
-    await this.#closing
     this.#state = 'opening'
     try {
       await this.onOpen()
       this.#state = 'open'
     } catch (error) {
-      await this.onClose().catch(() => {})
-      this.#state = 'closed'
+      await this.#close().catch(() => {})
       throw error
     }
   }
 
   async #close(): Promise<void> {
-    await this.#opening?.catch(() => {})
-    if (this.state === 'closed') return
+    if (this.#state === 'closed') return
     this.#state = 'closing'
     try {
       await this.onClose()

@@ -47,6 +47,8 @@ export interface DigestStream {
   update(chunk: Uint8Array): void | Promise<void>
   /** Ends the stream. */
   digest(): Promise<Uint8Array>
+  /** Ends a stream whose digest nobody wants any more; call one of the two. */
+  discard(): void
 }
 
 /** A structured logger of the shape that pino has. */

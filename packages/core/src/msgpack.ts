@@ -1,0 +1,160 @@
+import { Packr } from 'msgpackr'
+import { fromUtf8 } from './bytes.ts'
+
+/** What a tuple may hold. Bytes of a body never go in here: they travel raw beside the tuple. */
+export type TupleValue = null | boolean | number | string | Uint8Array | readonly TupleValue[]
+
+/** How deep tuples may lie in one another. Ours go 4 deep. */
+const MAX_DEPTH = 16
+
+const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: false, moreTypes: false })
+
+/** Throws `TypeError` or `RangeError` for what `unpackTuple` would refuse: nothing is stored that cannot be read. */
+export function packTuple(tuple: readonly TupleValue[]): Uint8Array {
+  for (const value of tuple) checkPackable(value, 1)
+  return packr.pack(tuple)
+}
+
+/**
+ * Reads what `packTuple` writes, and nothing else; bytes are views of `packed`. Throws an `Error` that says what is
+ * wrong. msgpackr itself is not let near bytes from a disk or a peer: it also reads extensions, cyclic pointers and
+ * records, for which it compiles code, and drops a byte order mark that begins a text of over 64 bytes (2.1.3).
+ */
+export function unpackTuple(packed: Uint8Array): TupleValue {
+  const reader = new PackedReader(packed)
+  const value = reader.value(0)
+  reader.end()
+  return value
+}
+
+/** Half of a character that takes two: there is no UTF-8 for it. */
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+function checkPackable(value: TupleValue, depth: number): void {
+  if (typeof value === 'string') {
+    if (LONE_SURROGATE.test(value)) throw new TypeError('a text must be well-formed Unicode')
+  } else if (typeof value === 'number') {
+    if (!Number.isFinite(value)) throw new RangeError(`a number must be finite, got ${value}`)
+  } else if (Array.isArray(value)) {
+    if (depth === MAX_DEPTH) throw new RangeError(`tuples may go ${MAX_DEPTH} deep, not deeper`)
+    for (const item of value) checkPackable(item, depth + 1)
+  }
+}
+
+class PackedReader {
+  readonly #bytes: Uint8Array
+  readonly #view: DataView
+  #at = 0
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  }
+
+  value(depth: number): TupleValue {
+    const head = this.#uint8()
+    if (head < 0x80) return head
+    if (head >= 0xe0) return head - 0x100
+    if (head >= 0xa0 && head < 0xc0) return this.#text(head - 0xa0)
+    if (head >= 0x90 && head < 0xa0) return this.#tuple(head - 0x90, depth)
+    return this.#longValue(head, depth)
+  }
+
+  end(): void {
+    const left = this.#bytes.length - this.#at
+    if (left > 0) throw new Error(`${left} bytes too many`)
+  }
+
+  #longValue(head: number, depth: number): TupleValue {
+    switch (head) {
+      case 0xc0:
+        return null
+      case 0xc2:
+        return false
+      case 0xc3:
+        return true
+      case 0xc4:
+        return this.#raw(this.#uint8())
+      case 0xc5:
+        return this.#raw(this.#uint16())
+      case 0xc6:
+        return this.#raw(this.#uint32())
+      case 0xcb:
+        return this.#view.getFloat64(this.#take(8))
+      case 0xcc:
+        return this.#uint8()
+      case 0xcd:
+        return this.#uint16()
+      case 0xce:
+        return this.#uint32()
+      case 0xd0:
+        return this.#view.getInt8(this.#take(1))
+      case 0xd1:
+        return this.#view.getInt16(this.#take(2))
+      case 0xd2:
+        return this.#view.getInt32(this.#take(4))
+      case 0xd9:
+        return this.#text(this.#uint8())
+      case 0xda:
+        return this.#text(this.#uint16())
+      case 0xdb:
+        return this.#text(this.#uint32())
+      case 0xdc:
+        return this.#tuple(this.#uint16(), depth)
+      case 0xdd:
+        return this.#tuple(this.#uint32(), depth)
+      default:
+        throw new Error(`byte ${head} begins nothing that a tuple holds`)
+    }
+  }
+
+  #tuple(length: number, depth: number): TupleValue[] {
+    if (depth === MAX_DEPTH) throw new Error(`tuples go over ${MAX_DEPTH} deep`)
+    // Grown field by field: a length that lies must not cost memory.
+    const fields: TupleValue[] = []
+    for (let at = 0; at < length; at++) fields.push(this.value(depth + 1))
+    return fields
+  }
+
+  #text(length: number): string {
+    const start = this.#take(length)
+    return shortAscii(this.#bytes, start, length) ?? fromUtf8(this.#bytes.subarray(start, start + length))
+  }
+
+  #raw(length: number): Uint8Array {
+    const start = this.#take(length)
+    return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + start, length)
+  }
+
+  #uint8(): number {
+    return this.#view.getUint8(this.#take(1))
+  }
+
+  #uint16(): number {
+    return this.#view.getUint16(this.#take(2))
+  }
+
+  #uint32(): number {
+    return this.#view.getUint32(this.#take(4))
+  }
+
+  /** Moves on, and answers where the taken bytes begin. */
+  #take(length: number): number {
+    const start = this.#at
+    if (length > this.#bytes.length - start) throw new Error('it ends too early')
+    this.#at = start + length
+    return start
+  }
+}
+
+/** Most texts are short names, for which starting a decoder costs more than reading them. */
+function shortAscii(bytes: Uint8Array, start: number, length: number): string | undefined {
+  if (length > 24) return undefined
+  let text = ''
+  for (let at = start; at < start + length; at++) {
+    const byte = bytes[at] ?? 0x80
+    if (byte >= 0x80) return undefined
+    text += String.fromCharCode(byte)
+  }
+  return text
+}

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest'
+import { AtollError, assert, ERROR_CODES, isAtollError, isErrorCode, messageOf } from '../src/index.ts'
+
+describe('an AtollError', () => {
+  it('knows from its code whether it is definite and transient, unless told better', () => {
+    expect(new AtollError('ATOLL_TIMEOUT', 'late')).toMatchObject({ definite: false, transient: true })
+    expect(new AtollError('ATOLL_TIMEOUT', 'late', { definite: true })).toMatchObject({ definite: true })
+    expect(new AtollError('ATOLL_TIMEOUT', 'late', { transient: false })).toMatchObject({ transient: false })
+  })
+
+  it('carries its cause and details, and has neither of its own accord', () => {
+    const cause = new Error('below')
+    expect(new AtollError('ATOLL_STORAGE', 'failed', { cause, details: { bytes: 5 } })).toMatchObject({
+      cause,
+      details: { bytes: 5 },
+      name: 'AtollError',
+      message: 'failed',
+    })
+    const bare = new AtollError('ATOLL_STORAGE', 'failed')
+    expect('cause' in bare).toBe(false)
+    expect(bare.details).toEqual({})
+  })
+
+  it('is told from other errors, and by its code', () => {
+    const error = new AtollError('ATOLL_CLOSED', 'closed')
+    expect([
+      isAtollError(error),
+      isAtollError(error, 'ATOLL_CLOSED'),
+      isAtollError(error, 'ATOLL_RANGE'),
+    ]).toEqual([true, true, false])
+    expect([new Error('x'), { code: 'ATOLL_CLOSED' }, undefined].map((other) => isAtollError(other))).toEqual(
+      [false, false, false],
+    )
+  })
+})
+
+describe('error codes', () => {
+  it('are listed in order', () => {
+    const codes = Object.keys(ERROR_CODES)
+    expect(codes).toEqual([...codes].sort())
+  })
+
+  it('are believed only if they are known', () => {
+    expect(isErrorCode('ATOLL_RANGE')).toBe(true)
+    for (const text of ['ATOLL_NONE', 'toString', '__proto__', '']) expect(isErrorCode(text)).toBe(false)
+  })
+})
+
+it('an assertion says what must be true', () => {
+  assert(1, 'never thrown')
+  expect(() => assert(0, 'zero is false')).toThrow('assertion failed: zero is false')
+})
+
+it('the message of anything thrown is text', () => {
+  expect([new Error('e'), 'text', undefined, { a: 1 }].map(messageOf)).toEqual([
+    'e',
+    'text',
+    'undefined',
+    '[object Object]',
+  ])
+})

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest'
+import { checkBytes, checkInteger, checkKnown, checkText, describe as picture, utf8 } from '../src/index.ts'
+
+const limits = { min: 1, max: 3 }
+/** What went wrong: the class of the error and its message. */
+function refusal(check: () => unknown): string {
+  try {
+    check()
+  } catch (error) {
+    return String(error)
+  }
+  return 'nothing was refused'
+}
+
+describe('checks of options', () => {
+  it('answer a value that is as it must be', () => {
+    const bytes = utf8('abc')
+    expect([1, 2, 3].map((value) => checkInteger('n', value, limits))).toEqual([1, 2, 3])
+    expect(checkText('name', 'a1', /^\w+$/, 'a word')).toBe('a1')
+    expect(checkBytes('key', bytes, limits)).toBe(bytes)
+    checkKnown('put', { n: 1, w: undefined }, ['n', 'w'])
+  })
+
+  it.each([
+    [0, 'RangeError: n must be an integer from 1 to 3, got 0'],
+    [4, 'RangeError: n must be an integer from 1 to 3, got 4'],
+    [1.5, 'RangeError: n must be an integer from 1 to 3, got 1.5'],
+    [Number.NaN, 'RangeError: n must be an integer from 1 to 3, got NaN'],
+    ['2', 'TypeError: n must be a number, got "2"'],
+    [2n, 'TypeError: n must be a number, got 2'],
+    [undefined, 'TypeError: n must be a number, got undefined'],
+    [null, 'TypeError: n must be a number, got null'],
+  ])('refuse the number %s by its name and limits', (value, expected) => {
+    expect(refusal(() => checkInteger('n', value, limits))).toBe(expected)
+  })
+
+  it('refuse texts and bytes of the wrong form', () => {
+    expect(refusal(() => checkText('name', 'a b', /^\w+$/, 'a word'))).toBe(
+      'RangeError: name must be a word, got "a b"',
+    )
+    expect(refusal(() => checkText('name', 5, /^\w+$/, 'a word'))).toBe(
+      'TypeError: name must be a string, got 5',
+    )
+    expect(refusal(() => checkBytes('key', utf8(''), limits))).toBe(
+      'RangeError: key must have 1 to 3 bytes, got 0',
+    )
+    expect(refusal(() => checkBytes('key', utf8('four'), limits))).toContain('got 4')
+    expect(refusal(() => checkBytes('key', 'abc', limits))).toBe(
+      'TypeError: key must be a Uint8Array, got "abc"',
+    )
+  })
+
+  it('refuse a misspelt option and name the known ones', () => {
+    expect(refusal(() => checkKnown('put', { n_val: 3 }, ['n', 'w']))).toBe(
+      'TypeError: put has no option "n_val"; it knows n, w',
+    )
+  })
+})
+
+describe('the picture of a value', () => {
+  it.each([
+    ['x'.repeat(81), `"${'x'.repeat(77)}…" (81 characters)`],
+    [utf8('abc'), '3 bytes'],
+    [() => 1, 'a function'],
+    [[1], 'an array'],
+    [Object.create(null), 'an object'],
+    [null, 'null'],
+    [Symbol('s'), 'Symbol(s)'],
+  ])('is short: %#', (value, expected) => {
+    expect(picture(value)).toBe(expected)
+  })
+})
