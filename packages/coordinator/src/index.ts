@@ -1,3 +1,29 @@
-export type * from './bucket-types.ts'
-export type * from './kv.ts'
-export type * from './ports.ts'
+export { type BucketProperties, BucketTypes } from './bucket-types.ts'
+export { Coordinator, type CoordinatorMeans } from './coordinator.ts'
+export type {
+  DeleteOptions,
+  KeyValueStore,
+  KvRead,
+  KvScan,
+  KvScanEntry,
+  KvScanPage,
+  KvValue,
+  KvWrite,
+  KvWritten,
+  QuorumSize,
+  ReadOptions,
+  WriteOptions,
+} from './kv.ts'
+export type { CoordinatorOptions } from './options.ts'
+export type {
+  CoordinatedWrite,
+  IndexPosition,
+  Liveness,
+  ReplicaCallOptions,
+  ReplicaRead,
+  ReplicaScan,
+  ReplicaScanEntry,
+  ReplicaScanPage,
+  Replicas,
+  ReplicaTarget,
+} from './ports.ts'

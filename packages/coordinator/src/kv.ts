@@ -45,7 +45,7 @@ export interface KvValue {
 export interface KvRead {
   /** No value: the key is absent or deleted. Several: siblings, in the order of their dots. */
   readonly values: readonly KvValue[]
-  /** To be handed to the next write of this key; undefined if the key was never seen. */
+  /** To be handed to the next write of this key; undefined if the replicas know nothing of the key. */
   readonly context: Uint8Array | undefined
 }
 
@@ -82,6 +82,7 @@ export interface KvScan {
 }
 
 export interface KvScanPage {
+  /** In the order of (term, bucket, key). May be fewer than the limit, even none, with more to come after `next`. */
   readonly entries: readonly KvScanEntry[]
   /** Where the next page starts; undefined after the last. */
   readonly next: Uint8Array | undefined
@@ -94,14 +95,16 @@ export interface KvScanEntry {
   readonly payloads: readonly Uint8Array[]
 }
 
+export interface DeleteOptions extends WriteOptions {
+  /** What the deletion replaces; without it, what a read of this moment sees. Write-once types take none. */
+  readonly context?: Uint8Array | undefined
+}
+
 /** The key-value store that a coordinator offers. */
 export interface KeyValueStore {
   get(id: KeyId, options?: ReadOptions): Promise<KvRead>
   put(id: KeyId, write: KvWrite, options?: WriteOptions): Promise<KvWritten>
-  /** Writes a tombstone. Without a context it deletes what a read of this moment sees. */
-  delete(
-    id: KeyId,
-    options?: WriteOptions & { readonly context?: Uint8Array | undefined },
-  ): Promise<KvWritten>
+  /** Writes a tombstone. A key that the read finds never written needs none: then no replica counts. */
+  delete(id: KeyId, options?: DeleteOptions): Promise<KvWritten>
   scan(scan: KvScan, options?: ReadOptions): Promise<KvScanPage>
 }

@@ -1,0 +1,108 @@
+import type { Runtime, Timer } from '@atoll/core'
+import type { InFlight } from './in-flight.ts'
+import type { CoordinatorSettings } from './options.ts'
+import { aborted } from './outcome.ts'
+import type { Replicas } from './ports.ts'
+import type { Repairs } from './repairs.ts'
+
+/** What all calls of a coordinator share. */
+export interface Site {
+  readonly runtime: Runtime
+  readonly replicas: Replicas
+  readonly settings: CoordinatorSettings
+  readonly requests: InFlight
+  readonly repairs: Repairs
+}
+
+export interface CallOptions {
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+const ignore = () => {}
+
+/**
+ * The shell around a machine: one promise for the caller, one timer, the caller's signal, and a count of the replicas
+ * that still owe an answer. The caller is answered once; the call is over when the last replica has answered too.
+ */
+export abstract class Call<T> {
+  readonly answer: Promise<T>
+  protected readonly site: Site
+  protected readonly options: CallOptions
+  #resolve: (value: T) => void = ignore
+  #reject: (error: unknown) => void = ignore
+  #timer: Timer | undefined
+  #onAbort: (() => void) | undefined
+  #owed = 0
+  #answered = false
+
+  constructor(site: Site, options: CallOptions) {
+    this.site = site
+    this.options = options
+    this.answer = new Promise<T>((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Asks the first replicas. Called once. */
+  run(): Promise<T> {
+    const { signal, timeoutMs } = this.options
+    this.site.requests.enter()
+    if (signal?.aborted) {
+      this.reject(aborted(signal, true))
+      return this.answer
+    }
+    this.#timer = this.site.runtime.clock.timer(timeoutMs, () => this.onTimeout())
+    if (signal !== undefined) {
+      this.#onAbort = () => this.onAbort(signal)
+      signal.addEventListener('abort', this.#onAbort, { once: true })
+    }
+    try {
+      this.begin()
+    } catch (error) {
+      this.reject(error)
+    }
+    return this.answer
+  }
+
+  protected abstract begin(): void
+  /** Must answer the caller. */
+  protected abstract onTimeout(): void
+  /** Must answer the caller. */
+  protected abstract onAbort(signal: AbortSignal): void
+
+  protected get answered(): boolean {
+    return this.#answered
+  }
+
+  protected resolve(value: T): void {
+    if (this.#answered) return
+    this.#resolve(value)
+    this.#end()
+  }
+
+  protected reject(error: unknown): void {
+    if (this.#answered) return
+    this.#reject(error)
+    this.#end()
+  }
+
+  /** Before a replica is asked. */
+  protected asking(): void {
+    this.#owed += 1
+  }
+
+  /** After the answer of a replica was dealt with. */
+  protected heard(): void {
+    this.#owed -= 1
+    if (this.#answered && this.#owed === 0) this.site.requests.leave()
+  }
+
+  #end(): void {
+    this.#answered = true
+    this.#timer?.cancel()
+    if (this.#onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#owed === 0) this.site.requests.leave()
+  }
+}

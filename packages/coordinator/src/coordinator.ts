@@ -1,0 +1,341 @@
+import {
+  type CausalContext,
+  type Content,
+  contextOf,
+  decodeContext,
+  encodeContext,
+  type MergePolicy,
+  resolve,
+  type StoredRecord,
+  writeOnceRecord,
+} from '@atoll/causality'
+import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
+import { type Placement, partitionOf } from '@atoll/ring'
+import type { BucketProperties, BucketTypes } from './bucket-types.ts'
+import type { CallOptions, Site } from './call.ts'
+import { Covers } from './covers.ts'
+import { decodeCursor, encodeCursor } from './cursor.ts'
+import { GetCall } from './get-call.ts'
+import { InFlight } from './in-flight.ts'
+import type {
+  DeleteOptions,
+  KeyValueStore,
+  KvRead,
+  KvScan,
+  KvScanPage,
+  KvValue,
+  KvWrite,
+  KvWritten,
+  ReadOptions,
+  WriteOptions,
+} from './kv.ts'
+import { Latency } from './latency.ts'
+import { NearestCall } from './nearest-call.ts'
+import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
+import { impossible } from './outcome.ts'
+import type { Liveness, Replicas } from './ports.ts'
+import {
+  activeList,
+  countPrimaries,
+  furtherFallbacks,
+  nearestFirst,
+  type SliceView,
+  spareFor,
+} from './preference.ts'
+import { PutCall } from './put-call.ts'
+import { type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
+import { Repairs } from './repairs.ts'
+import {
+  checkDeleteOptions,
+  checkId,
+  checkReadOptions,
+  checkScan,
+  checkWrite,
+  checkWriteOptions,
+} from './request-checks.ts'
+import { ScanCall } from './scan-call.ts'
+
+export interface CoordinatorMeans {
+  /** The name of this node in the ring. */
+  readonly node: string
+  /** The placement of this moment, asked for by every request. */
+  readonly placement: () => Placement
+  readonly replicas: Replicas
+  readonly liveness: Liveness
+  readonly bucketTypes: BucketTypes
+}
+
+const WRITE_ID_BYTES = 16
+const NO_METADATA: ReadonlyMap<string, string> = new Map()
+const NO_OPTIONS = {}
+
+const TOMBSTONE: Content = {
+  value: EMPTY_BYTES,
+  metadata: NO_METADATA,
+  tombstone: true,
+  expiresAtMs: undefined,
+  indexes: [],
+}
+
+const NOTHING_TO_DELETE: KvWritten = { accepted: 0, durable: 0, primaries: 0, context: undefined }
+
+/**
+ * Reads and writes keys on their replicas with the quorums that the caller or the bucket type asks for. Every node
+ * has one, and any of them serves any key. Open it first; `close` waits for what goes on in the background.
+ *
+ * Errors of every call: `TypeError` and `RangeError` for wrong arguments, `ATOLL_QUORUM_IMPOSSIBLE` if too few replicas
+ * are up to begin, `ATOLL_QUORUM_UNMET` or `ATOLL_TIMEOUT` with the counts in `details`, `ATOLL_ABORTED`,
+ * `ATOLL_OVERLOADED` past `maxRequests`. Of a write, `definite` says whether it certainly did not happen.
+ */
+export class Coordinator extends Lifecycle implements KeyValueStore {
+  readonly label: string
+  readonly #means: CoordinatorMeans
+  readonly #site: Site
+  readonly #latency: Latency
+  readonly #covers: Covers
+  readonly #isUp: (node: string) => boolean
+  readonly #sha1: (data: Uint8Array) => Uint8Array
+  readonly #crc32: (data: Uint8Array) => number
+
+  constructor(runtime: Runtime, means: CoordinatorMeans, options: CoordinatorOptions = {}) {
+    super()
+    const settings = validateCoordinatorOptions(options)
+    const { node, replicas, liveness } = means
+    this.label = `coordinator ${node}`
+    this.#means = means
+    const repairs = new Repairs(runtime, replicas, settings)
+    this.#site = { runtime, replicas, settings, repairs, requests: new InFlight(settings.maxRequests) }
+    this.#latency = new Latency(settings)
+    this.#covers = new Covers(node)
+    this.#isUp = (other) => liveness.isUp(other)
+    this.#sha1 = (data) => runtime.digest.sha1(data)
+    this.#crc32 = (data) => runtime.digest.crc32(data)
+  }
+
+  async get(id: KeyId, options: ReadOptions = NO_OPTIONS): Promise<KvRead> {
+    checkReadOptions(options)
+    const type = this.#begin(id, 'coordinator_reads')
+    const { clock, metrics } = this.#site.runtime
+    const startMs = clock.monotonicMs()
+    const record = await (type.policy.kind === 'write-once'
+      ? this.#readNearest(id, type, options)
+      : this.#readAll(id, type, options))
+    metrics.observe('coordinator_read_ms', clock.monotonicMs() - startMs)
+    return this.#visible(type.policy, record)
+  }
+
+  async put(id: KeyId, write: KvWrite, options: WriteOptions = NO_OPTIONS): Promise<KvWritten> {
+    checkWriteOptions(options)
+    checkWrite(write)
+    const type = this.#begin(id, 'coordinator_writes')
+    const context = write.context === undefined ? undefined : decodeContext(write.context)
+    const content: Content = {
+      value: write.value,
+      metadata: write.metadata ?? NO_METADATA,
+      tombstone: false,
+      expiresAtMs: write.expiresAtMs,
+      indexes: write.indexes ?? [],
+    }
+    const valueCrc32 = write.valueCrc32 ?? this.#crc32(write.value)
+    return await this.#write(id, { type, content, valueCrc32, context }, options)
+  }
+
+  async delete(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
+    checkDeleteOptions(options)
+    const type = this.#begin(id, 'coordinator_deletes')
+    const writeOnce = type.policy.kind === 'write-once'
+    const { clock } = this.#site.runtime
+    const timeoutMs = this.#callOptions(options).timeoutMs
+    const startMs = clock.monotonicMs()
+    let context = options.context === undefined ? undefined : decodeContext(options.context)
+    if (context === undefined && !writeOnce) {
+      const record = await this.#readAll(id, type, readPartOf(options))
+      if (record === undefined) return NOTHING_TO_DELETE
+      context = contextOf(record)
+    }
+    const leftMs = Math.max(1, Math.floor(timeoutMs - (clock.monotonicMs() - startMs)))
+    const valueCrc32 = this.#crc32(EMPTY_BYTES)
+    return await this.#write(
+      id,
+      { type, content: TOMBSTONE, valueCrc32, context },
+      { ...options, timeoutMs: leftMs },
+    )
+  }
+
+  async scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
+    checkReadOptions(options)
+    const limit = checkScan(scan)
+    const type = this.#admit(scan.type, 'coordinator_scans')
+    refuseAccept(options)
+    const after = scan.after === undefined ? undefined : decodeCursor(scan.after)
+    const placement = this.#means.placement()
+    const quorum = readQuorum(type, options, placement.primaries(0, type.n).length)
+    const call = new ScanCall(this.#site, this.#callOptions(options), {
+      scan,
+      after,
+      limit,
+      maxReads: this.#site.settings.maxScanReads,
+      cover: (lost, cause) => {
+        const isUp = (node: string) => this.#isUp(node) && !lost.has(node)
+        return this.#covers.cover({ placement, quorum, isUp, cause })
+      },
+      read: (id, callOptions) => this.#readAll(id, type, { ...options, ...callOptions }),
+    })
+    const page = await call.run()
+    return { entries: page.entries, next: page.next === undefined ? undefined : encodeCursor(page.next) }
+  }
+
+  /** Resolves when no call is in progress, and none goes on in the background. */
+  async idle(): Promise<void> {
+    const { requests, repairs } = this.#site
+    while (requests.count + repairs.inFlight.count > 0) {
+      await requests.idle()
+      await repairs.inFlight.idle()
+    }
+  }
+
+  protected override onOpen(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  protected override onClose(): Promise<void> {
+    return this.idle()
+  }
+
+  #begin(id: KeyId, metric: string): BucketProperties {
+    const type = this.#admit(id.type, metric)
+    checkId(id)
+    return type
+  }
+
+  #admit(typeName: string, metric: string): BucketProperties {
+    this.assertOpen()
+    const type = this.#means.bucketTypes.get(typeName)
+    const { requests, runtime } = this.#site
+    if (requests.full) {
+      runtime.probe.mark('coordinator.overloaded')
+      throw new AtollError(
+        'ATOLL_OVERLOADED',
+        `${this.label} has ${requests.limit} calls in progress already`,
+      )
+    }
+    runtime.metrics.count(metric)
+    return type
+  }
+
+  async #readAll(id: KeyId, type: BucketProperties, options: ReadOptions): Promise<StoredRecord | undefined> {
+    refuseAccept(options)
+    const { view, quorum } = this.#reading(id, type, options)
+    const targets = activeList(view, quorum.sloppy)
+    const primaries = countPrimaries(targets)
+    const { n, r, pr } = quorum
+    if (targets.length < r || primaries < pr)
+      throw impossible('a read', { n, reachable: targets.length, primaries, r, pr })
+    const { policy } = type
+    return await new GetCall(this.#site, this.#callOptions(options), { id, targets, quorum, policy }).run()
+  }
+
+  async #readNearest(
+    id: KeyId,
+    type: BucketProperties,
+    options: ReadOptions,
+  ): Promise<StoredRecord | undefined> {
+    const { view, quorum } = this.#reading(id, type, options)
+    const targets = nearestFirst(activeList(view, quorum.sloppy), this.#means.node, this.#latency)
+    const { n, r } = quorum
+    if (targets.length === 0) throw impossible('a read', { n, reachable: 0 })
+    const { accept } = options
+    const call = new NearestCall(this.#site, this.#callOptions(options), {
+      id,
+      targets,
+      quorum,
+      r,
+      latency: this.#latency,
+      further: (lost) => (quorum.sloppy ? furtherFallbacks(view, targets, lost) : []),
+      accept: (record) => accept === undefined || this.#values(type.policy, record).every(accept),
+    })
+    return await call.run()
+  }
+
+  async #write(id: KeyId, write: NewWrite, options: WriteOptions): Promise<KvWritten> {
+    const { type, content, valueCrc32, context } = write
+    const view = this.#view(id, type)
+    const quorum = writeQuorum(type, options, view.n)
+    const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
+    const targets = activeList(seen, quorum.sloppy)
+    const primaries = countPrimaries(targets)
+    const { n, w, dw, pw } = quorum
+    if (targets.length < Math.max(w, dw) || primaries < pw)
+      throw impossible('a write', { n, reachable: targets.length, primaries, w, dw, pw })
+    const { clock, metrics, random } = this.#site.runtime
+    const startMs = clock.monotonicMs()
+    const writeId = random.bytes(WRITE_ID_BYTES)
+    const finished = type.policy.kind === 'write-once'
+    const { record, tally } = await new PutCall(this.#site, this.#callOptions(options), {
+      id,
+      targets,
+      quorum,
+      local: this.#means.node,
+      record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
+      write: finished ? undefined : { content, valueCrc32, context, writeId },
+      spareFor: (lost, use) => spareFor(seen, lost, use),
+    }).run()
+    metrics.observe('coordinator_write_ms', clock.monotonicMs() - startMs)
+    const { accepted, durable } = tally
+    const covering = finished ? undefined : encodeContext(contextOf(record))
+    return { accepted, durable, primaries: tally.primaries, context: covering }
+  }
+
+  #reading(id: KeyId, type: BucketProperties, options: ReadOptions): { view: SliceView; quorum: ReadQuorum } {
+    const view = this.#view(id, type)
+    const quorum = readQuorum(type, options, view.n)
+    return { view: quorum.n === view.n ? view : { ...view, n: quorum.n }, quorum }
+  }
+
+  /** n is that of the type, or the number of nodes where these are fewer. */
+  #view(id: KeyId, type: BucketProperties): SliceView {
+    const placement = this.#means.placement()
+    const slice = partitionOf(id, placement.ring.partitions, this.#sha1)
+    return { placement, slice, n: placement.primaries(slice, type.n).length, isUp: this.#isUp }
+  }
+
+  #callOptions({ timeoutMs, signal }: Partial<CallOptions>): CallOptions {
+    const longestMs = timeoutMs === undefined ? this.#site.settings.timeoutMs : checkTimeout(timeoutMs)
+    return { timeoutMs: longestMs, signal }
+  }
+
+  #visible(policy: MergePolicy, record: StoredRecord | undefined): KvRead {
+    if (record === undefined) return { values: [], context: undefined }
+    return { values: this.#values(policy, record), context: encodeContext(contextOf(record)) }
+  }
+
+  #values(policy: MergePolicy, record: StoredRecord): readonly KvValue[] {
+    const means = { wallMs: this.#site.runtime.clock.wallMs(), crc32: this.#crc32 }
+    return resolve(policy, record, means).values.map(({ value, valueCrc32, metadata }) => ({
+      value,
+      valueCrc32,
+      metadata,
+    }))
+  }
+}
+
+interface NewWrite {
+  readonly type: BucketProperties
+  readonly content: Content
+  readonly valueCrc32: number
+  readonly context: CausalContext | undefined
+}
+
+function refuseAccept({ accept }: ReadOptions): void {
+  if (accept !== undefined) throw new TypeError('accept is for reads of write-once bucket types')
+}
+
+/** The read before a deletion goes by the type's r, and by what the caller says of both. */
+function readPartOf({ n, sloppy, timeoutMs, signal }: DeleteOptions): ReadOptions {
+  return {
+    ...(n === undefined ? {} : { n }),
+    ...(sloppy === undefined ? {} : { sloppy }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    signal,
+  }
+}

@@ -1,0 +1,19 @@
+import { decodeWith, encodeWith, type TupleCodec } from '@atoll/core'
+import type { IndexPosition } from './ports.ts'
+
+const cursorCodec: TupleCodec<IndexPosition> = {
+  name: 'the cursor',
+  version: 1,
+  encode: ({ term, bucket, key }) => [term, bucket, key],
+  decode: (reader) => ({ term: reader.bytes(), bucket: reader.bytes(), key: reader.bytes() }),
+}
+
+/** Where a page of a scan ended, for any node to go on from. Begins with a version byte. */
+export function encodeCursor(position: IndexPosition): Uint8Array {
+  return encodeWith(cursorCodec, position)
+}
+
+/** Throws `ATOLL_CORRUPT` for bytes that are no cursor, and `ATOLL_FORMAT` for those of a newer version. */
+export function decodeCursor(bytes: Uint8Array): IndexPosition {
+  return decodeWith(cursorCodec, bytes)
+}

@@ -1,0 +1,124 @@
+import type { StoredRecord } from '@atoll/causality'
+import type { KeyId, Timer } from '@atoll/core'
+import type { PreferenceEntry } from '@atoll/ring'
+import { Call, type CallOptions, type Site } from './call.ts'
+import type { Latency } from './latency.ts'
+import { type NearestEffect, NearestMachine, type NearestPlan } from './nearest-machine.ts'
+import { aborted, asAtollError, unmetRead } from './outcome.ts'
+import type { ReplicaCallOptions, ReplicaRead } from './ports.ts'
+import type { ReadQuorum } from './quorum.ts'
+
+export interface NearestRequest extends NearestPlan {
+  readonly id: KeyId
+  readonly quorum: ReadQuorum
+  readonly latency: Latency
+  /** Whether the record of a replica is what the reader wants. */
+  readonly accept: (record: StoredRecord) => boolean
+}
+
+/** Drives a `NearestMachine`; a replica whose answer is not needed any more is told so. */
+export class NearestCall extends Call<StoredRecord | undefined> {
+  readonly #request: NearestRequest
+  readonly #machine: NearestMachine
+  readonly #enough = new AbortController()
+  readonly #asking: ReplicaCallOptions
+  #hedge: Timer | undefined
+
+  constructor(site: Site, options: CallOptions, request: NearestRequest) {
+    super(site, options)
+    this.#request = request
+    this.#machine = new NearestMachine(request)
+    this.#asking = { timeoutMs: options.timeoutMs, signal: this.#enough.signal }
+  }
+
+  protected override begin(): void {
+    this.#apply(this.#machine.step({ kind: 'start' }))
+  }
+
+  protected override onTimeout(): void {
+    this.#apply(this.#machine.step({ kind: 'timeout' }))
+  }
+
+  protected override onAbort(signal: AbortSignal): void {
+    this.reject(aborted(signal, true))
+    this.#stop()
+  }
+
+  #apply(effects: readonly NearestEffect[]): void {
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'ask':
+          this.#ask(effect.at, effect.target)
+          break
+        case 'wait':
+          this.#wait(effect.node)
+          break
+        case 'answer':
+          this.resolve(effect.record)
+          break
+        case 'unmet':
+          this.#unmet(effect.timedOut)
+          break
+        case 'repair':
+          this.site.repairs.repair(effect.target, this.#request.id, effect.record)
+      }
+    }
+    if (this.answered) this.#stop()
+  }
+
+  #ask(at: number, target: PreferenceEntry): void {
+    const { clock } = this.site.runtime
+    const startMs = clock.monotonicMs()
+    this.asking()
+    this.site.replicas.get(target, this.#request.id, this.#asking).then(
+      (read) => {
+        this.#request.latency.observe(target.node, clock.monotonicMs() - startMs)
+        this.#heardFrom(at, read)
+        this.heard()
+      },
+      (error: unknown) => {
+        this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
+        this.heard()
+      },
+    )
+  }
+
+  #heardFrom(at: number, { record, corrupt }: ReplicaRead): void {
+    if (this.answered) return
+    if (record === undefined) {
+      this.#apply(this.#machine.step({ kind: corrupt ? 'corrupt' : 'missing', at }))
+      return
+    }
+    try {
+      const accepted = this.#request.accept(record)
+      if (!accepted) this.site.runtime.probe.mark('coordinator.value_refused')
+      this.#apply(this.#machine.step(accepted ? { kind: 'found', at, record } : { kind: 'refused', at }))
+    } catch (error) {
+      this.reject(error)
+      this.#stop()
+    }
+  }
+
+  #wait(node: string): void {
+    const { clock, metrics, probe } = this.site.runtime
+    this.#hedge?.cancel()
+    this.#hedge = clock.timer(this.#request.latency.hedgeMs(node), () => {
+      probe.mark('coordinator.hedge')
+      metrics.count('coordinator_hedges')
+      this.#apply(this.#machine.step({ kind: 'hedge' }))
+    })
+  }
+
+  #stop(): void {
+    this.#hedge?.cancel()
+    this.#enough.abort()
+  }
+
+  #unmet(timedOut: boolean): void {
+    const machine = this.#machine
+    this.site.runtime.probe.mark('coordinator.nearest_unmet')
+    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'read' })
+    const { quorum } = this.#request
+    this.reject(unmetRead({ quorum, tally: machine.tally(), errors: machine.errors(), timedOut }))
+  }
+}

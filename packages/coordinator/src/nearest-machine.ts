@@ -1,0 +1,164 @@
+import type { StoredRecord } from '@atoll/causality'
+import type { AtollError } from '@atoll/core'
+import type { PreferenceEntry } from '@atoll/ring'
+import type { ReadTally } from './get-machine.ts'
+
+export type NearestEvent =
+  | { readonly kind: 'start' }
+  /** The replica has a record, and the reader takes it. */
+  | { readonly kind: 'found'; readonly at: number; readonly record: StoredRecord }
+  /** `refused`: it has a record, and the reader does not take it. */
+  | { readonly kind: 'missing' | 'corrupt' | 'refused'; readonly at: number }
+  | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError }
+  /** The replica asked last is slower than it usually is. */
+  | { readonly kind: 'hedge' }
+  | { readonly kind: 'timeout' }
+
+export type NearestEffect =
+  | { readonly kind: 'ask'; readonly at: number; readonly target: PreferenceEntry }
+  /** Wait for `node` as long as is usual for it, then send `hedge`. */
+  | { readonly kind: 'wait'; readonly node: string }
+  | { readonly kind: 'answer'; readonly record: StoredRecord | undefined }
+  | { readonly kind: 'unmet'; readonly timedOut: boolean }
+  | { readonly kind: 'repair'; readonly target: PreferenceEntry; readonly record: StoredRecord }
+
+export interface NearestPlan {
+  /** In the order in which they are asked. */
+  readonly targets: readonly PreferenceEntry[]
+  /** How many must have none before the key is absent. */
+  readonly r: number
+  /** Fallbacks further up the preference list, that may hold it for those of `lost`. */
+  readonly further: (lost: readonly PreferenceEntry[]) => readonly PreferenceEntry[]
+}
+
+type State = 'idle' | 'asked' | 'found' | 'missing' | 'corrupt' | 'refused' | 'failed'
+
+interface Slot {
+  readonly target: PreferenceEntry
+  state: State
+}
+
+const NOTHING: readonly NearestEffect[] = []
+
+/**
+ * One read of a write-once key. Any replica's value is the value, so that the nearest one is asked, and the next one
+ * when that is slower than usual (hedged requests: Dean and Barroso, "The Tail at Scale", 2013). Whoever has none, or
+ * a bad one, is healed.
+ */
+export class NearestMachine {
+  readonly #plan: NearestPlan
+  readonly #slots: Slot[]
+  readonly #errors: AtollError[] = []
+  #widened = false
+  #answered = false
+
+  constructor(plan: NearestPlan) {
+    this.#plan = plan
+    this.#slots = plan.targets.map((target) => ({ target, state: 'idle' }))
+  }
+
+  step(event: NearestEvent): readonly NearestEffect[] {
+    if (this.#answered) return NOTHING
+    switch (event.kind) {
+      case 'start':
+      case 'hedge':
+        return this.#askNext()
+      case 'found':
+        this.#mark(event.at, 'found')
+        return this.#answer(event.record)
+      case 'missing':
+      case 'corrupt':
+      case 'refused':
+        this.#mark(event.at, event.kind)
+        return this.#progress(this.#askAll())
+      case 'failed':
+        this.#mark(event.at, 'failed')
+        this.#errors.push(event.error)
+        return this.#progress(this.#askNext())
+      case 'timeout':
+        return this.#unmet(true)
+    }
+  }
+
+  /** A refused value counts as corrupt. */
+  tally(): ReadTally {
+    const count = (...states: State[]) => this.#slots.filter(({ state }) => states.includes(state)).length
+    return {
+      found: count('found'),
+      missing: count('missing'),
+      corrupt: count('corrupt', 'refused'),
+      failed: count('failed'),
+      waiting: count('asked'),
+      primaries: this.#slots.filter(
+        ({ state, target }) => target.role === 'primary' && (state === 'found' || state === 'missing'),
+      ).length,
+    }
+  }
+
+  errors(): readonly AtollError[] {
+    return this.#errors
+  }
+
+  #mark(at: number, state: State): void {
+    const slot = this.#slots[at]
+    if (slot !== undefined) slot.state = state
+  }
+
+  #askNext(): readonly NearestEffect[] {
+    const at = this.#slots.findIndex(({ state }) => state === 'idle')
+    const slot = this.#slots[at]
+    if (slot === undefined) return NOTHING
+    const ask = this.#ask(at, slot)
+    const more = this.#slots.some(({ state }) => state === 'idle')
+    return more ? [ask, { kind: 'wait', node: slot.target.node }] : [ask]
+  }
+
+  #askAll(): readonly NearestEffect[] {
+    const effects: NearestEffect[] = []
+    for (const [at, slot] of this.#slots.entries()) {
+      if (slot.state === 'idle') effects.push(this.#ask(at, slot))
+    }
+    return effects
+  }
+
+  #ask(at: number, slot: Slot): NearestEffect {
+    slot.state = 'asked'
+    return { kind: 'ask', at, target: slot.target }
+  }
+
+  /** Concludes when everyone was heard: first those of the list, then those further up, if the list had gaps. */
+  #progress(effects: readonly NearestEffect[]): readonly NearestEffect[] {
+    if (effects.length > 0 || this.#slots.some(({ state }) => state === 'asked')) return effects
+    if (this.#widened) return this.#conclude()
+    this.#widened = true
+    const lost = this.#slots
+      .filter(({ state, target }) => state === 'failed' || target.role === 'fallback')
+      .map(({ target }) => target)
+    for (const target of this.#plan.further(lost)) this.#slots.push({ target, state: 'idle' })
+    const further = this.#askAll()
+    return further.length > 0 ? further : this.#conclude()
+  }
+
+  /** Where one replica has a bad copy the key is not absent: its value is lost, or out of reach. */
+  #conclude(): readonly NearestEffect[] {
+    const { missing, corrupt } = this.tally()
+    if (corrupt > 0 || missing < this.#plan.r) return this.#unmet(false)
+    this.#answered = true
+    return [{ kind: 'answer', record: undefined }]
+  }
+
+  #answer(record: StoredRecord): readonly NearestEffect[] {
+    this.#answered = true
+    const effects: NearestEffect[] = [{ kind: 'answer', record }]
+    for (const { state, target } of this.#slots) {
+      const healable = state === 'missing' || state === 'corrupt' || state === 'refused'
+      if (healable && target.role === 'primary') effects.push({ kind: 'repair', target, record })
+    }
+    return effects
+  }
+
+  #unmet(timedOut: boolean): readonly NearestEffect[] {
+    this.#answered = true
+    return [{ kind: 'unmet', timedOut }]
+  }
+}

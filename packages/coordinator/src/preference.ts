@@ -1,0 +1,76 @@
+import { MAX_REPLICAS, type Placement, type PreferenceEntry } from '@atoll/ring'
+import type { Latency } from './latency.ts'
+import type { NodesInUse } from './put-machine.ts'
+
+/** A slice of the ring as it is seen now. */
+export interface SliceView {
+  readonly placement: Placement
+  readonly slice: number
+  readonly n: number
+  readonly isUp: (node: string) => boolean
+}
+
+/** Who to ask: all that are up of the preference list, and unless strict a fallback for each that is not. */
+export function activeList(view: SliceView, sloppy: boolean): readonly PreferenceEntry[] {
+  const list = view.placement.active(view.slice, view.n, view.isUp)
+  return sloppy || countPrimaries(list) === list.length ? list : list.filter(isPrimary)
+}
+
+export function countPrimaries(list: readonly PreferenceEntry[]): number {
+  let primaries = 0
+  for (const entry of list) if (entry.role === 'primary') primaries += 1
+  return primaries
+}
+
+/**
+ * The fallback for a node that turned out to be dead: the one that everybody will choose who knows that it is, so that
+ * a read finds the write there, and else the next one up.
+ */
+export function spareFor(
+  view: SliceView,
+  lost: PreferenceEntry,
+  { unreachable, tried }: NodesInUse,
+): PreferenceEntry | undefined {
+  const { placement, slice, n, isUp } = view
+  const expected = placement
+    .active(slice, n, (node) => isUp(node) && !unreachable.has(node))
+    .find((entry) => entry.partition === lost.partition)
+  if (expected !== undefined && !tried.has(expected.node)) return expected
+  const next = furtherNodes(view, tried).at(0)
+  return next === undefined ? undefined : { partition: lost.partition, node: next, role: 'fallback' }
+}
+
+/** Up to n more nodes, each to be asked for what it may hold for one of the `lost`. */
+export function furtherFallbacks(
+  view: SliceView,
+  targets: readonly PreferenceEntry[],
+  lost: readonly PreferenceEntry[],
+): readonly PreferenceEntry[] {
+  if (lost.length === 0) return []
+  const nodes = furtherNodes(view, new Set(targets.map(({ node }) => node))).slice(0, view.n)
+  return nodes.flatMap((node) =>
+    lost.map(({ partition }) => ({ partition, node, role: 'fallback' as const })),
+  )
+}
+
+/** The local replica first, then primaries before fallbacks, and of these the quickest first. */
+export function nearestFirst(
+  targets: readonly PreferenceEntry[],
+  local: string,
+  latency: Latency,
+): readonly PreferenceEntry[] {
+  const cost = ({ node, role }: PreferenceEntry) => {
+    if (node === local) return -1
+    return role === 'primary' ? latency.meanMs(node) : Number.MAX_VALUE
+  }
+  return [...targets].sort((a, b) => cost(a) - cost(b))
+}
+
+const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'
+
+function furtherNodes({ placement, slice, isUp }: SliceView, tried: ReadonlySet<string>): string[] {
+  return placement
+    .primaries(slice, MAX_REPLICAS)
+    .map(({ node }) => node)
+    .filter((node) => isUp(node) && !tried.has(node))
+}

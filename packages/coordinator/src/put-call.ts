@@ -1,0 +1,108 @@
+import type { StoredRecord } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+import type { PreferenceEntry } from '@atoll/ring'
+import { Call, type CallOptions, type Site } from './call.ts'
+import { aborted, asAtollError, unmetWrite } from './outcome.ts'
+import type { CoordinatedWrite, ReplicaCallOptions } from './ports.ts'
+import { type PutEffect, PutMachine, type PutPlan, type WriteTally } from './put-machine.ts'
+
+export interface PutRequest extends PutPlan {
+  readonly id: KeyId
+  /** What a replica coordinates; not needed where there is a finished `record`. */
+  readonly write: CoordinatedWrite | undefined
+}
+
+export interface Written {
+  readonly record: StoredRecord
+  readonly tally: WriteTally
+}
+
+/**
+ * Drives a `PutMachine`. The signal of the caller does not reach the replicas: what has begun goes on, for a write that
+ * is on more replicas is never worse than one that is on fewer.
+ */
+export class PutCall extends Call<Written> {
+  readonly #request: PutRequest
+  readonly #machine: PutMachine
+  readonly #storing: ReplicaCallOptions
+  readonly #coordinating: ReplicaCallOptions
+
+  constructor(site: Site, options: CallOptions, request: PutRequest) {
+    super(site, options)
+    this.#request = request
+    this.#machine = new PutMachine(request)
+    this.#storing = { timeoutMs: options.timeoutMs }
+    this.#coordinating = { timeoutMs: Math.min(options.timeoutMs, site.settings.attemptTimeoutMs) }
+  }
+
+  protected override begin(): void {
+    this.#apply(this.#machine.step({ kind: 'start' }))
+  }
+
+  protected override onTimeout(): void {
+    this.#apply(this.#machine.step({ kind: 'timeout' }))
+  }
+
+  protected override onAbort(signal: AbortSignal): void {
+    this.#machine.step({ kind: 'abort' })
+    this.reject(aborted(signal, this.#machine.definite()))
+  }
+
+  #apply(effects: readonly PutEffect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === 'coordinate') this.#coordinate(effect.at, effect.target)
+      else if (effect.kind === 'store') this.#store(effect.at, effect.target, effect.record)
+      else if (effect.kind === 'met') this.resolve({ record: effect.record, tally: this.#machine.tally() })
+      else this.#unmet(effect.timedOut)
+    }
+  }
+
+  #coordinate(at: number, target: PreferenceEntry): void {
+    const { id, write } = this.#request
+    if (write === undefined) return
+    this.asking()
+    this.site.replicas.coordinate(target, id, write, this.#coordinating).then(
+      ({ record }) => {
+        this.#apply(this.#machine.step({ kind: 'coordinated', at, record }))
+        this.heard()
+      },
+      (error: unknown) => this.#failed(at, error),
+    )
+  }
+
+  #store(at: number, target: PreferenceEntry, record: StoredRecord): void {
+    const { id, quorum } = this.#request
+    this.asking()
+    // A replica that stored has accepted too, so that its word in between matters only where more must accept.
+    const options =
+      quorum.w > quorum.dw ? { ...this.#storing, onAccepted: () => this.#accepted(at) } : this.#storing
+    this.site.replicas.put(target, id, record, options).then(
+      () => {
+        this.#apply(this.#machine.step({ kind: 'stored', at }))
+        this.heard()
+      },
+      (error: unknown) => this.#failed(at, error),
+    )
+  }
+
+  #accepted(at: number): void {
+    this.#apply(this.#machine.step({ kind: 'accepted', at }))
+  }
+
+  #failed(at: number, error: unknown): void {
+    const { metrics, probe } = this.site.runtime
+    probe.mark('coordinator.put_replica_failed')
+    metrics.count('coordinator_write_failures')
+    this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
+    this.heard()
+  }
+
+  #unmet(timedOut: boolean): void {
+    const machine = this.#machine
+    const definite = machine.definite()
+    this.site.runtime.probe.mark(definite ? 'coordinator.put_rejected' : 'coordinator.put_unknown')
+    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'write' })
+    const { quorum } = this.#request
+    this.reject(unmetWrite({ quorum, tally: machine.tally(), errors: machine.errors(), timedOut, definite }))
+  }
+}

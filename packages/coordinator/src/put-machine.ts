@@ -1,0 +1,228 @@
+import type { StoredRecord } from '@atoll/causality'
+import type { AtollError } from '@atoll/core'
+import type { PreferenceEntry } from '@atoll/ring'
+import type { WriteQuorum } from './quorum.ts'
+
+export type PutEvent =
+  | { readonly kind: 'start' }
+  /** The replica gave the write its dot and has the result on disk. */
+  | { readonly kind: 'coordinated'; readonly at: number; readonly record: StoredRecord }
+  | { readonly kind: 'accepted' | 'stored'; readonly at: number }
+  | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError }
+  /** The caller waits no longer: what is under way goes on, but nobody else is asked to coordinate. */
+  | { readonly kind: 'timeout' | 'abort' }
+
+export type PutEffect =
+  | { readonly kind: 'coordinate'; readonly at: number; readonly target: PreferenceEntry }
+  | {
+      readonly kind: 'store'
+      readonly at: number
+      readonly target: PreferenceEntry
+      readonly record: StoredRecord
+    }
+  | { readonly kind: 'met'; readonly record: StoredRecord }
+  | { readonly kind: 'unmet'; readonly timedOut: boolean }
+
+/** How many replicas hold the write. */
+export interface WriteTally {
+  readonly accepted: number
+  readonly durable: number
+  /** Primaries among the durable ones. */
+  readonly primaries: number
+  readonly failed: number
+}
+
+export interface PutPlan {
+  readonly targets: readonly PreferenceEntry[]
+  readonly quorum: WriteQuorum
+  /** The node that coordinates if it is among the targets: one hop less. */
+  readonly local: string
+  /** A finished record (write-once) goes to all at once; without one a replica has to coordinate first. */
+  readonly record: StoredRecord | undefined
+  /** Who stands in for a node that turned out to be unreachable, and is not in use yet. */
+  readonly spareFor: SpareFor
+}
+
+export type SpareFor = (lost: PreferenceEntry, use: NodesInUse) => PreferenceEntry | undefined
+
+export interface NodesInUse {
+  readonly unreachable: ReadonlySet<string>
+  /** Unreachable ones included. */
+  readonly tried: ReadonlySet<string>
+}
+
+type State = 'idle' | 'coordinating' | 'storing' | 'accepted' | 'durable' | 'failed' | 'lost'
+
+interface Slot {
+  readonly target: PreferenceEntry
+  state: State
+}
+
+const NOTHING: readonly PutEffect[] = []
+
+/**
+ * One write: Riak's put (riak_kv_put_core), with its faults repaired. If the coordinating replica fails the next one
+ * coordinates; the write keeps its identity, so that two dots of it count as one. A node found dead is replaced by the
+ * next fallback at once. `definite()` tells a write that happened nowhere from one of unknown outcome.
+ */
+export class PutMachine {
+  readonly #plan: PutPlan
+  readonly #slots: Slot[]
+  readonly #errors: AtollError[] = []
+  #unreachable: Set<string> | undefined
+  #record: StoredRecord | undefined
+  #accepted = 0
+  #durable = 0
+  #primaries = 0
+  #failed = 0
+  #spares: number
+  #answered = false
+  #givenUp = false
+
+  constructor(plan: PutPlan) {
+    this.#plan = plan
+    this.#slots = plan.targets.map((target) => ({ target, state: 'idle' }))
+    this.#spares = plan.quorum.sloppy ? plan.quorum.n : 0
+  }
+
+  step(event: PutEvent): readonly PutEffect[] {
+    switch (event.kind) {
+      case 'start':
+        return this.#plan.record === undefined ? this.#coordinate() : this.#spread(this.#plan.record)
+      case 'coordinated':
+        this.#mark(event.at, 'durable')
+        return this.#concluded(this.#spread(event.record))
+      case 'accepted':
+        this.#mark(event.at, 'accepted')
+        return this.#concluded(NOTHING)
+      case 'stored':
+        this.#mark(event.at, 'durable')
+        return this.#concluded(NOTHING)
+      case 'failed':
+        return this.#fail(event.at, event.error)
+      case 'timeout':
+      case 'abort':
+        this.#givenUp = true
+        return this.#unmet(event.kind === 'timeout')
+    }
+  }
+
+  tally(): WriteTally {
+    return {
+      accepted: this.#accepted,
+      durable: this.#durable,
+      primaries: this.#primaries,
+      failed: this.#failed,
+    }
+  }
+
+  /** What the replicas answered that failed, in the order of arrival. */
+  errors(): readonly AtollError[] {
+    return this.#errors
+  }
+
+  /** True if the write certainly is on no replica, and never will be. */
+  definite(): boolean {
+    const maybe = (slot: Slot) => slot.state !== 'idle' && slot.state !== 'failed' && slot.state !== 'lost'
+    return this.#errors.every((error) => error.definite) && !this.#slots.some(maybe)
+  }
+
+  /** The local replica, else the first primary, else the first fallback, of those not yet asked. */
+  #coordinate(): readonly PutEffect[] {
+    let best = -1
+    let bestRank = 3
+    for (const [at, { state, target }] of this.#slots.entries()) {
+      const rank = target.node === this.#plan.local ? 0 : target.role === 'primary' ? 1 : 2
+      if (state !== 'idle' || rank >= bestRank) continue
+      best = at
+      bestRank = rank
+    }
+    const slot = this.#slots[best]
+    if (slot === undefined) return this.#unmet(false)
+    slot.state = 'coordinating'
+    return [{ kind: 'coordinate', at: best, target: slot.target }]
+  }
+
+  /** One that failed to coordinate, but can be reached, may well store. */
+  #spread(record: StoredRecord): PutEffect[] {
+    this.#record = record
+    const effects: PutEffect[] = []
+    for (const [at, slot] of this.#slots.entries()) {
+      if (slot.state === 'failed') this.#failed -= 1
+      if (slot.state === 'idle' || slot.state === 'failed') effects.push(this.#store(at, slot, record))
+    }
+    return effects
+  }
+
+  #store(at: number, slot: Slot, record: StoredRecord): PutEffect {
+    slot.state = 'storing'
+    return { kind: 'store', at, target: slot.target, record }
+  }
+
+  #mark(at: number, state: 'accepted' | 'durable'): void {
+    const slot = this.#slots[at]
+    if (slot === undefined || slot.state === 'durable' || slot.state === state) return
+    if (slot.state !== 'accepted') this.#accepted += 1
+    slot.state = state
+    if (state === 'accepted') return
+    this.#durable += 1
+    if (slot.target.role === 'primary') this.#primaries += 1
+  }
+
+  #fail(at: number, error: AtollError): readonly PutEffect[] {
+    const slot = this.#slots[at]
+    if (slot === undefined) return NOTHING
+    const wasCoordinating = slot.state === 'coordinating'
+    if (slot.state === 'accepted') this.#accepted -= 1
+    this.#failed += 1
+    this.#errors.push(error)
+    slot.state = 'failed'
+    const effects = error.code === 'ATOLL_UNREACHABLE' ? this.#replace(slot) : NOTHING
+    if (!this.#reachesQuorum()) return [...effects, ...this.#unmet(false)]
+    if (!wasCoordinating) return effects
+    return this.#givenUp ? NOTHING : this.#coordinate()
+  }
+
+  /** Even where it is unknown what the lost node did: a record too many is merged away, one too few is missed. */
+  #replace(slot: Slot): readonly PutEffect[] {
+    slot.state = 'lost'
+    this.#unreachable ??= new Set()
+    this.#unreachable.add(slot.target.node)
+    if (this.#spares === 0) return NOTHING
+    const tried = new Set(this.#slots.map(({ target }) => target.node))
+    const target = this.#plan.spareFor(slot.target, { unreachable: this.#unreachable, tried })
+    if (target === undefined) return NOTHING
+    this.#spares -= 1
+    const spare: Slot = { target, state: 'idle' }
+    this.#slots.push(spare)
+    return this.#record === undefined ? NOTHING : [this.#store(this.#slots.length - 1, spare, this.#record)]
+  }
+
+  #concluded(effects: readonly PutEffect[]): readonly PutEffect[] {
+    const { w, dw, pw } = this.#plan.quorum
+    const record = this.#record
+    if (this.#answered || record === undefined) return effects
+    if (this.#accepted < w || this.#durable < dw || this.#primaries < pw) return effects
+    this.#answered = true
+    return [...effects, { kind: 'met', record }]
+  }
+
+  #unmet(timedOut: boolean): readonly PutEffect[] {
+    if (this.#answered) return NOTHING
+    this.#answered = true
+    return [{ kind: 'unmet', timedOut }]
+  }
+
+  /** Whether the quorum can still be met if all goes well from here on. */
+  #reachesQuorum(): boolean {
+    const { w, dw, pw } = this.#plan.quorum
+    let possible = 0
+    let primaries = 0
+    for (const { state, target } of this.#slots) {
+      if (state === 'lost' || (state === 'failed' && this.#record !== undefined)) continue
+      possible += 1
+      if (target.role === 'primary') primaries += 1
+    }
+    return possible >= w && possible >= dw && primaries >= pw
+  }
+}

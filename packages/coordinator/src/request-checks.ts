@@ -1,0 +1,71 @@
+import { checkBytes, checkInteger, checkKnown, checkText, describe, type KeyId } from '@atoll/core'
+import type { DeleteOptions, KvScan, KvWrite, ReadOptions, WriteOptions } from './kv.ts'
+
+const BUCKET_BYTES = { min: 1, max: 1024 }
+const KEY_BYTES = { min: 1, max: 4096 }
+const ANY_BYTES = { min: 0, max: Number.MAX_SAFE_INTEGER }
+const CRC32 = { min: 0, max: 0xffff_ffff }
+const SCAN_LIMIT = { min: 1, max: 10_000 }
+
+const READ_OPTIONS = [
+  'n',
+  'r',
+  'pr',
+  'notfoundOk',
+  'basicQuorum',
+  'sloppy',
+  'timeoutMs',
+  'signal',
+  'accept',
+] as const satisfies readonly (keyof ReadOptions)[]
+const WRITE_OPTIONS = [
+  'n',
+  'w',
+  'dw',
+  'pw',
+  'sloppy',
+  'timeoutMs',
+  'signal',
+] as const satisfies readonly (keyof WriteOptions)[]
+const DELETE_OPTIONS = [...WRITE_OPTIONS, 'context'] as const satisfies readonly (keyof DeleteOptions)[]
+
+export function checkId(id: KeyId): void {
+  checkBytes('bucket', id.bucket, BUCKET_BYTES)
+  checkBytes('key', id.key, KEY_BYTES)
+}
+
+export function checkReadOptions(options: ReadOptions): void {
+  checkKnown('read options', options, READ_OPTIONS)
+}
+
+export function checkWriteOptions(options: WriteOptions): void {
+  checkKnown('write options', options, WRITE_OPTIONS)
+}
+
+export function checkDeleteOptions(options: DeleteOptions): void {
+  checkKnown('delete options', options, DELETE_OPTIONS)
+}
+
+export function checkWrite({ value, valueCrc32, metadata, indexes, expiresAtMs }: KvWrite): void {
+  checkBytes('value', value, ANY_BYTES)
+  if (valueCrc32 !== undefined) checkInteger('valueCrc32', valueCrc32, CRC32)
+  if (metadata !== undefined && !(metadata instanceof Map))
+    throw new TypeError(`metadata must be a Map, got ${describe(metadata)}`)
+  if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
+    throw new RangeError(`expiresAtMs must be a finite number, got ${describe(expiresAtMs)}`)
+  for (const { index, scope, term, payload } of indexes ?? []) {
+    checkText('index', index, /./s, 'a name')
+    checkBytes('scope', scope, ANY_BYTES)
+    checkBytes('term', term, ANY_BYTES)
+    checkBytes('payload', payload, ANY_BYTES)
+  }
+}
+
+/** Answers the limit. */
+export function checkScan({ index, scope, from, to, limit = 1000 }: KvScan): number {
+  checkText('index', index, /./s, 'a name')
+  checkBytes('scope', scope, ANY_BYTES)
+  if (from !== undefined) checkBytes('from', from, ANY_BYTES)
+  if (to !== undefined) checkBytes('to', to, ANY_BYTES)
+  return checkInteger('limit', limit, SCAN_LIMIT)
+}

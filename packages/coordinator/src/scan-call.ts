@@ -1,0 +1,134 @@
+import { type StoredRecord, visibleIndexEntries } from '@atoll/causality'
+import { type AtollError, equalBytes, type KeyId } from '@atoll/core'
+import { Call, type CallOptions, type Site } from './call.ts'
+import type { KvScan, KvScanEntry } from './kv.ts'
+import { aborted, asAtollError, timedOutScan } from './outcome.ts'
+import type { IndexPosition, ReplicaCallOptions } from './ports.ts'
+import type { Cover } from './scan-cover.ts'
+import { type ScanEffect, ScanMachine, type ScanPlan } from './scan-machine.ts'
+
+export interface ScanRequest extends ScanPlan {
+  readonly scan: KvScan
+  /** A cover without the `lost` nodes; `cause` is why the last one was. Throws if there is none. */
+  readonly cover: (lost: ReadonlySet<string>, cause: AtollError | undefined) => Cover
+  /** Reads a key with the quorum of the scan. */
+  readonly read: (id: KeyId, options: CallOptions) => Promise<StoredRecord | undefined>
+}
+
+export interface ScanPageFound {
+  readonly entries: readonly KvScanEntry[]
+  readonly next: IndexPosition | undefined
+}
+
+/** Drives a `ScanMachine`. */
+export class ScanCall extends Call<ScanPageFound> {
+  readonly #request: ScanRequest
+  readonly #machine: ScanMachine
+  readonly #lost = new Set<string>()
+  readonly #fetching: ReplicaCallOptions
+  #lastError: AtollError | undefined
+
+  constructor(site: Site, options: CallOptions, request: ScanRequest) {
+    super(site, options)
+    this.#request = request
+    this.#machine = new ScanMachine(request)
+    const timeoutMs = Math.min(options.timeoutMs, site.settings.attemptTimeoutMs)
+    this.#fetching = { timeoutMs, signal: options.signal }
+  }
+
+  protected override begin(): void {
+    this.#plan()
+  }
+
+  protected override onTimeout(): void {
+    const { timeoutMs } = this.options
+    this.reject(timedOutScan(timeoutMs, this.#lastError))
+  }
+
+  protected override onAbort(signal: AbortSignal): void {
+    this.reject(aborted(signal, true))
+  }
+
+  #plan(): void {
+    try {
+      const cover = this.#request.cover(this.#lost, this.#lastError)
+      this.#apply(this.#machine.step({ kind: 'cover', cover }))
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #apply(effects: readonly ScanEffect[]): void {
+    if (this.answered) return
+    for (const effect of effects) {
+      switch (effect.kind) {
+        case 'fetch':
+          this.#fetch(effect)
+          break
+        case 'read':
+          this.#read(effect.slot, effect.position)
+          break
+        case 'replan':
+          this.site.runtime.probe.mark('coordinator.scan_replanned')
+          this.#lost.add(effect.lost)
+          this.#plan()
+          break
+        case 'page':
+          this.resolve({ entries: effect.entries, next: effect.next })
+      }
+    }
+  }
+
+  #fetch({ cover, at, after, limit }: Extract<ScanEffect, { kind: 'fetch' }>): void {
+    const from = cover.nodes[at]
+    if (from === undefined) return
+    const { type, index, scope, from: first, to } = this.#request.scan
+    const request = { vnodes: from.vnodes, type, index, scope, from: first, to, after, limit }
+    this.asking()
+    this.site.replicas.scan(from.node, request, this.#fetching).then(
+      (page) => {
+        this.#apply(this.#machine.step({ kind: 'fetched', cover, at, page }))
+        this.heard()
+      },
+      (error: unknown) => {
+        this.#lastError = asAtollError(error)
+        this.#apply(this.#machine.step({ kind: 'failed', cover, at }))
+        this.heard()
+      },
+    )
+  }
+
+  /** Where replicas differ, the key itself says what is true, and reading it repairs them. */
+  #read(slot: number, position: IndexPosition): void {
+    const { type } = this.#request.scan
+    const { bucket, key } = position
+    this.site.runtime.probe.mark('coordinator.scan_read')
+    this.site.runtime.metrics.count('coordinator_scan_reads')
+    this.asking()
+    this.#request.read({ type, bucket, key }, this.options).then(
+      (record) => {
+        this.#apply(this.#machine.step({ kind: 'read', slot, payloads: this.#visible(record, position) }))
+        this.heard()
+      },
+      (error: unknown) => {
+        this.#fail(error)
+        this.heard()
+      },
+    )
+  }
+
+  #visible(record: StoredRecord | undefined, { term }: IndexPosition): readonly Uint8Array[] {
+    const { index, scope } = this.#request.scan
+    if (record === undefined) return []
+    const entry = visibleIndexEntries(record).find(
+      (other) => other.index === index && equalBytes(other.scope, scope) && equalBytes(other.term, term),
+    )
+    return entry?.payloads ?? []
+  }
+
+  #fail(error: unknown): void {
+    if (this.answered) return
+    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'scan' })
+    this.reject(error)
+  }
+}

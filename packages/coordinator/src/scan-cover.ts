@@ -1,0 +1,131 @@
+import type { PreferenceEntry } from '@atoll/ring'
+
+/** Who answers for which slices, so that every slice is answered for by r nodes. */
+export interface Cover {
+  readonly nodes: readonly CoverNode[]
+  /** Per slice: places in `nodes`. */
+  readonly bySlice: readonly (readonly number[])[]
+}
+
+export interface CoverNode {
+  readonly node: string
+  readonly vnodes: readonly { readonly partition: number; readonly slices: readonly number[] }[]
+  /** Slices of all its vnodes. */
+  readonly slices: number
+}
+
+export interface CoverPlan {
+  /** Per slice: whom a read of its keys would ask. */
+  readonly lists: readonly (readonly PreferenceEntry[])[]
+  readonly r: number
+  /** Of which this many must be primaries. */
+  readonly pr: number
+  /** A node that costs no hop. */
+  readonly local: string
+}
+
+/** A slice for which too few nodes can be reached. */
+export interface CoverGap {
+  readonly slice: number
+  readonly reachable: number
+  readonly primaries: number
+}
+
+/** A slice of which no primary is up has no one who could vouch for what its fallbacks lack. */
+export function findGap({ lists, r, pr }: CoverPlan): CoverGap | undefined {
+  for (const [slice, list] of lists.entries()) {
+    const primaries = list.filter(isPrimary).length
+    if (list.length < r || primaries < Math.max(1, pr)) return { slice, reachable: list.length, primaries }
+  }
+  return undefined
+}
+
+/**
+ * Few nodes, evenly loaded: nodes are chosen greedily by the slices that they would still add (a set multicover, within
+ * ln Q of the least), and then the slices are dealt among those chosen. Fallbacks answer only where primaries are short.
+ */
+export function planCover(plan: CoverPlan): Cover {
+  const members = plan.lists.map((list) => eligible(list, plan.r))
+  const chosen = chooseNodes(members, plan)
+  const loads = new Map<string, number>()
+  const dealt = members.map((list) => deal(list, { chosen, loads, r: plan.r }))
+  return grouped(dealt)
+}
+
+const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'
+
+function eligible(list: readonly PreferenceEntry[], r: number): readonly PreferenceEntry[] {
+  const primaries = list.filter(isPrimary)
+  return primaries.length >= r ? primaries : list.slice(0, r)
+}
+
+function chooseNodes(members: readonly (readonly PreferenceEntry[])[], plan: CoverPlan): ReadonlySet<string> {
+  const chosen = new Set<string>()
+  const needs = members.map(() => plan.r)
+  for (;;) {
+    const node = mostNeeded(members, { chosen, needs, local: plan.local })
+    if (node === undefined) return chosen
+    chosen.add(node)
+    for (const [slice, list] of members.entries()) {
+      if (list.some((entry) => entry.node === node)) needs[slice] = (needs[slice] ?? 0) - 1
+    }
+  }
+}
+
+interface Choice {
+  readonly chosen: ReadonlySet<string>
+  readonly needs: readonly number[]
+  readonly local: string
+}
+
+function mostNeeded(members: readonly (readonly PreferenceEntry[])[], choice: Choice): string | undefined {
+  const gains = new Map<string, number>()
+  for (const [slice, list] of members.entries()) {
+    if ((choice.needs[slice] ?? 0) <= 0) continue
+    for (const { node } of list) {
+      if (!choice.chosen.has(node)) gains.set(node, (gains.get(node) ?? 0) + 1)
+    }
+  }
+  if (gains.has(choice.local)) return choice.local
+  let best: string | undefined
+  for (const [node, gain] of gains) {
+    if (best === undefined || gain > (gains.get(best) ?? 0)) best = node
+  }
+  return best
+}
+
+interface Dealing {
+  readonly chosen: ReadonlySet<string>
+  readonly loads: Map<string, number>
+  readonly r: number
+}
+
+function deal(list: readonly PreferenceEntry[], { chosen, loads, r }: Dealing): readonly PreferenceEntry[] {
+  const load = ({ node }: PreferenceEntry) => loads.get(node) ?? 0
+  const dealt = list
+    .filter((entry) => chosen.has(entry.node))
+    .sort((a, b) => load(a) - load(b))
+    .slice(0, r)
+  for (const entry of dealt) loads.set(entry.node, load(entry) + 1)
+  return dealt
+}
+
+function grouped(dealt: readonly (readonly PreferenceEntry[])[]): Cover {
+  const places = new Map<string, number>()
+  const vnodes: Map<number, number[]>[] = []
+  const bySlice = dealt.map((list, slice) =>
+    list.map(({ node, partition }) => {
+      const at = places.get(node) ?? places.size
+      places.set(node, at)
+      const own = vnodes[at] ?? new Map<number, number[]>()
+      vnodes[at] = own
+      own.set(partition, [...(own.get(partition) ?? []), slice])
+      return at
+    }),
+  )
+  const nodes = [...places].map(([node, at]) => {
+    const own = [...(vnodes[at] ?? [])].map(([partition, slices]) => ({ partition, slices }))
+    return { node, vnodes: own, slices: own.reduce((sum, { slices }) => sum + slices.length, 0) }
+  })
+  return { nodes, bySlice }
+}
