@@ -1,1 +1,10 @@
-export {}
+export type { ArmedFailure } from './device.ts'
+export { SimDisk } from './disk.ts'
+export { DiskError, type DiskErrorCode } from './disk-error.ts'
+export type { Scheduler } from './event-queue.ts'
+export { MachineClock } from './machine-clock.ts'
+export type { DiskOptions, MicrosRange, RunLimits, WorldOptions } from './options.ts'
+export { Prng } from './prng.ts'
+export { SimLevel } from './sim-level.ts'
+export { createWorld, type Drive, type SimRuntime, World } from './world.ts'
+export { WorldError, type WorldFailure } from './world-error.ts'

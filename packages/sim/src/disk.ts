@@ -1,0 +1,99 @@
+import { checkInteger } from '@atoll/core'
+import { type ArmedFailure, Device, type DeviceCollaborators, type DeviceIdentity } from './device.ts'
+import { flipBit } from './disk-image.ts'
+import type { DiskOptions } from './options.ts'
+import type { Entry } from './ordered-map.ts'
+import { SimLevel } from './sim-level.ts'
+
+/** A disk of a simulated machine, of which databases are opened and to which things happen. */
+export class SimDisk {
+  readonly #device: Device
+
+  /** Use `World.disk`. */
+  constructor(identity: DeviceIdentity, collaborators: DeviceCollaborators, options: Required<DiskOptions>) {
+    this.#device = new Device(identity, collaborators, options)
+  }
+
+  /** How many entries are stored. */
+  get entries(): number {
+    return this.#device.image.current.size
+  }
+
+  /** Bytes of the stored keys and values. */
+  get bytes(): number {
+    return this.#device.image.current.bytes
+  }
+
+  /** How many batches a power cut could take. */
+  get unsynced(): number {
+    return this.#device.image.unsynced
+  }
+
+  /** A database on this disk, with what is on it. Only one can be open at a time: another fails as `LEVEL_LOCKED`. */
+  open(options: object = {}): SimLevel {
+    return new SimLevel(this.#device, options)
+  }
+
+  /**
+   * Cuts the power. What was synced stays; of what was not, a prefix that the seed chooses. Pending operations of the open
+   * database and all later ones fail; open another.
+   */
+  crash(): void {
+    this.#device.loseUnsynced()
+  }
+
+  /** Lets `count` writes (default 1) fail after the next `after` (default 0). A failed write changes nothing. */
+  failWrites(failure: ArmedFailure = {}): void {
+    this.#device.failingWrites = checkFailure(failure)
+  }
+
+  /** Lets `count` reads (default 1) fail after the next `after` (default 0). */
+  failReads(failure: ArmedFailure = {}): void {
+    this.#device.failingReads = checkFailure(failure)
+  }
+
+  /** Makes everything take `factor` times as long. 1 is the usual. */
+  slow(factor: number): void {
+    this.#device.slowness = checkInteger('factor', factor, { min: 1, max: 1_000_000 })
+    this.#device.identity.note(`is ${factor} times as slow as usual`)
+  }
+
+  /** Refuses writes that make the contents grow beyond `bytes`; without a number, beyond what there is now. */
+  fill(bytes: number = this.bytes): void {
+    this.#device.limitBytes = bytes
+    this.#device.identity.note(`is full at ${bytes} bytes`)
+  }
+
+  /** Flips a bit in each of up to `count` stored values (of those that `where` accepts), and returns their keys. */
+  rot(count: number, where: (entry: Readonly<Entry>) => boolean = () => true): Uint8Array[] {
+    const { image, prng, identity } = this.#device
+    const everything = { lower: undefined, upper: undefined, reverse: false, limit: Number.POSITIVE_INFINITY }
+    const candidates = image.current
+      .range(everything)
+      .filter((entry) => entry.value.length > 0 && where(entry))
+    const rotten = prng.sample(candidates, count)
+    for (const entry of rotten) flipBit(entry, prng.below(entry.value.length * 8))
+    identity.note(`rotted ${rotten.length} values`)
+    return rotten.map((entry) => entry.key)
+  }
+
+  /** Loses everything, as when the disk is replaced. */
+  wipe(): void {
+    this.#device.image.wipe()
+    this.#device.detachByForce()
+    this.#device.identity.note('was replaced by an empty one')
+  }
+
+  /** Ends slowness, fullness and armed failures. What is rotten stays so. */
+  heal(): void {
+    this.#device.slowness = 1
+    this.#device.limitBytes = Number.POSITIVE_INFINITY
+    this.#device.failingReads = this.#device.failingWrites = checkFailure({ count: 0 })
+  }
+}
+
+function checkFailure({ count = 1, after = 0 }: ArmedFailure): Required<ArmedFailure> {
+  checkInteger('count', count, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  checkInteger('after', after, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  return { count, after }
+}
