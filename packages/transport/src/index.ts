@@ -1,2 +1,17 @@
-export type * from './method.ts'
-export type * from './ports.ts'
+export type { ByteStream } from './byte-stream.ts'
+export type { StreamOptions } from './client-link.ts'
+export { type RpcCollaborators, RpcEndpoint, type RpcEvents } from './endpoint.ts'
+export { MemoryNetwork } from './memory-network.ts'
+export type { Message, MessageCodec, Method, StreamMethod } from './method.ts'
+export {
+  DEFAULT_FRAME_LIMITS,
+  DEFAULT_NETWORK_OPTIONS,
+  DEFAULT_RPC_OPTIONS,
+  type FrameLimits,
+  type MemoryNetworkOptions,
+  type RpcOptions,
+} from './options.ts'
+export type { CallOptions } from './pending-call.ts'
+export type { Connection, ConnectOptions, Frame, Listener, Transport } from './ports.ts'
+export type { CallContext, CallHandler } from './server-call.ts'
+export type { StreamContext, StreamHandler } from './server-stream.ts'

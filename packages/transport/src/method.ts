@@ -21,3 +21,10 @@ export interface Method<Request, Response, Progress = never> {
   /** What the server may tell before it answers. */
   readonly progress?: MessageCodec<Progress>
 }
+
+/** What is asked when a byte stream is opened. Both sides share the definition. */
+export interface StreamMethod<Request> {
+  /** Unique in a node among the streams, such as "vnode.handoff". */
+  readonly name: string
+  readonly request: MessageCodec<Request>
+}

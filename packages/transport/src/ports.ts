@@ -13,26 +13,34 @@ export interface Connection {
   readonly peer: string
   /**
    * Hands a frame over. Frames arrive in order. The bytes belong to the receiver from here on. Returns a promise when
-   * the channel is full: await it before sending more. Does nothing once closed.
+   * the channel is full: await it before sending more. It never rejects. Does nothing once closed.
    */
   send(frame: Frame): Promise<void> | undefined
-  /** Called for every frame that arrives. Set once, at once after the connection was made or accepted. */
+  /** Called for every frame that arrives. Frames wait until it is set, once, after the connection was made. */
   onFrame: (frame: Frame) => void
-  /** Called once, when the connection ends for whatever reason. */
+  /**
+   * Called once, when the connection ends for whatever reason, and also if it ended before this was set. Without a
+   * reason, one of the two sides closed it. No frame arrives afterwards.
+   */
   onClose: (reason: Error | undefined) => void
+  /** Ends the connection. What was sent before still arrives at the other side, what it sends now does not arrive here. */
   close(): void
 }
 
 export interface Listener {
   readonly address: string
+  /** Accepts no more connections and frees the address. The accepted ones stay. */
   close(): Promise<void>
 }
 
 /** What a node needs of a network. */
 export interface Transport {
-  /** Accepts connections at `address`. Throws if it is taken. */
+  /** Accepts connections at `address`. Throws `ATOLL_LOCKED` if it is taken. */
   listen(address: string, onConnection: (connection: Connection) => void): Promise<Listener>
-  /** Connects to `address`; throws `ATOLL_UNREACHABLE` if nobody answers within `timeoutMs`. */
+  /**
+   * Connects to `address`. Throws `ATOLL_UNREACHABLE` if nobody listens there or nobody answers within `timeoutMs`, and
+   * `ATOLL_ABORTED` with the signal's reason as its cause; either is definite.
+   */
   connect(address: string, options: ConnectOptions): Promise<Connection>
 }
 

@@ -1,0 +1,219 @@
+import { AtollError, assert, Lifecycle, type Runtime } from '@atoll/core'
+import { EventEmitter } from 'eventemitter3'
+import type { ByteStream } from './byte-stream.ts'
+import { ClientLink, type StreamOptions } from './client-link.ts'
+import { Deadlines } from './deadlines.ts'
+import { HandlerSlots } from './handler-slots.ts'
+import type { Method, StreamMethod } from './method.ts'
+import { MAX_DELAY_MS, type RpcOptions, validateRpcOptions } from './options.ts'
+import { type CallOptions, PendingCall } from './pending-call.ts'
+import type { Connection, Listener, Transport } from './ports.ts'
+import { type CallHandler, type ServeCall, serveCall } from './server-call.ts'
+import { ServerLink } from './server-link.ts'
+import { type ServeStream, type StreamHandler, serveStream } from './server-stream.ts'
+
+export interface RpcEvents {
+  /** The first connection with this node stands, in whichever direction. */
+  'peer-connected': (node: string) => void
+  /** The last one is gone. */
+  'peer-disconnected': (node: string) => void
+}
+
+export interface RpcCollaborators {
+  readonly transport: Transport
+  /** Where a node listens, this one included. Throws for a node that it does not know. */
+  readonly addressOf: (node: string) => string
+}
+
+/**
+ * Calls and byte streams between nodes. One connection per called node, made when it is first needed and shared by all
+ * calls to it; the other node's calls come over its own.
+ */
+export class RpcEndpoint extends Lifecycle {
+  readonly label: string
+  readonly events = new EventEmitter<RpcEvents>()
+  readonly #runtime: Runtime
+  readonly #collaborators: RpcCollaborators
+  readonly #options: Required<RpcOptions>
+  readonly #deadlines: Deadlines
+  readonly #slots: HandlerSlots
+  readonly #calls = new Map<string, ServeCall>()
+  readonly #streams = new Map<string, ServeStream>()
+  readonly #clients = new Map<string, ClientLink>()
+  readonly #servers = new Set<ServerLink>()
+  /** Connections that stand, by node. */
+  readonly #connections = new Map<string, number>()
+  #listener: Listener | undefined
+
+  /** Throws `TypeError` or `RangeError` for options that cannot be. */
+  constructor(runtime: Runtime, collaborators: RpcCollaborators, options: RpcOptions) {
+    super()
+    this.#runtime = runtime
+    this.#collaborators = collaborators
+    this.#options = validateRpcOptions(options)
+    this.label = `rpc endpoint ${options.node}`
+    this.#deadlines = new Deadlines(runtime.clock)
+    this.#slots = new HandlerSlots(this.#options.maxConcurrentHandlers)
+  }
+
+  /** The names of the nodes that a connection stands with now. */
+  get peers(): readonly string[] {
+    return [...this.#connections.keys()]
+  }
+
+  /** Serves a method until the endpoint closes. */
+  handle<Request, Response, Progress = never>(
+    method: Method<Request, Response, Progress>,
+    handler: CallHandler<Request, Response, Progress>,
+  ): void {
+    assert(!this.#calls.has(method.name), `${method.name} has one handler`)
+    this.#calls.set(method.name, serveCall(method, handler))
+  }
+
+  /** Serves streams until the endpoint closes. */
+  handleStream<Request>(method: StreamMethod<Request>, handler: StreamHandler<Request>): void {
+    assert(!this.#streams.has(method.name), `${method.name} has one stream handler`)
+    this.#streams.set(method.name, serveStream(method, handler))
+  }
+
+  /**
+   * Asks another node, and resolves with its answer. Rejects with the handler's own `AtollError`, or with
+   * `ATOLL_UNREACHABLE` (definite if nothing was sent), `ATOLL_TIMEOUT` (sent, no answer in time), `ATOLL_ABORTED`
+   * (cause: the signal's reason), `ATOLL_OVERLOADED`, `ATOLL_TOO_LARGE`, `ATOLL_PROTOCOL` (another cluster or version, or a
+   * method that is not served), `ATOLL_CORRUPT` (an answer that cannot be read), `ATOLL_CLOSED`.
+   */
+  call<Request, Response, Progress = never>(
+    node: string,
+    method: Method<Request, Response, Progress>,
+    request: Request,
+    options: CallOptions<Progress>,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      this.#assertCallable(node)
+      const { timeoutMs, signal } = options
+      if (signal?.aborted) throw givenUp(node, method.name, signal)
+      if (!(timeoutMs <= MAX_DELAY_MS))
+        throw new RangeError(`timeoutMs must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
+      if (timeoutMs <= 0) throw tooLate(node, method.name)
+      const deadlineMs = this.#runtime.clock.monotonicMs() + timeoutMs
+      const { calls } = this.#linkTo(node)
+      calls.submit(
+        new PendingCall({ node, method, request, options, deadlineMs, carrier: calls, resolve, reject }),
+      )
+    })
+  }
+
+  /**
+   * Opens a byte stream to another node; resolves when the connection stands. The node may still refuse the stream, which
+   * then fails. Rejects as `call` does before anything is sent.
+   */
+  async openStream<Request>(
+    node: string,
+    method: StreamMethod<Request>,
+    request: Request,
+    options: StreamOptions = {},
+  ): Promise<ByteStream> {
+    this.#assertCallable(node)
+    return this.#linkTo(node).openStream(method, request, options)
+  }
+
+  protected async onOpen(): Promise<void> {
+    const { transport, addressOf } = this.#collaborators
+    const address = addressOf(this.#options.node)
+    this.#listener = await transport.listen(address, (connection) => this.#accept(connection))
+  }
+
+  protected async onClose(): Promise<void> {
+    const reason = new AtollError('ATOLL_CLOSED', `${this.label} is closed`)
+    const listener = this.#listener
+    this.#listener = undefined
+    for (const link of [...this.#clients.values(), ...this.#servers]) link.close(reason)
+    await listener?.close()
+    await this.#handlersEnd()
+    this.#deadlines.clear()
+    this.#calls.clear()
+    this.#streams.clear()
+  }
+
+  /** Waits for handlers that run, but not for ever: one that ignores its signal must not keep the node from closing. */
+  #handlersEnd(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#runtime.clock.timer(this.#options.closeTimeoutMs, resolve)
+      void this.#slots.idle().then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+
+  #assertCallable(node: string): void {
+    this.assertOpen()
+    assert(node !== this.#options.node, `${this.label} does not call itself`)
+  }
+
+  #linkTo(node: string): ClientLink {
+    const existing = this.#clients.get(node)
+    if (existing !== undefined) return existing
+    const link = new ClientLink({
+      ...this.#collaborators,
+      runtime: this.#runtime,
+      options: this.#options,
+      deadlines: this.#deadlines,
+      node,
+      onReady: () => this.#connected(node),
+      onClosed: (wasReady) => {
+        if (this.#clients.get(node) === link) this.#clients.delete(node)
+        if (wasReady) this.#disconnected(node)
+      },
+    })
+    this.#clients.set(node, link)
+    void link.start()
+    return link
+  }
+
+  #accept(connection: Connection): void {
+    if (this.#listener === undefined || this.#servers.size >= this.#options.maxConnections) {
+      connection.close()
+      return
+    }
+    const link = new ServerLink(connection, {
+      runtime: this.#runtime,
+      options: this.#options,
+      deadlines: this.#deadlines,
+      slots: this.#slots,
+      calls: this.#calls,
+      streams: this.#streams,
+      onReady: (node) => this.#connected(node),
+      onClosed: (closed, node) => {
+        this.#servers.delete(closed)
+        if (node !== undefined) this.#disconnected(node)
+      },
+    })
+    this.#servers.add(link)
+  }
+
+  #connected(node: string): void {
+    const count = (this.#connections.get(node) ?? 0) + 1
+    this.#connections.set(node, count)
+    if (count === 1) this.events.emit('peer-connected', node)
+  }
+
+  #disconnected(node: string): void {
+    const count = (this.#connections.get(node) ?? 0) - 1
+    if (count > 0) {
+      this.#connections.set(node, count)
+    } else {
+      this.#connections.delete(node)
+      this.events.emit('peer-disconnected', node)
+    }
+  }
+}
+
+function givenUp(node: string, method: string, signal: AbortSignal): AtollError {
+  const message = `${method} on ${node} was given up by the caller`
+  return new AtollError('ATOLL_ABORTED', message, { definite: true, cause: signal.reason })
+}
+
+function tooLate(node: string, method: string): AtollError {
+  return new AtollError('ATOLL_TIMEOUT', `no time is left for ${method} on ${node}`, { definite: true })
+}

@@ -1,0 +1,64 @@
+import {
+  AtollError,
+  isAtollError,
+  isErrorCode,
+  messageOf,
+  type TupleReader,
+  type TupleValue,
+} from '@atoll/core'
+
+const MAX_MESSAGE_CHARACTERS = 1024
+const MAX_DETAILS = 16
+const MAX_DETAIL_CHARACTERS = 256
+
+/** How an error crosses: its code, message, verdicts, and the details that are plain values. The cause stays at home. */
+export function errorFields(error: AtollError): readonly TupleValue[] {
+  const details: TupleValue[] = []
+  for (const [name, value] of Object.entries(error.details)) {
+    if (details.length < MAX_DETAILS && isPlain(value)) details.push([name, typeof value, value])
+  }
+  return [
+    error.code,
+    error.message.slice(0, MAX_MESSAGE_CHARACTERS),
+    error.definite,
+    error.transient,
+    details,
+  ]
+}
+
+/** The error that a peer sent. A code that this program does not know becomes `ATOLL_STORAGE`. */
+export function decodeError(reader: TupleReader): AtollError {
+  const code = reader.string()
+  const message = reader.string()
+  const [definite, transient] = [reader.boolean(), reader.boolean()]
+  const details = Object.fromEntries(reader.list(readDetail))
+  if (isErrorCode(code)) return new AtollError(code, message, { definite, transient, details })
+  return new AtollError('ATOLL_STORAGE', `${code}: ${message}`, { definite, transient, details })
+}
+
+/** What is told to the peer about anything that was thrown here. */
+export function asAtollError(error: unknown, where: string): AtollError {
+  if (isAtollError(error)) return error
+  const message = `internal error in ${where}: ${messageOf(error)}`
+  return new AtollError('ATOLL_STORAGE', message, { cause: error, definite: false })
+}
+
+/** The same error, when more is known: that nothing was done, or that something may have been. */
+export function withDefinite(error: AtollError, definite: boolean): AtollError {
+  if (error.definite === definite) return error
+  const { code, message, transient, details } = error
+  return new AtollError(code, message, { definite, transient, details, cause: error })
+}
+
+function isPlain(value: unknown): value is string | number | boolean {
+  if (typeof value === 'string') return value.length <= MAX_DETAIL_CHARACTERS
+  return typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))
+}
+
+/** A detail is its name, its type and its value, since a reader must know what it reads. */
+function readDetail(reader: TupleReader): [string, string | number | boolean] {
+  const detail = reader.tuple()
+  const [name, type] = [detail.string(), detail.string()]
+  if (type === 'string') return [name, detail.string()]
+  return [name, type === 'number' ? detail.number() : detail.boolean()]
+}

@@ -1,0 +1,35 @@
+import { AtollError } from '@atoll/core'
+import { type Hello, PROTOCOL_VERSIONS, type Welcome } from './protocol.ts'
+
+/** Who takes part in a conversation. */
+export interface Identity {
+  readonly node: string
+  readonly clusterId: string
+}
+
+/** The version that both sides know best; an `ATOLL_PROTOCOL` error says why there is none or who is at the wrong door. */
+export function judgeHello(own: Identity, hello: Hello): number | AtollError {
+  if (hello.clusterId !== own.clusterId)
+    return refusal(`${own.node} belongs to another cluster than ${hello.node}`)
+  if (hello.node === own.node) return refusal(`${own.node} was called by a node of its own name`)
+  const version = Math.min(hello.maxVersion, PROTOCOL_VERSIONS.max)
+  if (version >= hello.minVersion && version >= PROTOCOL_VERSIONS.min) return version
+  const [theirs, ours] = [
+    `${hello.minVersion}-${hello.maxVersion}`,
+    `${PROTOCOL_VERSIONS.min}-${PROTOCOL_VERSIONS.max}`,
+  ]
+  return refusal(`${hello.node} speaks protocol versions ${theirs}, ${own.node} speaks ${ours}`)
+}
+
+/** What is wrong with the answer to a hello. */
+export function judgeWelcome(called: Identity, welcome: Welcome): AtollError | undefined {
+  if (welcome.clusterId !== called.clusterId) return refusal(`${welcome.node} belongs to another cluster`)
+  if (welcome.node !== called.node) return refusal(`${called.node} was called, and ${welcome.node} answered`)
+  const { version } = welcome
+  if (version >= PROTOCOL_VERSIONS.min && version <= PROTOCOL_VERSIONS.max) return undefined
+  return refusal(`${welcome.node} chose protocol version ${version}, which was not offered`)
+}
+
+function refusal(message: string): AtollError {
+  return new AtollError('ATOLL_PROTOCOL', message)
+}

@@ -1,0 +1,136 @@
+import { checkInteger, checkKnown, checkText, describe, GiB, KiB, MiB } from '@atoll/core'
+
+/** The longest delay that a timer of every JavaScript runtime keeps: 24.8 days. */
+export const MAX_DELAY_MS = 2 ** 31 - 1
+
+/** How large one frame may be. */
+export interface FrameLimits {
+  /** Largest head, in bytes; default 1 MiB. */
+  readonly maxHeadBytes: number
+  /** Largest body, in bytes; default 8 MiB. */
+  readonly maxBodyBytes: number
+}
+
+export const DEFAULT_FRAME_LIMITS: FrameLimits = { maxHeadBytes: MiB, maxBodyBytes: 8 * MiB }
+
+export interface RpcOptions extends Partial<FrameLimits> {
+  /** The name of this node. */
+  readonly node: string
+  /** The cluster: nodes of another one are refused. Default "". */
+  readonly clusterId?: string
+  /** How long a connection and its handshake may take, in milliseconds; default 2000. */
+  readonly connectTimeoutMs?: number
+  /** How long `close` waits for handlers that run, in milliseconds; default 5000. */
+  readonly closeTimeoutMs?: number
+  /** Unanswered calls to one peer; default 4096. */
+  readonly maxInFlightPerPeer?: number
+  /** Handlers that run at one time, for all peers; default 8192. */
+  readonly maxConcurrentHandlers?: number
+  /** Open streams of one connection; default 256. */
+  readonly maxStreamsPerPeer?: number
+  /** Connections accepted from peers at one time; default 4096. */
+  readonly maxConnections?: number
+  /**
+   * Answers and stream frames that wait for one connection that is full, in bytes; past it the peer does not read and the
+   * connection is closed. Default 64 MiB.
+   */
+  readonly maxQueuedBytes?: number
+  /** What a peer may send on a stream ahead of its reader, in bytes; default 4 MiB. */
+  readonly streamWindowBytes?: number
+  /** The largest piece that a stream sends as one frame, in bytes; default 1 MiB. */
+  readonly streamChunkBytes?: number
+  /** Silence of a peer after which a stream fails, in milliseconds; default 30000. */
+  readonly streamIdleTimeoutMs?: number
+}
+
+export const DEFAULT_RPC_OPTIONS = {
+  ...DEFAULT_FRAME_LIMITS,
+  clusterId: '',
+  connectTimeoutMs: 2000,
+  closeTimeoutMs: 5000,
+  maxInFlightPerPeer: 4096,
+  maxConcurrentHandlers: 8192,
+  maxStreamsPerPeer: 256,
+  maxConnections: 4096,
+  maxQueuedBytes: 64 * MiB,
+  streamWindowBytes: 4 * MiB,
+  streamChunkBytes: MiB,
+  streamIdleTimeoutMs: 30_000,
+} satisfies Omit<Required<RpcOptions>, 'node'>
+
+const RPC_LIMITS = {
+  maxHeadBytes: { min: KiB, max: GiB },
+  maxBodyBytes: { min: KiB, max: GiB },
+  connectTimeoutMs: { min: 1, max: MAX_DELAY_MS },
+  closeTimeoutMs: { min: 0, max: MAX_DELAY_MS },
+  maxInFlightPerPeer: { min: 1, max: 2 ** 20 },
+  maxConcurrentHandlers: { min: 1, max: 2 ** 20 },
+  maxStreamsPerPeer: { min: 1, max: 2 ** 16 },
+  maxConnections: { min: 1, max: 2 ** 16 },
+  maxQueuedBytes: { min: KiB, max: 2 ** 40 },
+  streamWindowBytes: { min: 4 * KiB, max: GiB },
+  streamChunkBytes: { min: KiB, max: GiB },
+  streamIdleTimeoutMs: { min: 100, max: MAX_DELAY_MS },
+} as const
+
+/** The options with their defaults. Throws `TypeError` or `RangeError`, naming the value and what was expected. */
+export function validateRpcOptions(options: RpcOptions): Required<RpcOptions> {
+  const full = { ...DEFAULT_RPC_OPTIONS, ...options }
+  checkKnown('rpc options', options, ['node', ...Object.keys(DEFAULT_RPC_OPTIONS)])
+  checkText('node', full.node, /^.{1,255}$/u, 'a name of 1 to 255 characters')
+  checkText('clusterId', full.clusterId, /^.{0,255}$/u, 'at most 255 characters')
+  for (const [name, value] of Object.entries(full)) {
+    if (isLimited(name)) checkInteger(name, value, RPC_LIMITS[name])
+  }
+  if (full.streamChunkBytes > full.maxBodyBytes) {
+    throw new RangeError(
+      `streamChunkBytes must be at most maxBodyBytes (${full.maxBodyBytes}), got ${full.streamChunkBytes}`,
+    )
+  }
+  return full
+}
+
+function isLimited(name: string): name is keyof typeof RPC_LIMITS {
+  return Object.hasOwn(RPC_LIMITS, name)
+}
+
+/** What may go wrong in a `MemoryNetwork`. */
+export interface MemoryNetworkOptions {
+  /** How long a frame travels, in milliseconds: drawn for each frame, to the microsecond. Default 0 for both. */
+  readonly delayMs?: { readonly min: number; readonly max: number }
+  /** Frames lost, of a million; default 0. */
+  readonly lossPerMillion?: number
+  /** Frames that arrive twice, of a million; default 0. */
+  readonly duplicatePerMillion?: number
+  /** Bytes on the way in one direction of a connection before `send` asks for patience; default 16 MiB. */
+  readonly highWaterBytes?: number
+}
+
+export const DEFAULT_NETWORK_OPTIONS = {
+  delayMs: { min: 0, max: 0 },
+  lossPerMillion: 0,
+  duplicatePerMillion: 0,
+  highWaterBytes: 16 * MiB,
+} satisfies Required<MemoryNetworkOptions>
+
+/** At most an hour: a delay is drawn in microseconds from 32 random bits. */
+const DELAY_LIMITS = { min: 0, max: 3_600_000 }
+const SHARE_LIMITS = { min: 0, max: 1_000_000 }
+
+/** The given options over those of `base`. Throws `TypeError` or `RangeError`. */
+export function validateNetworkOptions(
+  options: MemoryNetworkOptions,
+  base: Required<MemoryNetworkOptions> = DEFAULT_NETWORK_OPTIONS,
+): Required<MemoryNetworkOptions> {
+  checkKnown('network options', options, Object.keys(DEFAULT_NETWORK_OPTIONS))
+  const full = { ...base, ...options }
+  if (typeof full.delayMs !== 'object' || full.delayMs === null) {
+    throw new TypeError(`delayMs must be { min, max }, got ${describe(full.delayMs)}`)
+  }
+  checkInteger('delayMs.min', full.delayMs.min, DELAY_LIMITS)
+  checkInteger('delayMs.max', full.delayMs.max, { ...DELAY_LIMITS, min: full.delayMs.min })
+  checkInteger('lossPerMillion', full.lossPerMillion, SHARE_LIMITS)
+  checkInteger('duplicatePerMillion', full.duplicatePerMillion, SHARE_LIMITS)
+  checkInteger('highWaterBytes', full.highWaterBytes, { min: 1, max: 2 ** 40 })
+  return full
+}

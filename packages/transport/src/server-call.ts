@@ -1,0 +1,154 @@
+import { AtollError, assert, isAtollError, type Runtime, type TupleReader } from '@atoll/core'
+import type { Expiring } from './deadlines.ts'
+import { asAtollError, withDefinite } from './error-codec.ts'
+import { LazySignal } from './lazy-signal.ts'
+import type { Message, MessageCodec, Method } from './method.ts'
+import { encodeFailure, encodeProgress, encodeResponse, FAILURE } from './protocol.ts'
+import type { Wire } from './wire.ts'
+
+/** What a handler knows of a call besides its request. */
+export interface CallContext<Progress = never> {
+  /** The node that calls. */
+  readonly from: string
+  /** Aborted when the caller gave up, its time is over, or its connection is gone. */
+  readonly signal: AbortSignal
+  /** What is left of the caller's time, in milliseconds. */
+  readonly remainingMs: number
+  /** Tells the caller something before the answer. It may get lost, as any message may. */
+  progress(value: Progress): void
+}
+
+export type CallHandler<Request, Response, Progress = never> = (
+  request: Request,
+  context: CallContext<Progress>,
+) => Promise<Response>
+
+/** A handler and its method, with their types put away. */
+export type ServeCall = (call: ServerCall, message: TupleReader, body: Uint8Array) => void
+
+export interface ServerCallParts {
+  readonly runtime: Runtime
+  readonly wire: Wire
+  readonly id: number
+  readonly from: string
+  readonly method: string
+  readonly deadlineMs: number
+  /** The handler has ended. */
+  readonly onDone: (call: ServerCall) => void
+}
+
+/** A call that a handler works on. */
+export class ServerCall implements Expiring {
+  bucket: Set<Expiring> | undefined
+  readonly #parts: ServerCallParts
+  readonly #abort = new LazySignal()
+  #sequence = 0
+
+  constructor(parts: ServerCallParts) {
+    this.#parts = parts
+  }
+
+  get id(): number {
+    return this.#parts.id
+  }
+
+  get from(): string {
+    return this.#parts.from
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  get remainingMs(): number {
+    return Math.max(0, this.#parts.deadlineMs - this.#parts.runtime.clock.monotonicMs())
+  }
+
+  tell(message: Message): void {
+    if (this.#abort.aborted) return
+    this.#sequence += 1
+    this.#parts.wire.send(encodeProgress(this.id, this.#sequence, message.tuple), message.body)
+  }
+
+  answer(message: Message): void {
+    if (!this.#abort.aborted) this.#parts.wire.send(encodeResponse(this.id, message.tuple), message.body)
+    this.#parts.onDone(this)
+  }
+
+  refuse(error: unknown): void {
+    const { runtime, wire, method, from } = this.#parts
+    if (!this.#abort.aborted) {
+      if (!isAtollError(error))
+        runtime.log.error({ err: error, method, from }, 'a handler failed unexpectedly')
+      wire.send(encodeFailure(FAILURE, this.id, asAtollError(error, method)))
+    }
+    this.#parts.onDone(this)
+  }
+
+  /** Nobody waits for the answer any more. */
+  cancel(reason: AtollError): void {
+    this.#abort.abort(reason)
+  }
+
+  expire(): void {
+    this.cancel(new AtollError('ATOLL_TIMEOUT', `the time of ${this.#parts.method} is over`))
+  }
+}
+
+export function serveCall<Request, Response, Progress>(
+  method: Method<Request, Response, Progress>,
+  handler: CallHandler<Request, Response, Progress>,
+): ServeCall {
+  return (call, message, body) => {
+    let work: Promise<Response>
+    try {
+      const request = method.request.decode(message, body)
+      message.end()
+      work = handler(request, new Context(call, method.name, method.progress))
+    } catch (error) {
+      return call.refuse(error)
+    }
+    work.then(
+      (response) => answer(call, method.response, response),
+      (error) => call.refuse(error),
+    )
+  }
+}
+
+/** A handler has done its work by now, so an answer that cannot be sent leaves the caller with an unknown outcome. */
+function answer<Response>(call: ServerCall, codec: MessageCodec<Response>, response: Response): void {
+  try {
+    call.answer(codec.encode(response))
+  } catch (error) {
+    call.refuse(isAtollError(error) ? withDefinite(error, false) : error)
+  }
+}
+
+class Context<Progress> implements CallContext<Progress> {
+  readonly #call: ServerCall
+  readonly #method: string
+  readonly #codec: MessageCodec<Progress> | undefined
+
+  constructor(call: ServerCall, method: string, codec: MessageCodec<Progress> | undefined) {
+    this.#call = call
+    this.#method = method
+    this.#codec = codec
+  }
+
+  get from(): string {
+    return this.#call.from
+  }
+
+  get signal(): AbortSignal {
+    return this.#call.signal
+  }
+
+  get remainingMs(): number {
+    return this.#call.remainingMs
+  }
+
+  progress(value: Progress): void {
+    assert(this.#codec !== undefined, `${this.#method} tells no progress`)
+    this.#call.tell(this.#codec.encode(value))
+  }
+}

@@ -1,0 +1,203 @@
+import { AtollError, type Runtime } from '@atoll/core'
+import { DuplexStream } from './byte-stream.ts'
+import type { Deadlines, Expiring } from './deadlines.ts'
+import type { HandlerSlots } from './handler-slots.ts'
+import { judgeHello } from './handshake.ts'
+import { LazySignal } from './lazy-signal.ts'
+import type { RpcOptions } from './options.ts'
+import type { Connection } from './ports.ts'
+import * as protocol from './protocol.ts'
+import { type ServeCall, ServerCall } from './server-call.ts'
+import type { ServeStream } from './server-stream.ts'
+import { StreamTable } from './stream-table.ts'
+import { Wire, type WireOwner } from './wire.ts'
+
+export interface ServerLinkParts {
+  readonly runtime: Runtime
+  readonly options: Required<RpcOptions>
+  readonly deadlines: Deadlines
+  readonly slots: HandlerSlots
+  readonly calls: ReadonlyMap<string, ServeCall>
+  readonly streams: ReadonlyMap<string, ServeStream>
+  readonly onReady: (node: string) => void
+  /** Called once; with the node's name if `onReady` was called before. */
+  readonly onClosed: (link: ServerLink, node: string | undefined) => void
+}
+
+/** A connection that another node made to this one: its calls and streams are served here. */
+export class ServerLink implements WireOwner, Expiring {
+  bucket: Set<Expiring> | undefined
+  readonly #parts: ServerLinkParts
+  readonly #wire: Wire
+  readonly #calls = new Map<number, ServerCall>()
+  readonly #streams = new StreamTable()
+  #from: string | undefined
+  #closed = false
+  /** Frames arrive in order, so every id up to this one was seen: what comes with one again is a repetition. */
+  #lastId = 0
+
+  constructor(connection: Connection, parts: ServerLinkParts) {
+    this.#parts = parts
+    this.#wire = new Wire(connection, this, parts.options)
+    parts.deadlines.add(this, parts.runtime.clock.monotonicMs(), parts.options.connectTimeoutMs)
+  }
+
+  /** The handshake took too long. */
+  expire(): void {
+    this.close(new AtollError('ATOLL_UNREACHABLE', `${this.#wire.peer} did not say hello`))
+  }
+
+  onHead(head: protocol.Head, body: Uint8Array): void {
+    if (this.#from === undefined) this.#onFirst(head)
+    else this.#onMessage(head, body, this.#from)
+  }
+
+  onDrained(): void {
+    this.#streams.onDrained()
+  }
+
+  onLost(reason: AtollError): void {
+    this.close(reason)
+  }
+
+  /** Ends the connection; handlers that still work on its calls and streams are told by their signals. */
+  close(reason: AtollError): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#parts.deadlines.remove(this)
+    this.#wire.close()
+    this.#parts.onClosed(this, this.#from)
+    for (const call of [...this.#calls.values()]) call.cancel(reason)
+    this.#streams.fail(reason)
+  }
+
+  #onFirst(head: protocol.Head): void {
+    if (head.kind !== protocol.HELLO) {
+      this.close(this.#unexpected(head.kind))
+      return
+    }
+    const { node, clusterId, streamWindowBytes: windowBytes } = this.#parts.options
+    const verdict = judgeHello({ node, clusterId }, head)
+    if (verdict instanceof AtollError) {
+      this.#parts.runtime.log.warn({ from: head.node, why: verdict.message }, 'a connection was refused')
+      this.#wire.send(protocol.encodeRefuse(verdict))
+      this.close(verdict)
+    } else {
+      this.#from = head.node
+      this.#parts.deadlines.remove(this)
+      this.#wire.send(protocol.encodeWelcome({ version: verdict, node, clusterId, windowBytes }))
+      this.#parts.onReady(head.node)
+    }
+  }
+
+  #onMessage(head: protocol.Head, body: Uint8Array, from: string): void {
+    switch (head.kind) {
+      case protocol.REQUEST:
+        if (this.#isNew(head.id, 'rpc.request-repeated')) this.#onRequest(head, body, from)
+        break
+      case protocol.OPEN:
+        if (this.#isNew(head.id, 'rpc.stream-repeated')) this.#onOpen(head, body, from)
+        break
+      case protocol.CANCEL:
+        this.#calls.get(head.id)?.cancel(new AtollError('ATOLL_ABORTED', `${from} gave up the call`))
+        break
+      case protocol.HELLO:
+        break // Repeated by the network.
+      default:
+        if (!this.#streams.receive(head, body)) this.close(this.#unexpected(head.kind))
+    }
+  }
+
+  #onRequest(request: protocol.Request, body: Uint8Array, from: string): void {
+    const { calls, slots } = this.#parts
+    const refuse = (error: AtollError) => this.#fail(protocol.FAILURE, request.id, error)
+    const serve = calls.get(request.method)
+    if (serve === undefined) refuse(this.#unknown(request.method))
+    else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
+    else serve(this.#createCall(request, from), request.message, body)
+  }
+
+  #createCall(request: protocol.Request, from: string): ServerCall {
+    const { runtime, deadlines } = this.#parts
+    const { id, method, remainingMs } = request
+    const nowMs = runtime.clock.monotonicMs()
+    const call = new ServerCall({
+      runtime,
+      wire: this.#wire,
+      id,
+      from,
+      method,
+      deadlineMs: nowMs + remainingMs,
+      onDone: this.#onDone,
+    })
+    this.#calls.set(id, call)
+    deadlines.add(call, nowMs, remainingMs)
+    return call
+  }
+
+  readonly #onDone = (call: ServerCall): void => {
+    this.#calls.delete(call.id)
+    this.#parts.deadlines.remove(call)
+    this.#parts.slots.free()
+  }
+
+  #onOpen(open: protocol.Open, body: Uint8Array, from: string): void {
+    const { runtime, streams, slots, options } = this.#parts
+    const limit = options.maxStreamsPerPeer
+    const refuse = (error: AtollError) => this.#fail(protocol.ABORT, open.id, error)
+    const serve = streams.get(open.method)
+    if (serve === undefined) refuse(this.#unknown(open.method))
+    else if (this.#streams.size >= limit) refuse(this.#overloaded('streams are open', limit))
+    else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
+    else {
+      const failed = new LazySignal()
+      const stream = this.#createStream(open, from, failed)
+      this.#streams.add(stream)
+      serve({ runtime, from, stream, failed, onDone: () => slots.free() }, open.message, body)
+    }
+  }
+
+  #createStream(open: protocol.Open, from: string, failed: LazySignal): DuplexStream {
+    const { runtime, deadlines, options } = this.#parts
+    return new DuplexStream({
+      id: open.id,
+      label: `stream ${open.method} with ${from}`,
+      wire: this.#wire,
+      deadlines,
+      nowMs: () => runtime.clock.monotonicMs(),
+      windowBytes: options.streamWindowBytes,
+      peerWindowBytes: open.windowBytes,
+      chunkBytes: options.streamChunkBytes,
+      idleTimeoutMs: open.idleTimeoutMs,
+      onOver: (error) => {
+        this.#streams.delete(open.id)
+        if (error !== undefined) failed.abort(error)
+      },
+    })
+  }
+
+  #isNew(id: number, mark: string): boolean {
+    if (id <= this.#lastId) {
+      this.#parts.runtime.probe.mark(mark)
+      return false
+    }
+    this.#lastId = id
+    return true
+  }
+
+  #fail(kind: typeof protocol.FAILURE | typeof protocol.ABORT, id: number, error: AtollError): void {
+    this.#wire.send(protocol.encodeFailure(kind, id, error))
+  }
+
+  #unknown(method: string): AtollError {
+    return new AtollError('ATOLL_PROTOCOL', `${this.#parts.options.node} does not serve ${method}`)
+  }
+
+  #overloaded(what: string, limit: number): AtollError {
+    return new AtollError('ATOLL_OVERLOADED', `${limit} ${what} on ${this.#parts.options.node}`)
+  }
+
+  #unexpected(kind: number): AtollError {
+    return new AtollError('ATOLL_PROTOCOL', `${this.#wire.peer} sent a message of kind ${kind} out of place`)
+  }
+}
