@@ -1,4 +1,4 @@
-import { decodeRecord, encodeRecord, type StoredRecord } from '@atoll/causality'
+import { decodeRecord, encodeRecord, type Sibling, type StoredRecord } from '@atoll/causality'
 import { AtollError } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
@@ -44,9 +44,10 @@ export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32)
   if (bodyAt > bytes.length) return UNREADABLE
   const sum = headSum(key, bytes.subarray(LENGTH_AT, bodyAt), crc32)
   if (sum !== view.getUint32(CRC_AT)) return UNREADABLE
+  const isSound = ({ value, valueCrc32 }: Sibling) => crc32(value) === valueCrc32
   try {
     const record = decodeRecord(bytes.subarray(HEAD_AT, bodyAt), bytes.subarray(bodyAt))
-    return { record, corrupt: !valuesAreSound(record, crc32) }
+    return { record, corrupt: !record.siblings.every(isSound) }
   } catch {
     return UNREADABLE
   }
@@ -54,12 +55,12 @@ export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32)
 
 /** Throws `ATOLL_CORRUPT` unless every value is the one of which the record has the checksum. */
 export function checkValues(record: StoredRecord, crc32: Crc32): void {
-  if (!valuesAreSound(record, crc32))
-    throw new AtollError('ATOLL_CORRUPT', 'a value differs from its checksum')
+  for (const { value, valueCrc32 } of record.siblings) checkValue(value, valueCrc32, crc32)
 }
 
-function valuesAreSound(record: StoredRecord, crc32: Crc32): boolean {
-  return record.siblings.every(({ value, valueCrc32 }) => crc32(value) === valueCrc32)
+/** Throws `ATOLL_CORRUPT` unless `valueCrc32` is the value's checksum. */
+export function checkValue(value: Uint8Array, valueCrc32: number, crc32: Crc32): void {
+  if (crc32(value) !== valueCrc32) throw new AtollError('ATOLL_CORRUPT', 'a value differs from its checksum')
 }
 
 function headSum(key: Uint8Array, lengthAndHead: Uint8Array, crc32: Crc32): number {

@@ -21,6 +21,7 @@ import type {
 import { RecordReader } from './record-reader.ts'
 import { checkKeyId, checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
+import type { Crc32 } from './seal.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
 
 export interface VnodeHostParts {
@@ -59,6 +60,11 @@ export class VnodeHost extends Lifecycle {
     this.#shared = this.#shareParts()
   }
 
+  /** The checksum of values, as this node computes it. */
+  get crc32(): Crc32 {
+    return this.#runtime.digest.crc32
+  }
+
   /** Answers what is durable; a corrupt record is answered as such, and never thrown. */
   async get({ partition, id }: GetRequest): Promise<GetReply> {
     return this.#vnode(partition, id).get(id)
@@ -88,9 +94,9 @@ export class VnodeHost extends Lifecycle {
     this.assertOpen()
     checkScan(request, this.#options.partitions)
     const { database } = this.#parts
-    const { crc32 } = this.#runtime.digest
     const { scanBytes } = this.#options
-    return scanIndexes(request, { database, reader: this.#reader, crc32, scanBytes, signal: options.signal })
+    const parts = { database, reader: this.#reader, crc32: this.crc32, scanBytes, signal: options.signal }
+    return scanIndexes(request, parts)
   }
 
   /** Every sound record of a partition, from a snapshot taken at the first step. */
@@ -132,7 +138,7 @@ export class VnodeHost extends Lifecycle {
 
   protected async onOpen(): Promise<void> {
     const { node, partitions } = this.#options
-    await openDatabase(this.#parts.database, { node, partitions }, this.#runtime.digest.crc32)
+    await openDatabase(this.#parts.database, { node, partitions }, this.crc32)
   }
 
   protected async onClose(): Promise<void> {

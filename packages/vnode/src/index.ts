@@ -14,3 +14,10 @@ export type {
   ScanReply,
   ScanRequest,
 } from './protocol.ts'
+export {
+  type VnodeCallOptions,
+  VnodeReplicas,
+  type VnodeReplicasParts,
+  type VnodeTarget,
+} from './replicas.ts'
+export { serveVnodes } from './serve.ts'

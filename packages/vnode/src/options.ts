@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, checkText, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, checkText, KiB, MiB } from '@atoll/core'
 
 export interface VnodeHostOptions {
   /** The node that the vnodes belong to: 1 to 64 characters of `a-z A-Z 0-9 . _ -`. */
@@ -15,9 +15,11 @@ export interface VnodeHostOptions {
   readonly batchOperations?: number
   /** Bytes of one batch of the database; a single write may exceed it. Default 16 MiB. */
   readonly batchBytes?: number
-  /** Bytes of one record with all its siblings; a larger one is refused as too large. Default 16 MiB. */
+  /** Bytes of one record with all its siblings; a larger one is refused as too large. A record travels as the body of one
+   * frame, so this stays within `maxBodyBytes` of the transport. Default 8 MiB. */
   readonly recordBytes?: number
-  /** Bytes of the entries of one page of a scan; a page ends early rather than exceed it. Default 1 MiB. */
+  /** Bytes of the entries of one page of a scan; a page ends early rather than exceed it. A page travels in the head of one
+   * frame, so this stays below `maxHeadBytes` of the transport. Default 512 KiB. */
   readonly scanBytes?: number
 }
 
@@ -27,8 +29,8 @@ const LIMITS = {
   keyWrites: 1000,
   batchOperations: 4096,
   batchBytes: 16 * MiB,
-  recordBytes: 16 * MiB,
-  scanBytes: MiB,
+  recordBytes: 8 * MiB,
+  scanBytes: 512 * KiB,
 } as const satisfies Partial<VnodeHostOptions>
 
 const MAX_LIMIT = 2 ** 31 - 1

@@ -1,0 +1,212 @@
+import { type Content, decodeContext, decodeRecord, encodeContext, encodeRecord } from '@atoll/causality'
+import { AtollError, type KeyId, messageOf, type TupleReader, type TupleValue } from '@atoll/core'
+import type { MessageCodec } from '@atoll/transport'
+import type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  GetRequest,
+  PutReply,
+  PutRequest,
+  ScanEntry,
+  ScanPosition,
+  ScanReply,
+  ScanRequest,
+} from './protocol.ts'
+import { checkKeyId } from './requests.ts'
+
+/** The first field of every message. A peer of another version is refused, never misread. */
+const VERSION = 1
+
+export const getRequestCodec = versioned<GetRequest>({
+  encode: ({ partition, id }) => ({ tuple: [partition, ...packId(id)] }),
+  decode: (reader) => ({ partition: reader.uint(), id: unpackId(reader) }),
+})
+
+/** The head of the record is null if there is none. Its values are the body. */
+export const getReplyCodec = versioned<GetReply>({
+  encode: ({ record, corrupt }) => {
+    if (record === undefined) return { tuple: [corrupt, null] }
+    const { head, body } = encodeRecord(record)
+    return { tuple: [corrupt, head], body }
+  },
+  decode: (reader, body) => {
+    const corrupt = reader.boolean()
+    const head = reader.optional((field) => field.bytes())
+    return { record: head === undefined ? undefined : decodeRecord(head, body), corrupt }
+  },
+})
+
+export const putRequestCodec = versioned<PutRequest>({
+  encode: ({ partition, id, record }) => {
+    const { head, body } = encodeRecord(record)
+    return { tuple: [partition, ...packId(id), head], body }
+  },
+  decode: (reader, body) => ({
+    partition: reader.uint(),
+    id: unpackId(reader),
+    record: decodeRecord(reader.bytes(), body),
+  }),
+})
+
+export const putReplyCodec = versioned<PutReply>({
+  encode: ({ changed }) => ({ tuple: [changed] }),
+  decode: (reader) => ({ changed: reader.boolean() }),
+})
+
+/** The only thing that is told of a put before it is durable: that it was accepted. */
+export const acceptedCodec = versioned<'accepted'>({
+  encode: () => ({ tuple: [] }),
+  decode: () => 'accepted',
+})
+
+export const coordinateRequestCodec = versioned<CoordinateRequest>({
+  encode: ({ partition, id, content, valueCrc32, context, writeId }) => ({
+    tuple: [
+      partition,
+      ...packId(id),
+      valueCrc32,
+      writeId,
+      context === undefined ? null : encodeContext(context),
+      ...packContent(content),
+    ],
+    body: content.value,
+  }),
+  decode: (reader, body) => ({
+    partition: reader.uint(),
+    id: unpackId(reader),
+    valueCrc32: reader.uint(),
+    writeId: reader.bytes(),
+    context: reader.optional((field) => decodeContext(field.bytes())),
+    content: unpackContent(reader, body),
+  }),
+})
+
+export const coordinateReplyCodec = versioned<CoordinateReply>({
+  encode: ({ record }) => {
+    const { head, body } = encodeRecord(record)
+    return { tuple: [head], body }
+  },
+  decode: (reader, body) => ({ record: decodeRecord(reader.bytes(), body) }),
+})
+
+export const scanRequestCodec = versioned<ScanRequest>({
+  encode: ({ vnodes, type, index, scope, from, to, after, limit }) => ({
+    tuple: [
+      vnodes.map(({ partition, slices }) => [partition, ...slices]),
+      type,
+      index,
+      scope,
+      from ?? null,
+      to ?? null,
+      after === undefined ? null : packPosition(after),
+      limit,
+    ],
+  }),
+  decode: (reader) => ({
+    vnodes: reader.list(unpackVnode),
+    type: reader.string(),
+    index: reader.string(),
+    scope: reader.bytes(),
+    from: reader.optional((field) => field.bytes()),
+    to: reader.optional((field) => field.bytes()),
+    after: reader.optional((field) => unpackWhole(field.tuple(), unpackPosition)),
+    limit: reader.uint(),
+  }),
+})
+
+export const scanReplyCodec = versioned<ScanReply>({
+  encode: ({ entries, done }) => ({ tuple: [done, entries.map(packEntry)] }),
+  decode: (reader) => ({
+    done: reader.boolean(),
+    entries: reader.list((item) => unpackWhole(item.tuple(), unpackEntry)),
+  }),
+})
+
+function versioned<T>(codec: MessageCodec<T>): MessageCodec<T> {
+  return {
+    encode: (value) => {
+      const { tuple, body } = codec.encode(value)
+      return { tuple: [VERSION, ...tuple], body }
+    },
+    decode: (reader, body) => {
+      const version = reader.uint()
+      if (version === VERSION) return codec.decode(reader, body)
+      const message = `the peer speaks version ${version} of the vnode protocol, this node ${VERSION}`
+      throw new AtollError('ATOLL_PROTOCOL', message)
+    },
+  }
+}
+
+function packId({ type, bucket, key }: KeyId): readonly TupleValue[] {
+  return [type, bucket, key]
+}
+
+function unpackId(reader: TupleReader): KeyId {
+  const id = { type: reader.string(), bucket: reader.bytes(), key: reader.bytes() }
+  try {
+    checkKeyId(id)
+  } catch (cause) {
+    throw new AtollError('ATOLL_CORRUPT', `a message has no proper key: ${messageOf(cause)}`, { cause })
+  }
+  return id
+}
+
+function packContent({ metadata, tombstone, expiresAtMs, indexes }: Content): readonly TupleValue[] {
+  return [
+    tombstone,
+    expiresAtMs ?? null,
+    [...metadata].flat(),
+    indexes.flatMap(({ index, scope, term, payload }) => [index, scope, term, payload]),
+  ]
+}
+
+function unpackContent(reader: TupleReader, value: Uint8Array): Content {
+  return {
+    value,
+    tombstone: reader.boolean(),
+    expiresAtMs: reader.optional((field) => field.number()),
+    metadata: new Map(reader.list((item) => [item.string(), item.string()])),
+    indexes: reader.list((item) => ({
+      index: item.string(),
+      scope: item.bytes(),
+      term: item.bytes(),
+      payload: item.bytes(),
+    })),
+  }
+}
+
+function unpackVnode(item: TupleReader): ScanRequest['vnodes'][number] {
+  const reader = item.tuple()
+  const partition = reader.uint()
+  const slices: number[] = []
+  while (reader.remaining > 0) slices.push(reader.uint())
+  return { partition, slices }
+}
+
+function packPosition({ term, bucket, key }: ScanPosition): readonly TupleValue[] {
+  return [term, bucket, key]
+}
+
+function unpackPosition(reader: TupleReader): ScanPosition {
+  return { term: reader.bytes(), bucket: reader.bytes(), key: reader.bytes() }
+}
+
+function packEntry(entry: ScanEntry): readonly TupleValue[] {
+  return [...packPosition(entry), entry.slice, entry.clockDigest, [...entry.payloads]]
+}
+
+function unpackEntry(reader: TupleReader): ScanEntry {
+  return {
+    ...unpackPosition(reader),
+    slice: reader.uint(),
+    clockDigest: reader.bytes(),
+    payloads: reader.list((item) => item.bytes()),
+  }
+}
+
+function unpackWhole<T>(reader: TupleReader, unpack: (reader: TupleReader) => T): T {
+  const value = unpack(reader)
+  reader.end()
+  return value
+}

@@ -1,0 +1,48 @@
+import type { Method } from '@atoll/transport'
+import {
+  acceptedCodec,
+  coordinateReplyCodec,
+  coordinateRequestCodec,
+  getReplyCodec,
+  getRequestCodec,
+  putReplyCodec,
+  putRequestCodec,
+  scanReplyCodec,
+  scanRequestCodec,
+} from './codec.ts'
+import type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  GetRequest,
+  PutReply,
+  PutRequest,
+  ScanReply,
+  ScanRequest,
+} from './protocol.ts'
+
+export const getMethod: Method<GetRequest, GetReply> = {
+  name: 'vnode.get',
+  request: getRequestCodec,
+  response: getReplyCodec,
+}
+
+/** Tells "accepted" when the record is in memory, and answers when it is on disk. */
+export const putMethod: Method<PutRequest, PutReply, 'accepted'> = {
+  name: 'vnode.put',
+  request: putRequestCodec,
+  response: putReplyCodec,
+  progress: acceptedCodec,
+}
+
+export const coordinateMethod: Method<CoordinateRequest, CoordinateReply> = {
+  name: 'vnode.coordinate',
+  request: coordinateRequestCodec,
+  response: coordinateReplyCodec,
+}
+
+export const scanMethod: Method<ScanRequest, ScanReply> = {
+  name: 'vnode.scan',
+  request: scanRequestCodec,
+  response: scanReplyCodec,
+}

@@ -1,0 +1,146 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { crc32 } from 'node:zlib'
+import type { StoredRecord } from '@atoll/causality'
+import { decodeWith, fromHex, toHex, utf8 } from '@atoll/core'
+import { describe, expect, it } from 'vitest'
+import { checkValues, decodeEnvelope, encodeEnvelope, NOTHING_STORED } from '../src/envelope.ts'
+import { Incarnation } from '../src/incarnation.ts'
+import { decodeIndexValue, indexOperations } from '../src/index-entry.ts'
+import { VnodeLayout } from '../src/layout.ts'
+import { unseal } from '../src/seal.ts'
+import { id } from './world.ts'
+
+const layout = new VnodeLayout(3)
+const key = layout.dataKey(id('key'))
+
+const RECORD: StoredRecord = {
+  clock: new Map([
+    ['00000000000000aa', 7],
+    ['00000000000000bb', 2],
+  ]),
+  siblings: [
+    {
+      dot: { actor: '00000000000000aa', counter: 7 },
+      value: utf8('first value'),
+      valueCrc32: crc32('first value'),
+      metadata: new Map([['type', 'text/plain']]),
+      tombstone: false,
+      expiresAtMs: 99,
+      indexes: [{ index: 'list', scope: utf8('scope'), term: utf8('term'), payload: utf8('payload') }],
+      timestampMs: 1_700_000_000_000,
+      writeId: new Uint8Array(16).fill(1),
+    },
+    {
+      dot: { actor: '00000000000000bb', counter: 2 },
+      value: utf8('2nd'),
+      valueCrc32: crc32('2nd'),
+      metadata: new Map(),
+      tombstone: false,
+      expiresAtMs: undefined,
+      indexes: [],
+      timestampMs: 1_700_000_000_001,
+      writeId: new Uint8Array(16).fill(2),
+    },
+  ],
+}
+
+/** Bytes that an earlier version of the program wrote. A new version of a format gets a file beside the old ones. */
+function golden(name: string, bytes: Uint8Array): Uint8Array {
+  const path = new URL(`golden/${name}.hex`, import.meta.url)
+  if (process.env['ATOLL_GOLDEN'] === 'write') writeFileSync(path, `${toHex(bytes)}\n`)
+  return fromHex(readFileSync(path, 'utf8').trim())
+}
+
+describe('the envelope of a record', () => {
+  const bytes = encodeEnvelope(key, RECORD, crc32)
+
+  it('opens what was stored, and what older programs stored', () => {
+    expect(decodeEnvelope(key, bytes, crc32)).toEqual({ record: RECORD, corrupt: false })
+    const old = golden('record-v1', bytes)
+    expect(decodeEnvelope(key, old, crc32)).toEqual({ record: RECORD, corrupt: false })
+    expect(toHex(bytes)).toBe(toHex(old))
+  })
+
+  it('gives out nothing if any byte differs', () => {
+    for (let at = 0; at < bytes.length; at++) {
+      for (const flip of [0x01, 0x80, 0xff]) {
+        const bad = new Uint8Array(bytes)
+        bad[at] = (bad[at] ?? 0) ^ flip
+        expect(decodeEnvelope(key, bad, crc32).corrupt, `byte ${at}`).toBe(true)
+      }
+    }
+  })
+
+  it('gives out nothing if bytes are missing, or too many', () => {
+    for (let length = 0; length < bytes.length; length++) {
+      expect(decodeEnvelope(key, bytes.subarray(0, length), crc32).corrupt).toBe(true)
+    }
+    expect(decodeEnvelope(key, new Uint8Array([...bytes, 0]), crc32).corrupt).toBe(true)
+    expect(decodeEnvelope(key, new Uint8Array(bytes.length), crc32)).not.toEqual(NOTHING_STORED)
+  })
+
+  it('gives out nothing under the key of another record', () => {
+    expect(decodeEnvelope(layout.dataKey(id('kez')), bytes, crc32).corrupt).toBe(true)
+  })
+
+  it('still tells of a bad value what its head says', () => {
+    const bad = new Uint8Array(bytes)
+    bad[bytes.length - 1] = 0
+    const { record, corrupt } = decodeEnvelope(key, bad, crc32)
+    expect(corrupt).toBe(true)
+    expect(record?.clock).toEqual(RECORD.clock)
+  })
+
+  it('refuses values that are not those of the record', () => {
+    const [first, second] = RECORD.siblings
+    checkValues(RECORD, crc32)
+    const bad = { ...RECORD, siblings: [first!, { ...second!, value: utf8('2nt') }] }
+    expect(() => checkValues(bad, crc32)).toThrow(expect.objectContaining({ code: 'ATOLL_CORRUPT' }))
+  })
+})
+
+describe('smaller stored things', () => {
+  it('index entries open as older programs wrote them, and not with a bad byte', () => {
+    const sha1 = (data: Uint8Array) => data.slice(0, 20)
+    const [put] = indexOperations(
+      { id: id('key'), before: undefined, after: RECORD },
+      { layout, crc32, sha1, sliceOf: () => 5 },
+    )
+    if (put?.type !== 'put') throw new Error('no entry was written')
+    const old = golden('index-entry-v1', put.value)
+    const expected = { slice: 5, clockDigest: expect.any(Uint8Array), payloads: [utf8('payload')] }
+    expect(decodeIndexValue(put.key, old, crc32)).toEqual(expected)
+    expect(toHex(put.value)).toBe(toHex(old))
+    for (let at = 0; at < old.length; at++) {
+      const bad = new Uint8Array(old)
+      bad[at] = (bad[at] ?? 0) ^ 0x10
+      expect(() => decodeIndexValue(put.key, bad, crc32)).toThrow()
+    }
+  })
+
+  it('the incarnation opens as older programs wrote it, and a bad one is a new actor', () => {
+    const random = { bytes: (length: number) => new Uint8Array(length).fill(9), below: () => 0 }
+    const parts = { random, crc32, key: layout.incarnationKey }
+    const { operations } = new Incarnation(parts, undefined).claim()
+    const [put] = operations
+    if (put?.type !== 'put') throw new Error('no lease was written')
+    const old = golden('incarnation-v1', put.value)
+    expect(toHex(put.value)).toBe(toHex(old))
+    expect(new Incarnation(parts, old).claim().dot).toEqual({ actor: '0909090909090909', counter: 10_001 })
+    const bad = new Uint8Array(old)
+    bad[3] = (bad[3] ?? 0) ^ 1
+    expect(new Incarnation(parts, bad).claim().dot.counter).toBe(1)
+    expect(decodeWith(ANY, unseal(parts.key, old, crc32))).toBe(2)
+  })
+})
+
+const ANY = {
+  name: 'two fields',
+  version: 1,
+  encode: () => [],
+  decode: (reader: import('@atoll/core').TupleReader) => {
+    reader.string()
+    reader.uint()
+    return 2
+  },
+}
