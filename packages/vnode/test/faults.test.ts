@@ -1,0 +1,246 @@
+import type { StoredRecord } from '@atoll/causality'
+import { type KeyId, utf8 } from '@atoll/core'
+import { MemoryLevel } from 'memory-level'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { VnodeHost } from '../src/index.ts'
+import { VnodeLayout } from '../src/layout.ts'
+import {
+  collect,
+  content,
+  id,
+  makeHost,
+  STORES,
+  type TestRuntime,
+  type TestStore,
+  testRuntime,
+  valuesOf,
+  write,
+} from './world.ts'
+
+const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
+const ONE = new VnodeLayout(1)
+
+describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
+  let store: TestStore
+  let runtime: TestRuntime
+  let host: VnodeHost
+
+  beforeEach(async () => {
+    store = makeStore()
+    runtime = testRuntime()
+    host = makeHost(store.database, runtime)
+    await host.open()
+  })
+
+  afterEach(async () => {
+    await host.close()
+    store.dispose()
+  })
+
+  const listed = (text: string, term: string) =>
+    content(text, { indexes: [{ index: 'list', scope: utf8('s'), term: utf8(term), payload: utf8('p') }] })
+
+  /** Changes the byte at `at`, from the end if negative. */
+  async function rot(key: KeyId, at: number): Promise<void> {
+    const dataKey = ONE.dataKey(key)
+    const bytes = new Uint8Array((await store.database.get(dataKey, BINARY))!)
+    const place = at < 0 ? bytes.length + at : at
+    bytes[place] = (bytes[place] ?? 0) ^ 0x55
+    await store.database.batch([{ type: 'put', key: dataKey, value: bytes }], { ...BINARY, sync: true })
+  }
+
+  const terms = async () => {
+    const slices = Array.from({ length: 8 }, (_, slice) => slice)
+    const place = { type: 'default', index: 'list', scope: utf8('s'), from: undefined, to: undefined }
+    const request = { ...place, vnodes: [{ partition: 1, slices }], after: undefined, limit: 100 }
+    return (await host.scan(request)).entries.map(({ term }) => Buffer.from(term).toString())
+  }
+
+  const dotsOf = (record: StoredRecord) => record.siblings.map(({ dot }) => dot.actor)
+
+  it('is answered as corrupt, whichever byte is bad, and counted', async () => {
+    await host.coordinate(write(id('k'), content('value')))
+    const length = (await store.database.get(ONE.dataKey(id('k')), BINARY))!.length
+    for (let at = 0; at < length; at++) {
+      await rot(id('k'), at)
+      expect(await host.get({ partition: 1, id: id('k') })).toEqual({ record: undefined, corrupt: true })
+      await rot(id('k'), at)
+    }
+    expect(runtime.metrics.value('vnode_corrupt_records')).toBe(length)
+    expect(runtime.marks.get('vnode.corrupt-record')).toBe(length)
+    expect(valuesOf((await host.get({ partition: 1, id: id('k') })).record)).toEqual(['value'])
+  })
+
+  it('is left out of folds', async () => {
+    for (const key of ['a', 'b', 'c']) await host.coordinate(write(id(key), content(key)))
+    await rot(id('b'), -1)
+    const folded = await collect(host.fold(1))
+    expect(folded.flatMap(({ record }) => valuesOf(record))).toEqual(['a', 'c'])
+    expect(runtime.metrics.value('vnode_corrupt_records')).toBe(1)
+  })
+
+  it.each([
+    ['head', 12],
+    ['value', -1],
+  ])('heals with a put, and its old index entries go: bad %s', async (_what, at) => {
+    const { record: elsewhere } = await host.coordinate(write(id('k'), listed('new', 'new-term'), 2))
+    await host.coordinate(write(id('k'), listed('old', 'old-term')))
+    await host.coordinate(write(id('other'), listed('other', 'other-term')))
+    await rot(id('k'), at)
+    expect(await host.put({ partition: 1, id: id('k'), record: elsewhere })).toEqual({ changed: true })
+    expect(await host.get({ partition: 1, id: id('k') })).toEqual({ record: elsewhere, corrupt: false })
+    expect(await terms()).toEqual(['new-term', 'other-term'])
+  })
+
+  it.each([
+    ['head', 12],
+    ['value', -1],
+  ])('makes the vnode a new actor before it coordinates again: bad %s', async (_what, at) => {
+    const { record: old } = await host.coordinate(write(id('k'), content('old')))
+    await rot(id('k'), at)
+    const { record } = await host.coordinate(write(id('k'), content('new')))
+    expect(valuesOf(record)).toEqual(['new'])
+    expect(dotsOf(record)).not.toEqual(dotsOf(old))
+    // The other replica still has the old value, of which this clock must not claim to know.
+    await host.put({ partition: 2, id: id('k'), record: old })
+    await host.put({ partition: 2, id: id('k'), record })
+    expect(valuesOf((await host.get({ partition: 2, id: id('k') })).record).sort()).toEqual(['new', 'old'])
+  })
+
+  it('makes the vnode a new actor for good when it is healed', async () => {
+    const { record: old } = await host.coordinate(write(id('k'), content('old')))
+    const { record: elsewhere } = await host.coordinate(write(id('k'), content('there'), 2))
+    await rot(id('k'), -1)
+    await host.put({ partition: 1, id: id('k'), record: elsewhere })
+    await host.close()
+    host = makeHost(store.again(), runtime)
+    await host.open()
+    const { record } = await host.coordinate(write(id('k'), content('new')))
+    expect(record.siblings.some(({ dot }) => dot.actor === dotsOf(old)[0])).toBe(false)
+    expect(record.clock.has(dotsOf(old)[0]!)).toBe(false)
+  })
+
+  it('makes the vnode a new actor if others know more of it than it does itself', async () => {
+    const { record: old } = await host.coordinate(write(id('k'), content('old')))
+    const key = ONE.dataKey(id('k'))
+    await store.database.batch([{ type: 'del', key }], { ...BINARY, sync: true })
+    const { record } = await host.coordinate(write(id('k'), content('new'), 1, old))
+    expect(dotsOf(record)).not.toEqual(dotsOf(old))
+    expect(valuesOf(record)).toEqual(['new'])
+  })
+
+  it('is an index entry that fails its check: left out and counted', async () => {
+    await host.coordinate(write(id('k'), listed('v', 'a')))
+    await host.coordinate(write(id('l'), listed('v', 'b')))
+    const place = { type: 'default', index: 'list', scope: utf8('s') }
+    const key = ONE.indexKey(place, { term: utf8('a'), bucket: utf8('b'), key: utf8('k') })
+    const value = utf8('nonsense')
+    await store.database.batch([{ type: 'put', key, value }], { ...BINARY, sync: true })
+    expect(await terms()).toEqual(['b'])
+    expect(runtime.metrics.value('vnode_corrupt_index_entries')).toBe(1)
+  })
+})
+
+it('a checksum error of the database itself is a damaged record too', async () => {
+  class Rotten extends MemoryLevel {
+    rotten = false
+    async _get(...args: unknown[]) {
+      if (this.rotten) throw Object.assign(new Error('bad block'), { code: 'LEVEL_CORRUPTION' })
+      // @ts-expect-error the private interface of abstract-level has no types
+      return super._get(...args)
+    }
+  }
+  const database = new Rotten()
+  const runtime = testRuntime()
+  const host = makeHost(database, runtime)
+  await host.open()
+  await host.coordinate(write(id('k'), content('v')))
+  database.rotten = true
+  expect(await host.get({ partition: 1, id: id('k') })).toEqual({ record: undefined, corrupt: true })
+  database.rotten = false
+  await host.close()
+})
+
+/** A database of which every n-th batch fails, half of those after they were written. */
+class Failing extends MemoryLevel {
+  every = Number.POSITIVE_INFINITY
+  batches = 0
+  async _batch(...args: unknown[]) {
+    this.batches += 1
+    const fails = this.batches % this.every === 0
+    await new Promise((resolve) => setImmediate(resolve))
+    if (fails && this.batches % (2 * this.every) === 0) throw new Error('before it was written')
+    // @ts-expect-error the private interface of abstract-level has no types
+    await super._batch(...args)
+    if (fails) throw new Error('after it was written')
+  }
+}
+
+describe('a database that fails batches', () => {
+  it('loses no acknowledged write, and no dot is given twice', async () => {
+    const database = new Failing()
+    const runtime = testRuntime()
+    let host = makeHost(database, runtime)
+    await host.open()
+    database.every = 3
+    const acknowledged = new Map<string, Set<string>>()
+    const dots = new Map<string, string>()
+    const outcomes = { durable: 0, failed: 0 }
+    const writeOne = async (round: number, at: number) => {
+      const key = `k${at % 5}`
+      const value = `${round}/${at}`
+      try {
+        const { record } = await host.coordinate(write(id(key), content(value)))
+        outcomes.durable += 1
+        acknowledged.set(key, (acknowledged.get(key) ?? new Set()).add(value))
+        for (const { dot, value: bytes } of record.siblings) {
+          const name = `${key} ${dot.actor} ${dot.counter}`
+          const text = Buffer.from(bytes).toString()
+          expect(dots.get(name) ?? text).toBe(text)
+          dots.set(name, text)
+        }
+      } catch (error) {
+        expect(error).toMatchObject({ code: 'ATOLL_STORAGE' })
+        outcomes.failed += 1
+      }
+    }
+    for (let round = 0; round < 12; round++) {
+      await Promise.all(Array.from({ length: 30 }, (_, at) => writeOne(round, at)))
+      if (round % 4 !== 3) continue
+      database.every = Number.POSITIVE_INFINITY
+      await host.close()
+      host = makeHost(database, runtime)
+      await host.open()
+      database.every = 3
+    }
+    expect(outcomes.durable).toBeGreaterThan(50)
+    expect(outcomes.failed).toBeGreaterThan(50)
+    for (const [key, values] of acknowledged) {
+      const { record } = await host.get({ partition: 1, id: id(key) })
+      expect(new Set(valuesOf(record))).toEqual(expect.objectContaining({}))
+      const there = new Set(valuesOf(record))
+      expect([...values].filter((value) => !there.has(value))).toEqual([])
+    }
+    database.every = Number.POSITIVE_INFINITY
+    await host.close()
+  })
+
+  it('fails writes that were built on a failed one, and goes on as a new actor', async () => {
+    const database = new Failing()
+    const runtime = testRuntime()
+    const host = makeHost(database, runtime)
+    await host.open()
+    const { record: first } = await host.coordinate(write(id('k'), content('first')))
+    database.batches = 1
+    database.every = 2
+    const failing = host.coordinate(write(id('k'), content('second')))
+    const dependent = host.coordinate(write(id('k'), content('third')))
+    await expect(failing).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: false })
+    await expect(dependent).rejects.toMatchObject({ code: 'ATOLL_STORAGE' })
+    expect(runtime.marks.get('vnode.write-on-pending')).toBe(1)
+    database.every = Number.POSITIVE_INFINITY
+    const { record } = await host.coordinate(write(id('k'), content('fourth')))
+    expect(record.siblings.at(-1)?.dot.actor).not.toBe(first.siblings[0]?.dot.actor)
+    await host.close()
+  })
+})
