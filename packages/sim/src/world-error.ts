@@ -10,12 +10,15 @@ export type WorldFailure = 'deadlock' | 'virtual-time' | 'events' | 'thrown' | '
 export class WorldError extends Error {
   override readonly name = 'WorldError'
   readonly failure: WorldFailure
+  /** The message without the timeline. */
+  readonly summary: string
   readonly timeline: readonly string[]
 
   constructor(failure: WorldFailure, message: string, context: WorldErrorContext) {
     const { timeline, cause } = context
     super([message, ...timeline].join('\n  '), cause === undefined ? undefined : { cause })
     this.failure = failure
+    this.summary = message
     this.timeline = timeline
   }
 }

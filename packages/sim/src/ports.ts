@@ -1,0 +1,22 @@
+/** What a nemesis needs of a network. The in-memory network of `@atoll/transport` fits. */
+export interface NetworkPort {
+  /** Lets nothing pass from `groupA` to `groupB`, nor back unless `oneWay`, until `heal`. */
+  partition(groupA: Iterable<string>, groupB: Iterable<string>, options?: { readonly oneWay?: boolean }): void
+  configure(conditions: NetworkConditions): void
+  /** Ends every partition, loss and repetition. Delays stay as they are configured. */
+  heal(): void
+}
+
+export interface NetworkConditions {
+  readonly lossPerMillion?: number
+  readonly duplicatePerMillion?: number
+  readonly delayMs?: { readonly min: number; readonly max: number }
+}
+
+/** What a nemesis needs of a cluster. That of `@atoll/node` fits. */
+export interface NodesPort {
+  /** Ends a node as a power cut would, its disk included. */
+  crash(name: string): Promise<void>
+  /** Starts it again on what its disk kept. */
+  restart(name: string): Promise<void>
+}

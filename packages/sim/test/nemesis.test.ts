@@ -1,0 +1,142 @@
+import { expect, test } from 'vitest'
+import {
+  createWorld,
+  type Fault,
+  Nemesis,
+  type NetworkPort,
+  type NodesPort,
+  type World,
+  waitForQuiet,
+} from '../src/index.ts'
+
+/** A cluster that only keeps a log of what is done to it, with a database on the disk of each node. */
+function setUp() {
+  const world = createWorld({ seed: 1 })
+  const log: string[] = []
+  const at = (text: string) => log.push(`${Math.round(world.nowMs)}: ${text}`)
+  const network: NetworkPort = {
+    partition: (a, b, options) => at(`partition ${[...a]} ${[...b]} ${options?.oneWay}`),
+    configure: ({ lossPerMillion, delayMs }) => at(`loss ${lossPerMillion} delay ${delayMs?.max}`),
+    heal: () => at('network heals'),
+  }
+  const nodes: NodesPort = {
+    crash: async (name) => {
+      at(`${name} crashes`)
+      world.disk(name).crash()
+    },
+    restart: async (name) => {
+      at(`${name} starts`)
+      const db = world.disk(name).open()
+      await db.open()
+    },
+  }
+  return { world, log, nemesis: new Nemesis(world, { network, nodes }) }
+}
+
+async function fill(world: World, name: string): Promise<void> {
+  const db = world.disk(name).open()
+  for (const key of ['a', 'b', 'c']) await db.put(key, key.repeat(8), { sync: true } as object)
+}
+
+test('begins and ends each fault in its time', async () => {
+  const { world, log, nemesis } = setUp()
+  const partition: Fault = { kind: 'partition', groupA: ['n1'], groupB: ['n2', 'n3'], oneWay: true }
+  const weather: Fault = { kind: 'weather', lossPerMillion: 7, duplicatePerMillion: 0, maxDelayMs: 9 }
+  await world.run(() =>
+    nemesis.rage([
+      { fromMs: 10, untilMs: 40, fault: partition },
+      { fromMs: 20, untilMs: 30, fault: weather },
+      { fromMs: 25, untilMs: 50, fault: { kind: 'crash', node: 'n2' } },
+    ]),
+  )
+  expect(log).toEqual([
+    '10: network heals',
+    '10: loss 0 delay 1',
+    '10: partition n1 n2,n3 true',
+    '20: network heals',
+    '20: loss 0 delay 1',
+    '20: partition n1 n2,n3 true',
+    '20: loss 7 delay 9',
+    '25: n2 crashes',
+    '30: network heals',
+    '30: loss 0 delay 1',
+    '30: partition n1 n2,n3 true',
+    '40: network heals',
+    '40: loss 0 delay 1',
+    '50: n2 starts',
+  ])
+  expect(world.timeline()[0]).toContain('nemesis begins {"kind":"partition"')
+})
+
+test('hurts disks and clocks, and heals what it hurt', async () => {
+  const { world, nemesis } = setUp()
+  await world.run(async () => {
+    for (const name of ['n1', 'n2']) await fill(world, name)
+    const faults: Fault[] = [
+      { kind: 'skew', node: 'n1', offsetMs: -5000 },
+      { kind: 'drift', node: 'n2', ppm: 500 },
+      { kind: 'full-disk', node: 'n1' },
+      { kind: 'crash', node: 'n2' },
+    ]
+    for (const fault of faults) await nemesis.begin(fault)
+    expect(world.clockOf('n1').wallMs()).toBeLessThan(world.clockOf('n3').wallMs() - 4000)
+    await world.clockOf('n3').sleep(100_000)
+    expect(world.clockOf('n2').wallMs()).toBeGreaterThan(world.clockOf('n3').wallMs() + 40)
+    await nemesis.heal()
+    const walls = ['n1', 'n2', 'n3'].map((name) => world.clockOf(name).wallMs())
+    expect(new Set(walls).size).toBe(1)
+  })
+})
+
+test('replaces a disk, and lets bits rot', async () => {
+  const { world, nemesis } = setUp()
+  await world.run(async () => {
+    for (const name of ['n1', 'n2']) await fill(world, name)
+    const replace: Fault = { kind: 'replace', node: 'n1' }
+    await nemesis.begin(replace)
+    expect(world.disk('n1').entries).toBe(0)
+    await nemesis.end(replace)
+    await nemesis.end(replace)
+    await nemesis.begin({ kind: 'rot', node: 'n2', values: 2 })
+  })
+  expect(
+    world
+      .timeline()
+      .filter((line) => line.includes('disk:'))
+      .map((line) => line.slice(16)),
+  ).toEqual([
+    'n1 disk: lost power, kept 0 of 0 unsynced batches',
+    'n1 disk: was replaced by an empty one',
+    'n2 disk: rotted 2 values',
+  ])
+})
+
+test('heals what it could not end, and says so when a node does not start', async () => {
+  const { world, log, nemesis } = setUp()
+  await world.run(async () => {
+    // Somebody else has the disk: the node cannot start.
+    const crash: Fault = { kind: 'crash', node: 'n1' }
+    const raging = nemesis.rage([{ fromMs: 1, untilMs: 10, fault: crash }])
+    await world.clockOf('n3').sleep(5)
+    const squatter = world.disk('n1').open()
+    await squatter.open()
+    await raging
+    expect(world.timeline().some((line) => line.includes('could not end crash'))).toBe(true)
+    await expect(nemesis.heal()).rejects.toMatchObject({ code: 'LEVEL_DATABASE_NOT_OPEN' })
+    await squatter.close()
+    await nemesis.heal()
+  })
+  expect(log.filter((line) => line.includes('n1 starts'))).toHaveLength(3)
+})
+
+test('waits for quiet, and gives up with what is left to complain of', async () => {
+  const { world } = setUp()
+  let left = 3
+  await world.run(async () => {
+    await waitForQuiet(world, async () => (left-- > 0 ? ['not yet'] : []))
+    await expect(
+      waitForQuiet(world, async () => ['n1 behind', 'n2 behind'], { withinMs: 1000, everyMs: 10 }),
+    ).rejects.toThrow('no quiet within 1000 ms: n1 behind; n2 behind')
+  })
+  expect(world.nowMs).toBeCloseTo(1300, 6)
+})
