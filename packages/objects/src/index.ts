@@ -1,1 +1,34 @@
-export type * from './ports.ts'
+export type { ObjectBody, ReadableStreamLike } from './body-source.ts'
+export type { BucketInfo, BucketPage } from './buckets.ts'
+export type { ResolvedRange } from './byte-range.ts'
+export { BLOCKS_TYPE, BUCKETS_TYPE, KV_TYPES, MANIFESTS_TYPE } from './kv-types.ts'
+export { LevelKvStore } from './level-kv-store.ts'
+export type { ListedObject, ObjectPage } from './listing.ts'
+export type { ObjectInfo, StoredObject } from './object-reader.ts'
+export { ObjectStore } from './object-store.ts'
+export type { PutResult } from './object-writer.ts'
+export type { LevelKvStoreOptions, ObjectStoreOptions } from './options.ts'
+export type {
+  KvGetOptions,
+  KvIndexEntry,
+  KvRead,
+  KvScan,
+  KvScanEntry,
+  KvScanPage,
+  KvStore,
+  KvValue,
+  KvWrite,
+  LevelDatabase,
+  LevelOperation,
+} from './ports.ts'
+export type {
+  BucketListOptions,
+  ByteRange,
+  CallOptions,
+  Collected,
+  CollectOptions,
+  GetOptions,
+  ListOptions,
+  Progress,
+  PutOptions,
+} from './requests.ts'

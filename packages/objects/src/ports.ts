@@ -1,4 +1,5 @@
 import type { KeyId } from '@atoll/core'
+import type { AbstractBatchOptions, AbstractGetOptions, AbstractIteratorOptions } from 'abstract-level'
 
 /**
  * The key-value store under the objects. A coordinator fits it as it is; `LevelKvStore` is one over a plain
@@ -6,7 +7,9 @@ import type { KeyId } from '@atoll/core'
  */
 export interface KvStore {
   get(id: KeyId, options?: KvGetOptions): Promise<KvRead>
+  /** Resolves when the write is durable. Without a context it stands beside whatever is there. */
   put(id: KeyId, write: KvWrite, options?: { readonly signal?: AbortSignal | undefined }): Promise<unknown>
+  /** Without a context it deletes what is there now. A key that is not there is no error. */
   delete(
     id: KeyId,
     options?: { readonly signal?: AbortSignal | undefined; readonly context?: Uint8Array | undefined },
@@ -18,10 +21,13 @@ export interface KvGetOptions {
   readonly signal?: AbortSignal | undefined
   /** For blocks: whether a replica's value is the right one; one that is refused is healed from another. */
   readonly accept?: ((value: KvValue) => boolean) | undefined
+  /** Asks every replica, not only as many as an answer needs, so that each that lacks the value is healed. */
+  readonly repair?: boolean
 }
 
 export interface KvValue {
   readonly value: Uint8Array
+  /** CRC-32 of the value. The store has compared it with the bytes where it read them. */
   readonly valueCrc32: number
 }
 
@@ -55,15 +61,40 @@ export interface KvScan {
   readonly to?: Uint8Array | undefined
   /** `next` of the page before. */
   readonly after?: Uint8Array | undefined
+  /** 1 to 10 000, default 1000. */
   readonly limit?: number
 }
 
 export interface KvScanPage {
-  readonly entries: readonly {
-    readonly term: Uint8Array
-    readonly bucket: Uint8Array
-    readonly key: Uint8Array
-    readonly payloads: readonly Uint8Array[]
-  }[]
+  /** In the order of (term, bucket, key). May be fewer than the limit, even none, with more to come after `next`. */
+  readonly entries: readonly KvScanEntry[]
+  /** Where the next page starts; undefined after the last. */
   readonly next: Uint8Array | undefined
 }
+
+export interface KvScanEntry {
+  readonly term: Uint8Array
+  readonly bucket: Uint8Array
+  readonly key: Uint8Array
+  /** Of all siblings that carry the term. */
+  readonly payloads: readonly Uint8Array[]
+}
+
+/**
+ * What `LevelKvStore` uses of an abstract-level database, whatever its default encodings: every `AbstractLevel` with
+ * binary keys and values fits. Written out because `AbstractLevel<F, K, V>` is not assignable between encodings.
+ */
+export interface LevelDatabase {
+  get(key: Uint8Array, options: AbstractGetOptions<Uint8Array, Uint8Array>): Promise<Uint8Array | undefined>
+  batch(
+    operations: LevelOperation[],
+    options: AbstractBatchOptions<Uint8Array, Uint8Array> & { readonly sync: boolean },
+  ): Promise<void>
+  iterator(options: AbstractIteratorOptions<Uint8Array, Uint8Array>): {
+    all(): Promise<[Uint8Array, Uint8Array][]>
+  }
+}
+
+export type LevelOperation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }

@@ -1,0 +1,80 @@
+import { fromHex, type KeyId, type Runtime } from '@atoll/core'
+import { corrupt } from './corrupt.ts'
+import { InFlight } from './in-flight.ts'
+import { BLOCKS_TYPE } from './kv-types.ts'
+import type { KvStore, KvValue } from './ports.ts'
+
+/** The blocks of one upload. */
+export interface BlockSet {
+  /** The bucket's name in bytes. */
+  readonly bucket: Uint8Array
+  /** 32 hexadecimal digits. */
+  readonly uuid: string
+}
+
+export interface Block {
+  readonly sequence: number
+  readonly length: number
+  readonly crc32: number
+}
+
+export interface BlockReadOptions {
+  readonly signal: AbortSignal | undefined
+  readonly repair: boolean
+}
+
+const UUID_BYTES = 16
+
+/** The block records. A block is written once and never changed. */
+export class Blocks {
+  readonly #runtime: Runtime
+  readonly #kv: KvStore
+
+  constructor(runtime: Runtime, kv: KvStore) {
+    this.#runtime = runtime
+    this.#kv = kv
+  }
+
+  async write(set: BlockSet, block: Block, value: Uint8Array): Promise<void> {
+    await this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 })
+  }
+
+  /** The block, of the right length and checksum; else throws `ATOLL_CORRUPT`, or what the store says. */
+  async read(set: BlockSet, block: Block, { signal, repair }: BlockReadOptions): Promise<Uint8Array> {
+    const accept = ({ value, valueCrc32 }: KvValue) =>
+      value.length === block.length && valueCrc32 === block.crc32
+    const options = repair ? { signal, accept, repair } : { signal, accept }
+    const { values } = await this.#kv.get(blockId(set, block.sequence), options)
+    const good = values.find(accept)
+    if (good !== undefined) return good.value
+    this.#runtime.metrics.count('objects_blocks_lost_total')
+    const { sequence } = block
+    throw corrupt(`block ${sequence} of upload ${set.uuid} is missing or damaged`, {
+      uuid: set.uuid,
+      sequence,
+    })
+  }
+
+  /** Deletes the first `count` blocks; those that never were are no error. Throws the first failure, after all tries. */
+  async delete(set: BlockSet, count: number, concurrency: number): Promise<void> {
+    const deletions = new InFlight(concurrency)
+    let failure: { readonly error: unknown } | undefined
+    const remove = async (sequence: number) => {
+      try {
+        await this.#kv.delete(blockId(set, sequence))
+      } catch (error) {
+        failure ??= { error }
+      }
+    }
+    for (let sequence = 0; sequence < count; sequence++) await deletions.add(() => remove(sequence))
+    await deletions.settle()
+    if (failure !== undefined) throw failure.error
+  }
+}
+
+export function blockId({ bucket, uuid }: BlockSet, sequence: number): KeyId {
+  const key = new Uint8Array(UUID_BYTES + 4)
+  key.set(fromHex(uuid))
+  new DataView(key.buffer).setUint32(UUID_BYTES, sequence)
+  return { type: BLOCKS_TYPE, bucket, key }
+}

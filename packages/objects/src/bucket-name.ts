@@ -1,0 +1,27 @@
+import { describe } from '@atoll/core'
+
+const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/
+const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/
+const MIN = 3
+const MAX = 63
+
+/**
+ * Returns the name if it may name a bucket: 3 to 63 characters, labels of `a-z 0-9 -` joined by dots, each beginning
+ * and ending with a letter or a digit, and not in the form of an IPv4 address. These are the rules of S3 and Riak CS.
+ */
+export function checkBucketName(name: unknown): string {
+  if (typeof name !== 'string') throw new TypeError(`bucket name must be a string, got ${describe(name)}`)
+  const rule = brokenRule(name)
+  if (rule !== undefined) throw new RangeError(`bucket name ${describe(name)} ${rule}`)
+  return name
+}
+
+function brokenRule(name: string): string | undefined {
+  if (name.length < MIN || name.length > MAX)
+    return `must have ${MIN} to ${MAX} characters, it has ${name.length}`
+  if (/[^a-z0-9.-]/.test(name)) return 'must consist of a-z, 0-9, dots and hyphens'
+  if (!name.split('.').every((label) => LABEL.test(label)))
+    return 'must begin and end each part between dots with a letter or a digit'
+  if (IPV4.test(name)) return 'must not look like an IP address'
+  return undefined
+}

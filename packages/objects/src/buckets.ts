@@ -1,0 +1,89 @@
+import { AtollError, decodeWith, encodeWith, type KeyId, type Runtime, utf8 } from '@atoll/core'
+import { abortable } from './abort.ts'
+import { checkBucketName } from './bucket-name.ts'
+import { bucketCodec } from './codec.ts'
+import { BUCKETS_TYPE, LIST_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
+import { walkIndex } from './listing.ts'
+import type { KvRead, KvStore } from './ports.ts'
+import type { BucketListOptions, CallOptions } from './requests.ts'
+
+export interface BucketInfo {
+  readonly name: string
+  readonly createdMs: number
+}
+
+export interface BucketPage {
+  /** In the order of their names. */
+  readonly buckets: readonly BucketInfo[]
+  /** `after` of the next page; undefined after the last. */
+  readonly next: string | undefined
+}
+
+const BUCKET = utf8('buckets')
+
+/** The bucket records. They are eventual: two nodes that create one name at the same time both succeed. */
+export class Buckets {
+  readonly #runtime: Runtime
+  readonly #kv: KvStore
+
+  constructor(runtime: Runtime, kv: KvStore) {
+    this.#runtime = runtime
+    this.#kv = kv
+  }
+
+  async create(name: string, { signal }: CallOptions): Promise<BucketInfo> {
+    const id = bucketId(name)
+    const { values, context } = await abortable(signal, this.#kv.get(id, { signal }))
+    if (values.length > 0) throw new AtollError('ATOLL_BUCKET_EXISTS', `bucket "${name}" exists already`)
+    const createdMs = Math.floor(this.#runtime.clock.wallMs())
+    const value = encodeWith(bucketCodec, { createdMs })
+    const indexes = [{ index: LIST_INDEX, scope: BUCKET, term: id.key, payload: value }]
+    await abortable(signal, this.#kv.put(id, { value, indexes, context }, { signal }))
+    return { name, createdMs }
+  }
+
+  async delete(name: string, options: CallOptions): Promise<void> {
+    const { signal } = options
+    const [{ context }, empty] = await Promise.all([this.#read(name, options), this.#isEmpty(name, options)])
+    if (!empty) throw new AtollError('ATOLL_BUCKET_NOT_EMPTY', `bucket "${name}" still holds objects`)
+    await abortable(signal, this.#kv.delete(bucketId(name), { signal, context }))
+  }
+
+  /** Throws `ATOLL_BUCKET_NOT_FOUND`. */
+  async require(name: string, options: CallOptions): Promise<BucketInfo> {
+    const { values } = await this.#read(name, options)
+    return { name, ...oldest(values.map(({ value }) => value)) }
+  }
+
+  async list(options: BucketListOptions): Promise<BucketPage> {
+    const { entries, next } = await walkIndex(this.#kv, { type: BUCKETS_TYPE, scope: BUCKET }, options)
+    return { buckets: entries.map(({ name, payloads }) => ({ name, ...oldest(payloads) })), next }
+  }
+
+  async #read(name: string, { signal }: CallOptions): Promise<KvRead> {
+    const read = await abortable(signal, this.#kv.get(bucketId(name), { signal }))
+    if (read.values.length > 0) return read
+    throw new AtollError('ATOLL_BUCKET_NOT_FOUND', `there is no bucket "${name}"`)
+  }
+
+  async #isEmpty(name: string, { signal }: CallOptions): Promise<boolean> {
+    let after: Uint8Array | undefined
+    do {
+      const scan = { type: MANIFESTS_TYPE, index: LIST_INDEX, scope: utf8(name), after, limit: 1 }
+      const { entries, next } = await abortable(signal, this.#kv.scan(scan, { signal }))
+      if (entries.length > 0) return false
+      after = next
+    } while (after !== undefined)
+    return true
+  }
+}
+
+export function bucketId(name: string): KeyId {
+  return { type: BUCKETS_TYPE, bucket: BUCKET, key: utf8(checkBucketName(name)) }
+}
+
+/** Of bucket records that were created at the same time, the one that was first. */
+function oldest(records: readonly Uint8Array[]): { readonly createdMs: number } {
+  const times = records.map((record) => decodeWith(bucketCodec, record).createdMs)
+  return { createdMs: times.reduce((a, b) => Math.min(a, b)) }
+}

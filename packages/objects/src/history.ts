@@ -1,0 +1,213 @@
+import { type Content, joinManifests, type Manifest, rankOf } from './manifest.ts'
+
+/** A place in the order of versions, and the wall time at which it was reached. */
+export interface Mark {
+  readonly version: number
+  readonly uuid: string
+  readonly atMs: number
+}
+
+/**
+ * All that is known of the versions of one object: the value of its key-value record. A join semilattice, so that
+ * concurrent writes may be joined in any order.
+ */
+export interface History {
+  /**
+   * No version up to this one is visible, whether it is known here or not. It outlives the versions that it retires,
+   * so that a copy of them that turns up later stays retired.
+   */
+  readonly retired: Mark
+  /** By uuid. */
+  readonly manifests: ReadonlyMap<string, Manifest>
+}
+
+/** A manifest that is active. */
+export interface Version {
+  readonly uuid: string
+  readonly blocks: number
+  readonly content: Content
+}
+
+export const NEVER: Mark = { version: 0, uuid: '', atMs: 0 }
+export const NO_HISTORY: History = { retired: NEVER, manifests: new Map() }
+
+export function compareMarks(a: Mark, b: Mark): number {
+  return comparePlaces(a, b) || a.atMs - b.atMs
+}
+
+export function joinHistories(a: History, b: History): History {
+  const manifests = new Map(a.manifests)
+  for (const [uuid, manifest] of b.manifests) {
+    const known = manifests.get(uuid)
+    manifests.set(uuid, known === undefined ? manifest : joinManifests(known, manifest))
+  }
+  return withoutRetiredInline({ retired: laterMark(a.retired, b.retired), manifests })
+}
+
+/** The version that readers see. */
+export function visibleOf(history: History): Version | undefined {
+  return activesOf(history)
+    .filter((version) => comparePlaces(placeOf(version), history.retired) > 0)
+    .reduce<Version | undefined>(
+      (best, version) => (best === undefined || isLater(version, best) ? version : best),
+      undefined,
+    )
+}
+
+/** Adds a finished upload as the latest version and retires those before it. `at.nowMs` is the wall clock. */
+export function activate(history: History, upload: Upload, nowMs: number): History {
+  const latest = latestMark(history, nowMs)
+  const version = Math.max(nowMs, latest.version + 1)
+  const { uuid, blocks } = upload
+  const manifest: Manifest = {
+    uuid,
+    state: 'active',
+    blocks,
+    sealed: true,
+    leaseEndsMs: 0,
+    removedMs: 0,
+    content: { ...upload.content, version, modifiedMs: nowMs },
+  }
+  const { retired, manifests } = retire(history, latest)
+  return { retired, manifests: new Map(manifests).set(uuid, manifest) }
+}
+
+/** A complete body that is to become a version. */
+export interface Upload {
+  readonly uuid: string
+  readonly blocks: number
+  readonly content: Omit<Content, 'version' | 'modifiedMs'>
+}
+
+/**
+ * Hides every version up to the mark. Those with blocks wait for collection; the others are gone at once, for whoever
+ * reads them has them already. Answers the same object if nothing changes.
+ */
+export function retire(history: History, mark: Mark): History {
+  const retired = laterMark(history.retired, mark)
+  const hidden = activesOf(history).filter((version) => comparePlaces(placeOf(version), retired) <= 0)
+  if (hidden.length === 0 && comparePlaces(retired, history.retired) === 0) return history
+  const manifests = new Map(history.manifests)
+  for (const { uuid, blocks } of hidden) manifests.set(uuid, removed(uuid, blocks, mark.atMs))
+  return withoutRetiredInline({ retired, manifests })
+}
+
+/** The place of the latest version there ever was. */
+export function latestMark(history: History, atMs: number): Mark {
+  const { retired } = history
+  return activesOf(history)
+    .map((version) => ({ ...placeOf(version), atMs }))
+    .reduce((latest, mark) => (comparePlaces(mark, latest) > 0 ? mark : latest), retired)
+}
+
+/**
+ * Retires versions with blocks that an other version has overtaken without its writer knowing of them. Answers the same
+ * object if there are none, which is the rule.
+ */
+export function settle(history: History, nowMs: number): History {
+  const visible = visibleOf(history)?.uuid
+  const overtaken = activesOf(history).filter(({ uuid, blocks }) => blocks > 0 && uuid !== visible)
+  return overtaken.reduce(
+    (settled, version) => retire(settled, { ...placeOf(version), atMs: nowMs }),
+    history,
+  )
+}
+
+/** Marks uploads whose lease is over as deleted. Answers the same object if there are none. */
+export function expire(history: History, nowMs: number): History {
+  const dead = [...history.manifests.values()].filter(
+    ({ state, leaseEndsMs }) => state === 'writing' && leaseEndsMs <= nowMs,
+  )
+  if (dead.length === 0) return history
+  const manifests = new Map(history.manifests)
+  for (const manifest of dead) {
+    manifests.set(manifest.uuid, {
+      ...manifest,
+      state: 'deleted',
+      leaseEndsMs: 0,
+      removedMs: manifest.leaseEndsMs,
+    })
+  }
+  return { ...history, manifests }
+}
+
+/** The manifests that are out of use since `beforeMs` or longer. */
+export function dueManifests(history: History, beforeMs: number): readonly Manifest[] {
+  return [...history.manifests.values()].filter(
+    (manifest) => isRemoved(manifest) && manifest.removedMs <= beforeMs,
+  )
+}
+
+export function isRemoved({ state }: Manifest): boolean {
+  return rankOf(state) >= rankOf('pending-delete')
+}
+
+/** Forgets some uploads altogether. Answers the same object if none of them is known. */
+export function forget(history: History, uuids: readonly string[]): History {
+  if (!uuids.some((uuid) => history.manifests.has(uuid))) return history
+  const manifests = new Map(history.manifests)
+  for (const uuid of uuids) manifests.delete(uuid)
+  return { ...history, manifests }
+}
+
+/** Forgets the mark of the last deletion if nothing else is left and it is old enough. */
+export function forgetRetired(history: History, beforeMs: number): History {
+  const { retired, manifests } = history
+  return manifests.size === 0 && retired.version > 0 && retired.atMs <= beforeMs ? NO_HISTORY : history
+}
+
+/** True if there is nothing worth a record. */
+export function isEmpty({ retired, manifests }: History): boolean {
+  return manifests.size === 0 && retired.version === 0
+}
+
+/** Versions without blocks need no marker once they are retired: the mark says it for them. */
+function withoutRetiredInline(history: History): History {
+  const { retired, manifests } = history
+  const kept = [...manifests].filter(([uuid, { state, blocks, content }]) => {
+    if (blocks > 0 || state === 'writing') return true
+    return content !== undefined && comparePlaces({ uuid, version: content.version }, retired) > 0
+  })
+  return kept.length === manifests.size ? history : { retired, manifests: new Map(kept) }
+}
+
+function removed(uuid: string, blocks: number, removedMs: number): Manifest {
+  return {
+    uuid,
+    state: 'pending-delete',
+    blocks,
+    sealed: true,
+    leaseEndsMs: 0,
+    removedMs,
+    content: undefined,
+  }
+}
+
+function activesOf({ manifests }: History): Version[] {
+  return [...manifests.values()].flatMap(({ uuid, blocks, content }) =>
+    content === undefined ? [] : [{ uuid, blocks, content }],
+  )
+}
+
+interface Place {
+  readonly version: number
+  readonly uuid: string
+}
+
+function placeOf({ uuid, content }: Version): Place {
+  return { version: content.version, uuid }
+}
+
+function isLater(a: Version, b: Version): boolean {
+  return comparePlaces(placeOf(a), placeOf(b)) > 0
+}
+
+/** By version, then by uuid: two writers that did not know of each other may pick the same version. */
+export function comparePlaces(a: Place, b: Place): number {
+  if (a.version !== b.version) return a.version - b.version
+  return a.uuid === b.uuid ? 0 : a.uuid < b.uuid ? -1 : 1
+}
+
+function laterMark(a: Mark, b: Mark): Mark {
+  return compareMarks(a, b) >= 0 ? a : b
+}

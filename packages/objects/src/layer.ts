@@ -1,0 +1,14 @@
+import type { Runtime } from '@atoll/core'
+import type { Blocks } from './blocks.ts'
+import type { Buckets } from './buckets.ts'
+import type { ManifestRecords } from './manifest-records.ts'
+import type { ObjectStoreSettings } from './options.ts'
+
+/** What every part of the object layer works with. */
+export interface Layer {
+  readonly runtime: Runtime
+  readonly settings: ObjectStoreSettings
+  readonly buckets: Buckets
+  readonly manifests: ManifestRecords
+  readonly blocks: Blocks
+}

@@ -1,0 +1,177 @@
+import {
+  checkInteger,
+  decodeWith,
+  encodeWith,
+  isAtollError,
+  type KeyId,
+  messageOf,
+  type Runtime,
+  type TupleCodec,
+  toHex,
+} from '@atoll/core'
+import { throwIfAborted } from './abort.ts'
+import { KeyTurns } from './key-turns.ts'
+import { KV_TYPES } from './kv-types.ts'
+import { BINARY, DURABLE, LevelEvents, storageFailed } from './level-events.ts'
+import { indexKey, indexPrefix, positionOf, recordKey, termBound } from './level-keys.ts'
+import { decodeRecord, encodeRecord, entriesOf, type LevelSibling, payloadsCodec } from './level-record.ts'
+import { successor } from './list-walk.ts'
+import { type LevelKvStoreOptions, validateLevelKvStoreOptions } from './options.ts'
+import type {
+  KvGetOptions,
+  KvRead,
+  KvScan,
+  KvScanPage,
+  KvStore,
+  KvWrite,
+  LevelDatabase,
+  LevelOperation,
+} from './ports.ts'
+
+interface SignalOption {
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What a read has seen: every write up to this event. */
+const contextCodec: TupleCodec<number> = {
+  name: 'context',
+  version: 1,
+  encode: (event) => [event],
+  decode: (reader) => reader.uint(),
+}
+
+/**
+ * A key-value store on one abstract-level database, for one process without a ring. The database belongs to the caller,
+ * who opens and closes it; nobody else may write to it meanwhile. A write is on disk, with its index entries, before it
+ * is answered. A record that fails its checks is answered as missing, and counted.
+ *
+ * Throws `ATOLL_STORAGE` or `ATOLL_CLOSED` if the database does, and `ATOLL_OVERLOADED` past `maxWrites`.
+ */
+export class LevelKvStore implements KvStore {
+  readonly #runtime: Runtime
+  readonly #database: LevelDatabase
+  readonly #events: LevelEvents
+  readonly #turns: KeyTurns
+
+  constructor(
+    runtime: Runtime,
+    { database }: { readonly database: LevelDatabase },
+    options: LevelKvStoreOptions = {},
+  ) {
+    this.#runtime = runtime
+    this.#database = database
+    this.#events = new LevelEvents(database)
+    this.#turns = new KeyTurns(validateLevelKvStoreOptions(options).maxWrites)
+  }
+
+  async get(id: KeyId, { accept, signal }: KvGetOptions = {}): Promise<KvRead> {
+    throwIfAborted(signal)
+    const siblings = await this.#read(id)
+    if (siblings.length === 0) return { values: [], context: undefined }
+    const values = siblings.map(({ value, valueCrc32 }) => ({ value, valueCrc32 }))
+    const context = encodeWith(contextCodec, Math.max(...siblings.map(({ event }) => event)))
+    return { values: accept === undefined ? values : values.filter(accept), context }
+  }
+
+  async put(id: KeyId, write: KvWrite, { signal }: SignalOption = {}): Promise<void> {
+    throwIfAborted(signal)
+    const { value, indexes = [] } = write
+    const valueCrc32 = write.valueCrc32 ?? this.#runtime.digest.crc32(value)
+    if (isWriteOnce(id.type)) {
+      if (indexes.length > 0) throw new RangeError(`the type "${id.type}" is written once and has no indexes`)
+      const record = this.#encode([{ event: 0, value, valueCrc32, indexes }])
+      return this.#commit([{ type: 'put', key: recordKey(id), value: record }])
+    }
+    await this.#update(id, write.context, async () => [
+      { event: await this.#events.next(), value, valueCrc32, indexes },
+    ])
+  }
+
+  async delete(
+    id: KeyId,
+    options: SignalOption & { readonly context?: Uint8Array | undefined } = {},
+  ): Promise<void> {
+    throwIfAborted(options.signal)
+    if (isWriteOnce(id.type)) return this.#commit([{ type: 'del', key: recordKey(id) }])
+    const everything = encodeWith(contextCodec, Number.MAX_SAFE_INTEGER)
+    await this.#update(id, options.context ?? everything, async () => [])
+  }
+
+  async scan(scan: KvScan, { signal }: SignalOption = {}): Promise<KvScanPage> {
+    throwIfAborted(signal)
+    const { from, to, after, limit = 1000 } = scan
+    checkInteger('limit', limit, { min: 1, max: 10_000 })
+    const prefix = indexPrefix(scan)
+    const start =
+      after === undefined ? { gte: from === undefined ? prefix : termBound(prefix, from) } : { gt: after }
+    const end = to === undefined ? successor(prefix) : termBound(prefix, to)
+    const range = { ...BINARY, ...start, ...(end === undefined ? {} : { lt: end }), limit: limit + 1 }
+    const found = await this.#database
+      .iterator(range)
+      .all()
+      .catch(storageFailed({ definite: true }))
+    const entries = found.slice(0, limit).map(([key, payloads]) => {
+      return { ...positionOf(key, prefix), payloads: decodeWith(payloadsCodec, payloads) }
+    })
+    return { entries, next: found.length > limit ? found[limit - 1]?.[0] : undefined }
+  }
+
+  /** Replaces the siblings that the context covers, and brings the index in line in the same batch. */
+  #update(id: KeyId, context: Uint8Array | undefined, added: () => Promise<LevelSibling[]>): Promise<void> {
+    const seen = context === undefined ? 0 : decodeWith(contextCodec, context)
+    const key = recordKey(id)
+    return this.#turns.run(toHex(key), async () => {
+      const before = await this.#read(id)
+      const after = [...before.filter(({ event }) => event > seen), ...(await added())]
+      const record: LevelOperation =
+        after.length === 0 ? { type: 'del', key } : { type: 'put', key, value: this.#encode(after) }
+      await this.#commit([record, ...indexChanges(id, before, after)])
+    })
+  }
+
+  async #read(id: KeyId): Promise<LevelSibling[]> {
+    const bytes = await this.#database.get(recordKey(id), BINARY).catch(storageFailed({ definite: true }))
+    if (bytes === undefined) return []
+    try {
+      return decodeRecord(bytes, this.#runtime.digest.crc32)
+    } catch (error) {
+      if (!isAtollError(error, 'ATOLL_CORRUPT')) throw error
+      this.#runtime.metrics.count('level_kv_corrupt_total')
+      this.#runtime.log.warn(
+        { type: id.type, error: messageOf(error) },
+        'a damaged record is answered as missing',
+      )
+      return []
+    }
+  }
+
+  #encode(siblings: readonly LevelSibling[]): Uint8Array {
+    return encodeRecord(siblings, this.#runtime.digest.crc32)
+  }
+
+  #commit(operations: LevelOperation[]): Promise<void> {
+    return this.#database.batch(operations, DURABLE).catch(storageFailed({}))
+  }
+}
+
+function isWriteOnce(type: string): boolean {
+  const known = Object.entries(KV_TYPES).find(([name]) => name === type)
+  return known?.[1].policy.kind === 'write-once'
+}
+
+function indexChanges(
+  id: KeyId,
+  before: readonly LevelSibling[],
+  after: readonly LevelSibling[],
+): readonly LevelOperation[] {
+  const kept = new Map<string, LevelOperation>()
+  for (const entry of entriesOf(after)) {
+    const key = indexKey(id, entry)
+    kept.set(toHex(key), { type: 'put', key, value: encodeWith(payloadsCodec, entry.payloads) })
+  }
+  const gone = entriesOf(before)
+    .map((entry) => indexKey(id, entry))
+    .filter((key) => !kept.has(toHex(key)))
+    .map((key): LevelOperation => ({ type: 'del', key }))
+  return [...gone, ...kept.values()]
+}

@@ -1,0 +1,58 @@
+import { decodeWith, toHex, utf8 } from '@atoll/core'
+import { abortable } from './abort.ts'
+import { type Summary, summaryCodec } from './codec.ts'
+import { corrupt } from './corrupt.ts'
+import { comparePlaces } from './history.ts'
+import { LIST_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
+import { ListWalk } from './list-walk.ts'
+import type { KvScan, KvStore } from './ports.ts'
+import type { CallOptions, ListOptions } from './requests.ts'
+
+/** An object as a listing shows it. */
+export interface ListedObject {
+  readonly key: string
+  readonly size: number
+  /** MD5 of the body, 32 hexadecimal digits. */
+  readonly etag: string
+  readonly lastModifiedMs: number
+}
+
+export interface ObjectPage {
+  /** In the order of the bytes of their keys. */
+  readonly objects: readonly ListedObject[]
+  /** Common prefixes, in the same order; only with a delimiter. */
+  readonly prefixes: readonly string[]
+  /** `after` of the next page; undefined after the last. */
+  readonly next: string | undefined
+}
+
+export async function listObjects(kv: KvStore, bucket: string, options: ListOptions): Promise<ObjectPage> {
+  const walk = await walkIndex(kv, { type: MANIFESTS_TYPE, scope: utf8(bucket) }, options)
+  const objects = walk.entries.map(({ name, payloads }) => listed(name, latest(payloads)))
+  return { objects, prefixes: walk.prefixes, next: walk.next }
+}
+
+/** Walks over one page of the index `list`. */
+export async function walkIndex(
+  kv: KvStore,
+  place: Pick<KvScan, 'type' | 'scope'>,
+  options: ListOptions & CallOptions,
+): Promise<ListWalk> {
+  const { prefix = '', delimiter, after, limit = 1000, signal } = options
+  const walk = new ListWalk({ prefix, delimiter, after, limit })
+  for (let scan = walk.scan; scan !== undefined; scan = walk.scan)
+    walk.take(await abortable(signal, kv.scan({ ...place, ...scan, index: LIST_INDEX }, { signal })))
+  return walk
+}
+
+/** Of versions that were written without knowing of each other, the one that is visible. */
+function latest(payloads: readonly Uint8Array[]): Summary {
+  const summaries = payloads.map((payload) => decodeWith(summaryCodec, payload))
+  const [first, ...others] = summaries
+  if (first === undefined) throw corrupt('an index entry says nothing')
+  return others.reduce((best, other) => (comparePlaces(other, best) > 0 ? other : best), first)
+}
+
+function listed(key: string, { size, md5, modifiedMs }: Summary): ListedObject {
+  return { key, size, etag: toHex(md5), lastModifiedMs: modifiedMs }
+}

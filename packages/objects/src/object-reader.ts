@@ -1,0 +1,102 @@
+import { AtollError, describe, type KeyId, toHex } from '@atoll/core'
+import { abortable } from './abort.ts'
+import { blockId } from './blocks.ts'
+import { type ResolvedRange, resolveRange } from './byte-range.ts'
+import { settle, type Version, visibleOf } from './history.ts'
+import type { Layer } from './layer.ts'
+import { BodyReader } from './object-body.ts'
+import type { ObjectName } from './object-name.ts'
+import { type CallOptions, checkCallback, type GetOptions } from './requests.ts'
+
+export interface ObjectInfo {
+  readonly key: string
+  readonly size: number
+  /** MD5 of the body, 32 hexadecimal digits. */
+  readonly etag: string
+  readonly contentType: string
+  readonly metadata: Readonly<Record<string, string>>
+  /** Wall time at which the version became visible, on the clock of the node that wrote it. */
+  readonly lastModifiedMs: number
+}
+
+export interface StoredObject extends ObjectInfo {
+  /** Which bytes of the object `body` has: `start` to before `end`. */
+  readonly range: ResolvedRange
+  /** Can be read once. Fails in the middle rather than answer a wrong or missing byte. A chunk belongs to its reader. */
+  readonly body: AsyncIterable<Uint8Array>
+}
+
+interface ReadOptions extends CallOptions {
+  readonly repair?: boolean | undefined
+}
+
+/** Reads objects. */
+export class ObjectReader {
+  readonly #layer: Layer
+
+  constructor(layer: Layer) {
+    this.#layer = layer
+  }
+
+  async get(name: ObjectName, options: GetOptions): Promise<StoredObject> {
+    const { settings, blocks, runtime } = this.#layer
+    const { signal, repair = false } = options
+    const version = await this.#visible(name, options)
+    const range = resolveRange(options.range, version.content.size)
+    runtime.metrics.count('objects_get_bytes_total', range.end - range.start)
+    const set = { bucket: name.id.bucket, uuid: version.uuid }
+    const onProgress = checkCallback(options.onProgress)
+    const { readAhead } = settings
+    const body = new BodyReader(blocks, { set, version, range, readAhead, repair, signal, onProgress })
+    return { ...infoOf(name, version), range, body }
+  }
+
+  async head(name: ObjectName, options: CallOptions): Promise<ObjectInfo> {
+    return infoOf(name, await this.#visible(name, options))
+  }
+
+  /** The key-value records that the visible version is made of: its manifest record, then its blocks. */
+  async records(name: ObjectName, options: CallOptions): Promise<readonly KeyId[]> {
+    const { uuid, blocks } = await this.#visible(name, options)
+    const set = { bucket: name.id.bucket, uuid }
+    return [name.id, ...Array.from({ length: blocks }, (_, sequence) => blockId(set, sequence))]
+  }
+
+  async #visible(name: ObjectName, { signal, repair }: ReadOptions): Promise<Version> {
+    const { manifests, buckets, runtime } = this.#layer
+    const options = repair ? { signal, repair } : { signal }
+    const { history, listedInVain } = await abortable(signal, manifests.read(name.id, options))
+    const nowMs = Math.floor(runtime.clock.wallMs())
+    if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
+    const visible = visibleOf(history)
+    if (visible !== undefined) return visible
+    await buckets.require(name.bucket, { signal })
+    throw new AtollError(
+      'ATOLL_OBJECT_NOT_FOUND',
+      `bucket "${name.bucket}" has no object ${describe(name.key)}`,
+    )
+  }
+
+  /** Joins what was written at the same time, so that what lost is collected and not listed. A read lives without it. */
+  async #heal(name: ObjectName, nowMs: number): Promise<void> {
+    const { manifests, runtime } = this.#layer
+    runtime.probe.mark('objects.history.healed')
+    try {
+      await manifests.rewrite(name.id, (history) => settle(history, nowMs))
+    } catch (error) {
+      runtime.log.debug({ bucket: name.bucket, key: name.key, error }, 'siblings are left to the next read')
+    }
+  }
+}
+
+function infoOf({ key }: ObjectName, { content }: Version): ObjectInfo {
+  const { size, md5, contentType, metadata, modifiedMs } = content
+  return {
+    key,
+    size,
+    etag: toHex(md5),
+    contentType,
+    metadata: Object.fromEntries(metadata),
+    lastModifiedMs: modifiedMs,
+  }
+}

@@ -1,0 +1,145 @@
+import { checkInteger, checkKnown, describe, utf8 } from '@atoll/core'
+import { checkWellFormed } from './object-name.ts'
+import type { ObjectStoreSettings } from './options.ts'
+
+export interface CallOptions {
+  /** Aborting it rejects the call with `ATOLL_ABORTED`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface Progress {
+  /** Bytes of the body that have passed so far. */
+  readonly bytes: number
+}
+
+export interface PutOptions extends CallOptions {
+  /** Media type, at most 256 characters; default `application/octet-stream`. */
+  readonly contentType?: string | undefined
+  /** The caller's own names and values; see `maxMetadataBytes`. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** MD5 that the body must have, as 32 hexadecimal digits; else `ATOLL_INVALID_BODY`. */
+  readonly contentMd5?: string | undefined
+  /** Bytes that the body must have; else `ATOLL_INVALID_BODY`. */
+  readonly length?: number | undefined
+  /** Called whenever more of the body is durable. What it throws fails the call. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+/** Bytes from `start` to before `end` (to the end if left out), or the last `suffixLength` bytes. */
+export type ByteRange =
+  | { readonly start: number; readonly end?: number | undefined }
+  | { readonly suffixLength: number }
+
+export interface GetOptions extends CallOptions {
+  readonly range?: ByteRange | undefined
+  /** Asks all replicas of everything that is read, so that each that lacks it is healed. Default false. */
+  readonly repair?: boolean | undefined
+  /** Called whenever more of the body was handed over. What it throws fails the body. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only keys that begin with it; default all. */
+  readonly prefix?: string | undefined
+  /** Keys that have it behind the prefix are shown as one common prefix, up to and with it. */
+  readonly delimiter?: string | undefined
+  /** Only keys and common prefixes after this one, in the order of bytes: any text, or `next` of the page before. */
+  readonly after?: string | undefined
+  /** Objects and common prefixes of a page, 1 to 1000; default 1000. */
+  readonly limit?: number | undefined
+}
+
+export type BucketListOptions = Omit<ListOptions, 'delimiter'>
+
+export interface CollectOptions extends CallOptions {
+  /** Wall time to collect for, in milliseconds; default that of the clock. */
+  readonly now?: number | undefined
+  /** How long the blocks of a removed version stay for those who read it, in milliseconds; default 24 hours. */
+  readonly leewayMs?: number | undefined
+  /** Called after each object that was cleared. */
+  readonly onProgress?: ((progress: Collected) => void) | undefined
+}
+
+/** What a collection did so far. */
+export interface Collected {
+  /** Versions that were forgotten. */
+  readonly versions: number
+  /** Blocks that were deleted, or made sure not to exist. */
+  readonly blocks: number
+  /** Objects that could not be cleared this time; the next collection tries again. */
+  readonly failed: number
+}
+
+const MAX_PAGE = 1000
+const MAX_CONTENT_TYPE = 256
+
+export function checkCall(name: string, options: CallOptions, known: readonly string[] = []): void {
+  checkKnown(name, options, ['signal', ...known])
+  const signal: unknown = options.signal
+  if (signal === undefined) return
+  if (typeof signal !== 'object' || signal === null || !('aborted' in signal))
+    throw new TypeError(`${name} option signal must be an AbortSignal, got ${describe(signal)}`)
+}
+
+/** What a put asks for, checked. */
+export interface PutRequest extends CallOptions {
+  readonly contentType: string
+  readonly metadata: readonly (readonly [string, string])[]
+  readonly contentMd5: string | undefined
+  readonly length: number | undefined
+  readonly onProgress: (progress: Progress) => void
+}
+
+export function checkPut(options: PutOptions, settings: ObjectStoreSettings): PutRequest {
+  checkCall('put', options, ['contentType', 'metadata', 'contentMd5', 'length', 'onProgress'])
+  const { contentType = 'application/octet-stream', contentMd5, length, signal } = options
+  checkString('contentType', contentType, MAX_CONTENT_TYPE)
+  if (contentMd5 !== undefined && !/^[0-9a-f]{32}$/i.test(checkString('contentMd5', contentMd5, 32)))
+    throw new RangeError(`contentMd5 must be 32 hexadecimal digits, got ${describe(contentMd5)}`)
+  if (length !== undefined) checkInteger('length', length, { min: 0, max: Number.MAX_SAFE_INTEGER })
+  return {
+    signal,
+    contentType,
+    metadata: checkMetadata(options.metadata ?? {}, settings.maxMetadataBytes),
+    contentMd5: contentMd5?.toLowerCase(),
+    length,
+    onProgress: checkCallback(options.onProgress),
+  }
+}
+
+function checkMetadata(metadata: unknown, maxBytes: number): readonly (readonly [string, string])[] {
+  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
+    throw new TypeError(`metadata must be an object of strings, got ${describe(metadata)}`)
+  const pairs = Object.entries(metadata).map(([name, value]: [string, unknown]) => {
+    if (typeof value !== 'string')
+      throw new TypeError(`metadata.${name} must be a string, got ${describe(value)}`)
+    return [checkWellFormed('name of metadata', name), checkWellFormed(`metadata.${name}`, value)] as const
+  })
+  const bytes = pairs.flat().reduce((sum, text) => sum + utf8(text).length, 0)
+  if (bytes > maxBytes) throw new RangeError(`metadata must have at most ${maxBytes} bytes, it has ${bytes}`)
+  return pairs
+}
+
+export function checkList(name: string, options: ListOptions, known: readonly string[]): void {
+  const { prefix, delimiter, after, limit } = options
+  checkCall(name, options, known)
+  if (prefix !== undefined) checkString('prefix', prefix)
+  if (after !== undefined) checkString('after', after)
+  if (delimiter !== undefined && checkString('delimiter', delimiter) === '')
+    throw new RangeError('delimiter must have at least one character, got ""')
+  if (limit !== undefined) checkInteger('limit', limit, { min: 1, max: MAX_PAGE })
+}
+
+function checkString(name: string, text: unknown, maxLength = 4096): string {
+  if (typeof text !== 'string') throw new TypeError(`${name} must be a string, got ${describe(text)}`)
+  if (text.length > maxLength)
+    throw new RangeError(`${name} must have at most ${maxLength} characters, it has ${text.length}`)
+  return checkWellFormed(name, text)
+}
+
+export function checkCallback<T>(callback: ((value: T) => void) | undefined): (value: T) => void {
+  if (callback === undefined) return () => {}
+  if (typeof callback !== 'function')
+    throw new TypeError(`onProgress must be a function, got ${describe(callback)}`)
+  return callback
+}

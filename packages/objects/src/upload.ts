@@ -1,0 +1,173 @@
+import { AtollError, type DigestStream, isAtollError, messageOf } from '@atoll/core'
+import { abortable, throwIfAborted } from './abort.ts'
+import { BlockCutter } from './block-cutter.ts'
+import type { BlockSet } from './blocks.ts'
+import type { BodySource } from './body-source.ts'
+import { forget, type History } from './history.ts'
+import { InFlight } from './in-flight.ts'
+import type { Layer } from './layer.ts'
+import type { ObjectName } from './object-name.ts'
+import type { PutRequest } from './requests.ts'
+import { newUuid } from './uuid.ts'
+
+export interface UploadedBody {
+  readonly uuid: string
+  readonly size: number
+  readonly md5: Uint8Array
+  /** CRC-32 of each block, 4 bytes, big-endian. */
+  readonly checksums: Uint8Array
+  readonly blocks: number
+}
+
+/** Blocks that an upload of unknown length announces at first; then four times as many whenever they are used up. */
+const FIRST_BLOCKS = 64
+
+/**
+ * One body on its way into blocks. Before the first block a `writing` manifest says that they may exist, how many, and
+ * until when to leave them alone; so whatever becomes of this process, they are found.
+ */
+export class Upload {
+  readonly #layer: Layer
+  readonly #name: ObjectName
+  readonly #request: PutRequest
+  readonly #set: BlockSet
+  readonly #window: InFlight
+  readonly #digest: DigestStream
+  readonly #checksums: number[] = []
+  #announced = 0
+  #leaseEndsMs = 0
+  #renewedAtMs = 0
+  #size = 0
+  #durableBytes = 0
+  /** True once something failed of which it is unknown whether it happened, or will: cleaning up cannot be certain. */
+  #uncertain = false
+
+  constructor(layer: Layer, name: ObjectName, request: PutRequest) {
+    this.#layer = layer
+    this.#name = name
+    this.#request = request
+    this.#set = { bucket: name.id.bucket, uuid: newUuid(layer.runtime) }
+    this.#window = new InFlight(layer.settings.writeConcurrency)
+    this.#digest = layer.runtime.digest.stream('md5')
+  }
+
+  /** Hands the body to the store: first the chunks that were read already, then the rest. */
+  async write(head: readonly Uint8Array[], source: BodySource): Promise<void> {
+    const { settings } = this.#layer
+    const { knownBytes } = source
+    await this.#announce(
+      knownBytes === undefined ? FIRST_BLOCKS : Math.ceil(knownBytes / settings.blockBytes),
+    )
+    const cutter = new BlockCutter(settings.blockBytes)
+    for (const chunk of head) await this.#addAll(cutter.push(chunk))
+    for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next())
+      await this.#addAll(cutter.push(chunk))
+    const last = cutter.end()
+    if (last !== undefined) await this.#addAll([last])
+  }
+
+  /** Resolves when every block is durable. */
+  async finish(): Promise<UploadedBody> {
+    const [md5] = await Promise.all([this.#digest.digest(), this.#window.drain()])
+    const { uuid } = this.#set
+    const blocks = this.#checksums.length
+    return { uuid, size: this.#size, md5, checksums: bigEndian(this.#checksums), blocks }
+  }
+
+  /** Throws unless the upload may become visible: nobody may have begun to clear it away. */
+  checkLease(history: History): void {
+    const state = history.manifests.get(this.#set.uuid)?.state
+    if (state === 'deleted' || this.#silentMs() > this.#layer.settings.leaseMs / 2) throw this.#leaseLost()
+  }
+
+  /** Deletes what was written, as far as it can be; what is left has its `writing` manifest, for collection. */
+  async abandon(): Promise<void> {
+    const { blocks, manifests, settings, runtime } = this.#layer
+    const { bucket, key, id } = this.#name
+    runtime.probe.mark('objects.upload.abandoned')
+    await Promise.all([this.#window.settle(), this.#digest.digest().catch(() => {})])
+    try {
+      await blocks.delete(this.#set, this.#checksums.length, settings.writeConcurrency)
+      const { uuid } = this.#set
+      if (!this.#uncertain) await manifests.rewrite(id, (history) => forget(history, [uuid]))
+    } catch (error) {
+      const fields = { bucket, key, uuid: this.#set.uuid, error: messageOf(error) }
+      runtime.log.warn(fields, 'blocks of a failed upload are left to the next collection')
+    }
+  }
+
+  /** Says how many blocks there may be and begins a new lease. */
+  async #announce(blocks: number): Promise<void> {
+    const { runtime, manifests, settings } = this.#layer
+    const renewedAtMs = runtime.clock.monotonicMs()
+    this.#leaseEndsMs = Math.max(this.#leaseEndsMs, Math.floor(runtime.clock.wallMs()) + settings.leaseMs)
+    await manifests.note(this.#name.id, {
+      uuid: this.#set.uuid,
+      state: 'writing',
+      blocks,
+      sealed: false,
+      leaseEndsMs: this.#leaseEndsMs,
+      removedMs: 0,
+      content: undefined,
+    })
+    this.#announced = blocks
+    this.#renewedAtMs = renewedAtMs
+  }
+
+  async #addAll(blocks: Iterable<Uint8Array>): Promise<void> {
+    for (const block of blocks) {
+      throwIfAborted(this.#request.signal)
+      await this.#keepLease()
+      await this.#add(block)
+      await this.#digest.update(block)
+    }
+  }
+
+  async #add(value: Uint8Array): Promise<void> {
+    const { blocks, runtime } = this.#layer
+    const sequence = this.#checksums.length
+    const crc32 = runtime.digest.crc32(value)
+    this.#checksums.push(crc32)
+    this.#size += value.length
+    const write = async () => {
+      try {
+        await blocks.write(this.#set, { sequence, length: value.length, crc32 }, value)
+      } catch (error) {
+        this.#uncertain ||= mayHaveHappened(error)
+        throw error
+      }
+      this.#durableBytes += value.length
+      this.#request.onProgress({ bytes: this.#durableBytes })
+    }
+    await abortable(this.#request.signal, this.#window.add(write))
+  }
+
+  async #keepLease(): Promise<void> {
+    const { leaseMs } = this.#layer.settings
+    const isFull = this.#checksums.length === this.#announced
+    const silentMs = this.#silentMs()
+    if (!isFull && silentMs <= leaseMs / 4) return
+    if (silentMs > leaseMs / 2) throw this.#leaseLost()
+    await this.#announce(isFull ? 4 * this.#announced : this.#announced)
+  }
+
+  #silentMs(): number {
+    return this.#layer.runtime.clock.monotonicMs() - this.#renewedAtMs
+  }
+
+  #leaseLost(): AtollError {
+    const message = `the upload was silent for longer than half of its lease of ${this.#layer.settings.leaseMs} ms`
+    return new AtollError('ATOLL_TIMEOUT', message, { definite: true })
+  }
+}
+
+/** True if what failed with this may have happened all the same, or may yet happen. */
+export function mayHaveHappened(error: unknown): boolean {
+  return !isAtollError(error) || !error.definite
+}
+
+function bigEndian(numbers: readonly number[]): Uint8Array {
+  const view = new DataView(new ArrayBuffer(4 * numbers.length))
+  for (const [at, number] of numbers.entries()) view.setUint32(4 * at, number)
+  return new Uint8Array(view.buffer)
+}

@@ -1,0 +1,18 @@
+import { type Runtime, toHex } from '@atoll/core'
+
+const UUID_BYTES = 16
+const TIME_BYTES = 6
+
+/**
+ * A fresh name for an upload: a UUID of version 7 (RFC 9562, 5.7) as 32 hexadecimal digits, wall time in milliseconds
+ * and then random bits, so that the blocks of one upload lie together.
+ */
+export function newUuid({ clock, random }: Pick<Runtime, 'clock' | 'random'>): string {
+  const bytes = new Uint8Array(UUID_BYTES)
+  const nowMs = Math.max(0, Math.floor(clock.wallMs()))
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(nowMs) << 16n)
+  bytes.set(random.bytes(UUID_BYTES - TIME_BYTES), TIME_BYTES)
+  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f)
+  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f)
+  return toHex(bytes)
+}
