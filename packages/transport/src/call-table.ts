@@ -19,6 +19,7 @@ export class CallTable implements CallCarrier {
   readonly #sent = new Map<number, OutgoingCall>()
   readonly #unsent = new Set<OutgoingCall>()
   #wire: Wire | undefined
+  #lost: AtollError | undefined
 
   constructor(parts: CallTableParts) {
     this.#parts = parts
@@ -31,6 +32,10 @@ export class CallTable implements CallCarrier {
   }
 
   submit(call: OutgoingCall): void {
+    if (this.#lost !== undefined) {
+      call.lose(this.#lost)
+      return
+    }
     const { clock, deadlines, node, maxInFlight } = this.#parts
     if (this.#sent.size + this.#unsent.size >= maxInFlight) {
       call.fail(new AtollError('ATOLL_OVERLOADED', `${maxInFlight} calls to ${node} wait for an answer`))
@@ -66,6 +71,7 @@ export class CallTable implements CallCarrier {
 
   /** The connection is gone, or was never made. */
   lose(cause: AtollError): void {
+    this.#lost = cause
     for (const call of [...this.#sent.values(), ...this.#unsent]) call.lose(cause)
   }
 

@@ -45,7 +45,7 @@ export class ClientLink implements WireOwner, Expiring {
   readonly #stop = new AbortController()
   #wire: Wire | undefined
   #welcome: protocol.Welcome | undefined
-  #closed = false
+  #closed: AtollError | undefined
   #lastId = 0
 
   constructor(parts: ClientLinkParts) {
@@ -69,7 +69,7 @@ export class ClientLink implements WireOwner, Expiring {
     deadlines.add(this, runtime.clock.monotonicMs(), timeoutMs)
     try {
       const connection = await transport.connect(addressOf(node), { timeoutMs, signal: this.#stop.signal })
-      if (this.#closed) return connection.close()
+      if (this.#closed !== undefined) return connection.close()
       this.#wire = new Wire(connection, this, options)
       this.#wire.send(protocol.encodeHello({ minVersion, maxVersion, node: options.node, clusterId }))
     } catch (error) {
@@ -91,6 +91,7 @@ export class ClientLink implements WireOwner, Expiring {
   ): Promise<ByteStream> {
     const { signal } = options
     return new Promise((resolve, reject) => {
+      if (this.#closed !== undefined) return reject(withDefinite(this.#closed, true))
       if (signal?.aborted) return reject(this.#aborted(method.name, signal, true))
       const waiting: Waiting = {
         go: (wire) => {
@@ -148,8 +149,8 @@ export class ClientLink implements WireOwner, Expiring {
 
   /** Ends the link; what was not sent fails with `reason`, what was sent has an unknown outcome. */
   close(reason: AtollError): void {
-    if (this.#closed) return
-    this.#closed = true
+    if (this.#closed !== undefined) return
+    this.#closed = reason
     this.#parts.deadlines.remove(this)
     this.#stop.abort(reason)
     this.#wire?.close()

@@ -86,11 +86,10 @@ export class MemoryNetwork {
     this.#cut.delete(address)
   }
 
-  /** Ends every partition, cut, loss and repetition. Delays stay. */
+  /** Ends every partition, loss and repetition. Delays stay, and so do cuts: what crashed is restarted, not healed. */
   heal(): void {
     this.#conditions.unblockAll()
     this.#conditions.configure({ lossPerMillion: 0, duplicatePerMillion: 0 })
-    this.#cut.clear()
     for (const attempt of [...this.#unanswered]) attempt()
   }
 
