@@ -1,4 +1,4 @@
-import { AtollError, decodeWith, encodeWith, isAtollError, type TupleCodec } from '@atoll/core'
+import { AtollError, decodeWith, EMPTY_BYTES, encodeWith, isAtollError, type TupleCodec } from '@atoll/core'
 import { FORMAT_KEY } from './layout.ts'
 import type { Database } from './ports.ts'
 import { type Crc32, seal, unseal } from './seal.ts'
@@ -25,7 +25,7 @@ export async function openDatabase(database: Database, format: DatabaseFormat, c
   }
   const stored = await readBytes(database, FORMAT_KEY)
   if (stored !== undefined) return checkFormat(readFormat(stored, crc32), format)
-  if (!(await isEmpty(database))) {
+  if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
   }
   const value = seal(FORMAT_KEY, encodeWith(formatCodec, format), crc32)
@@ -36,16 +36,35 @@ export async function openDatabase(database: Database, format: DatabaseFormat, c
   }
 }
 
-/** What lies under a key. Throws `ATOLL_STORAGE` or `ATOLL_CLOSED`, of which a read is always the definite kind. */
-export async function readBytes(database: Database, key: Uint8Array): Promise<Uint8Array | undefined> {
+/** Reads; throws `ATOLL_STORAGE` or `ATOLL_CLOSED` for what the database throws. A failed read is always definite. */
+export async function reading<T>(read: () => Promise<T>): Promise<T> {
   try {
-    return await database.get(key, BINARY)
+    return await read()
   } catch (error) {
     throw readFailed(error)
   }
 }
 
-export function readFailed(cause: unknown): AtollError {
+export function readBytes(database: Database, key: Uint8Array): Promise<Uint8Array | undefined> {
+  return reading(() => database.get(key, BINARY))
+}
+
+/** Whether there is any key from `gte` on, before `lt`. */
+export function hasKeys(
+  database: Database,
+  range: { readonly gte: Uint8Array; readonly lt?: Uint8Array },
+): Promise<boolean> {
+  return reading(async () => {
+    const iterator = database.keys({ ...BINARY, ...range, limit: 1 })
+    try {
+      return (await iterator.nextv(1)).length > 0
+    } finally {
+      await iterator.close()
+    }
+  })
+}
+
+function readFailed(cause: unknown): AtollError {
   if (isAtollError(cause)) return cause
   if (hasCode(cause, 'LEVEL_DATABASE_NOT_OPEN') || hasCode(cause, 'LEVEL_ITERATOR_NOT_OPEN')) {
     return new AtollError('ATOLL_CLOSED', 'the database was closed', { cause })
@@ -84,17 +103,6 @@ function openingFailed(cause: unknown): AtollError {
   return hasCode(cause, 'LEVEL_LOCKED')
     ? new AtollError('ATOLL_LOCKED', 'the database is in use by another process or component', { cause })
     : new AtollError('ATOLL_STORAGE', 'the database cannot be opened', { cause, definite: true })
-}
-
-async function isEmpty(database: Database): Promise<boolean> {
-  const iterator = database.keys({ ...BINARY, gte: new Uint8Array(0), limit: 1 })
-  try {
-    return (await iterator.nextv(1)).length === 0
-  } catch (error) {
-    throw readFailed(error)
-  } finally {
-    await iterator.close()
-  }
 }
 
 const PROGRAM = 'atoll vnodes'

@@ -1,8 +1,9 @@
 import type { StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
-import { BINARY, readFailed } from './database.ts'
-import type { VnodeLayout } from './layout.ts'
-import type { Database } from './ports.ts'
+import type { AbstractSnapshot } from 'abstract-level'
+import { BINARY, reading } from './database.ts'
+import type { KeyRange, VnodeLayout } from './layout.ts'
+import type { Database, DatabaseIterator } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
 
 export interface FoldParts {
@@ -25,49 +26,55 @@ const COUNT_CHUNK = 1000
 export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): AsyncGenerator<FoldItem, void> {
   const { database, reader, signal } = parts
   signal?.throwIfAborted()
-  const snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
-  const iterator = database.iterator({ ...FOLD_READ, ...layout.dataRange, snapshot })
+  const rows = await reading(async () => new SnapshotRows(database, layout.dataRange))
   try {
     for (;;) {
-      const rows = await iterator.nextv(CHUNK).catch((error: unknown) => Promise.reject(readFailed(error)))
-      if (rows.length === 0) return
-      for (const [key, bytes] of rows) {
+      const chunk = await reading(() => rows.next())
+      if (chunk.length === 0) return
+      for (const [key, bytes] of chunk) {
         signal?.throwIfAborted()
         const { record, corrupt } = reader.decode(key, bytes)
         if (record !== undefined && !corrupt) yield { id: layout.idOf(key), record }
       }
     }
   } finally {
-    await iterator.close()
-    await snapshot?.close()
+    await rows.close()
   }
 }
 
 /** How many records a vnode holds, sound or not. Reads every key. */
-export async function countRecords(database: Database, layout: VnodeLayout): Promise<number> {
-  const iterator = database.keys({ ...BINARY, ...layout.dataRange })
-  try {
-    let count = 0
-    for (;;) {
-      const keys = await iterator.nextv(COUNT_CHUNK)
-      if (keys.length === 0) return count
-      count += keys.length
+export function countRecords(database: Database, layout: VnodeLayout): Promise<number> {
+  return reading(async () => {
+    const iterator = database.keys({ ...BINARY, ...layout.dataRange })
+    try {
+      let count = 0
+      for (;;) {
+        const keys = await iterator.nextv(COUNT_CHUNK)
+        if (keys.length === 0) return count
+        count += keys.length
+      }
+    } finally {
+      await iterator.close()
     }
-  } catch (error) {
-    throw readFailed(error)
-  } finally {
-    await iterator.close()
-  }
+  })
 }
 
-/** Whether a vnode holds anything. */
-export async function hasRecords(database: Database, layout: VnodeLayout): Promise<boolean> {
-  const iterator = database.keys({ ...BINARY, ...layout.dataRange, limit: 1 })
-  try {
-    return (await iterator.nextv(1)).length > 0
-  } catch (error) {
-    throw readFailed(error)
-  } finally {
-    await iterator.close()
+/** The rows of a range as of now. */
+class SnapshotRows {
+  readonly #snapshot: AbstractSnapshot | undefined
+  readonly #iterator: DatabaseIterator<[Uint8Array, Uint8Array]>
+
+  constructor(database: Database, range: KeyRange) {
+    this.#snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
+    this.#iterator = database.iterator({ ...FOLD_READ, ...range, snapshot: this.#snapshot })
+  }
+
+  next(): Promise<[Uint8Array, Uint8Array][]> {
+    return this.#iterator.nextv(CHUNK)
+  }
+
+  async close(): Promise<void> {
+    await this.#iterator.close()
+    await this.#snapshot?.close()
   }
 }

@@ -2,8 +2,8 @@ import type { MergePolicy } from '@atoll/causality'
 import { checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
-import { openDatabase } from './database.ts'
-import { countRecords, type FoldItem, foldRecords, hasRecords } from './fold.ts'
+import { hasKeys, openDatabase } from './database.ts'
+import { countRecords, type FoldItem, foldRecords } from './fold.ts'
 import { KeyOrder } from './key-order.ts'
 import { VnodeLayout } from './layout.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
@@ -113,7 +113,7 @@ export class VnodeHost extends Lifecycle {
   async partitions(): Promise<number[]> {
     const held: number[] = []
     for (let partition = 0; partition < this.#options.partitions; partition++) {
-      if (await hasRecords(this.#parts.database, this.#layout(partition))) held.push(partition)
+      if (await hasKeys(this.#parts.database, this.#layout(partition).dataRange)) held.push(partition)
     }
     return held
   }

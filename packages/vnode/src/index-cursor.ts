@@ -1,5 +1,5 @@
 import type { AbstractSnapshot } from 'abstract-level'
-import { BINARY } from './database.ts'
+import { BINARY, reading } from './database.ts'
 import { decodeIndexValue } from './index-entry.ts'
 import { decodePosition, type IndexWindow, VnodeLayout } from './layout.ts'
 import type { Database, DatabaseIterator } from './ports.ts'
@@ -58,7 +58,7 @@ export class IndexCursor {
   async fill(): Promise<void> {
     while (this.first === undefined) {
       this.#parts.signal?.throwIfAborted()
-      const rows = await this.#iterator.nextv(this.#parts.chunk)
+      const rows = await reading(() => this.#iterator.nextv(this.#parts.chunk))
       if (rows.length === 0) return
       this.#items = rows.flatMap((row) => this.#readRow(row))
       this.#at = 0

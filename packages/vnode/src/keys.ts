@@ -1,4 +1,4 @@
-import { AtollError, concatBytes } from '@atoll/core'
+import { AtollError, EMPTY_BYTES } from '@atoll/core'
 
 /**
  * Tuples of byte strings as one byte string of the same order (the way of FoundationDB's tuple layer): a zero byte
@@ -8,15 +8,25 @@ import { AtollError, concatBytes } from '@atoll/core'
 const ESCAPE = 0xff
 const END = 0x01
 const AFTER_END = 0x02
+const END_BYTES = 2
 
-/** Parts that more will follow. */
-export function encodePrefix(parts: readonly Uint8Array[]): Uint8Array {
-  return concatBytes(parts.map(encodePart))
+/** A key behind `head`: its parts, and the last one, which takes the rest of the key as it is. */
+export function encodeKey(head: Uint8Array, parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + encodedLength(part), head.length + last.length)
+  const key = new Uint8Array(length)
+  key.set(head)
+  let at = head.length
+  for (const part of parts) {
+    writePart(key, at, part)
+    at += encodedLength(part)
+  }
+  key.set(last, at)
+  return key
 }
 
-/** Parts of which the last one takes the rest of the key, as it is. */
-export function encodeKey(parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
-  return concatBytes([...parts.map(encodePart), last])
+/** What all keys with these first parts begin with. */
+export function encodePrefix(head: Uint8Array, parts: readonly Uint8Array[]): Uint8Array {
+  return encodeKey(head, parts, EMPTY_BYTES)
 }
 
 export interface DecodedKey {
@@ -31,7 +41,7 @@ export function decodeKey(bytes: Uint8Array, count: number): DecodedKey {
   for (let part = 0; part < count; part++) {
     const end = endOfPart(bytes, at)
     parts.push(withoutEscapes(bytes.subarray(at, end)))
-    at = end + 2
+    at = end + END_BYTES
   }
   return { parts, last: new Uint8Array(bytes.subarray(at)) }
 }
@@ -48,21 +58,21 @@ export function keyText(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes)
 }
 
-function encodePart(part: Uint8Array): Uint8Array {
-  const zeros = countZeros(part)
-  const encoded = new Uint8Array(part.length + zeros + 2)
-  if (zeros === 0) encoded.set(part)
-  else escapeInto(encoded, part)
-  encoded[encoded.length - 1] = END
-  return encoded
+function encodedLength(part: Uint8Array): number {
+  return part.length + countZeros(part) + END_BYTES
 }
 
-function escapeInto(encoded: Uint8Array, part: Uint8Array): void {
-  let at = 0
-  for (const byte of part) {
-    encoded[at++] = byte
-    if (byte === 0) encoded[at++] = ESCAPE
+function writePart(key: Uint8Array, at: number, part: Uint8Array): void {
+  if (part.indexOf(0) < 0) {
+    key.set(part, at)
+    at += part.length
+  } else {
+    for (const byte of part) {
+      key[at++] = byte
+      if (byte === 0) key[at++] = ESCAPE
+    }
   }
+  key[at + 1] = END
 }
 
 function countZeros(bytes: Uint8Array): number {

@@ -25,8 +25,8 @@ const PARTITION_DIGITS = 4
 const SUBLEVEL_SEPARATOR = 0x21
 /** Type, index, scope, term and bucket, before the key. */
 const INDEX_PARTS = 5
-/** Behind a whole key: the least key that is greater. */
-const JUST_AFTER = new Uint8Array([0])
+/** Behind a whole key: makes the least key that is greater. */
+const ZERO = new Uint8Array([0])
 
 /** Where the host notes whose database this is: key `format` of the sublevel `meta`. */
 export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
@@ -62,7 +62,7 @@ export class VnodeLayout {
   }
 
   dataKey({ type, bucket, key }: KeyId): Uint8Array {
-    return concatBytes([this.#data, encodeKey([utf8(type), bucket], key)])
+    return encodeKey(this.#data, [utf8(type), bucket], key)
   }
 
   /** The other way round. Throws for a key that `dataKey` did not make. */
@@ -72,18 +72,18 @@ export class VnodeLayout {
     return { type: fromUtf8(type), bucket, key: last }
   }
 
-  indexKey(place: IndexPlace, position: ScanPosition): Uint8Array {
-    return concatBytes([this.indexPrefix(place), encodePosition(position)])
+  indexKey({ type, index, scope }: IndexPlace, { term, bucket, key }: ScanPosition): Uint8Array {
+    return encodeKey(this.#index, [utf8(type), utf8(index), scope, term, bucket], key)
   }
 
   /** What all keys of one index and scope begin with; behind it lies the position. */
   indexPrefix({ type, index, scope }: IndexPlace): Uint8Array {
-    return concatBytes([this.#index, encodePrefix([utf8(type), utf8(index), scope])])
+    return encodePrefix(this.#index, [utf8(type), utf8(index), scope])
   }
 
   /** Whether an entry belongs to the record `id`, without taking its key apart: its end says so nearly always. */
   indexKeyIsOf(indexKey: Uint8Array, { type, bucket, key }: KeyId): boolean {
-    const tail = encodeKey([bucket], key)
+    const tail = encodeKey(EMPTY_BYTES, [bucket], key)
     if (!endsWith(indexKey, tail)) return false
     const { parts, last } = decodeKey(indexKey.subarray(this.#index.length), INDEX_PARTS)
     const [entryType = EMPTY_BYTES, , , , entryBucket = EMPTY_BYTES] = parts
@@ -93,23 +93,23 @@ export class VnodeLayout {
   windowRange(window: IndexWindow): KeyRange {
     const prefix = this.indexPrefix(window)
     const { from, to, after } = window
-    const start = from === undefined ? prefix : concatBytes([prefix, encodePrefix([from])])
-    const resume = after === undefined ? prefix : concatBytes([prefix, encodePosition(after), JUST_AFTER])
+    const start = from === undefined ? prefix : encodePrefix(prefix, [from])
+    const resume = after === undefined ? prefix : justAfter(prefix, after)
     return {
       gte: laterOf(start, resume),
-      lt: to === undefined ? endOfPrefix(prefix) : concatBytes([prefix, encodePrefix([to])]),
+      lt: to === undefined ? endOfPrefix(prefix) : encodePrefix(prefix, [to]),
     }
   }
-}
-
-export function encodePosition({ term, bucket, key }: ScanPosition): Uint8Array {
-  return encodeKey([term, bucket], key)
 }
 
 export function decodePosition(encoded: Uint8Array): ScanPosition {
   const { parts, last } = decodeKey(encoded, 2)
   const [term = EMPTY_BYTES, bucket = EMPTY_BYTES] = parts
   return { term, bucket, key: last }
+}
+
+function justAfter(prefix: Uint8Array, { term, bucket, key }: ScanPosition): Uint8Array {
+  return concatBytes([encodeKey(prefix, [term, bucket], key), ZERO])
 }
 
 /** A sublevel ends where its closing `!` would be the next character. */

@@ -39,9 +39,14 @@ export interface Decided {
   readonly durable: Promise<void>
 }
 
-/** What a decision starts from. */
-interface Ground extends StoredState {
+/** Where a record lies: the key, and the text by which maps know it. */
+interface Place {
   readonly key: Uint8Array
+  readonly name: string
+}
+
+/** What a decision starts from. */
+interface Ground extends StoredState, Place {
   /** When that is on disk. */
   readonly durable: Promise<void>
   /** Index entries of a record that cannot tell them any more. */
@@ -69,21 +74,21 @@ export class RecordWriter {
 
   /** Reads what is there, decides and queues. */
   async update(decision: Decision): Promise<Decided> {
-    const key = this.#layout.dataKey(decision.id)
+    const place = this.#placeOf(decision.id)
     const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
-    return this.#parts.order.run(keyText(key), async () => {
+    return this.#parts.order.run(place.name, async () => {
       // With a pending record there is no pause from here to the queue: it cannot fail in between.
-      const ground = this.#pendingGround(key) ?? (await this.#readGround(key, decision.id))
+      const ground = this.#pendingGround(place) ?? (await this.#readGround(place, decision.id))
       return this.#decide(decision, ground, incarnation)
     })
   }
 
   /** The write-once way: nothing is read. So a sound copy also heals a damaged one, whatever that held. */
   overwrite(id: KeyId, record: StoredRecord): Promise<Decided> {
-    const key = this.#layout.dataKey(id)
-    return this.#parts.order.run(keyText(key), async () => {
-      const operations = this.#operations(key, { id, before: undefined, after: record })
-      return { record, changed: true, durable: this.#queue(key, record, operations) }
+    const place = this.#placeOf(id)
+    return this.#parts.order.run(place.name, async () => {
+      const operations = this.#operations(place.key, { id, before: undefined, after: record })
+      return { record, changed: true, durable: this.#queue(place.name, record, operations) }
     })
   }
 
@@ -103,15 +108,20 @@ export class RecordWriter {
     if (record === current) return { record, changed: false, durable: ground.durable }
     const change = this.#operations(ground.key, { id, before: ground.record, after: record })
     const operations = [...ground.orphans, ...change, ...(claim?.operations ?? [])]
-    const durable = this.#queue(ground.key, record, operations)
+    const durable = this.#queue(ground.name, record, operations)
     if (claim !== undefined) incarnation.granted(claim)
     return { record, changed: true, durable }
   }
 
-  #queue(key: Uint8Array, record: StoredRecord, operations: readonly Operation[]): Promise<void> {
+  #queue(name: string, record: StoredRecord, operations: readonly Operation[]): Promise<void> {
     const durable = this.#parts.committer.commit(operations)
-    this.#parts.order.hold(keyText(key), { record, durable })
+    this.#parts.order.hold(name, { record, durable })
     return durable
+  }
+
+  #placeOf(id: KeyId): Place {
+    const key = this.#layout.dataKey(id)
+    return { key, name: keyText(key) }
   }
 
   #operations(key: Uint8Array, change: RecordChange): Operation[] {
@@ -127,19 +137,19 @@ export class RecordWriter {
     return [{ type: 'put', key, value }, ...indexes]
   }
 
-  #pendingGround(key: Uint8Array): Ground | undefined {
-    const pending = this.#parts.order.pending(keyText(key))
+  #pendingGround(place: Place): Ground | undefined {
+    const pending = this.#parts.order.pending(place.name)
     if (pending === undefined) return undefined
     this.#parts.runtime.probe.mark('vnode.write-on-pending')
-    return { ...pending, key, corrupt: false, orphans: [] }
+    return { ...pending, ...place, corrupt: false, orphans: [] }
   }
 
-  async #readGround(key: Uint8Array, id: KeyId): Promise<Ground> {
+  async #readGround(place: Place, id: KeyId): Promise<Ground> {
     const { reader, database } = this.#parts
-    const state = await reader.read(key)
+    const state = await reader.read(place.key)
     const lost = state.corrupt && state.record === undefined
     const orphans = lost ? await orphanDeletes(database, this.#layout, id) : []
-    return { ...state, key, durable: DURABLE, orphans }
+    return { ...state, ...place, durable: DURABLE, orphans }
   }
 
   #loadIncarnation(): Promise<Incarnation> {

@@ -1,4 +1,4 @@
-import { readFailed } from './database.ts'
+import { reading } from './database.ts'
 import { type CursorParts, IndexCursor } from './index-cursor.ts'
 import { MergeHeap } from './merge-heap.ts'
 import type { ScanEntry, ScanReply, ScanRequest } from './protocol.ts'
@@ -15,22 +15,24 @@ const ENTRY_OVERHEAD_BYTES = 32
 
 /** One page of the entries of several vnodes, merged in the order of (term, bucket, key). It costs what it answers. */
 export async function scanIndexes(request: ScanRequest, parts: ScanParts): Promise<ScanReply> {
+  const { snapshot, cursors } = await reading(async () => openCursors(request, parts))
+  try {
+    await Promise.all(cursors.map((cursor) => cursor.fill()))
+    return await mergePage(cursors, { limit: request.limit, bytes: parts.scanBytes })
+  } finally {
+    await Promise.allSettled(cursors.map((cursor) => cursor.close()))
+    await snapshot?.close()
+  }
+}
+
+function openCursors(request: ScanRequest, parts: ScanParts) {
   const { database } = parts
   const chunk = Math.ceil(request.limit / Math.max(1, request.vnodes.length)) + SPARE_ENTRIES
   const snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
   const cursors = request.vnodes.map(
     (vnode) => new IndexCursor({ ...parts, chunk, snapshot }, request, vnode),
   )
-  try {
-    await Promise.all(cursors.map((cursor) => cursor.fill()))
-    return await mergePage(cursors, { limit: request.limit, bytes: parts.scanBytes })
-  } catch (error) {
-    if (parts.signal?.aborted) throw error
-    throw readFailed(error)
-  } finally {
-    await Promise.allSettled(cursors.map((cursor) => cursor.close()))
-    await snapshot?.close()
-  }
+  return { snapshot, cursors }
 }
 
 async function mergePage(

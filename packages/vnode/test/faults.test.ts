@@ -217,7 +217,6 @@ describe('a database that fails batches', () => {
     expect(outcomes.failed).toBeGreaterThan(50)
     for (const [key, values] of acknowledged) {
       const { record } = await host.get({ partition: 1, id: id(key) })
-      expect(new Set(valuesOf(record))).toEqual(expect.objectContaining({}))
       const there = new Set(valuesOf(record))
       expect([...values].filter((value) => !there.has(value))).toEqual([])
     }
@@ -240,7 +239,46 @@ describe('a database that fails batches', () => {
     expect(runtime.marks.get('vnode.write-on-pending')).toBe(1)
     database.every = Number.POSITIVE_INFINITY
     const { record } = await host.coordinate(write(id('k'), content('fourth')))
-    expect(record.siblings.at(-1)?.dot.actor).not.toBe(first.siblings[0]?.dot.actor)
+    const fourth = record.siblings.find(({ value }) => Buffer.from(value).toString() === 'fourth')
+    expect(fourth?.dot.actor).not.toBe(first.siblings[0]?.dot.actor)
     await host.close()
   })
+})
+
+describe('a database that is closed under the host', () => {
+  it('is told as closed by every read, and as a failure by a write', async () => {
+    const database = new MemoryLevel()
+    const host = makeHost(database)
+    await host.open()
+    await host.coordinate(write(id('k'), content('v')))
+    await database.close()
+    const closed = { code: 'ATOLL_CLOSED', definite: true }
+    const place = { type: 'default', index: 'list', scope: utf8('s'), from: undefined, to: undefined }
+    const vnodes = [{ partition: 1, slices: [1] }]
+    await expect(host.get({ partition: 1, id: id('k') })).rejects.toMatchObject(closed)
+    await expect(host.scan({ ...place, vnodes, after: undefined, limit: 1 })).rejects.toMatchObject(closed)
+    await expect(collect(host.fold(1))).rejects.toMatchObject(closed)
+    await expect(host.count(1)).rejects.toMatchObject(closed)
+    await expect(host.partitions()).rejects.toMatchObject(closed)
+    const writing = host.coordinate(write(id('k', 'blocks'), content('v')))
+    await expect(writing).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: false })
+    await host.close()
+  })
+})
+
+it('a fold ends when nobody wants more of it', async () => {
+  const host = makeHost(new MemoryLevel())
+  await host.open()
+  for (const key of ['a', 'b', 'c']) await host.coordinate(write(id(key), content(key)))
+  const given = new AbortController()
+  const seen: string[] = []
+  const fold = async () => {
+    for await (const { record } of host.fold(1, { signal: given.signal })) {
+      seen.push(...valuesOf(record))
+      given.abort(new Error('enough'))
+    }
+  }
+  await expect(fold()).rejects.toThrow('enough')
+  expect(seen).toEqual(['a'])
+  await host.close()
 })

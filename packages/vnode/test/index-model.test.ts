@@ -188,7 +188,7 @@ describe('scans', () => {
     const host = makeHost(database)
     await host.open()
     await Promise.all(
-      Array.from({ length: 3000 }, (_, at) =>
+      Array.from({ length: 900 }, (_, at) =>
         host.coordinate(write(id(`k${at}`), listed(`t${at}`), VNODES[at % 3])),
       ),
     )
