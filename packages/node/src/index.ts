@@ -1,1 +1,6 @@
-export {}
+export { AtollNode } from './atoll-node.ts'
+export type { Census } from './census.ts'
+export { Cluster, createCluster } from './cluster.ts'
+export { createNode } from './create-node.ts'
+export type { ClusterOptions, CommonOptions, NodeOptions } from './options.ts'
+export { type SystemRuntimeOptions, systemRuntime } from './system-runtime.ts'

@@ -1,4 +1,4 @@
-import { type Runtime, Lifecycle } from '@atoll/core'
+import { Lifecycle, type Runtime } from '@atoll/core'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { HEALTHY, type PeerEvent, type PeerHealth, stepPeer } from './peer-health.ts'
 
@@ -80,6 +80,9 @@ export class PeerLiveness extends Lifecycle {
     this.#health.set(peer, after)
     if (before.up === after.up) return
     this.#runtime.metrics.count('node_peer_transitions_total', 1, { to: after.up ? 'up' : 'down' })
-    this.#runtime.log.info({ node: this.#options.node, peer, event }, after.up ? 'peer is up' : 'peer is down')
+    this.#runtime.log.info(
+      { node: this.#options.node, peer, event },
+      after.up ? 'peer is up' : 'peer is down',
+    )
   }
 }

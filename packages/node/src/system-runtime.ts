@@ -1,4 +1,4 @@
-import { createHash, hash, randomFillSync, randomInt } from 'node:crypto'
+import { hash, randomFillSync, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import {
   type Clock,
@@ -12,12 +12,15 @@ import {
   type Runtime,
   sleepOn,
 } from '@atoll/core'
+import { DigestPool } from './digest-pool.ts'
 
 export interface SystemRuntimeOptions {
   /** Where to log; default nowhere. A pino logger fits. */
   readonly log?: Log
   /** Where numbers go; default a registry in memory. */
   readonly metrics?: Metrics
+  /** Default digests of its own; nodes of one process do well to share them. */
+  readonly digest?: Digests
 }
 
 /** The real world: the clock, the random source and the digests of Node. */
@@ -25,7 +28,7 @@ export function systemRuntime(options: SystemRuntimeOptions = {}): Runtime {
   return {
     clock: systemClock,
     random: systemRandom(),
-    digest: nodeDigests,
+    digest: options.digest ?? nodeDigests(),
     log: options.log ?? quietLog,
     metrics: options.metrics ?? createMetrics(),
     probe: quietProbe,
@@ -62,16 +65,12 @@ function systemRandom(): Random {
   }
 }
 
-const nodeDigests: Digests = {
-  sha1: (data) => hash('sha1', data, 'buffer'),
-  crc32: (data, seed) => crc32(data, seed),
-  stream: (algorithm) => {
-    const digest = createHash(algorithm)
-    return {
-      update: (chunk) => {
-        digest.update(chunk)
-      },
-      digest: () => Promise.resolve(new Uint8Array(digest.digest())),
-    }
-  },
+/** Digests by Node's own code, about ten times faster than portable ones; those of bodies on worker threads. */
+export function nodeDigests(): Digests {
+  const pool = new DigestPool()
+  return {
+    sha1: (data) => hash('sha1', data, 'buffer'),
+    crc32: (data, seed) => crc32(data, seed),
+    stream: (algorithm) => pool.stream(algorithm),
+  }
 }

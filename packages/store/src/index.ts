@@ -1,1 +1,1 @@
-export {}
+export { type OpenClusterOptions, type OpenNodeOptions, openCluster, openNode } from './open.ts'

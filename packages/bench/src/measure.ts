@@ -1,0 +1,97 @@
+import { build, type Histogram } from 'hdr-histogram-js'
+
+/** Something that can be measured: it does one operation at a time, as often and as concurrently as it is told. */
+export interface Subject {
+  /** Does operation number `n` (unique over the whole run) and answers how many user bytes it moved. */
+  operation(n: number): Promise<number>
+  close(): Promise<void>
+}
+
+export interface Load {
+  /** Operations of a round. */
+  readonly operations: number
+  /** Operations in flight. */
+  readonly concurrency: number
+}
+
+export interface Round {
+  readonly seconds: number
+  readonly bytes: number
+  readonly operations: number
+  /** Latencies in microseconds. */
+  readonly latency: Histogram
+  /** User and system time of the whole process, all threads. */
+  readonly cpuSeconds: number
+  /** Bytes that the process handed to the block layer. */
+  readonly writtenBytes: number
+  readonly peakRssBytes: number
+}
+
+const RSS_SAMPLE_MS = 20
+/** A block of `ru_oublock` as Linux counts it. */
+const BLOCK_BYTES = 512
+
+/** Runs one round of a load. `from` is the number of its first operation. */
+export async function measureRound(subject: Subject, load: Load, from: number): Promise<Round> {
+  const latency = build({ numberOfSignificantValueDigits: 3, highestTrackableValue: 600_000_000 })
+  let peakRssBytes = process.memoryUsage.rss()
+  const sampler = setInterval(() => {
+    peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss())
+  }, RSS_SAMPLE_MS)
+  const usage = process.resourceUsage()
+  const started = performance.now()
+  let next = from
+  let bytes = 0
+  const worker = async () => {
+    while (next < from + load.operations) {
+      const n = next++
+      const begun = performance.now()
+      bytes += await subject.operation(n)
+      latency.recordValue(Math.max(1, Math.round((performance.now() - begun) * 1000)))
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: load.concurrency }, worker))
+  } finally {
+    clearInterval(sampler)
+  }
+  const seconds = (performance.now() - started) / 1000
+  const after = process.resourceUsage()
+  return {
+    seconds,
+    bytes,
+    operations: load.operations,
+    latency,
+    cpuSeconds: (after.userCPUTime - usage.userCPUTime + after.systemCPUTime - usage.systemCPUTime) / 1e6,
+    writtenBytes: (after.fsWrite - usage.fsWrite) * BLOCK_BYTES,
+    peakRssBytes: Math.max(peakRssBytes, process.memoryUsage.rss()),
+  }
+}
+
+export interface Comparison {
+  readonly subject: readonly Round[]
+  readonly floor: readonly Round[]
+}
+
+/**
+ * Measures a subject and its floor in turn, after one round of each that does not count. The order is swapped from
+ * round to round, so that a drift of the machine, and a disk that is slower the first time, meet both alike.
+ */
+export async function compare(
+  subject: Subject,
+  floor: Subject,
+  load: Load & { rounds: number },
+): Promise<Comparison> {
+  const rounds: { subject: Round[]; floor: Round[] } = { subject: [], floor: [] }
+  let from = 0
+  const warmUp = { ...load, operations: Math.max(load.concurrency, Math.ceil(load.operations / 4)) }
+  for (const each of [subject, floor]) await measureRound(each, warmUp, from)
+  from += warmUp.operations
+  for (let round = 0; round < load.rounds; round++) {
+    const order = round % 2 === 0 ? (['floor', 'subject'] as const) : (['subject', 'floor'] as const)
+    for (const which of order)
+      rounds[which].push(await measureRound(which === 'floor' ? floor : subject, load, from))
+    from += load.operations
+  }
+  return rounds
+}

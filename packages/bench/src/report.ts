@@ -1,0 +1,100 @@
+import type { Comparison, Round } from './measure.ts'
+
+/** One line of the result. Latencies in milliseconds, rates per second, sizes in bytes. */
+export interface Row {
+  readonly name: string
+  readonly concurrency: number
+  readonly operationsPerSecond: number
+  readonly megabytesPerSecond: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  readonly cpuSecondsPerMegabyte: number
+  readonly peakRssBytes: number
+  readonly writtenPerUserByte: number
+  /** Speed as a share of the floor's, median over pairs of rounds; 1 is as fast as the machine allows. */
+  readonly ratioToFloor: number
+  readonly floorMegabytesPerSecond: number
+  /** (max − min) / median of the subject's rate over the rounds. */
+  readonly spread: number
+}
+
+export function rowOf(name: string, concurrency: number, { subject, floor }: Comparison): Row {
+  const rates = subject.map((round) => round.bytes / round.seconds)
+  const ratios = rates.map((rate, at) => rate / rateOf(floor[at]))
+  const bytes = sum(subject, (round) => round.bytes)
+  const latency = merged(subject)
+  return {
+    name,
+    concurrency,
+    operationsPerSecond: median(subject.map((round) => round.operations / round.seconds)),
+    megabytesPerSecond: median(rates) / 1e6,
+    p50Ms: latency.getValueAtPercentile(50) / 1000,
+    p99Ms: latency.getValueAtPercentile(99) / 1000,
+    maxMs: latency.maxValue / 1000,
+    cpuSecondsPerMegabyte: sum(subject, (round) => round.cpuSeconds) / (bytes / 1e6),
+    peakRssBytes: Math.max(...subject.map((round) => round.peakRssBytes)),
+    writtenPerUserByte: sum(subject, (round) => round.writtenBytes) / bytes,
+    ratioToFloor: median(ratios),
+    floorMegabytesPerSecond: median(floor.map((round) => rateOf(round))) / 1e6,
+    spread: (Math.max(...rates) - Math.min(...rates)) / median(rates),
+  }
+}
+
+const COLUMNS: readonly (readonly [string, (row: Row) => string])[] = [
+  ['MB/s', (row) => row.megabytesPerSecond.toFixed(1)],
+  ['op/s', (row) => row.operationsPerSecond.toFixed(0)],
+  ['p50 ms', (row) => row.p50Ms.toFixed(2)],
+  ['p99 ms', (row) => row.p99Ms.toFixed(2)],
+  ['max ms', (row) => row.maxMs.toFixed(1)],
+  ['CPU s/MB', (row) => row.cpuSecondsPerMegabyte.toFixed(4)],
+  ['RSS MB', (row) => (row.peakRssBytes / 1e6).toFixed(0)],
+  ['written', (row) => row.writtenPerUserByte.toFixed(2)],
+  ['floor MB/s', (row) => row.floorMegabytesPerSecond.toFixed(1)],
+  ['of floor', (row) => row.ratioToFloor.toFixed(2)],
+  ['spread', (row) => `${(100 * row.spread).toFixed(0)} %`],
+]
+
+const NAME_WIDTH = 44
+
+export function headLine(): string {
+  return ''.padEnd(NAME_WIDTH) + COLUMNS.map(([title]) => title.padStart(11)).join('')
+}
+
+export function line(row: Row): string {
+  return (
+    `${row.name}, c=${row.concurrency}`.padEnd(NAME_WIDTH) +
+    COLUMNS.map(([, text]) => text(row).padStart(11)).join('')
+  )
+}
+
+/** What became of each row since an earlier result, by its ratio to the floor: absolute rates do not compare. */
+export function changes(now: readonly Row[], before: readonly Row[]): string[] {
+  return now.flatMap((row) => {
+    const old = before.find((other) => other.name === row.name && other.concurrency === row.concurrency)
+    if (old === undefined) return []
+    const change = 100 * (row.ratioToFloor / old.ratioToFloor - 1)
+    const figures = `${old.ratioToFloor.toFixed(2)} -> ${row.ratioToFloor.toFixed(2)} of the floor`
+    return [`${row.name}, c=${row.concurrency}: ${figures} (${change >= 0 ? '+' : ''}${change.toFixed(0)} %)`]
+  })
+}
+
+function rateOf(round: Round | undefined): number {
+  return round === undefined ? Number.NaN : round.bytes / round.seconds
+}
+
+function merged(rounds: readonly Round[]): Round['latency'] {
+  const [first, ...rest] = rounds
+  if (first === undefined) throw new Error('a row needs at least one round')
+  for (const round of rest) first.latency.add(round.latency)
+  return first.latency
+}
+
+function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b)
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN
+}
+
+function sum(rounds: readonly Round[], figure: (round: Round) => number): number {
+  return rounds.reduce((total, round) => total + figure(round), 0)
+}
