@@ -70,6 +70,7 @@ export class MemoryConnection implements Connection {
   close(): void {
     if (this.#closed) return
     this.#parts.outgoing.signal('fin')
+    this.#parts.outgoing.release()
     this.#end(undefined)
   }
 

@@ -65,7 +65,13 @@ export class Pipe {
     this.#queue.clear()
     this.#lastDueMs = 0
     this.#bytes = 0
-    this.#openRoom()
+    this.release()
+  }
+
+  /** Frees a sender that waits for room. */
+  release(): void {
+    this.#room?.open()
+    this.#room = undefined
   }
 
   #push(item: Frame | Signal, bytes: number): void {
@@ -114,13 +120,8 @@ export class Pipe {
     if (entry === undefined) return
     if (this.#queue.length === 0) this.#lastDueMs = 0
     this.#bytes -= entry.bytes
-    if (this.#bytes * 2 <= this.#conditions.highWaterBytes) this.#openRoom()
+    if (this.#bytes * 2 <= this.#conditions.highWaterBytes) this.release()
     if (!this.#conditions.blocks(this.#from, this.#to)) this.#receive?.(entry.item)
-  }
-
-  #openRoom(): void {
-    this.#room?.open()
-    this.#room = undefined
   }
 }
 
