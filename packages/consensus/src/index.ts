@@ -1,0 +1,22 @@
+export {
+  type AcceptorState,
+  type AcceptReply,
+  accept,
+  EMPTY_ACCEPTOR,
+  type PrepareReply,
+  type Proposal,
+  prepare,
+} from './acceptor.ts'
+export { AcceptorHost } from './acceptor-host.ts'
+export { type Ballot, compareBallots, nextBallot } from './ballot.ts'
+export type { AcceptorStorage, Acceptors } from './ports.ts'
+export {
+  type AttemptState,
+  type AttemptStep,
+  beginAttempt,
+  type Change,
+  type ProposerDecision,
+  type ProposerEvent,
+  stepAttempt,
+} from './proposer.ts'
+export { type ChangeOptions, Registers, type RegistersOptions } from './register.ts'

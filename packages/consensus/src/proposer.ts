@@ -1,0 +1,106 @@
+import type { AcceptReply, PrepareReply, Proposal } from './acceptor.ts'
+import { type Ballot, compareBallots } from './ballot.ts'
+
+/**
+ * What to make of the register's value. Pure, and ready to meet its own effect: after an attempt that was preempted it is
+ * called again, and the value may then be what the preempted attempt made. `undefined` is the value of a register that
+ * was never written. Answering the value that it got is a linearizable read.
+ */
+export type Change = (current: Uint8Array | undefined) => Uint8Array | undefined
+
+export type ProposerEvent =
+  | { readonly kind: 'prepared'; readonly from: string; readonly reply: PrepareReply }
+  | { readonly kind: 'accepted'; readonly from: string; readonly reply: AcceptReply }
+  /** The acceptor cannot be reached, or did not answer a request of this phase in time. */
+  | { readonly kind: 'failed'; readonly from: string; readonly phase: 'prepare' | 'accept' }
+
+export type ProposerDecision =
+  | { readonly kind: 'wait' }
+  /** Send `accept` with this proposal to every acceptor. */
+  | { readonly kind: 'propose'; readonly proposal: Proposal }
+  | { readonly kind: 'decided'; readonly value: Uint8Array | undefined }
+  /** A greater attempt is under way: begin anew above `promised`. `proposed` tells if this one may still succeed. */
+  | { readonly kind: 'preempted'; readonly promised: Ballot; readonly proposed: boolean }
+  /** Too few acceptors answer. `proposed` tells if the change may have happened all the same. */
+  | { readonly kind: 'unreachable'; readonly proposed: boolean }
+
+export interface AttemptState {
+  readonly ballot: Ballot
+  readonly acceptors: readonly string[]
+  readonly change: Change
+  readonly phase: 'prepare' | 'accept' | 'over'
+  /** Who agreed in this phase, and who cannot any more. */
+  readonly agreed: readonly string[]
+  readonly failed: readonly string[]
+  /** The greatest proposal that an acceptor reported. */
+  readonly latest: Proposal | undefined
+  readonly value: Uint8Array | undefined
+}
+
+export interface AttemptStep {
+  readonly state: AttemptState
+  readonly decision: ProposerDecision
+}
+
+/** A new attempt: the shell sends `prepare` with its ballot to every acceptor. */
+export function beginAttempt(ballot: Ballot, acceptors: readonly string[], change: Change): AttemptState {
+  const nobody = { agreed: [], failed: [] }
+  return { ballot, acceptors, change, phase: 'prepare', ...nobody, latest: undefined, value: undefined }
+}
+
+/**
+ * One attempt of a proposer of CASPaxos (Rystsov 2018), as a step machine. The shell feeds what comes back, and does what
+ * is decided. Replies that are late or repeated change nothing.
+ */
+export function stepAttempt(state: AttemptState, event: ProposerEvent): AttemptStep {
+  const { acceptors, agreed, failed, phase } = state
+  const known = acceptors.includes(event.from) && !agreed.includes(event.from) && !failed.includes(event.from)
+  if (!known || phaseOf(event) !== phase) return waiting(state)
+  if (event.kind === 'failed') return onFailed({ ...state, failed: [...failed, event.from] })
+  if (event.reply.kind === 'conflict') {
+    return over(state, { kind: 'preempted', promised: event.reply.promised, proposed: phase === 'accept' })
+  }
+  const next = { ...state, agreed: [...agreed, event.from] }
+  return event.reply.kind === 'promise' ? onPromise(next, event.reply.accepted) : onAccepted(next)
+}
+
+function phaseOf(event: ProposerEvent): 'prepare' | 'accept' {
+  if (event.kind === 'failed') return event.phase
+  return event.kind === 'prepared' ? 'prepare' : 'accept'
+}
+
+function onPromise(state: AttemptState, accepted: Proposal | undefined): AttemptStep {
+  const latest = compareBallots(accepted?.ballot, state.latest?.ballot) > 0 ? accepted : state.latest
+  if (state.agreed.length < quorumOf(state)) return waiting({ ...state, latest })
+  const value = state.change(latest?.value)
+  if (value === undefined) {
+    if (latest !== undefined) throw new TypeError('a change cannot make a written register unwritten')
+    return over(state, { kind: 'decided', value })
+  }
+  return {
+    state: { ...state, phase: 'accept', agreed: [], failed: [], latest, value },
+    decision: { kind: 'propose', proposal: { ballot: state.ballot, value } },
+  }
+}
+
+function onAccepted(state: AttemptState): AttemptStep {
+  if (state.agreed.length < quorumOf(state)) return waiting(state)
+  return over(state, { kind: 'decided', value: state.value })
+}
+
+function onFailed(state: AttemptState): AttemptStep {
+  if (state.acceptors.length - state.failed.length >= quorumOf(state)) return waiting(state)
+  return over(state, { kind: 'unreachable', proposed: state.phase === 'accept' })
+}
+
+function quorumOf({ acceptors }: AttemptState): number {
+  return Math.floor(acceptors.length / 2) + 1
+}
+
+function waiting(state: AttemptState): AttemptStep {
+  return { state, decision: { kind: 'wait' } }
+}
+
+function over(state: AttemptState, decision: ProposerDecision): AttemptStep {
+  return { state: { ...state, phase: 'over' }, decision }
+}
