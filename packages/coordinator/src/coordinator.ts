@@ -241,7 +241,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     options: ReadOptions,
   ): Promise<StoredRecord | undefined> {
     const { view, quorum } = this.#reading(id, type, options)
-    const targets = nearestFirst(activeList(view, quorum.sloppy), this.#means.node, this.#latency)
+    const nowMs = this.#site.runtime.clock.monotonicMs()
+    const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
+    const targets = nearestFirst(activeList(view, quorum.sloppy), nearness)
     const { n, r } = quorum
     if (targets.length === 0) throw impossible('a read', { n, reachable: 0 })
     const { accept } = options

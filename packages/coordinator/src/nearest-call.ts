@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import type { KeyId, Timer } from '@atoll/core'
+import { AtollError, type KeyId, type Timer } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import { Call, type CallOptions, type Site } from './call.ts'
 import type { Latency } from './latency.ts'
@@ -72,11 +72,15 @@ export class NearestCall extends Call<StoredRecord | undefined> {
     this.asking()
     this.site.replicas.get(target, this.#request.id, this.#asking).then(
       (read) => {
-        this.#request.latency.observe(target.node, clock.monotonicMs() - startMs)
+        const nowMs = clock.monotonicMs()
+        this.#request.latency.answered(target.node, nowMs - startMs, nowMs)
         this.#heardFrom(at, read)
         this.heard()
       },
       (error: unknown) => {
+        const nowMs = clock.monotonicMs()
+        if (this.answered) this.#request.latency.outrun(target.node, nowMs - startMs, nowMs)
+        else this.#request.latency.failed(target.node, nowMs)
         this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
         this.heard()
       },
@@ -109,9 +113,11 @@ export class NearestCall extends Call<StoredRecord | undefined> {
     })
   }
 
+  /** Mostly nobody else was asked, and an abort costs as much as the rest of the read. */
   #stop(): void {
     this.#hedge?.cancel()
-    this.#enough.abort()
+    if (!this.#machine.waiting) return
+    this.#enough.abort(new AtollError('ATOLL_ABORTED', 'the answer of this replica is not needed any more'))
   }
 
   #unmet(timedOut: boolean): void {

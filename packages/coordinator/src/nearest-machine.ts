@@ -95,6 +95,11 @@ export class NearestMachine {
     }
   }
 
+  /** Whether some replica still owes an answer. */
+  get waiting(): boolean {
+    return this.#slots.some(({ state }) => state === 'asked')
+  }
+
   errors(): readonly AtollError[] {
     return this.#errors
   }
@@ -139,10 +144,14 @@ export class NearestMachine {
     return further.length > 0 ? further : this.#conclude()
   }
 
-  /** Where one replica has a bad copy the key is not absent: its value is lost, or out of reach. */
+  /**
+   * Where one replica has a bad copy the key is not absent: its value is lost, or out of reach. That those further up
+   * have none tells nothing: nobody had to give it to them.
+   */
   #conclude(): readonly NearestEffect[] {
-    const { missing, corrupt } = this.tally()
-    if (corrupt > 0 || missing < this.#plan.r) return this.#unmet(false)
+    const { targets, r } = this.#plan
+    const missing = this.#slots.slice(0, targets.length).filter(({ state }) => state === 'missing')
+    if (this.tally().corrupt > 0 || missing.length < r) return this.#unmet(false)
     this.#answered = true
     return [{ kind: 'answer', record: undefined }]
   }

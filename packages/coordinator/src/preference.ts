@@ -53,15 +53,20 @@ export function furtherFallbacks(
   )
 }
 
-/** The local replica first, then primaries before fallbacks, and of these the quickest first. */
+export interface Nearness {
+  readonly local: string
+  readonly latency: Latency
+  readonly nowMs: number
+}
+
+/** The local replica first, then the primaries, the quickest first, and then the fallbacks. */
 export function nearestFirst(
   targets: readonly PreferenceEntry[],
-  local: string,
-  latency: Latency,
+  { local, latency, nowMs }: Nearness,
 ): readonly PreferenceEntry[] {
   const cost = ({ node, role }: PreferenceEntry) => {
     if (node === local) return -1
-    return role === 'primary' ? latency.meanMs(node) : Number.MAX_VALUE
+    return role === 'primary' ? latency.costMs(node, nowMs) : Number.MAX_VALUE
   }
   return [...targets].sort((a, b) => cost(a) - cost(b))
 }

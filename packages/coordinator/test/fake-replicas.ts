@@ -1,0 +1,219 @@
+import {
+  clockDigest,
+  type MergePolicy,
+  mergeRecords,
+  type StoredRecord,
+  visibleIndexEntries,
+  writeRecord,
+} from '@atoll/causality'
+import { AtollError, compareBytes, equalBytes, type KeyId, type Runtime, toHex } from '@atoll/core'
+import { partitionOf } from '@atoll/ring'
+import type {
+  CoordinatedWrite,
+  IndexPosition,
+  ReplicaCallOptions,
+  ReplicaRead,
+  ReplicaScan,
+  ReplicaScanEntry,
+  ReplicaScanPage,
+  Replicas,
+  ReplicaTarget,
+} from '../src/index.ts'
+
+export type Operation = 'get' | 'put' | 'coordinate' | 'scan'
+
+/** What happens to one call. `before`: fails and did nothing. `after`: was done, and the answer is lost. */
+export type Fault =
+  | { readonly kind: 'unreachable' | 'hang' }
+  | { readonly kind: 'before' | 'after'; readonly error: AtollError }
+
+interface Stored {
+  readonly id: KeyId
+  readonly record: StoredRecord
+}
+
+interface Vnode {
+  readonly records: Map<string, Stored>
+  readonly corrupt: Set<string>
+  counter: number
+}
+
+/** Replicas in memory: every vnode a map that merges, behind calls that take time and may fail. */
+export class FakeReplicas implements Replicas {
+  readonly calls: { operation: Operation; node: string; partition: number }[] = []
+  /** Entries sent by scans. */
+  entriesFetched = 0
+  /** Nodes that refuse connections. */
+  readonly dead = new Set<string>()
+  delayMs: (node: string, operation: Operation) => number = () => 1
+  fault: (node: string, operation: Operation) => Fault | undefined = () => undefined
+  readonly #runtime: Runtime
+  readonly #policyOf: (type: string) => MergePolicy
+  readonly #partitions: number
+  readonly #vnodes = new Map<string, Vnode>()
+
+  constructor(runtime: Runtime, policyOf: (type: string) => MergePolicy, partitions: number) {
+    this.#runtime = runtime
+    this.#policyOf = policyOf
+    this.#partitions = partitions
+  }
+
+  get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead> {
+    return this.#call('get', target, options, () => {
+      const vnode = this.#vnode(target)
+      const key = keyOf(id)
+      if (vnode.corrupt.has(key)) return { record: undefined, corrupt: true }
+      return { record: vnode.records.get(key)?.record, corrupt: false }
+    })
+  }
+
+  put(
+    target: ReplicaTarget,
+    id: KeyId,
+    record: StoredRecord,
+    options: ReplicaCallOptions & { readonly onAccepted?: (() => void) | undefined },
+  ): Promise<{ readonly changed: boolean }> {
+    options.onAccepted?.()
+    return this.#call('put', target, options, () => ({ changed: this.merge(target, id, record) }))
+  }
+
+  coordinate(
+    target: ReplicaTarget,
+    id: KeyId,
+    write: CoordinatedWrite,
+    options: ReplicaCallOptions,
+  ): Promise<{ readonly record: StoredRecord }> {
+    return this.#call('coordinate', target, options, () => {
+      const vnode = this.#vnode(target)
+      const current = this.peek(target, id)
+      vnode.counter += 1
+      const actor = toHex(this.#runtime.digest.sha1(new TextEncoder().encode(nameOf(target)))).slice(0, 16)
+      const dot = { actor, counter: vnode.counter }
+      const wallMs = this.#runtime.clock.wallMs()
+      const record = writeRecord({ policy: this.#policyOf(id.type), current, write, dot, wallMs })
+      this.store(target, id, record)
+      return { record }
+    })
+  }
+
+  scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage> {
+    return this.#call('scan', { node, partition: -1 }, options, () => {
+      const entries = request.vnodes
+        .flatMap(({ partition, slices }) => this.#entries({ node, partition }, slices, request))
+        .filter((entry) => inRange(entry, request))
+        .sort(comparePositions)
+      const page = entries.slice(0, request.limit)
+      this.entriesFetched += page.length
+      return { entries: page, done: page.length === entries.length }
+    })
+  }
+
+  /** What a vnode holds, corrupt or not. */
+  peek(target: ReplicaTarget, id: KeyId): StoredRecord | undefined {
+    return this.#vnode(target).records.get(keyOf(id))?.record
+  }
+
+  store(target: ReplicaTarget, id: KeyId, record: StoredRecord): void {
+    const vnode = this.#vnode(target)
+    vnode.corrupt.delete(keyOf(id))
+    vnode.records.set(keyOf(id), { id, record })
+  }
+
+  merge(target: ReplicaTarget, id: KeyId, record: StoredRecord): boolean {
+    const vnode = this.#vnode(target)
+    const current = vnode.corrupt.has(keyOf(id)) ? undefined : this.peek(target, id)
+    const merged = current === undefined ? record : mergeRecords(this.#policyOf(id.type), current, record)
+    this.store(target, id, merged)
+    return merged !== current
+  }
+
+  forget(target: ReplicaTarget, id: KeyId): void {
+    this.#vnode(target).records.delete(keyOf(id))
+  }
+
+  corrupt(target: ReplicaTarget, id: KeyId): void {
+    this.#vnode(target).corrupt.add(keyOf(id))
+  }
+
+  /** Everywhere that a key is, fallbacks included. */
+  holders(id: KeyId): string[] {
+    return [...this.#vnodes].filter(([, vnode]) => vnode.records.has(keyOf(id))).map(([name]) => name)
+  }
+
+  recordsOf(id: KeyId): StoredRecord[] {
+    return [...this.#vnodes.values()]
+      .map((vnode) => vnode.records.get(keyOf(id))?.record)
+      .filter((record) => record !== undefined)
+  }
+
+  count(operation: Operation): number {
+    return this.calls.filter((call) => call.operation === operation).length
+  }
+
+  #entries(target: ReplicaTarget, slices: readonly number[], request: ReplicaScan): ReplicaScanEntry[] {
+    const entries: ReplicaScanEntry[] = []
+    for (const { id, record } of this.#vnode(target).records.values()) {
+      const slice = partitionOf(id, this.#partitions, this.#runtime.digest.sha1)
+      if (id.type !== request.type || !slices.includes(slice)) continue
+      const digest = clockDigest(record, this.#runtime.digest.sha1)
+      for (const { index, scope, term, payloads } of visibleIndexEntries(record)) {
+        if (index !== request.index || !equalBytes(scope, request.scope)) continue
+        entries.push({ term, bucket: id.bucket, key: id.key, slice, clockDigest: digest, payloads })
+      }
+    }
+    return entries
+  }
+
+  async #call<T>(
+    operation: Operation,
+    target: ReplicaTarget,
+    options: ReplicaCallOptions,
+    work: () => T,
+  ): Promise<T> {
+    const { node, partition } = target
+    this.calls.push({ operation, node, partition })
+    const fault: Fault | undefined = this.dead.has(node)
+      ? { kind: 'unreachable' }
+      : this.fault(node, operation)
+    const delayMs = fault?.kind === 'hang' ? Number.MAX_SAFE_INTEGER : this.delayMs(node, operation)
+    await this.#pass(delayMs, options)
+    if (fault?.kind === 'unreachable') throw new AtollError('ATOLL_UNREACHABLE', `${node} cannot be reached`)
+    if (fault?.kind === 'before') throw fault.error
+    const result = work()
+    if (fault?.kind === 'after') throw fault.error
+    return result
+  }
+
+  async #pass(delayMs: number, { timeoutMs, signal }: ReplicaCallOptions): Promise<void> {
+    const late = delayMs > timeoutMs
+    try {
+      await this.#runtime.clock.sleep(late ? timeoutMs : delayMs, { signal })
+    } catch (error) {
+      throw new AtollError('ATOLL_ABORTED', 'aborted', { cause: error })
+    }
+    if (late) throw new AtollError('ATOLL_TIMEOUT', `no answer in ${timeoutMs} ms`)
+  }
+
+  #vnode(target: ReplicaTarget): Vnode {
+    const name = nameOf(target)
+    let vnode = this.#vnodes.get(name)
+    if (vnode === undefined) {
+      vnode = { records: new Map(), corrupt: new Set(), counter: 0 }
+      this.#vnodes.set(name, vnode)
+    }
+    return vnode
+  }
+}
+
+const nameOf = ({ node, partition }: ReplicaTarget) => `${node}/${partition}`
+const keyOf = (id: KeyId) => `${id.type}/${toHex(id.bucket)}/${toHex(id.key)}`
+
+function inRange(entry: IndexPosition, { from, to, after }: ReplicaScan): boolean {
+  if (from !== undefined && compareBytes(entry.term, from) < 0) return false
+  if (to !== undefined && compareBytes(entry.term, to) >= 0) return false
+  return after === undefined || comparePositions(entry, after) > 0
+}
+
+function comparePositions(a: IndexPosition, b: IndexPosition): number {
+  return compareBytes(a.term, b.term) || compareBytes(a.bucket, b.bucket) || compareBytes(a.key, b.key)
+}

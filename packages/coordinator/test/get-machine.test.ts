@@ -1,0 +1,253 @@
+import { type MergePolicy, mergeRecords, recordsEqual, type StoredRecord } from '@atoll/causality'
+import { AtollError } from '@atoll/core'
+import type { PreferenceEntry } from '@atoll/ring'
+import { describe, expect, test } from 'vitest'
+import { type GetEffect, type GetEvent, GetMachine } from '../src/get-machine.ts'
+import type { ReadQuorum } from '../src/quorum.ts'
+import { record, targets } from './machine-kit.ts'
+
+const policy: MergePolicy = { kind: 'siblings' }
+const older = record({ a: 1 })
+const newer = record({ a: 2 })
+const beside = record({ b: 1 })
+const down = new AtollError('ATOLL_UNREACHABLE', 'down')
+
+type Answer = 'older' | 'newer' | 'beside' | 'missing' | 'corrupt' | 'failed'
+const RECORDS: Partial<Record<Answer, StoredRecord>> = { older, newer, beside }
+
+function eventOf(answer: Answer, at: number): GetEvent {
+  if (answer === 'failed') return { kind: 'failed', at, error: down }
+  if (answer === 'missing' || answer === 'corrupt') return { kind: answer, at }
+  return { kind: 'found', at, record: RECORDS[answer] ?? older }
+}
+
+const quorumOf = (changes: Partial<ReadQuorum> = {}): ReadQuorum => ({
+  n: 3,
+  r: 2,
+  pr: 0,
+  notfoundOk: true,
+  basicQuorum: false,
+  sloppy: true,
+  ...changes,
+})
+
+/** Tells a story: every line is an event and what it leads to. */
+function story(roles: string, quorum: Partial<ReadQuorum>, answers: string): string {
+  const machine = new GetMachine({ targets: targets(roles), quorum: quorumOf(quorum), policy })
+  return answers
+    .split(', ')
+    .map((line) => {
+      const [at, answer] = line.split(' ')
+      const effects = machine.step(
+        line === 'timeout' ? { kind: 'timeout' } : eventOf(answer as Answer, Number(at)),
+      )
+      return `${line}${effects.map(tell).join('')}`
+    })
+    .join('; ')
+}
+
+function tell(effect: GetEffect): string {
+  if (effect.kind === 'unmet') return effect.timedOut ? ' -> timeout' : ' -> unmet'
+  if (effect.kind === 'repair') return ` -> repair ${effect.at}`
+  const { record: answer } = effect
+  if (answer === undefined) return ' -> absent'
+  const name = Object.entries(RECORDS).find(([, known]) => known === answer)?.[0]
+  return ` -> ${name ?? 'merged'}`
+}
+
+describe('stories', () => {
+  test('the second answer is enough, the third is heard and repaired', () => {
+    expect(story('ppp', {}, '0 newer, 1 newer, 2 older')).toBe(
+      '0 newer; 1 newer -> newer; 2 older -> repair 2',
+    )
+  })
+  test('a better answer that comes late repairs those that came early', () => {
+    expect(story('ppp', {}, '0 older, 1 older, 2 newer')).toBe(
+      '0 older; 1 older -> older; 2 newer -> repair 0 -> repair 1',
+    )
+  })
+  test('concurrent writes are merged, and both get the merge', () => {
+    expect(story('ppp', { r: 2 }, '0 older, 1 beside, 2 missing')).toBe(
+      '0 older; 1 beside -> merged; 2 missing -> repair 0 -> repair 1 -> repair 2',
+    )
+  })
+  test('absent only when no reachable primary is left to ask', () => {
+    expect(story('ppp', {}, '0 missing, 1 missing, 2 missing')).toBe(
+      '0 missing; 1 missing; 2 missing -> absent',
+    )
+    expect(story('ppf', { r: 1 }, '2 missing, 0 missing, 1 newer')).toBe(
+      '2 missing; 0 missing; 1 newer -> newer -> repair 0',
+    )
+    expect(story('ppf', {}, '0 missing, 1 missing')).toBe('0 missing; 1 missing -> absent')
+    expect(story('ppp', {}, '0 missing, 1 missing, 2 failed')).toBe(
+      '0 missing; 1 missing; 2 failed -> absent',
+    )
+  })
+  test('when time is over, r primaries must have none', () => {
+    expect(story('ppp', {}, '0 missing, 1 missing, timeout')).toBe('0 missing; 1 missing; timeout -> absent')
+    expect(story('ppf', {}, '0 missing, 2 missing, timeout')).toBe('0 missing; 2 missing; timeout -> timeout')
+  })
+  test('time over after the answer: those that were heard are repaired', () => {
+    expect(story('ppp', {}, '0 newer, 1 older, timeout')).toBe(
+      '0 newer; 1 older -> newer; timeout -> repair 1',
+    )
+  })
+  test('without notfoundOk nothing counts but a record', () => {
+    const quorum = { notfoundOk: false, r: 1 }
+    expect(story('ppp', quorum, '0 missing, 1 missing, 2 newer')).toBe(
+      '0 missing; 1 missing; 2 newer -> newer -> repair 0 -> repair 1',
+    )
+    expect(story('ppp', quorum, '0 missing, 1 missing, 2 missing')).toBe(
+      '0 missing; 1 missing; 2 missing -> absent',
+    )
+    expect(story('ppp', { ...quorum, basicQuorum: true }, '0 missing, 1 missing')).toBe(
+      '0 missing; 1 missing -> absent',
+    )
+    expect(story('ppp', { ...quorum, r: 2 }, '0 newer, 1 missing, 2 missing')).toBe(
+      '0 newer; 1 missing; 2 missing -> unmet -> repair 1 -> repair 2',
+    )
+  })
+  test('a corrupt replica is no evidence, and is repaired', () => {
+    expect(story('ppp', {}, '0 corrupt, 1 missing, 2 failed')).toBe('0 corrupt; 1 missing; 2 failed -> unmet')
+    expect(story('ppp', {}, '0 corrupt, 1 newer, 2 newer')).toBe(
+      '0 corrupt; 1 newer; 2 newer -> newer -> repair 0',
+    )
+  })
+  test('pr counts primaries only', () => {
+    expect(story('ppf', { pr: 2 }, '2 newer, 0 newer, 1 failed')).toBe('2 newer; 0 newer; 1 failed -> unmet')
+  })
+  test('basicQuorum gives up when a majority fails', () => {
+    expect(story('ppp', { r: 1, basicQuorum: true }, '0 failed, 1 failed')).toBe(
+      '0 failed; 1 failed -> unmet',
+    )
+    expect(story('ppp', { r: 1 }, '0 failed, 1 failed')).toBe('0 failed; 1 failed')
+  })
+  test('fallbacks are never repaired', () => {
+    expect(story('pff', {}, '0 newer, 1 missing, 2 older')).toBe('0 newer; 1 missing -> newer; 2 older')
+  })
+})
+
+describe('every order of every answer of three replicas', () => {
+  const ANSWERS: readonly Answer[] = ['older', 'newer', 'beside', 'missing', 'corrupt', 'failed']
+  const QUORUMS = [1, 2, 3].flatMap((r) =>
+    [0, 1, 2].flatMap((pr) =>
+      [true, false].flatMap((notfoundOk) =>
+        [true, false].map((basicQuorum) => quorumOf({ r, pr, notfoundOk, basicQuorum })),
+      ),
+    ),
+  )
+  // Replicas of one role are alike, and all answers of each are tried: what matters is when the odd one comes.
+  const ORDERS: Record<string, number[][]> = {
+    ppp: [[0, 1, 2]],
+    ppf: [
+      [0, 1, 2],
+      [0, 2, 1],
+      [2, 0, 1],
+    ],
+    pff: [
+      [0, 1, 2],
+      [1, 0, 2],
+      [1, 2, 0],
+    ],
+  }
+
+  test.each(Object.entries(ORDERS))('%s', (roles, orders) => {
+    const list = targets(roles)
+    for (const quorum of QUORUMS) {
+      for (const [a, b, c] of triples(ANSWERS)) {
+        for (const order of orders) {
+          for (let silent = 0; silent <= 3; silent++)
+            check(list, quorum, { answers: [a, b, c], order, silent })
+        }
+      }
+    }
+  })
+})
+
+interface Run {
+  readonly answers: readonly Answer[]
+  readonly order: readonly number[]
+  /** How many never answer before the timeout. */
+  readonly silent: number
+}
+
+/** States what must hold, counted afresh from the answers so far, after every event. */
+function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, order, silent }: Run): void {
+  const machine = new GetMachine({ targets: list, quorum, policy })
+  const heard: number[] = []
+  let decided: GetEffect | undefined
+  const repaired: number[] = []
+  const fail = (why: string) =>
+    new Error(`${why}: ${JSON.stringify({ list, quorum, answers, order, silent })}`)
+
+  const take = (event: GetEvent) => {
+    for (const effect of machine.step(event)) {
+      if (effect.kind === 'repair') repaired.push(effect.at)
+      else if (decided !== undefined) throw fail('decided twice')
+      else {
+        decided = effect
+        justify(effect, event.kind === 'timeout')
+      }
+    }
+  }
+  const count = (...kinds: Answer[]) => heard.filter((at) => kinds.includes(answers[at] ?? 'failed')).length
+  const primariesOf = (...kinds: Answer[]) =>
+    heard.filter((at) => list[at]?.role === 'primary' && kinds.includes(answers[at] ?? 'failed')).length
+  const FOUND: Answer[] = ['older', 'newer', 'beside']
+  const GOOD: Answer[] = quorum.notfoundOk ? [...FOUND, 'missing'] : FOUND
+  const allPrimaries = list.filter(({ role }) => role === 'primary').length
+  const merged = () =>
+    heard
+      .map((at) => RECORDS[answers[at] ?? 'failed'])
+      .filter((found) => found !== undefined)
+      .reduce<StoredRecord | undefined>((all, one) => (all ? mergeRecords(policy, all, one) : one), undefined)
+
+  const justify = (effect: GetEffect, timedOut: boolean) => {
+    const met = count(...GOOD) >= quorum.r && primariesOf(...GOOD) >= quorum.pr
+    if (effect.kind === 'answer' && effect.record !== undefined) {
+      const expected = merged()
+      if (!met) throw fail('answered below its quorum')
+      if (expected === undefined || !recordsEqual(effect.record, expected))
+        throw fail('answered something else')
+    } else if (effect.kind === 'answer') {
+      if (count(...FOUND) > 0) throw fail('absent, though it was found')
+      const everyPrimary = primariesOf(...ANY) === allPrimaries
+      const majority = quorum.basicQuorum && primariesOf('missing') >= 2
+      const late = timedOut && primariesOf('missing') >= quorum.r
+      if (!everyPrimary && !majority && !late) throw fail('absent, though a primary may know better')
+      if (!met && count('failed', 'corrupt') > 0) throw fail('absent on the word of too few')
+    } else if (!timedOut) {
+      const waiting = list.length - heard.length
+      const waitingPrimaries = allPrimaries - primariesOf(...ANY)
+      const possible =
+        count(...GOOD) + waiting >= quorum.r && primariesOf(...GOOD) + waitingPrimaries >= quorum.pr
+      const against = count('failed', 'corrupt') + (quorum.notfoundOk ? 0 : count('missing'))
+      if (possible && !(quorum.basicQuorum && against >= 2)) throw fail('gave up too early')
+    }
+  }
+  const ANY: Answer[] = [...FOUND, 'missing', 'corrupt', 'failed']
+
+  for (const at of order.slice(0, order.length - silent)) {
+    heard.push(at)
+    take(eventOf(answers[at] ?? 'failed', at))
+    const met = count(...GOOD) >= quorum.r && primariesOf(...GOOD) >= quorum.pr
+    if (decided === undefined && met && merged() !== undefined) throw fail('has its answer and holds it back')
+  }
+  if (silent === 0 && decided === undefined) throw fail('never decided')
+  take({ kind: 'timeout' })
+  if (decided === undefined) throw fail('never decided')
+
+  const final = merged()
+  const behind = heard.filter((at) => {
+    const answer = answers[at] ?? 'failed'
+    if (final === undefined || answer === 'failed' || list[at]?.role !== 'primary') return false
+    const held = RECORDS[answer]
+    return held === undefined || !recordsEqual(held, final)
+  })
+  if (behind.sort().join() !== repaired.sort().join())
+    throw fail(`repaired ${repaired}, behind are ${behind}`)
+}
+
+function triples<T>(items: readonly T[]): [T, T, T][] {
+  return items.flatMap((a) => items.flatMap((b) => items.map((c): [T, T, T] => [a, b, c])))
+}

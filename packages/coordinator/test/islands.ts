@@ -1,0 +1,85 @@
+import { fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import { createRing, Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
+import { createWorld, type SimRuntime, type World } from '@atoll/sim'
+import { BucketTypes, Coordinator, type CoordinatorOptions, type KvRead } from '../src/index.ts'
+import { FakeReplicas } from './fake-replicas.ts'
+
+export const PARTITIONS = 8
+
+export interface Islands {
+  readonly world: World
+  readonly runtime: SimRuntime
+  readonly placement: Placement
+  readonly replicas: FakeReplicas
+  readonly types: BucketTypes
+  /** Nodes that are known to be down. */
+  readonly down: Set<string>
+  readonly coordinator: Coordinator
+  /** A coordinator on another node. */
+  readonly at: (node: string) => Coordinator
+  readonly primaries: (id: KeyId, n?: number) => readonly PreferenceEntry[]
+}
+
+export interface IslandsOptions {
+  readonly nodes?: number
+  readonly seed?: number
+  readonly options?: CoordinatorOptions
+}
+
+/** Some nodes n1, n2, … over fake replicas, with a coordinator on n1 that is open. */
+export async function islands({ nodes = 5, seed = 1, options = {} }: IslandsOptions = {}): Promise<Islands> {
+  const world = createWorld({ seed })
+  const runtime = world.runtime('n1')
+  const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
+  const owners = Array.from({ length: PARTITIONS }, (_, at) => names[at % nodes] ?? '')
+  const placement = new Placement(createRing({ partitions: PARTITIONS, owners }))
+  const types = new BucketTypes()
+  types.set('once', { policy: { kind: 'write-once' } })
+  types.set('lww', { policy: { kind: 'last-write-wins' } })
+  const replicas = new FakeReplicas(runtime, (type) => types.policyOf(type), PARTITIONS)
+  const down = new Set<string>()
+  const at = (node: string) =>
+    new Coordinator(
+      runtime,
+      {
+        node,
+        placement: () => placement,
+        replicas,
+        liveness: { isUp: (other) => !down.has(other) },
+        bucketTypes: types,
+      },
+      options,
+    )
+  const coordinator = at('n1')
+  await coordinator.open()
+  const primaries = (id: KeyId, n = 3) =>
+    placement.primaries(partitionOf(id, PARTITIONS, runtime.digest.sha1), n)
+  return { world, runtime, placement, replicas, types, down, coordinator, at, primaries }
+}
+
+export function keyId(key: string, type = 'default'): KeyId {
+  return { type, bucket: utf8('b'), key: utf8(key) }
+}
+
+/** A key of which the primaries are these nodes, in this order. */
+export function keyOn(islands: Islands, nodes: readonly string[], type = 'default'): KeyId {
+  for (let attempt = 0; attempt < 1000; attempt++) {
+    const id = keyId(`k${attempt}`, type)
+    if (islands.primaries(id, nodes.length).every(({ node }, at) => node === nodes[at])) return id
+  }
+  throw new Error(`no key lies on ${nodes.join(', ')}`)
+}
+
+export function texts(read: KvRead): string[] {
+  return read.values.map(({ value }) => fromUtf8(value))
+}
+
+/** What a promise rejects with. */
+export async function failure(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise
+  } catch (error) {
+    return error
+  }
+  throw new Error('expected a rejection')
+}

@@ -1,0 +1,232 @@
+import { AtollError, type ErrorCode } from '@atoll/core'
+import { describe, expect, test } from 'vitest'
+import { type PutEffect, type PutEvent, PutMachine, type PutPlan, type SpareFor } from '../src/put-machine.ts'
+import type { WriteQuorum } from '../src/quorum.ts'
+import { record, targets } from './machine-kit.ts'
+
+const written = record({ a: 1 })
+const error = (code: ErrorCode, definite?: boolean) =>
+  new AtollError(code, code, definite === undefined ? {} : { definite })
+
+const quorumOf = (changes: Partial<WriteQuorum> = {}): WriteQuorum => ({
+  n: 3,
+  w: 2,
+  dw: 2,
+  pw: 0,
+  sloppy: true,
+  ...changes,
+})
+
+const spares =
+  (...nodes: string[]): SpareFor =>
+  (lost, { tried }) => {
+    const node = nodes.find((spare) => !tried.has(spare))
+    return node === undefined ? undefined : { partition: lost.partition, node, role: 'fallback' }
+  }
+
+function planOf(changes: Partial<PutPlan> = {}): PutPlan {
+  return {
+    targets: targets('ppp'),
+    quorum: quorumOf(),
+    local: 'n1',
+    record: undefined,
+    spareFor: spares(),
+    ...changes,
+  }
+}
+
+const OUTCOMES = {
+  ok: undefined,
+  busy: error('ATOLL_OVERLOADED'),
+  dead: error('ATOLL_UNREACHABLE'),
+  silent: error('ATOLL_TIMEOUT'),
+}
+type Outcome = keyof typeof OUTCOMES
+
+/** Tells a story: "n1 ok" ends the call of n1, whatever it is. */
+function story(plan: PutPlan, lines: string): string {
+  const machine = new PutMachine(plan)
+  const pending = new Map<string, PutEffect & { kind: 'coordinate' | 'store' }>()
+  const apply = (effects: readonly PutEffect[]) =>
+    effects.map((effect) => {
+      if (effect.kind === 'met') return 'met'
+      if (effect.kind === 'unmet')
+        return `${effect.timedOut ? 'timeout' : machine.definite() ? 'rejected' : 'unknown'}`
+      pending.set(effect.target.node, effect)
+      return `${effect.kind} ${effect.target.node}`
+    })
+  const told = [`start: ${apply(machine.step({ kind: 'start' })).join(', ')}`]
+  for (const line of lines.split(', ')) {
+    const [node = '', outcome = 'ok'] = line.split(' ')
+    const effect = pending.get(node)
+    const effects =
+      effect === undefined ? machine.step({ kind: 'timeout' }) : settle(machine, effect, outcome)
+    told.push([line, apply(effects).join(', ')].filter((text) => text !== '').join(': '))
+  }
+  return told.join('; ')
+}
+
+function settle(machine: PutMachine, effect: PutEffect, outcome: string): readonly PutEffect[] {
+  if (effect.kind !== 'coordinate' && effect.kind !== 'store') return []
+  return machine.step(eventOf(effect, outcome as Outcome | 'accepted'))
+}
+
+function eventOf(
+  effect: PutEffect & { kind: 'coordinate' | 'store' },
+  outcome: Outcome | 'accepted',
+): PutEvent {
+  const { at } = effect
+  if (outcome === 'accepted') return { kind: 'accepted', at }
+  const failure = OUTCOMES[outcome]
+  if (failure !== undefined) return { kind: 'failed', at, error: failure }
+  return effect.kind === 'coordinate' ? { kind: 'coordinated', at, record: written } : { kind: 'stored', at }
+}
+
+describe('stories', () => {
+  test('the local replica coordinates, the others follow, two are enough', () => {
+    expect(story(planOf(), 'n1 ok, n2 ok, n0 ok')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 ok: met; n0 ok',
+    )
+  })
+  test('without a local replica the first primary coordinates', () => {
+    const plan = planOf({ local: 'n9', targets: targets('fpp') })
+    expect(story(plan, 'n1 ok')).toBe('start: coordinate n1; n1 ok: store n0, store n2')
+  })
+  test('when it fails the next one coordinates, and the busy one may still store', () => {
+    expect(story(planOf(), 'n1 busy, n0 silent, n2 ok, n1 ok')).toBe(
+      'start: coordinate n1; n1 busy: coordinate n0; n0 silent: coordinate n2; n2 ok: store n0, store n1; n1 ok: met',
+    )
+  })
+  test('a node found dead is replaced by the next fallback, whenever it dies', () => {
+    const plan = planOf({ spareFor: spares('n7', 'n8') })
+    expect(story(plan, 'n1 dead, n0 ok, n2 dead, n7 ok, n8 ok')).toBe(
+      'start: coordinate n1; n1 dead: coordinate n0; n0 ok: store n2, store n7; n2 dead: store n8; n7 ok: met; n8 ok',
+    )
+  })
+  test('a strict write replaces nobody', () => {
+    const plan = planOf({ quorum: quorumOf({ sloppy: false }), spareFor: spares('n7') })
+    expect(story(plan, 'n1 dead, n0 dead')).toBe(
+      'start: coordinate n1; n1 dead: coordinate n0; n0 dead: rejected',
+    )
+  })
+  test('refused by all: rejected; silence among them: unknown', () => {
+    expect(story(planOf(), 'n1 busy, n0 busy, n2 busy')).toMatch(/n2 busy: rejected$/)
+    expect(story(planOf(), 'n1 busy, n0 silent, n2 busy')).toMatch(/n2 busy: unknown$/)
+  })
+  test('too few on disk: unknown, since one has it', () => {
+    expect(story(planOf(), 'n1 ok, n0 busy, n2 busy')).toMatch(/n0 busy; n2 busy: unknown$/)
+  })
+  test('time over while a replica coordinates: unknown, and nobody else is asked, but what comes late is spread', () => {
+    expect(story(planOf(), 'timer, n1 ok')).toBe(
+      'start: coordinate n1; timer: timeout; n1 ok: store n0, store n2',
+    )
+    expect(story(planOf(), 'timer, n1 busy')).toBe('start: coordinate n1; timer: timeout; n1 busy')
+  })
+  test('pw counts primaries on disk, and is not met by a spare', () => {
+    const plan = planOf({ quorum: quorumOf({ pw: 3 }), spareFor: spares('n7') })
+    expect(story(plan, 'n1 ok, n0 ok, n2 dead')).toMatch(/n2 dead: store n7, unknown$/)
+  })
+  test('where w is above dw, in memory counts for w', () => {
+    const plan = planOf({ quorum: quorumOf({ w: 3, dw: 1 }) })
+    expect(story(plan, 'n1 ok, n0 accepted, n2 accepted')).toMatch(/n2 accepted: met$/)
+    expect(story(plan, 'n1 ok, n0 accepted, n0 busy')).toMatch(/n0 busy: unknown$/)
+  })
+  test('a finished record goes to all at once', () => {
+    const plan = planOf({ record: written })
+    expect(story(plan, 'n2 ok, n0 busy, n1 ok')).toBe(
+      'start: store n0, store n1, store n2; n2 ok; n0 busy; n1 ok: met',
+    )
+  })
+  test('one replica is enough for one', () => {
+    const plan = planOf({ targets: targets('p'), quorum: quorumOf({ n: 1, w: 1, dw: 1 }) })
+    expect(story(plan, 'n0 ok')).toBe('start: coordinate n0; n0 ok: met')
+  })
+})
+
+interface Pending {
+  readonly effect: PutEffect & { kind: 'coordinate' | 'store' }
+  outcome?: Outcome
+}
+
+/** Follows every order of every outcome of every call, and counts afresh what is where. */
+describe('every course of a write', () => {
+  const shapes: [string, Partial<PutPlan>][] = [
+    ['quorum', {}],
+    ['all', { quorum: quorumOf({ w: 3, dw: 3 }) }],
+    ['one', { quorum: quorumOf({ w: 1, dw: 1 }) }],
+    ['primaries', { quorum: quorumOf({ pw: 2 }), targets: targets('ppf') }],
+    ['a spare', { spareFor: spares('n7') }],
+    ['strict', { quorum: quorumOf({ sloppy: false }), spareFor: spares('n7') }],
+    ['finished', { record: written, spareFor: spares('n7') }],
+  ]
+  test.each(shapes)('%s', (_, changes) => {
+    const plan = planOf(changes)
+    let courses = 0
+    explore([])
+    expect(courses).toBeGreaterThan(100)
+
+    function explore(course: readonly { at: number; outcome: Outcome }[]): void {
+      const pending = replay(plan, course)
+      if (pending.length === 0) courses += 1
+      for (let at = 0; at < pending.length; at++) {
+        for (const outcome of ['ok', 'busy', 'dead', 'silent'] as const) explore([...course, { at, outcome }])
+      }
+    }
+  })
+})
+
+/** Runs a course from the start, checking at every step; answers the calls that are still open. */
+function replay(plan: PutPlan, course: readonly { at: number; outcome: Outcome }[]): readonly Pending[] {
+  const machine = new PutMachine(plan)
+  const open: Pending[] = []
+  const calls: Pending[] = []
+  let decided: PutEffect | undefined
+  const fail = (why: string) =>
+    new Error(
+      `${why}: ${JSON.stringify(calls.map(({ effect, outcome }) => [effect.kind, effect.at, outcome]))}`,
+    )
+
+  const apply = (effects: readonly PutEffect[]) => {
+    for (const effect of effects) {
+      if (effect.kind === 'coordinate' || effect.kind === 'store') {
+        const pending: Pending = { effect }
+        open.push(pending)
+        calls.push(pending)
+      } else if (decided !== undefined) throw fail('decided twice')
+      else decided = effect
+    }
+    for (const effect of effects) {
+      if (effect.kind === 'met' && !holdsQuorum()) throw fail('met below its quorum')
+      if (effect.kind === 'unmet' && machine.definite() !== happenedNowhere())
+        throw fail('wrong about the outcome')
+    }
+  }
+  const done = () => calls.filter(({ outcome }) => outcome === 'ok')
+  const holdsQuorum = () => {
+    const { w, dw, pw } = plan.quorum
+    const primaries = done().filter(({ effect }) => effect.target.role === 'primary').length
+    return done().length >= Math.max(w, dw) && primaries >= pw
+  }
+  const happenedNowhere = () => calls.every(({ outcome }) => outcome === 'busy' || outcome === 'dead')
+
+  apply(machine.step({ kind: 'start' }))
+  for (const { at, outcome } of course) {
+    const [pending] = open.splice(at, 1)
+    if (pending === undefined) throw fail('no such call')
+    pending.outcome = outcome
+    apply(machine.step(eventOf(pending.effect, outcome)))
+  }
+
+  const tally = machine.tally()
+  if (tally.durable !== done().length) throw fail(`counts ${tally.durable} durable`)
+  for (const { effect, outcome } of calls) {
+    const toIt = calls.filter((other) => other.effect.target.node === effect.target.node)
+    if (toIt.filter((other) => other.effect.kind === effect.kind).length > 1) throw fail('asked twice')
+    if (outcome === 'dead' && toIt.at(-1)?.outcome !== 'dead') throw fail('asked again, though dead')
+  }
+  if (open.length === 0) {
+    if (decided === undefined) throw fail('never decided')
+    if ((decided.kind === 'met') !== holdsQuorum()) throw fail('wrong decision')
+  }
+  return open
+}
