@@ -1,7 +1,7 @@
 import { type KeyId, messageOf } from '@atoll/core'
 import pLimit from 'p-limit'
 import { abortable, throwIfAborted } from './abort.ts'
-import { dueManifests, expire, forget, forgetRetired, type History, settle } from './history.ts'
+import { dueManifests, emptied, expire, forget, forgetRetired, type History, settle } from './history.ts'
 import { REMOVED_SCOPE, timeTerm, UPLOADS_SCOPE } from './history-indexes.ts'
 import { COLLECT_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
 import type { Layer } from './layer.ts'
@@ -92,15 +92,15 @@ export class Collector {
 
     const due = dueManifests(hidden, beforeMs)
     const dead = [...hidden.manifests.values()].filter(({ state }) => state === 'deleted')
-    let deleted = 0
-    for (const { uuid, blocks: count } of new Set([...due, ...dead])) {
+    const doomed = [...new Set([...due, ...dead])]
+    for (const { uuid, blocks: count } of doomed)
       await blocks.delete({ bucket: id.bucket, uuid }, count, settings.writeConcurrency)
-      deleted += count
-    }
-    runtime.metrics.count('objects_blocks_collected_total', deleted)
 
-    const uuids = due.map(({ uuid }) => uuid)
-    await manifests.rewrite(id, (history) => forgetRetired(forget(history, uuids), beforeMs))
-    return { versions: uuids.length, blocks: deleted, failed: 0 }
+    const gone = due.map(({ uuid }) => uuid)
+    const cleared = doomed.map(({ uuid }) => uuid)
+    await manifests.rewrite(id, (history) => forgetRetired(forget(emptied(history, cleared), gone), beforeMs))
+    const deleted = doomed.reduce((sum, { blocks: count }) => sum + count, 0)
+    runtime.metrics.count('objects_blocks_collected_total', deleted)
+    return { versions: gone.length, blocks: deleted, failed: 0 }
   }
 }

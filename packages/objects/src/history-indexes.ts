@@ -4,7 +4,7 @@ import { type History, isRemoved, visibleOf } from './history.ts'
 import { COLLECT_INDEX, LIST_INDEX } from './kv-types.ts'
 import type { KvIndexEntry } from './ports.ts'
 
-/** Scope in the index `collect` of records with an upload in progress; the term is when its lease ends. */
+/** Scope in the index `collect` of records with an upload that did not end well so far; the term is its lease's end. */
 export const UPLOADS_SCOPE: Uint8Array = utf8('uploads')
 /** Scope in the index `collect` of records with something out of use; the term is since when. */
 export const REMOVED_SCOPE: Uint8Array = utf8('removed')
@@ -30,7 +30,12 @@ export function indexesOf({ bucket, key }: KeyId, history: History): readonly Kv
     })
   }
   const manifests = [...history.manifests.values()]
-  const leases = manifests.filter(({ state }) => state === 'writing').map(({ leaseEndsMs }) => leaseEndsMs)
+  const unfinished = manifests.filter(
+    ({ state, blocks }) => state === 'writing' || (state === 'deleted' && blocks > 0),
+  )
+  const leases = unfinished.map(({ state, leaseEndsMs, removedMs }) =>
+    state === 'writing' ? leaseEndsMs : removedMs,
+  )
   const removals = manifests.filter(isRemoved).map(({ removedMs }) => removedMs)
   if (visible === undefined && history.retired.version > 0) removals.push(history.retired.atMs)
   return [...entries, ...collectEntry(UPLOADS_SCOPE, leases), ...collectEntry(REMOVED_SCOPE, removals)]

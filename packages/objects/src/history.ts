@@ -88,8 +88,11 @@ export function retire(history: History, mark: Mark): History {
   const hidden = activesOf(history).filter((version) => comparePlaces(placeOf(version), retired) <= 0)
   if (hidden.length === 0 && comparePlaces(retired, history.retired) === 0) return history
   const manifests = new Map(history.manifests)
-  for (const { uuid, blocks } of hidden) manifests.set(uuid, removed(uuid, blocks, mark.atMs))
-  return withoutRetiredInline({ retired, manifests })
+  for (const { uuid, blocks } of hidden) {
+    if (blocks === 0) manifests.delete(uuid)
+    else manifests.set(uuid, removed(uuid, blocks, mark.atMs))
+  }
+  return { retired, manifests }
 }
 
 /** The place of the latest version there ever was. */
@@ -131,6 +134,17 @@ export function expire(history: History, nowMs: number): History {
   return { ...history, manifests }
 }
 
+/** Notes of deleted uploads that they have no blocks any more. Answers the same object if there is nothing to note. */
+export function emptied(history: History, uuids: readonly string[]): History {
+  const changed = [...history.manifests.values()].filter(
+    ({ uuid, state, blocks }) => state === 'deleted' && blocks > 0 && uuids.includes(uuid),
+  )
+  if (changed.length === 0) return history
+  const manifests = new Map(history.manifests)
+  for (const manifest of changed) manifests.set(manifest.uuid, { ...manifest, blocks: 0, sealed: true })
+  return { ...history, manifests }
+}
+
 /** The manifests that are out of use since `beforeMs` or longer. */
 export function dueManifests(history: History, beforeMs: number): readonly Manifest[] {
   return [...history.manifests.values()].filter(
@@ -163,12 +177,13 @@ export function isEmpty({ retired, manifests }: History): boolean {
 
 /** Versions without blocks need no marker once they are retired: the mark says it for them. */
 function withoutRetiredInline(history: History): History {
-  const { retired, manifests } = history
-  const kept = [...manifests].filter(([uuid, { state, blocks, content }]) => {
-    if (blocks > 0 || state === 'writing') return true
-    return content !== undefined && comparePlaces({ uuid, version: content.version }, retired) > 0
-  })
-  return kept.length === manifests.size ? history : { retired, manifests: new Map(kept) }
+  const gone = activesOf(history).filter(
+    (version) => version.blocks === 0 && comparePlaces(placeOf(version), history.retired) <= 0,
+  )
+  return forget(
+    history,
+    gone.map(({ uuid }) => uuid),
+  )
 }
 
 function removed(uuid: string, blocks: number, removedMs: number): Manifest {

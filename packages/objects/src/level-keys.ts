@@ -46,7 +46,7 @@ export function termBound(prefix: Uint8Array, term: Uint8Array): Uint8Array {
 export function positionOf(indexKeyBytes: Uint8Array, prefix: Uint8Array): IndexPosition {
   const term = readPart(indexKeyBytes, prefix.length)
   const bucket = readPart(indexKeyBytes, term.end)
-  return { term: term.bytes, bucket: bucket.bytes, key: indexKeyBytes.slice(bucket.end) }
+  return { term: term.bytes, bucket: bucket.bytes, key: new Uint8Array(indexKeyBytes.subarray(bucket.end)) }
 }
 
 /** Keeps the order of bytes: 00 becomes 00 FF, and 00 01, which is smaller, ends the part. */
@@ -67,7 +67,7 @@ function readPart(bytes: Uint8Array, start: number): { readonly bytes: Uint8Arra
     zeros.push(at - start)
     at = bytes.indexOf(0, at + 2)
   }
-  const whole = bytes.slice(start, at)
+  const whole = new Uint8Array(bytes.subarray(start, at))
   if (zeros.length === 0) return { bytes: whole, end: at + TERMINATOR.length }
   return { bytes: whole.filter((_, offset) => !zeros.includes(offset - 1)), end: at + TERMINATOR.length }
 }

@@ -46,8 +46,8 @@ export function decodeRecord(bytes: Uint8Array, crc32: Crc32): LevelSibling[] {
   const head = bytes.subarray(FRAME_BYTES, at)
   if (crc32(head) !== view.getUint32(4)) throw corrupt('the head of a record fails its checksum')
   const siblings = decodeWith(headCodec, head).map(({ valueBytes, ...sibling }) => {
-    // A copy, since a value belongs to its receiver and the record may belong to the database.
-    const value = bytes.slice(at, at + valueBytes)
+    // A copy (which `slice` of a Buffer is not), since a value belongs to its receiver and the record to the database.
+    const value = new Uint8Array(bytes.subarray(at, at + valueBytes))
     at += valueBytes
     if (crc32(value) !== sibling.valueCrc32) throw corrupt('a value fails its checksum')
     return { ...sibling, value }

@@ -48,7 +48,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   async *#inline(): AsyncGenerator<Uint8Array, void, void> {
     const { version, range } = this.#plan
     // A copy: the chunk belongs to its receiver, the manifest may belong to the database.
-    if (range.end > range.start) yield version.content.inline.slice(range.start, range.end)
+    if (range.end > range.start) yield new Uint8Array(version.content.inline.subarray(range.start, range.end))
   }
 
   async *#fetched(): AsyncGenerator<Uint8Array, void, void> {

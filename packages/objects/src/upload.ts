@@ -33,6 +33,7 @@ export class Upload {
   readonly #set: BlockSet
   readonly #window: InFlight
   readonly #digest: DigestStream
+  #digesting: Promise<Uint8Array> | undefined
   readonly #checksums: number[] = []
   #announced = 0
   #leaseEndsMs = 0
@@ -68,7 +69,7 @@ export class Upload {
 
   /** Resolves when every block is durable. */
   async finish(): Promise<UploadedBody> {
-    const [md5] = await Promise.all([this.#digest.digest(), this.#window.drain()])
+    const [md5] = await Promise.all([this.#md5(), this.#window.drain()])
     const { uuid } = this.#set
     const blocks = this.#checksums.length
     return { uuid, size: this.#size, md5, checksums: bigEndian(this.#checksums), blocks }
@@ -85,7 +86,8 @@ export class Upload {
     const { blocks, manifests, settings, runtime } = this.#layer
     const { bucket, key, id } = this.#name
     runtime.probe.mark('objects.upload.abandoned')
-    await Promise.all([this.#window.settle(), this.#digest.digest().catch(() => {})])
+    // The digest is ended in any case: it may hold on to a worker.
+    await Promise.all([this.#window.settle(), this.#md5().catch(() => {})])
     try {
       await blocks.delete(this.#set, this.#checksums.length, settings.writeConcurrency)
       const { uuid } = this.#set
@@ -140,6 +142,11 @@ export class Upload {
       this.#request.onProgress({ bytes: this.#durableBytes })
     }
     await abortable(this.#request.signal, this.#window.add(write))
+  }
+
+  #md5(): Promise<Uint8Array> {
+    this.#digesting ??= this.#digest.digest()
+    return this.#digesting
   }
 
   async #keepLease(): Promise<void> {

@@ -1,0 +1,136 @@
+import { crc32 } from 'node:zlib'
+import { compareBytes, type KeyId, toHex } from '@atoll/core'
+import type { KvGetOptions, KvRead, KvScan, KvScanPage, KvStore, KvValue, KvWrite } from '../src/ports.ts'
+
+export type Operation = 'get' | 'put' | 'delete' | 'scan'
+
+interface Stored extends KvValue {
+  readonly event: number
+  readonly indexes: NonNullable<KvWrite['indexes']>
+}
+
+/** A key-value store in memory, small enough to be believed, with places to put faults in. */
+export class MemoryKv implements KvStore {
+  readonly records = new Map<string, { id: KeyId; siblings: Stored[] }>()
+  /** Called before each operation takes effect; what it throws, the operation throws. */
+  before: (operation: Operation, type: string, id?: KeyId) => void | Promise<void> = () => {}
+  /** Called after it took effect; what it throws, the operation throws all the same. */
+  after: (operation: Operation, type: string, id?: KeyId) => void | Promise<void> = () => {}
+  /** At most so many entries in a page, whatever was asked for. */
+  pageLimit = Number.POSITIVE_INFINITY
+  readonly counts = new Map<string, number>()
+  /** Entries that scans have looked at. */
+  scanned = 0
+  #event = 0
+
+  async get(id: KeyId, { accept }: KvGetOptions = {}): Promise<KvRead> {
+    await this.#note('get', id.type, id)
+    const siblings = this.records.get(nameOf(id))?.siblings ?? []
+    const values = siblings.filter((value) => accept?.(value) ?? true)
+    const context =
+      siblings.length === 0 ? undefined : contextOf(Math.max(...siblings.map(({ event }) => event)))
+    await this.after('get', id.type, id)
+    return { values, context }
+  }
+
+  async put(id: KeyId, write: KvWrite): Promise<void> {
+    await this.#note('put', id.type, id)
+    const { value, valueCrc32 = crc32(value), indexes = [] } = write
+    const sibling = { value: value.slice(), valueCrc32, indexes, event: ++this.#event }
+    this.#replace(id, write.context, [sibling])
+    await this.after('put', id.type, id)
+  }
+
+  async delete(id: KeyId, { context }: { readonly context?: Uint8Array | undefined } = {}): Promise<void> {
+    await this.#note('delete', id.type, id)
+    this.#replace(id, context ?? contextOf(this.#event), [])
+    await this.after('delete', id.type, id)
+  }
+
+  async scan(scan: KvScan): Promise<KvScanPage> {
+    await this.#note('scan', scan.type)
+    const { from, to, after, limit = 1000 } = scan
+    const found = [...this.records.values()]
+      .filter(({ id }) => id.type === scan.type)
+      .flatMap(({ id, siblings }) => entriesOf(id, siblings, scan))
+      .sort(
+        (a, b) =>
+          compareBytes(a.term, b.term) || compareBytes(a.bucket, b.bucket) || compareBytes(a.key, b.key),
+      )
+      .filter(({ term }) => from === undefined || compareBytes(term, from) >= 0)
+      .filter(({ term }) => to === undefined || compareBytes(term, to) < 0)
+      .filter((entry) => after === undefined || compareBytes(positionOf(entry), after) > 0)
+    const page = found.slice(0, Math.min(limit, this.pageLimit))
+    this.scanned += page.length
+    const last = page.at(-1)
+    await this.after('scan', scan.type)
+    return {
+      entries: page,
+      next: page.length < found.length && last !== undefined ? positionOf(last) : undefined,
+    }
+  }
+
+  /** Keys held under a type, each once. */
+  count(type: string): number {
+    return [...this.records.values()].filter(({ id }) => id.type === type).length
+  }
+
+  operations(operation: Operation, type: string): number {
+    return this.counts.get(`${operation} ${type}`) ?? 0
+  }
+
+  /** Damages what is stored, without its knowing. */
+  replaceValue(id: KeyId, change: (value: KvValue) => KvValue): void {
+    const record = this.records.get(nameOf(id))
+    if (record === undefined) throw new Error('there is no such record')
+    record.siblings = record.siblings.map((sibling) => ({ ...sibling, ...change(sibling) }))
+  }
+
+  async #note(operation: Operation, type: string, id?: KeyId): Promise<void> {
+    const name = `${operation} ${type}`
+    this.counts.set(name, (this.counts.get(name) ?? 0) + 1)
+    await this.before(operation, type, id)
+  }
+
+  #replace(id: KeyId, context: Uint8Array | undefined, added: Stored[]): void {
+    const seen = context === undefined ? 0 : Number(new TextDecoder().decode(context))
+    const kept = (this.records.get(nameOf(id))?.siblings ?? []).filter(({ event }) => event > seen)
+    const siblings = [...kept, ...added]
+    if (siblings.length === 0) this.records.delete(nameOf(id))
+    else this.records.set(nameOf(id), { id, siblings })
+  }
+}
+
+function nameOf({ type, bucket, key }: KeyId): string {
+  return `${type} ${toHex(bucket)} ${toHex(key)}`
+}
+
+function contextOf(event: number): Uint8Array {
+  return new TextEncoder().encode(`${event}`)
+}
+
+function entriesOf(id: KeyId, siblings: readonly Stored[], { index, scope }: KvScan) {
+  const entries = siblings
+    .flatMap(({ indexes }) => indexes)
+    .filter((entry) => entry.index === index && compareBytes(entry.scope, scope) === 0)
+  const terms = new Map(entries.map(({ term }) => [toHex(term), term]))
+  return [...terms].map(([hex, term]) => ({
+    term,
+    bucket: id.bucket,
+    key: id.key,
+    payloads: entries.filter((entry) => toHex(entry.term) === hex).map(({ payload }) => payload),
+  }))
+}
+
+/** Sorts as the entries do: a space is less than any digit. */
+function positionOf({
+  term,
+  bucket,
+  key,
+}: {
+  term: Uint8Array
+  bucket: Uint8Array
+  key: Uint8Array
+}): Uint8Array {
+  return Buffer.from([toHex(term), toHex(bucket), toHex(key)].join(' '))
+}
