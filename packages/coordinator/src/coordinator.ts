@@ -143,23 +143,14 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async delete(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkDeleteOptions(options)
     const type = this.#begin(id, 'coordinator_deletes')
-    const writeOnce = type.policy.kind === 'write-once'
-    const { clock } = this.#site.runtime
-    const timeoutMs = this.#callOptions(options).timeoutMs
-    const startMs = clock.monotonicMs()
-    let context = options.context === undefined ? undefined : decodeContext(options.context)
-    if (context === undefined && !writeOnce) {
-      const record = await this.#readAll(id, type, readPartOf(options))
-      if (record === undefined) return NOTHING_TO_DELETE
-      context = contextOf(record)
+    const { requests } = this.#site
+    // Two calls, between which a coordinator that closes must not take itself for idle.
+    requests.enter()
+    try {
+      return await this.#delete(id, type, options)
+    } finally {
+      requests.leave()
     }
-    const leftMs = Math.max(1, Math.floor(timeoutMs - (clock.monotonicMs() - startMs)))
-    const valueCrc32 = this.#crc32(EMPTY_BYTES)
-    return await this.#write(
-      id,
-      { type, content: TOMBSTONE, valueCrc32, context },
-      { ...options, timeoutMs: leftMs },
-    )
   }
 
   async scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
@@ -221,6 +212,20 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     }
     runtime.metrics.count(metric)
     return type
+  }
+
+  async #delete(id: KeyId, type: BucketProperties, options: DeleteOptions): Promise<KvWritten> {
+    const { clock } = this.#site.runtime
+    const deadlineMs = clock.monotonicMs() + this.#callOptions(options).timeoutMs
+    let context = options.context === undefined ? undefined : decodeContext(options.context)
+    if (context === undefined && type.policy.kind !== 'write-once') {
+      const record = await this.#readAll(id, type, readPartOf(options))
+      if (record === undefined) return NOTHING_TO_DELETE
+      context = contextOf(record)
+    }
+    const timeoutMs = Math.max(1, Math.floor(deadlineMs - clock.monotonicMs()))
+    const write = { type, content: TOMBSTONE, valueCrc32: this.#crc32(EMPTY_BYTES), context }
+    return await this.#write(id, write, { ...options, timeoutMs })
   }
 
   async #readAll(id: KeyId, type: BucketProperties, options: ReadOptions): Promise<StoredRecord | undefined> {

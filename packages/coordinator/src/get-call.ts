@@ -71,6 +71,7 @@ export class GetCall extends Call<StoredRecord | undefined> {
   }
 
   #unmet(timedOut: boolean): void {
+    if (this.answered) return
     const machine = this.#machine
     const { quorum } = this.#request
     this.site.runtime.probe.mark('coordinator.get_unmet')

@@ -80,8 +80,10 @@ export class NearestCall extends Call<StoredRecord | undefined> {
       (error: unknown) => {
         const nowMs = clock.monotonicMs()
         if (this.answered) this.#request.latency.outrun(target.node, nowMs - startMs, nowMs)
-        else this.#request.latency.failed(target.node, nowMs)
-        this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
+        else {
+          this.#request.latency.failed(target.node, nowMs)
+          this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
+        }
         this.heard()
       },
     )

@@ -169,7 +169,7 @@ test('a sloppy write is found by a sloppy read on the same fallbacks', async () 
   })
 })
 
-test('an abort is answered at once', async () => {
+test('an abort is answered at once, and is no unmet quorum', async () => {
   const { world, coordinator, runtime } = await islands()
   await world.run(async () => {
     const controller = new AbortController()
@@ -182,6 +182,7 @@ test('an abort is answered at once', async () => {
       code: 'ATOLL_ABORTED',
     })
     await coordinator.idle()
+    expect(runtime.metrics.value('coordinator_unmet', { kind: 'read' })).toBe(0)
   })
 })
 

@@ -245,6 +245,21 @@ describe('delete', () => {
     })
   })
 
+  test('closing waits for both its calls', async () => {
+    const { world, coordinator, replicas } = await islands()
+    await world.run(async () => {
+      const id = keyId('a')
+      await coordinator.put(id, { value: utf8('one') })
+      await coordinator.idle()
+      const deleting = coordinator.delete(id)
+      await coordinator.close()
+      expect(
+        replicas.recordsOf(id).every(({ siblings }) => siblings.every(({ tombstone }) => tombstone)),
+      ).toBe(true)
+      await deleting
+    })
+  })
+
   test('the read and the write share the time', async () => {
     const { world, coordinator, replicas } = await islands()
     await world.run(async () => {

@@ -158,9 +158,11 @@ test('silence ends in ATOLL_TIMEOUT at the deadline, and an abort at once', asyn
     const reading = failure(coordinator.get(id, { signal: controller.signal }))
     await runtime.clock.sleep(1)
     controller.abort()
+    const { length } = replicas.calls
     expect(await reading).toMatchObject({ code: 'ATOLL_ABORTED' })
     await coordinator.idle()
     expect(world.nowMs).toBe(401)
+    expect(replicas.calls).toHaveLength(length)
   })
 })
 
