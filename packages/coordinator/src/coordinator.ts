@@ -237,7 +237,13 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     if (targets.length < r || primaries < pr)
       throw impossible('a read', { n, reachable: targets.length, primaries, r, pr })
     const { policy } = type
-    return await new GetCall(this.#site, this.#callOptions(options), { id, targets, quorum, policy }).run()
+    return await new GetCall(this.#site, this.#callOptions(options), {
+      id,
+      targets,
+      quorum,
+      policy,
+      repair: options.repair ?? false,
+    }).run()
   }
 
   async #readNearest(
@@ -258,6 +264,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       quorum,
       r,
       latency: this.#latency,
+      repair: options.repair ?? false,
       further: (lost) => (quorum.sloppy ? furtherFallbacks(view, targets, lost) : []),
       accept: (record) => accept === undefined || this.#values(type.policy, record).every(accept),
     })

@@ -1,21 +1,24 @@
-import type { MergePolicy, StoredRecord } from '@atoll/causality'
+import type { MergePolicy } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
-import { Call, type CallOptions, type Site } from './call.ts'
+import type { CallOptions, Site } from './call.ts'
 import { type GetEffect, GetMachine } from './get-machine.ts'
 import { aborted, asAtollError, unmetRead } from './outcome.ts'
 import type { ReplicaRead } from './ports.ts'
 import type { ReadQuorum } from './quorum.ts'
+import { ReadCall } from './read-call.ts'
+import type { Repair } from './repairs.ts'
 
 export interface GetRequest {
   readonly id: KeyId
   readonly targets: readonly PreferenceEntry[]
   readonly quorum: ReadQuorum
   readonly policy: MergePolicy
+  readonly repair: boolean
 }
 
 /** Asks all replicas and drives a `GetMachine`; answers with the merged record. */
-export class GetCall extends Call<StoredRecord | undefined> {
+export class GetCall extends ReadCall {
   readonly #request: GetRequest
   readonly #machine: GetMachine
 
@@ -58,16 +61,18 @@ export class GetCall extends Call<StoredRecord | undefined> {
   }
 
   #apply(effects: readonly GetEffect[]): void {
+    const { targets, repair } = this.#request
+    const repairs: Repair[] = []
+    let answer: (GetEffect & { readonly kind: 'answer' }) | undefined
     for (const effect of effects) {
-      if (effect.kind === 'answer') this.resolve(effect.record)
+      if (effect.kind === 'answer') answer = effect
       else if (effect.kind === 'unmet') this.#unmet(effect.timedOut)
-      else this.#repair(effect.at, effect.record)
+      else {
+        const target = targets[effect.at]
+        if (target !== undefined) repairs.push({ target, record: effect.record })
+      }
     }
-  }
-
-  #repair(at: number, record: StoredRecord): void {
-    const target = this.#request.targets[at]
-    if (target !== undefined) this.site.repairs.repair(target, this.#request.id, record)
+    this.conclude(answer, { id: this.#request.id, repairs, first: repair })
   }
 
   #unmet(timedOut: boolean): void {

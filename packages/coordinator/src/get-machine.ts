@@ -32,6 +32,8 @@ export interface GetPlan {
   readonly targets: readonly PreferenceEntry[]
   readonly quorum: ReadQuorum
   readonly policy: MergePolicy
+  /** Whether the answer waits for all targets. */
+  readonly repair: boolean
 }
 
 const NOTHING: readonly GetEffect[] = []
@@ -137,6 +139,7 @@ export class GetMachine {
 
   #decide(timedOut: boolean): GetEffect | undefined {
     const { r, pr } = this.#plan.quorum
+    if (this.#plan.repair && this.#waiting > 0 && !timedOut) return undefined
     const met = this.#ok >= r && this.#okPrimaries >= pr
     if (this.#merged !== undefined && met) return { kind: 'answer', record: this.#merged }
     if (this.#merged === undefined && (met || this.#noneAtAll()) && this.#absenceIsSure(timedOut))

@@ -20,6 +20,11 @@ export interface ReadOptions {
    * healed from a replica of which the value is accepted.
    */
   readonly accept?: ((value: KvValue) => boolean) | undefined
+  /**
+   * Hears every reachable replica before it answers, and answers when each primary that was behind has been given what
+   * it lacks, or could not be. For whoever wants redundancy back now; default false.
+   */
+  readonly repair?: boolean
 }
 
 export interface WriteOptions {

@@ -1,12 +1,14 @@
 import type { StoredRecord } from '@atoll/causality'
 import { AtollError, type KeyId, type Timer } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
-import { Call, type CallOptions, type Site } from './call.ts'
+import type { CallOptions, Site } from './call.ts'
 import type { Latency } from './latency.ts'
 import { type NearestEffect, NearestMachine, type NearestPlan } from './nearest-machine.ts'
 import { aborted, asAtollError, unmetRead } from './outcome.ts'
 import type { ReplicaCallOptions, ReplicaRead } from './ports.ts'
 import type { ReadQuorum } from './quorum.ts'
+import { ReadCall } from './read-call.ts'
+import type { Repair } from './repairs.ts'
 
 export interface NearestRequest extends NearestPlan {
   readonly id: KeyId
@@ -17,7 +19,7 @@ export interface NearestRequest extends NearestPlan {
 }
 
 /** Drives a `NearestMachine`; a replica whose answer is not needed any more is told so. */
-export class NearestCall extends Call<StoredRecord | undefined> {
+export class NearestCall extends ReadCall {
   readonly #request: NearestRequest
   readonly #machine: NearestMachine
   readonly #enough = new AbortController()
@@ -45,6 +47,8 @@ export class NearestCall extends Call<StoredRecord | undefined> {
   }
 
   #apply(effects: readonly NearestEffect[]): void {
+    const repairs: Repair[] = []
+    let answer: (NearestEffect & { readonly kind: 'answer' }) | undefined
     for (const effect of effects) {
       switch (effect.kind) {
         case 'ask':
@@ -54,15 +58,16 @@ export class NearestCall extends Call<StoredRecord | undefined> {
           this.#wait(effect.node)
           break
         case 'answer':
-          this.resolve(effect.record)
+          answer = effect
           break
         case 'unmet':
           this.#unmet(effect.timedOut)
           break
         case 'repair':
-          this.site.repairs.repair(effect.target, this.#request.id, effect.record)
+          repairs.push(effect)
       }
     }
+    this.conclude(answer, { id: this.#request.id, repairs, first: this.#request.repair })
     if (this.answered) this.#stop()
   }
 

@@ -29,6 +29,8 @@ export interface NearestPlan {
   readonly r: number
   /** Fallbacks further up the preference list, that may hold it for those of `lost`. */
   readonly further: (lost: readonly PreferenceEntry[]) => readonly PreferenceEntry[]
+  /** Whether all targets are asked at once, and heard before the answer. */
+  readonly repair: boolean
 }
 
 type State = 'idle' | 'asked' | 'found' | 'missing' | 'corrupt' | 'refused' | 'failed'
@@ -49,6 +51,7 @@ export class NearestMachine {
   readonly #plan: NearestPlan
   readonly #slots: Slot[]
   readonly #errors: AtollError[] = []
+  #record: StoredRecord | undefined
   #widened = false
   #answered = false
 
@@ -61,11 +64,13 @@ export class NearestMachine {
     if (this.#answered) return NOTHING
     switch (event.kind) {
       case 'start':
+        return this.#plan.repair ? this.#askAll() : this.#askNext()
       case 'hedge':
         return this.#askNext()
       case 'found':
         this.#mark(event.at, 'found')
-        return this.#answer(event.record)
+        this.#record ??= event.record
+        return this.#plan.repair ? this.#progress(NOTHING) : this.#answer(this.#record)
       case 'missing':
       case 'corrupt':
       case 'refused':
@@ -76,7 +81,7 @@ export class NearestMachine {
         this.#errors.push(event.error)
         return this.#progress(this.#askNext())
       case 'timeout':
-        return this.#unmet(true)
+        return this.#record === undefined ? this.#unmet(true) : this.#answer(this.#record)
     }
   }
 
@@ -134,6 +139,7 @@ export class NearestMachine {
   /** Concludes when everyone was heard: first those of the list, then those further up, if the list had gaps. */
   #progress(effects: readonly NearestEffect[]): readonly NearestEffect[] {
     if (effects.length > 0 || this.#slots.some(({ state }) => state === 'asked')) return effects
+    if (this.#record !== undefined) return this.#answer(this.#record)
     if (this.#widened) return this.#conclude()
     this.#widened = true
     const lost = this.#slots

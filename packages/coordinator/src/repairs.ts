@@ -4,7 +4,13 @@ import { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import type { ReplicaCallOptions, Replicas, ReplicaTarget } from './ports.ts'
 
-/** Gives replicas that are behind what they lack: in the background, acknowledged, and only so many at once. */
+export interface Repair {
+  readonly target: ReplicaTarget
+  /** What the replica lacks, or a part of it. */
+  readonly record: StoredRecord
+}
+
+/** Gives replicas that are behind what they lack. */
 export class Repairs {
   readonly inFlight: InFlight
   readonly #runtime: Pick<Runtime, 'metrics' | 'probe'>
@@ -22,22 +28,32 @@ export class Repairs {
     this.#options = { timeoutMs: settings.timeoutMs }
   }
 
-  repair(target: ReplicaTarget, id: KeyId, record: StoredRecord): void {
-    const { metrics, probe } = this.#runtime
-    if (this.inFlight.full) {
-      probe.mark('coordinator.repair_skipped')
-      metrics.count('coordinator_repairs_skipped')
+  /** In the background, acknowledged, and only so many at once: one too many is left to the next read. */
+  repair(id: KeyId, repair: Repair): void {
+    if (!this.inFlight.full) {
+      void this.#repairNow(id, repair)
       return
     }
+    this.#runtime.probe.mark('coordinator.repair_skipped')
+    this.#runtime.metrics.count('coordinator_repairs_skipped')
+  }
+
+  /** All of them; resolves when the replicas have taken it, or have failed to. Never rejects. */
+  async repairAllNow(id: KeyId, repairs: readonly Repair[]): Promise<void> {
+    await Promise.all(repairs.map((repair) => this.#repairNow(id, repair)))
+  }
+
+  async #repairNow(id: KeyId, { target, record }: Repair): Promise<void> {
+    const { metrics, probe } = this.#runtime
     this.inFlight.enter()
     probe.mark('coordinator.repair')
     metrics.count('coordinator_repairs')
-    this.#replicas.put(target, id, record, this.#options).then(
-      () => this.inFlight.leave(),
-      () => {
-        metrics.count('coordinator_repairs_failed')
-        this.inFlight.leave()
-      },
-    )
+    try {
+      await this.#replicas.put(target, id, record, this.#options)
+    } catch {
+      metrics.count('coordinator_repairs_failed')
+    } finally {
+      this.inFlight.leave()
+    }
   }
 }

@@ -17,6 +17,7 @@ const READ_OPTIONS = [
   'timeoutMs',
   'signal',
   'accept',
+  'repair',
 ] as const satisfies readonly (keyof ReadOptions)[]
 const WRITE_OPTIONS = [
   'n',

@@ -32,8 +32,8 @@ const quorumOf = (changes: Partial<ReadQuorum> = {}): ReadQuorum => ({
 })
 
 /** Tells a story: every line is an event and what it leads to. */
-function story(roles: string, quorum: Partial<ReadQuorum>, answers: string): string {
-  const machine = new GetMachine({ targets: targets(roles), quorum: quorumOf(quorum), policy })
+function story(roles: string, quorum: Partial<ReadQuorum>, answers: string, repair = false): string {
+  const machine = new GetMachine({ targets: targets(roles), quorum: quorumOf(quorum), policy, repair })
   return answers
     .split(', ')
     .map((line) => {
@@ -56,6 +56,17 @@ function tell(effect: GetEffect): string {
 }
 
 describe('stories', () => {
+  test('a repairing read hears everyone before it answers', () => {
+    expect(story('ppp', {}, '0 newer, 1 newer, 2 missing', true)).toBe(
+      '0 newer; 1 newer; 2 missing -> newer -> repair 2',
+    )
+    expect(story('ppp', {}, '0 newer, 1 older, timeout', true)).toBe(
+      '0 newer; 1 older; timeout -> newer -> repair 1',
+    )
+    expect(story('ppp', {}, '0 missing, 1 failed, 2 failed', true)).toBe(
+      '0 missing; 1 failed; 2 failed -> unmet',
+    )
+  })
   test('the second answer is enough, the third is heard and repaired', () => {
     expect(story('ppp', {}, '0 newer, 1 newer, 2 older')).toBe(
       '0 newer; 1 newer -> newer; 2 older -> repair 2',
@@ -173,7 +184,7 @@ interface Run {
 
 /** States what must hold, counted afresh from the answers so far, after every event. */
 function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, order, silent }: Run): void {
-  const machine = new GetMachine({ targets: list, quorum, policy })
+  const machine = new GetMachine({ targets: list, quorum, policy, repair: false })
   const heard: number[] = []
   let decided: GetEffect | undefined
   const repaired: number[] = []

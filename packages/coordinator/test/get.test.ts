@@ -301,3 +301,18 @@ test('a key of a slice is read by n that the request asks for', async () => {
     expect(replicas.calls.map(({ node }) => node)).toEqual(['n2', 'n3'])
   })
 })
+
+test('a repairing read answers when every primary has the record', async () => {
+  const { world, coordinator, replicas, primaries } = await islands()
+  await world.run(async () => {
+    const id = keyId('a')
+    await coordinator.put(id, { value: utf8('one') }, { dw: 'all' })
+    const [first, second, third] = primaries(id)
+    if (!first || !second || !third) throw new Error('three primaries')
+    replicas.forget(first, id)
+    replicas.forget(second, id)
+    replicas.delayMs = (node) => (node === third.node ? 50 : 1)
+    expect(texts(await coordinator.get(id, { repair: true }))).toEqual(['one'])
+    for (const target of [first, second]) expect(replicas.peek(target, id)).toEqual(replicas.peek(third, id))
+  })
+})

@@ -22,6 +22,7 @@ function planOf(roles: string, further: readonly string[] = []): NearestPlan {
   return {
     targets: targets(roles),
     r: 2,
+    repair: false,
     further: (lost) =>
       lost.length === 0 ? [] : further.map((node) => ({ partition: 0, node, role: 'fallback' as const })),
   }
@@ -49,6 +50,18 @@ function story(plan: NearestPlan, lines: string): string {
 }
 
 describe('stories', () => {
+  test('a repairing read asks everyone at once, and answers when all were heard', () => {
+    const plan = { ...planOf('ppp', ['n7']), repair: true }
+    expect(story(plan, '1 found, 0 missing, 2 refused')).toBe(
+      'start: ask n0, ask n1, ask n2; 1 found; 0 missing; 2 refused: found, heal n0, heal n2',
+    )
+    expect(story(plan, '1 found, 0 missing, timeout')).toBe(
+      'start: ask n0, ask n1, ask n2; 1 found; 0 missing; timeout: found, heal n0',
+    )
+    expect(story(plan, '0 missing, 1 missing, 2 failed, 3 found')).toBe(
+      'start: ask n0, ask n1, ask n2; 0 missing; 1 missing; 2 failed: ask n7; 3 found: found, heal n0, heal n1',
+    )
+  })
   test('the nearest has it', () => {
     expect(story(planOf('ppp'), '0 found')).toBe('start: ask n0, wait; 0 found: found')
   })

@@ -175,3 +175,29 @@ test('a deletion wins over the value on every replica that it has not reached', 
     expect(texts(await coordinator.get(id))).toEqual([])
   })
 })
+
+test('a repairing read answers when every replica has the block', async () => {
+  const { world, coordinator, replicas, primaries, id, write } = await withBlock()
+  await world.run(async () => {
+    await write()
+    const [first, second, third] = primaries(id)
+    if (!first || !second || !third) throw new Error('three primaries')
+    replicas.forget(second, id)
+    replicas.corrupt(third, id)
+    replicas.delayMs = (_, operation) => (operation === 'put' ? 30 : 1)
+    expect(texts(await coordinator.get(id, { repair: true }))).toEqual(['block'])
+    for (const target of [second, third]) expect(replicas.peek(target, id)).toEqual(replicas.peek(first, id))
+  })
+})
+
+test('a repairing read is not held up for ever by a replica that takes no repair', async () => {
+  const { world, coordinator, replicas, primaries, id, write } = await withBlock()
+  await world.run(async () => {
+    await write()
+    const [, second] = primaries(id)
+    if (!second) throw new Error('three primaries')
+    replicas.forget(second, id)
+    replicas.fault = (_, operation) => (operation === 'put' ? { kind: 'before', error: busy } : undefined)
+    expect(texts(await coordinator.get(id, { repair: true }))).toEqual(['block'])
+  })
+})

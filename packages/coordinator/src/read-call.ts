@@ -1,0 +1,27 @@
+import type { StoredRecord } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+import { Call } from './call.ts'
+import type { Repair } from './repairs.ts'
+
+export interface ReadRepairs {
+  readonly id: KeyId
+  readonly repairs: readonly Repair[]
+  /** Whether the caller waits for them. */
+  readonly first: boolean
+}
+
+/** What both kinds of reads do when their machine has come to an end. */
+export abstract class ReadCall extends Call<StoredRecord | undefined> {
+  protected conclude(
+    answer: { readonly record: StoredRecord | undefined } | undefined,
+    { id, repairs, first }: ReadRepairs,
+  ): void {
+    const { repairs: repairing } = this.site
+    if (answer !== undefined && first) {
+      void repairing.repairAllNow(id, repairs).then(() => this.resolve(answer.record))
+      return
+    }
+    if (answer !== undefined) this.resolve(answer.record)
+    for (const repair of repairs) repairing.repair(id, repair)
+  }
+}
