@@ -9,7 +9,7 @@ export type Signal = 'fin' | 'reset'
 interface Entry {
   readonly item: Frame | Signal
   readonly bytes: number
-  /** When it arrives; 0 for at once, in a microtask. */
+  /** When it arrives, if those before it have arrived by then; 0 for at once, in a microtask. */
   readonly dueMs: number
 }
 
@@ -26,7 +26,6 @@ export class Pipe {
   readonly #from: string
   readonly #to: string
   readonly #queue = new Fifo<Entry>()
-  #lastDueMs = 0
   #bytes = 0
   #room: Room | undefined
   #timer: Timer | undefined
@@ -63,7 +62,6 @@ export class Pipe {
     this.#timer?.cancel()
     this.#timer = undefined
     this.#queue.clear()
-    this.#lastDueMs = 0
     this.#bytes = 0
     this.release()
   }
@@ -76,12 +74,7 @@ export class Pipe {
 
   #push(item: Frame | Signal, bytes: number): void {
     const delayMs = this.#conditions.drawDelayMs()
-    // An item with no delay still comes after the one before it.
-    const dueMs =
-      delayMs === 0
-        ? this.#lastDueMs
-        : Math.max(this.#lastDueMs, this.#conditions.clock.monotonicMs() + delayMs)
-    this.#lastDueMs = dueMs
+    const dueMs = delayMs === 0 ? 0 : this.#conditions.clock.monotonicMs() + delayMs
     this.#bytes += bytes
     this.#queue.push({ item, bytes, dueMs })
     this.#schedule()
@@ -118,7 +111,6 @@ export class Pipe {
   #deliver(): void {
     const entry = this.#queue.shift()
     if (entry === undefined) return
-    if (this.#queue.length === 0) this.#lastDueMs = 0
     this.#bytes -= entry.bytes
     if (this.#bytes * 2 <= this.#conditions.highWaterBytes) this.release()
     if (!this.#conditions.blocks(this.#from, this.#to)) this.#receive?.(entry.item)

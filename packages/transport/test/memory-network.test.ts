@@ -54,13 +54,15 @@ describe('the network in memory', () => {
   })
 
   test('delivers each frame no earlier than its delay', async () => {
-    const { near, far, clock } = await connected({ delayMs: { min: 20, max: 30 } })
+    const { near, far, clock, network } = await connected()
     const seen = record(far)
-    say(near, 'x')
+    say(near, 'at once')
+    network.configure({ delayMs: { min: 20, max: 30 } })
+    say(near, 'later')
     await clock.advance(19)
-    expect(seen).toEqual([])
+    expect(seen).toEqual(['at once'])
     await clock.advance(12)
-    expect(seen).toEqual(['x'])
+    expect(seen).toEqual(['at once', 'later'])
   })
 
   test('does the same for the same seed, and something else for another', async () => {

@@ -51,17 +51,27 @@ describe('a call', () => {
 
   test('fails with the error of its handler: code, verdicts and plain details', async () => {
     const { a, b } = await pair()
+    const many = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`detail${at}`, at]))
     b.handle(ECHO, async () => {
       throw new AtollError('ATOLL_LOCKED', 'busy', {
         definite: false,
         transient: false,
-        details: { bytes: 7, held: true, by: 'me', deep: {} },
+        details: {
+          bytes: 7,
+          held: true,
+          by: 'me',
+          deep: {},
+          long: 'x'.repeat(1000),
+          nan: Number.NaN,
+          ...many,
+        },
         cause: new Error('inner'),
       })
     })
     const error = await a.call('b', ECHO, '', SOON).catch((e) => e)
     expect(error).toMatchObject({ code: 'ATOLL_LOCKED', message: 'busy', definite: false, transient: false })
-    expect(error.details).toEqual({ bytes: 7, held: true, by: 'me' })
+    expect(error.details).toMatchObject({ bytes: 7, held: true, by: 'me', detail12: 12 })
+    expect(Object.keys(error.details).length).toBe(16)
     expect(error.cause).toBeUndefined()
   })
 
@@ -350,6 +360,7 @@ describe('the connection', () => {
     await expect(a.call('c', ECHO, '', SOON)).rejects.toMatchObject({
       code: 'ATOLL_PROTOCOL',
       definite: true,
+      message: 'c was called, and b answered',
     })
   })
 

@@ -78,6 +78,24 @@ describe('a stream', () => {
     await expect(aborted.write(utf8('y'))).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY' })
   })
 
+  test('whose handler fails unexpectedly is logged there, once, and has an unknown outcome', async () => {
+    const { a, b, errors } = await pair()
+    b.handleStream(PIPE, async (_request, stream) => {
+      await readAll(stream).catch(() => {
+        throw new Error('because the stream failed')
+      })
+      throw new Error('oops')
+    })
+    const stream = await a.openStream('b', PIPE, '')
+    stream.end()
+    await expect(readAll(stream)).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: false })
+    expect(errors).toMatchObject([{ method: 'test.pipe', from: 'a', err: { message: 'oops' } }])
+    const given = await a.openStream('b', PIPE, '')
+    given.abort(new Error('enough'))
+    await settle()
+    expect(errors.length).toBe(1)
+  })
+
   test('whose handler returns early ends for its reader and refuses its writer', async () => {
     const { a, b } = await pair()
     b.handleStream(PIPE, async (_request, stream) => stream.write(utf8('that will do')))
