@@ -1,4 +1,4 @@
-import { BucketTypes, Coordinator } from '@atoll/coordinator'
+import { BucketTypes, Coordinator, type Replicas } from '@atoll/coordinator'
 import { Lifecycle, type Runtime } from '@atoll/core'
 import { KV_TYPES, ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
@@ -43,6 +43,12 @@ function bucketTypesOf({ bucketTypes = {} }: CommonOptions): BucketTypes {
 
 const HEARTBEAT = { heartbeatMs: 500, heartbeatTimeoutMs: 500, downAfterMisses: 3 }
 
+export interface AtollNodeCollaborators {
+  readonly transport: Transport
+  /** Stands between the coordinator and the replicas; default nothing. */
+  readonly around?: ((replicas: Replicas) => Replicas) | undefined
+}
+
 /** One node: its partitions, its coordinator, its object store. Any node answers any request. */
 export class AtollNode extends Lifecycle {
   readonly label: string
@@ -61,11 +67,7 @@ export class AtollNode extends Lifecycle {
   readonly #placement: Placement
 
   /** Use `createNode` or `createCluster`, which check the options. */
-  constructor(
-    storage: NodeStorage,
-    collaborators: { readonly transport: Transport },
-    cluster: ClusterRecord,
-  ) {
+  constructor(storage: NodeStorage, collaborators: AtollNodeCollaborators, cluster: ClusterRecord) {
     super()
     const { name, runtime, options } = storage
     this.label = `node ${name}`
@@ -85,12 +87,13 @@ export class AtollNode extends Lifecycle {
       { endpoint: this.#endpoint },
       { ...HEARTBEAT, node: name, peers },
     )
+    const replicas = new VnodeReplicas({ node: name, host: this.vnodes, endpoint: this.#endpoint })
     this.kv = new Coordinator(
       runtime,
       {
         node: name,
         placement: () => this.#placement,
-        replicas: new VnodeReplicas({ node: name, host: this.vnodes, endpoint: this.#endpoint }),
+        replicas: collaborators.around?.(replicas) ?? replicas,
         liveness: this.#liveness,
         bucketTypes: this.bucketTypes,
       },

@@ -1,3 +1,4 @@
+import type { Replicas } from '@atoll/coordinator'
 import { AtollError, assert, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
 import { claim, createRing, type NodeName, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
@@ -139,9 +140,13 @@ export class Cluster extends Lifecycle {
   }
 
   async #start(storage: NodeStorage, record: ClusterRecord): Promise<void> {
-    const node = new AtollNode(storage, { transport: this.network.transport(storage.name) }, record)
+    const { name } = storage
+    const transport = this.network.transport(name)
+    const { replicas } = this.#options
+    const around = replicas && ((inner: Replicas) => replicas(name, inner))
+    const node = new AtollNode(storage, { transport, around }, record)
     await node.open()
-    this.#running.set(storage.name, node)
+    this.#running.set(name, node)
   }
 
   #newRecord(): ClusterRecord {

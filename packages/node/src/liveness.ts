@@ -43,34 +43,43 @@ export class PeerLiveness extends Lifecycle {
     return this.#health.get(node)?.up ?? node === this.#options.node
   }
 
-  protected onOpen(): Promise<void> {
+  /** Greets every peer once, so that a node that is open knows who is up, and the others know of it. */
+  protected async onOpen(): Promise<void> {
     this.#stop = new AbortController()
+    const { signal } = this.#stop
     this.#endpoint.handle(PING, () => Promise.resolve(null))
+    this.#endpoint.events.on('peer-connected', this.#onConnected)
     this.#endpoint.events.on('peer-disconnected', this.#onDisconnected)
-    for (const peer of this.#options.peers) this.#health.set(peer, HEALTHY)
-    this.#watching = this.#options.peers.map((peer) => this.#watch(peer, this.#stop.signal))
-    return Promise.resolve()
+    const { peers } = this.#options
+    for (const peer of peers) this.#health.set(peer, HEALTHY)
+    await Promise.all(peers.map((peer) => this.#beat(peer, signal)))
+    this.#watching = peers.map((peer) => this.#watch(peer, signal))
   }
 
   protected async onClose(): Promise<void> {
     this.#stop.abort(new Error(`${this.label} is closed`))
+    this.#endpoint.events.off('peer-connected', this.#onConnected)
     this.#endpoint.events.off('peer-disconnected', this.#onDisconnected)
     await Promise.all(this.#watching)
   }
 
+  readonly #onConnected = (peer: string) => this.#step(peer, 'answered')
   readonly #onDisconnected = (peer: string) => this.#step(peer, 'disconnected')
 
   async #watch(peer: string, signal: AbortSignal): Promise<void> {
-    const { heartbeatMs, heartbeatTimeoutMs: timeoutMs } = this.#options
     while (!signal.aborted) {
-      const answered = await this.#endpoint.call(peer, PING, null, { timeoutMs, signal }).then(
-        () => true,
-        () => false,
-      )
-      if (signal.aborted) return
-      this.#step(peer, answered ? 'answered' : 'missed')
-      await this.#runtime.clock.sleep(heartbeatMs, { signal }).catch(() => {})
+      await this.#runtime.clock.sleep(this.#options.heartbeatMs, { signal }).catch(() => {})
+      if (!signal.aborted) await this.#beat(peer, signal)
     }
+  }
+
+  async #beat(peer: string, signal: AbortSignal): Promise<void> {
+    const timeoutMs = this.#options.heartbeatTimeoutMs
+    const answered = await this.#endpoint.call(peer, PING, null, { timeoutMs, signal }).then(
+      () => true,
+      () => false,
+    )
+    if (!signal.aborted) this.#step(peer, answered ? 'answered' : 'missed')
   }
 
   #step(peer: string, event: PeerEvent): void {

@@ -1,4 +1,4 @@
-import type { BucketProperties, CoordinatorOptions } from '@atoll/coordinator'
+import type { BucketProperties, CoordinatorOptions, Replicas } from '@atoll/coordinator'
 import { checkInteger, checkKnown, checkText, describe, type Runtime } from '@atoll/core'
 import type { ObjectStoreOptions } from '@atoll/objects'
 import type { MemoryNetwork } from '@atoll/transport'
@@ -39,6 +39,8 @@ export interface ClusterOptions extends CommonOptions {
   readonly network?: MemoryNetwork
   /** Called in the middle of `crash`: a simulated disk loses what was not synced here. */
   readonly onCrash?: (node: string) => void
+  /** Stands between the coordinator of a node and all replicas, to watch or to lose what it asks of them; default nothing. */
+  readonly replicas?: (node: string, replicas: Replicas) => Replicas
 }
 
 export const DEFAULT_PARTITIONS = 64
@@ -46,7 +48,17 @@ export const DEFAULT_N = 3
 
 const COMMON = ['partitions', 'bucketTypes', 'objects', 'coordinator', 'vnodes']
 const NODE_OPTIONS = [...COMMON, 'storage', 'name', 'runtime']
-const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'n', 'zones', 'runtime', 'network', 'onCrash']
+const CLUSTER_OPTIONS = [
+  ...COMMON,
+  'nodes',
+  'storage',
+  'n',
+  'zones',
+  'runtime',
+  'network',
+  'onCrash',
+  'replicas',
+]
 
 /** Throws `TypeError` or `RangeError`, naming the value, for anything that cannot be. */
 export function validateNodeOptions(options: NodeOptions): void {
