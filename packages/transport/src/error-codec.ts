@@ -15,7 +15,8 @@ const MAX_DETAIL_CHARACTERS = 256
 export function errorFields(error: AtollError): readonly TupleValue[] {
   const details: TupleValue[] = []
   for (const [name, value] of Object.entries(error.details)) {
-    if (details.length < MAX_DETAILS && isPlain(value)) details.push([name, typeof value, value])
+    if (details.length < MAX_DETAILS && isPlain(name) && isPlain(value))
+      details.push([name, typeof value, value])
   }
   return [
     error.code,

@@ -59,7 +59,8 @@ export const DEFAULT_RPC_OPTIONS = {
 } satisfies Omit<Required<RpcOptions>, 'node'>
 
 const RPC_LIMITS = {
-  maxHeadBytes: { min: KiB, max: GiB },
+  // The least must hold any error that crosses.
+  maxHeadBytes: { min: 64 * KiB, max: GiB },
   maxBodyBytes: { min: KiB, max: GiB },
   connectTimeoutMs: { min: 1, max: MAX_DELAY_MS },
   closeTimeoutMs: { min: 0, max: MAX_DELAY_MS },
