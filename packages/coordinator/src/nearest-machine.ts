@@ -1,4 +1,4 @@
-import type { StoredRecord } from '@atoll/causality'
+import { mergeRecords, recordsEqual, type StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import type { ReadTally } from './get-machine.ts'
@@ -38,14 +38,18 @@ type State = 'idle' | 'asked' | 'found' | 'missing' | 'corrupt' | 'refused' | 'f
 interface Slot {
   readonly target: PreferenceEntry
   state: State
+  /** What was found there. */
+  record?: StoredRecord
 }
 
+const WRITE_ONCE = { kind: 'write-once' } as const
 const NOTHING: readonly NearestEffect[] = []
 
 /**
  * One read of a write-once key. Any replica's value is the value, so that the nearest one is asked, and the next one
  * when that is slower than usual (hedged requests: Dean and Barroso, "The Tail at Scale", 2013). Whoever has none, or
- * a bad one, is healed.
+ * a bad one, is healed. Replicas write without a look at what they have, so that one may hold a value and another the
+ * tombstone that came before it: a repairing read, which hears all, gives everyone the record that wins.
  */
 export class NearestMachine {
   readonly #plan: NearestPlan
@@ -68,9 +72,7 @@ export class NearestMachine {
       case 'hedge':
         return this.#askNext()
       case 'found':
-        this.#mark(event.at, 'found')
-        this.#record ??= event.record
-        return this.#plan.repair ? this.#progress(NOTHING) : this.#answer(this.#record)
+        return this.#find(event.at, event.record)
       case 'missing':
       case 'corrupt':
       case 'refused':
@@ -112,6 +114,14 @@ export class NearestMachine {
   #mark(at: number, state: State): void {
     const slot = this.#slots[at]
     if (slot !== undefined) slot.state = state
+  }
+
+  #find(at: number, record: StoredRecord): readonly NearestEffect[] {
+    const slot = this.#slots[at]
+    if (slot !== undefined) slot.record = record
+    this.#mark(at, 'found')
+    this.#record = this.#record === undefined ? record : mergeRecords(WRITE_ONCE, this.#record, record)
+    return this.#plan.repair ? this.#progress(NOTHING) : this.#answer(this.#record)
   }
 
   #askNext(): readonly NearestEffect[] {
@@ -165,9 +175,9 @@ export class NearestMachine {
   #answer(record: StoredRecord): readonly NearestEffect[] {
     this.#answered = true
     const effects: NearestEffect[] = [{ kind: 'answer', record }]
-    for (const { state, target } of this.#slots) {
-      const healable = state === 'missing' || state === 'corrupt' || state === 'refused'
-      if (healable && target.role === 'primary') effects.push({ kind: 'repair', target, record })
+    for (const slot of this.#slots) {
+      const { target } = slot
+      if (target.role === 'primary' && lacks(slot, record)) effects.push({ kind: 'repair', target, record })
     }
     return effects
   }
@@ -176,4 +186,10 @@ export class NearestMachine {
     this.#answered = true
     return [{ kind: 'unmet', timedOut }]
   }
+}
+
+/** Whether a replica that has answered holds something else. */
+function lacks({ state, record: held }: Slot, record: StoredRecord): boolean {
+  if (state === 'found') return held !== undefined && !recordsEqual(held, record)
+  return state === 'missing' || state === 'corrupt' || state === 'refused'
 }

@@ -1,4 +1,5 @@
-import { AtollError } from '@atoll/core'
+import { type StoredRecord, writeOnceRecord } from '@atoll/causality'
+import { AtollError, EMPTY_BYTES } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import {
   type NearestEffect,
@@ -10,6 +11,11 @@ import { record, targets } from './machine-kit.ts'
 
 const block = record({ a: 1 })
 const busy = new AtollError('ATOLL_OVERLOADED', 'busy')
+
+function once({ tombstone }: { tombstone: boolean }): StoredRecord {
+  const content = { value: EMPTY_BYTES, metadata: new Map(), tombstone, expiresAtMs: undefined, indexes: [] }
+  return writeOnceRecord(content, 0, new Uint8Array(16))
+}
 
 type Answer = 'found' | 'missing' | 'corrupt' | 'refused' | 'failed'
 
@@ -61,6 +67,23 @@ describe('stories', () => {
     expect(story(plan, '0 missing, 1 missing, 2 failed, 3 found')).toBe(
       'start: ask n0, ask n1, ask n2; 0 missing; 1 missing; 2 failed: ask n7; 3 found: found, heal n0, heal n1',
     )
+  })
+  test('a repairing read that finds a value beside a tombstone spreads the tombstone', () => {
+    const value = once({ tombstone: false })
+    const gone = once({ tombstone: true })
+    for (const order of [
+      [0, 1, 2],
+      [2, 1, 0],
+    ]) {
+      const machine = new NearestMachine({ ...planOf('ppp'), repair: true })
+      machine.step({ kind: 'start' })
+      const held = [value, gone, gone]
+      const effects = order.flatMap((at) => machine.step({ kind: 'found', at, record: held[at]! }))
+      expect(effects).toEqual([
+        { kind: 'answer', record: gone },
+        { kind: 'repair', target: targets('ppp')[0], record: gone },
+      ])
+    }
   })
   test('the nearest has it', () => {
     expect(story(planOf('ppp'), '0 found')).toBe('start: ask n0, wait; 0 found: found')
