@@ -1,0 +1,84 @@
+import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts'
+import type { Log } from './log.ts'
+import { ABOVE_ALL_KEYS, CHECKPOINT_KEY } from './pointer.ts'
+import { BYTES, type InnerLevel, type ValueLogRuntime } from './ports.ts'
+import type { Readers } from './readers.ts'
+import type { Segments } from './segments.ts'
+import { storing } from './storage-error.ts'
+
+const SYNCED = { ...BYTES, sync: true }
+
+/** Makes durable what was applied to the inner database. */
+export async function settleInner(inner: InnerLevel): Promise<void> {
+  // LevelDB leaves a log behind without syncing it when it starts the next one; only a compaction, here of a range
+  // above all keys, makes sure that what it holds is in synced tables.
+  if (inner.supports.additionalMethods['compactRange'] !== true) return
+  await storing('settling the inner database', async () =>
+    inner.compactRange?.(ABOVE_ALL_KEYS, ABOVE_ALL_KEYS, { keyEncoding: 'view' }),
+  )
+}
+
+/** Writes a checkpoint durably. What it says is applied must be settled. */
+export async function writeCheckpoint(inner: InnerLevel, checkpoint: Checkpoint): Promise<void> {
+  const value = encodeCheckpoint(checkpoint)
+  await storing('writing a checkpoint to the inner database', () =>
+    inner.batch([{ type: 'put', key: CHECKPOINT_KEY, value }], SYNCED),
+  )
+}
+
+export interface CheckpointerContext {
+  readonly runtime: ValueLogRuntime
+  readonly inner: InnerLevel
+  readonly segments: Segments
+  readonly readers: Readers
+  readonly log: Log
+  readonly identity: Uint8Array
+  readonly generation: number
+}
+
+/** Moves the beginning of what must be read again after a crash, and frees what compaction has emptied. */
+export class Checkpointer {
+  readonly #context: CheckpointerContext
+  #running: Promise<void> | undefined
+  #next: Promise<void> | undefined
+  #settledSequence: number
+
+  constructor(context: CheckpointerContext) {
+    this.#context = context
+    this.#settledSequence = context.log.applied.sequence
+  }
+
+  /** Resolves after a checkpoint that covers all that is applied now. */
+  run(): Promise<void> {
+    if (this.#running === undefined) return this.#start()
+    this.#next ??= this.#running.catch(() => {}).then(() => this.#start())
+    return this.#next
+  }
+
+  /** The last one: nothing may be on its way. */
+  async finish(): Promise<void> {
+    await this.#running?.catch(() => {})
+    await this.#write(true)
+  }
+
+  #start(): Promise<void> {
+    this.#next = undefined
+    this.#running = this.#write(false).finally(() => {
+      this.#running = undefined
+    })
+    return this.#running
+  }
+
+  async #write(clean: boolean): Promise<void> {
+    const { inner, segments, readers, log, identity, generation, runtime } = this.#context
+    const position = log.applied
+    const { nextSlot } = segments
+    const { rows, emptied } = segments.rows(position.slot)
+    if (position.sequence !== this.#settledSequence) await settleInner(inner)
+    await writeCheckpoint(inner, { identity, generation, clean, position, nextSlot, segments: rows })
+    this.#settledSequence = position.sequence
+    for (const segment of emptied) segment.settled = true
+    await segments.release(readers.oldest)
+    runtime.metrics.count('value_log_checkpoints')
+  }
+}

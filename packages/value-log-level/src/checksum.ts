@@ -1,0 +1,62 @@
+import { AtollError, type Digests } from '@atoll/core'
+
+/** Values are checked in chunks of this size, so that a range of one can be checked without the rest. Part of the format. */
+export const CHUNK_BYTES = 64 * 1024
+
+type Crc32 = Digests['crc32']
+
+/** Bytes of the table of checksums that follows a value in the log: four for each chunk. */
+export function tableBytes(valueBytes: number): number {
+  return 4 * Math.ceil(valueBytes / CHUNK_BYTES)
+}
+
+/** What a value takes in the log: its bytes and their table. */
+export function storedBytes(valueBytes: number): number {
+  return valueBytes + tableBytes(valueBytes)
+}
+
+/**
+ * Where the checksums of one value start from. It depends on the key and on the sequence of the record, so that
+ * bytes of another key or of another time never pass.
+ */
+export function checksumSeed(crc32: Crc32, key: Uint8Array, sequence: number): number {
+  return (crc32(key) + Math.imul(sequence % 0x1_0000_0000, 0x9e3779b1)) >>> 0
+}
+
+/** Writes the table of `value` to `target` at `at`. */
+export function writeTable(
+  crc32: Crc32,
+  value: Uint8Array,
+  table: { seed: number; target: Buffer; at: number },
+): void {
+  for (let index = 0, from = 0; from < value.length; index++, from += CHUNK_BYTES) {
+    const sum = crc32(value.subarray(from, from + CHUNK_BYTES), chunkSeed(table.seed, index))
+    table.target.writeUInt32LE(sum, table.at + 4 * index)
+  }
+}
+
+/** Bytes that start at a chunk, with what they must sum up to. */
+export interface ChunkRun {
+  readonly bytes: Uint8Array
+  readonly table: Buffer
+  readonly seed: number
+  /** Which chunk of the value the bytes start with. */
+  readonly first: number
+}
+
+/** True if every chunk of the run has its checksum. */
+export function chunksAreSound(crc32: Crc32, run: ChunkRun): boolean {
+  for (let index = 0, from = 0; from < run.bytes.length; index++, from += CHUNK_BYTES) {
+    const sum = crc32(run.bytes.subarray(from, from + CHUNK_BYTES), chunkSeed(run.seed, run.first + index))
+    if (sum !== run.table.readUInt32LE(4 * index)) return false
+  }
+  return true
+}
+
+export function corrupt(what: string, details: Readonly<Record<string, unknown>>): AtollError {
+  return new AtollError('ATOLL_CORRUPT', what, { details })
+}
+
+function chunkSeed(seed: number, index: number): number {
+  return (seed + Math.imul(index + 1, 0x85ebca6b)) >>> 0
+}

@@ -1,0 +1,76 @@
+import type { Digests } from '@atoll/core'
+import type { LogPosition } from './checkpoint.ts'
+import type { FilePool } from './file-pool.ts'
+import { encodeBatch, encodeSeal, type RecordPlace, recordBytes, SEAL_BYTES } from './record.ts'
+import { FIRST_RECORD_OFFSET } from './segment-file.ts'
+import type { Segment, Segments } from './segments.ts'
+import type { Group, Waiting } from './write-queue.ts'
+
+export interface LogWriterContext {
+  readonly crc32: Digests['crc32']
+  readonly pool: FilePool
+  readonly segments: Segments
+  readonly epoch: number
+  /** The sequence up to which everything is durable. */
+  readonly synced: () => number
+}
+
+/** Writes records to the end of the log, one segment after the other. */
+export class LogWriter {
+  readonly #context: LogWriterContext
+  #active: Segment | undefined
+  #offset: number
+  #sequence: number
+  /** The segment that was left and not synced since. */
+  #left: number | undefined
+
+  constructor(context: LogWriterContext, start: LogPosition) {
+    this.#context = context
+    this.#active = context.segments.get(start.slot)
+    if (this.#active !== undefined) this.#active.state = 'active'
+    this.#offset = start.offset
+    this.#sequence = start.sequence
+  }
+
+  /** Bytes that a record may have in the active segment. */
+  get roomBytes(): number {
+    return this.#active === undefined ? 0 : this.#active.sizeBytes - SEAL_BYTES - this.#offset
+  }
+
+  /** Writes the batches as one record, for which there is room. */
+  async write(waiting: readonly Waiting[]): Promise<Group> {
+    const segment = this.#active
+    if (segment === undefined) throw new Error('there is no segment to write to')
+    const ops = waiting.length === 1 ? (waiting[0]?.ops ?? []) : waiting.flatMap((one) => one.ops)
+    const { slot, offset, ...rest } = this.#place(segment)
+    const record = encodeBatch(this.#context.crc32, ops, { slot, offset, ...rest })
+    const left = this.#left
+    this.#left = undefined
+    this.#offset += record.bytes
+    this.#sequence += 1
+    await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
+    const { bytes } = record
+    return { waiting, ops: record.ops, bytes, sequence: rest.sequence, slot, end: offset + bytes, left }
+  }
+
+  /** Goes on to a segment that has room for a record of `metaBytes` and `bodyBytes`. */
+  async rotate(first: { metaBytes: number; bodyBytes: number }): Promise<void> {
+    const { segments, pool, crc32 } = this.#context
+    const next = await segments.allocate(recordBytes(first.metaBytes, first.bodyBytes))
+    const previous = this.#active
+    if (previous !== undefined) {
+      const place = this.#place(previous)
+      const seal = encodeSeal(crc32, next.slot, place)
+      this.#sequence += 1
+      await pool.use(previous.slot, (file) => file.write([seal], place.offset))
+      this.#left = previous.slot
+    }
+    this.#active = next
+    this.#offset = FIRST_RECORD_OFFSET
+  }
+
+  #place({ slot }: Segment): RecordPlace {
+    const { epoch, synced } = this.#context
+    return { slot, offset: this.#offset, sequence: this.#sequence, epoch, synced: synced() }
+  }
+}

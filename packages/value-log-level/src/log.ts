@@ -1,0 +1,303 @@
+import type { AtollError, Timer } from '@atoll/core'
+import type { Applier } from './applier.ts'
+import type { LogPosition } from './checkpoint.ts'
+import type { FilePool } from './file-pool.ts'
+import { LogWriter } from './log-writer.ts'
+import type { ValueLogSettings } from './options.ts'
+import type { Overlay } from './overlay.ts'
+import type { ValueLogRuntime } from './ports.ts'
+import type { Op } from './record.ts'
+import type { Segments } from './segments.ts'
+import { storageError } from './storage-error.ts'
+import { type Group, type Waiting, WriteQueue } from './write-queue.ts'
+
+export interface LogContext {
+  readonly runtime: ValueLogRuntime
+  readonly settings: ValueLogSettings
+  readonly pool: FilePool
+  readonly segments: Segments
+  readonly overlay: Overlay
+  readonly applier: Applier
+}
+
+export interface LogStart {
+  readonly position: LogPosition
+  readonly epoch: number
+}
+
+/** How many operations the inner database gets at a time, about. */
+const APPLY_OPS = 2048
+/** How far the log may run ahead of the inner database, about. */
+const AHEAD_BYTES = 64 * 1024 * 1024
+
+/**
+ * The way of a batch, in three stages that work at the same time, each on all that the one before has finished: write
+ * a group of batches as one record, sync, apply to the inner database. A batch with `sync` is acknowledged when it
+ * has been applied; one without as soon as it is written, and until it is applied the overlay answers for it.
+ *
+ * The inner database never holds what the synced log does not: otherwise a crash could leave it with pointers to
+ * nothing. A failed write or sync therefore ends all writing until the log is opened again.
+ */
+export class Log {
+  readonly #context: LogContext
+  readonly #queue: WriteQueue
+  readonly #writer: LogWriter
+  /** Written, and not synced. */
+  #written: Group[] = []
+  /** Synced, and not applied. */
+  #durable: Group[] = []
+  #writing = false
+  #syncing = false
+  #applying = false
+  /** Somebody waits for what is written. */
+  #urgent = false
+  #flush: Timer | undefined
+  #aheadBytes = 0
+  #onRoom: (() => void) | undefined
+  #onIdle: (() => void)[] = []
+  #synced: number
+  #applied: LogPosition
+  #failure: AtollError | undefined
+  /** Called with the bytes by which the log has grown, when they have been applied. */
+  onApplied: (bytes: number) => void = () => {}
+
+  constructor(context: LogContext, { position, epoch }: LogStart) {
+    this.#context = context
+    this.#queue = new WriteQueue(context.settings)
+    this.#synced = position.sequence - 1
+    this.#applied = position
+    const { pool, segments, runtime } = context
+    const { crc32 } = runtime.digest
+    this.#writer = new LogWriter({ crc32, pool, segments, epoch, synced: () => this.#synced }, position)
+  }
+
+  /** Everything up to here is in the inner database. */
+  get applied(): LogPosition {
+    return this.#applied
+  }
+
+  /** Appends a batch, which is applied as a whole or not at all. */
+  append(ops: readonly Op[], options: { sync: boolean }): Promise<void> {
+    return this.#enqueue(ops, options)
+  }
+
+  /** Calls `run` when all batches so far have been applied, and none after them. */
+  barrier(run: () => void): Promise<void> {
+    return this.#enqueue([], { sync: true, run })
+  }
+
+  /** Resolves when no stage is at work: after a failure, too. */
+  async idle(): Promise<void> {
+    while (this.#writing || this.#syncing || this.#applying) {
+      await new Promise<void>((resolve) => this.#onIdle.push(resolve))
+    }
+  }
+
+  #enqueue(ops: readonly Op[], options: { sync: boolean; run?: () => void }): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    const acknowledged = this.#queue.push(ops, options)
+    if (!this.#writing && this.#queue.length > 0) {
+      this.#writing = true
+      // Whatever else is appended in this turn shares the record.
+      queueMicrotask(() => void this.#write())
+    }
+    return acknowledged
+  }
+
+  async #write(): Promise<void> {
+    for (let first = this.#queue.first; first !== undefined; first = this.#queue.first) {
+      if (this.#aheadBytes > AHEAD_BYTES) await this.#untilRoom()
+      if (this.#failure !== undefined) break
+      if (first.run !== undefined) this.#passOn(this.#queue.take(1))
+      else await this.#writeGroup(first)
+    }
+    this.#writing = false
+    this.#rest()
+  }
+
+  #rest(): void {
+    for (const resolve of this.#onIdle.splice(0)) resolve()
+  }
+
+  /** A barrier goes the way of the groups, as a group of nothing. */
+  #passOn(waiting: readonly Waiting[]): void {
+    this.#written.push({ waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: undefined })
+    this.#urgent = true
+    this.#startSync()
+  }
+
+  async #writeGroup(first: Waiting): Promise<void> {
+    const count = this.#queue.countThatFits(this.#writer.roomBytes)
+    if (count === 0) return this.#rotate(first)
+    const waiting = this.#queue.take(count)
+    try {
+      const group = await this.#writer.write(waiting)
+      if (this.#failure !== undefined) return this.#reject([group], this.#failure)
+      this.#aheadBytes += group.bytes
+      this.#acknowledgeWritten(group)
+      this.#written.push(group)
+      this.#startSync()
+    } catch (error) {
+      const failure = this.#fail('writing the log', error)
+      for (const { reject } of waiting) reject(failure)
+    }
+  }
+
+  /** A segment that cannot be created fails the batch that needs it, and harms nothing else. */
+  async #rotate(first: Waiting): Promise<void> {
+    try {
+      await this.#writer.rotate(first)
+      void this.#context.segments.makeReady()
+    } catch (error) {
+      const failure = storageError('going on to the next segment', error)
+      if (failure.definite) for (const { reject } of this.#queue.take(1)) reject(failure)
+      else this.#fail('writing the log', failure)
+    }
+  }
+
+  #acknowledgeWritten({ waiting, ops, sequence }: Group): void {
+    if (waiting.every(({ sync }) => sync)) {
+      this.#urgent = true
+      return
+    }
+    let at = 0
+    for (const one of waiting) {
+      const end = at + one.ops.length
+      if (one.sync) this.#urgent = true
+      else {
+        this.#context.overlay.add(ops.slice(at, end), sequence)
+        one.resolve()
+      }
+      at = end
+    }
+  }
+
+  #startSync(): void {
+    if (this.#syncing || this.#written.length === 0) return
+    if (this.#urgent) {
+      this.#syncing = true
+      void this.#sync()
+      return
+    }
+    this.#flush ??= this.#context.runtime.clock.timer(this.#context.settings.flushDelayMs, () => {
+      this.#flush = undefined
+      this.#hurry()
+    })
+  }
+
+  #hurry(): void {
+    this.#urgent = true
+    this.#startSync()
+  }
+
+  async #sync(): Promise<void> {
+    while (this.#urgent && this.#written.length > 0 && this.#failure === undefined) {
+      const groups = this.#written
+      this.#written = []
+      this.#urgent = false
+      this.#flush?.cancel()
+      this.#flush = undefined
+      try {
+        await this.#syncFiles(groups)
+      } catch (error) {
+        this.#fail('syncing the log', error)
+      }
+      if (this.#failure !== undefined) {
+        this.#reject(groups, this.#failure)
+        break
+      }
+      for (const { sequence } of groups) this.#synced = Math.max(this.#synced, sequence)
+      this.#durable.push(...groups)
+      if (!this.#applying) {
+        this.#applying = true
+        void this.#apply()
+      }
+    }
+    this.#syncing = false
+    this.#startSync()
+    this.#rest()
+  }
+
+  async #syncFiles(groups: readonly Group[]): Promise<void> {
+    const slots = new Set<number>()
+    for (const { left, slot, bytes } of groups) {
+      if (left !== undefined) slots.add(left)
+      if (bytes > 0) slots.add(slot)
+    }
+    const { pool } = this.#context
+    await Promise.all([...slots].map((slot) => pool.use(slot, (file) => file.sync())))
+  }
+
+  async #apply(): Promise<void> {
+    while (this.#durable.length > 0 && this.#failure === undefined) {
+      const groups = this.#durable.splice(0, this.#countToApply())
+      const ops = groups.length === 1 ? (groups[0]?.ops ?? []) : groups.flatMap((group) => group.ops)
+      try {
+        await this.#context.applier.apply(ops, groups.at(-1)?.sequence ?? 0)
+      } catch (error) {
+        this.#reject(groups, this.#fail('applying the log to the inner database', error))
+        break
+      }
+      for (const group of groups) this.#finish(group)
+    }
+    this.#applying = false
+    this.#rest()
+  }
+
+  /** Groups up to the next barrier, or that barrier alone. */
+  #countToApply(): number {
+    let ops = 0
+    let count = 0
+    for (const group of this.#durable) {
+      const isBarrier = group.waiting[0]?.run !== undefined
+      if (isBarrier) return Math.max(1, count)
+      count += 1
+      ops += group.ops.length
+      if (ops >= APPLY_OPS) break
+    }
+    return count
+  }
+
+  #finish({ waiting, ops, bytes, sequence, slot, end }: Group): void {
+    if (bytes > 0) {
+      const previous = this.#context.segments.get(this.#applied.slot)
+      if (previous !== undefined && previous.slot !== slot) this.#context.segments.finish(previous)
+      this.#applied = { slot, offset: end, sequence: sequence + 1 }
+      this.#context.overlay.applied(ops, sequence)
+      this.#aheadBytes -= bytes
+      this.#onRoom?.()
+      this.onApplied(bytes)
+    }
+    for (const { run, resolve } of waiting) {
+      run?.()
+      resolve()
+    }
+  }
+
+  #untilRoom(): Promise<void> {
+    this.#hurry()
+    return new Promise((resolve) => {
+      this.#onRoom = () => {
+        this.#onRoom = undefined
+        resolve()
+      }
+    })
+  }
+
+  #fail(doing: string, error: unknown): AtollError {
+    const failure = storageError(doing, error)
+    this.#failure ??= failure
+    this.#context.runtime.log.error({ error }, `the value log takes no more writes: ${failure.message}`)
+    this.#flush?.cancel()
+    this.#reject([...this.#written, ...this.#durable], failure)
+    this.#written = []
+    this.#durable = []
+    this.#queue.abandon(failure)
+    this.#onRoom?.()
+    return failure
+  }
+
+  #reject(groups: readonly Group[], failure: AtollError): void {
+    for (const { waiting } of groups) for (const { reject } of waiting) reject(failure)
+  }
+}

@@ -1,0 +1,122 @@
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { lockDirectory } from './node-lock.ts'
+import type { DataFile, Files } from './ports.ts'
+
+/** A directory on a disk. */
+export function nodeFiles(path: string): Files {
+  return {
+    label: path,
+    list: () => readdir(path).catch(undefinedIfMissing),
+    prepare: async () => void (await mkdir(path, { recursive: true })),
+    lock: () => lockDirectory(path),
+    readWhole: (name) => readFile(join(path, name)).catch(undefinedIfMissing),
+    writeWhole: (name, bytes) => writeWhole(path, name, bytes),
+    open: async (name) => new NodeFile(await openOrCreate(join(path, name))),
+    remove: (name) => rm(join(path, name), { force: true }),
+    syncDirectory: () => syncDirectory(path),
+    freeBytes: async () => {
+      const { bavail, bsize } = await statfs(path)
+      return bavail * bsize
+    },
+  }
+}
+
+class NodeFile implements DataFile {
+  readonly #handle: FileHandle
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  async sizeBytes(): Promise<number> {
+    const { size } = await this.#handle.stat()
+    return size
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    let done = 0
+    while (done < target.length) {
+      const { bytesRead } = await this.#handle.read(target, done, target.length - done, position + done)
+      if (bytesRead === 0) break
+      done += bytesRead
+    }
+    return done
+  }
+
+  async write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    const total = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+    const { bytesWritten } = await this.#handle.writev([...buffers], position)
+    if (bytesWritten < total) await this.#writeRest(buffers, bytesWritten, position)
+  }
+
+  /** A gathering write may stop short; what is left goes buffer by buffer. */
+  async #writeRest(buffers: readonly Uint8Array[], written: number, position: number): Promise<void> {
+    let at = 0
+    for (const buffer of buffers) {
+      let from = Math.min(buffer.length, Math.max(0, written - at))
+      while (from < buffer.length) {
+        const length = buffer.length - from
+        const { bytesWritten } = await this.#handle.write(buffer, from, length, position + at + from)
+        from += bytesWritten
+      }
+      at += buffer.length
+    }
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return this.#handle.truncate(sizeBytes)
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.datasync()
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close()
+  }
+}
+
+function openOrCreate(path: string): Promise<FileHandle> {
+  return open(path, 'r+').catch((error: unknown) => {
+    if (isMissing(error)) return open(path, 'w+')
+    throw error
+  })
+}
+
+async function writeWhole(path: string, name: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(path, `${name}.new`)
+  const handle = await open(temporary, 'w')
+  try {
+    await handle.writeFile(bytes)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(temporary, join(path, name))
+  await syncDirectory(path)
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  // Windows opens no directories, and makes names durable by itself.
+  if (process.platform === 'win32') return
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function undefinedIfMissing(error: unknown): undefined {
+  if (isMissing(error)) return undefined
+  throw error
+}
+
+export function isMissing(error: unknown): boolean {
+  return hasCode(error, 'ENOENT')
+}
+
+export function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code
+}

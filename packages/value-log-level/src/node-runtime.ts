@@ -1,0 +1,23 @@
+import { randomFillSync } from 'node:crypto'
+import { crc32 } from 'node:zlib'
+import { createMetrics, quietLog, sleepOn } from '@atoll/core'
+import type { ValueLogRuntime } from './ports.ts'
+
+/** The real world, for a program that uses a value log without the rest of Atoll. */
+export function nodeRuntime(): ValueLogRuntime {
+  const clock: ValueLogRuntime['clock'] = {
+    monotonicMs: () => performance.now(),
+    timer: (delayMs, fire) => {
+      const timer = setTimeout(fire, delayMs)
+      return { cancel: () => clearTimeout(timer) }
+    },
+    sleep: (delayMs, options) => sleepOn(clock, delayMs, options),
+  }
+  return {
+    clock,
+    random: { bytes: (length) => randomFillSync(new Uint8Array(length)) },
+    digest: { crc32: (data, seed) => crc32(data, seed) },
+    log: quietLog,
+    metrics: createMetrics(),
+  }
+}

@@ -1,0 +1,87 @@
+import { checkInteger, checkKnown, describe, GiB, KiB, MiB } from '@atoll/core'
+
+export interface ValueLogOptions {
+  /** Values of at least this many bytes live in the log instead of the inner database. Default 4 KiB. */
+  readonly thresholdBytes?: number
+  /** Size of a segment file, fixed when it is created. Default 64 MiB. */
+  readonly segmentBytes?: number
+  /** Segment files made ready when the database opens, each byte touched once, so that later writes are rewrites. Default 0. */
+  readonly preallocateBytes?: number
+  /** How much space in free segments is kept for later writes; the rest is given back. Default 256 MiB. */
+  readonly reserveBytes?: number
+  /** How much log may have to be read again after a crash, about. Default 256 MiB. */
+  readonly checkpointBytes?: number
+  /** Writes are gathered up to this many bytes, which then share one write and one sync. Default 2 MiB. */
+  readonly groupBytes?: number
+  /** The largest batch, keys and values together. Default 1 GiB. Past it: `ATOLL_TOO_LARGE`. */
+  readonly maxBatchBytes?: number
+  /** How many bytes of batches may wait for the disk. Default 512 MiB. Past it: `ATOLL_OVERLOADED`. */
+  readonly maxPendingBytes?: number
+  /** How long a write with `sync: false` may wait for its sync, in milliseconds. Default 50. */
+  readonly flushDelayMs?: number
+  /** A segment is compacted when at most this share of it, 0 to 1, is still in use. Default 0.5. */
+  readonly compactAtLiveShare?: number
+  /** How fast compaction copies, in bytes per second. Default 256 MiB. */
+  readonly compactBytesPerSecond?: number
+  /** How many segment files are open at a time, about. Default 256. */
+  readonly maxOpenFiles?: number
+}
+
+export type ValueLogSettings = Required<ValueLogOptions>
+
+export const VALUE_LOG_DEFAULTS: ValueLogSettings = {
+  thresholdBytes: 4 * KiB,
+  segmentBytes: 64 * MiB,
+  preallocateBytes: 0,
+  reserveBytes: 256 * MiB,
+  checkpointBytes: 256 * MiB,
+  groupBytes: 2 * MiB,
+  maxBatchBytes: GiB,
+  maxPendingBytes: 512 * MiB,
+  flushDelayMs: 50,
+  compactAtLiveShare: 0.5,
+  compactBytesPerSecond: 256 * MiB,
+  maxOpenFiles: 256,
+}
+
+const LIMITS: Readonly<Record<Exclude<keyof ValueLogSettings, 'compactAtLiveShare'>, [number, number]>> = {
+  thresholdBytes: [1, GiB],
+  segmentBytes: [64 * KiB, 4 * GiB],
+  preallocateBytes: [0, Number.MAX_SAFE_INTEGER],
+  reserveBytes: [0, Number.MAX_SAFE_INTEGER],
+  checkpointBytes: [64 * KiB, Number.MAX_SAFE_INTEGER],
+  groupBytes: [4 * KiB, GiB],
+  maxBatchBytes: [KiB, 4 * GiB],
+  maxPendingBytes: [KiB, Number.MAX_SAFE_INTEGER],
+  flushDelayMs: [0, 60_000],
+  compactBytesPerSecond: [KiB, Number.MAX_SAFE_INTEGER],
+  maxOpenFiles: [4, 1_000_000],
+}
+
+/** The options with their defaults. Throws `TypeError` or `RangeError`, naming the value and what was expected. */
+export function validateValueLogOptions(options: ValueLogOptions): ValueLogSettings {
+  checkKnown('valueLog', options, Object.keys(VALUE_LOG_DEFAULTS))
+  const settings = { ...VALUE_LOG_DEFAULTS, ...options }
+  const check = (name: keyof typeof LIMITS) =>
+    checkInteger(name, settings[name], { min: LIMITS[name][0], max: LIMITS[name][1] })
+  return {
+    thresholdBytes: check('thresholdBytes'),
+    segmentBytes: check('segmentBytes'),
+    preallocateBytes: check('preallocateBytes'),
+    reserveBytes: check('reserveBytes'),
+    checkpointBytes: check('checkpointBytes'),
+    groupBytes: check('groupBytes'),
+    maxBatchBytes: check('maxBatchBytes'),
+    maxPendingBytes: check('maxPendingBytes'),
+    flushDelayMs: check('flushDelayMs'),
+    compactAtLiveShare: checkShare('compactAtLiveShare', settings.compactAtLiveShare),
+    compactBytesPerSecond: check('compactBytesPerSecond'),
+    maxOpenFiles: check('maxOpenFiles'),
+  }
+}
+
+function checkShare(name: string, value: unknown): number {
+  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, got ${describe(value)}`)
+  if (value >= 0 && value <= 1) return value
+  throw new RangeError(`${name} must be from 0 to 1, got ${value}`)
+}

@@ -1,0 +1,107 @@
+import type { Clock, Digests, Log, Metrics, Random } from '@atoll/core'
+import type { AbstractSnapshot } from 'abstract-level'
+
+/** What this package needs of the world; any `Runtime` fits. */
+export interface ValueLogRuntime {
+  readonly clock: Pick<Clock, 'monotonicMs' | 'timer' | 'sleep'>
+  readonly random: Pick<Random, 'bytes'>
+  readonly digest: Pick<Digests, 'crc32'>
+  readonly log: Log
+  readonly metrics: Metrics
+}
+
+/**
+ * What is used of the database below, whatever its default encodings: every `AbstractLevel` fits. A write with
+ * `sync: true` must make all earlier writes durable too, where the database is permanent. Where it has
+ * `compactRange` (classic-level), that is called first, since LevelDB does not sync a log that it has left.
+ */
+export interface InnerLevel {
+  readonly supports: {
+    readonly explicitSnapshots: boolean
+    readonly implicitSnapshots: boolean
+    readonly permanence: boolean
+    readonly additionalMethods: Readonly<Record<string, boolean>>
+  }
+  open(): Promise<void>
+  close(): Promise<void>
+  get(key: Uint8Array, options: InnerReadOptions): Promise<Uint8Array | undefined>
+  getMany(keys: Uint8Array[], options: InnerReadOptions): Promise<(Uint8Array | undefined)[]>
+  has(key: Uint8Array, options: InnerReadOptions): Promise<boolean>
+  hasMany(keys: Uint8Array[], options: InnerReadOptions): Promise<boolean[]>
+  batch(operations: InnerOperation[], options: InnerReadOptions & { readonly sync: boolean }): Promise<void>
+  iterator(options: InnerRange): InnerIterator
+  snapshot(): AbstractSnapshot
+  compactRange?(start: Uint8Array, end: Uint8Array, options: { keyEncoding: 'view' }): Promise<void>
+}
+
+export interface InnerReadOptions {
+  readonly keyEncoding: 'view'
+  readonly valueEncoding: 'view'
+  readonly snapshot?: AbstractSnapshot | undefined
+}
+
+export type InnerOperation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+export interface InnerRange extends InnerReadOptions {
+  readonly gt?: Uint8Array
+  readonly gte?: Uint8Array
+  readonly lt?: Uint8Array
+  readonly lte?: Uint8Array
+  readonly reverse?: boolean
+  readonly limit?: number
+  readonly keys?: boolean
+  readonly values?: boolean
+}
+
+export type InnerEntry = [key: Uint8Array, value: Uint8Array]
+
+export interface InnerIterator {
+  nextv(size: number): Promise<InnerEntry[]>
+  seek(target: Uint8Array, options: { keyEncoding: 'view' }): void
+  close(): Promise<void>
+}
+
+/** Every call of the inner database is made with bytes. */
+export const BYTES: InnerReadOptions = { keyEncoding: 'view', valueEncoding: 'view' }
+
+/**
+ * One directory that belongs to one value log. Errors are whatever the system throws; the value log wraps them.
+ * Only bytes that were synced survive a crash, and a file survives only after `syncDirectory`.
+ */
+export interface Files {
+  /** What the directory is called in messages. */
+  readonly label: string
+  /** The names in the directory; `undefined` if there is no directory. */
+  list(): Promise<string[] | undefined>
+  /** Creates the directory unless it exists. */
+  prepare(): Promise<void>
+  /** Takes the directory for this process, and returns what gives it back. Throws `ATOLL_LOCKED` if it is taken. */
+  lock(): Promise<() => Promise<void>>
+  /** The bytes of a small file; `undefined` if there is none. */
+  readWhole(name: string): Promise<Uint8Array | undefined>
+  /** Writes a small file durably: afterwards it is there as a whole, and never in part. */
+  writeWhole(name: string, bytes: Uint8Array): Promise<void>
+  /** Opens a file for reading and writing, and creates it if it is not there. */
+  open(name: string): Promise<DataFile>
+  /** Removes a file; nothing happens if it is not there. */
+  remove(name: string): Promise<void>
+  /** Makes the creation of files durable. */
+  syncDirectory(): Promise<void>
+  /** How many bytes the file system would still take. */
+  freeBytes(): Promise<number>
+}
+
+export interface DataFile {
+  sizeBytes(): Promise<number>
+  /** Reads up to `target.length` bytes from `position` on; returns how many there were. */
+  read(target: Uint8Array, position: number): Promise<number>
+  /** Writes the buffers one after the other from `position` on, all of them. */
+  write(buffers: readonly Uint8Array[], position: number): Promise<void>
+  /** Sets the size; new bytes read as zero. */
+  truncate(sizeBytes: number): Promise<void>
+  /** Makes all bytes written so far durable. */
+  sync(): Promise<void>
+  close(): Promise<void>
+}

@@ -1,0 +1,276 @@
+import type { Digests } from '@atoll/core'
+import { checksumSeed, storedBytes, writeTable } from './checksum.ts'
+import { DATA_PREFIX, INLINE_TAG, type Pointer, readPointer, writePointer } from './pointer.ts'
+
+/**
+ * The log is a sequence of records. A record holds a whole number of batches: a head with all keys, small values and
+ * the lengths of large ones, and behind it the large values, each followed by its table of checksums. The head has a
+ * checksum of its own. Integers are little-endian; a record starts at a multiple of 8.
+ *
+ *   0 magic u32 | 4 checksum of all of the head that follows u32 | 8 sequence u48 | 14 kind u8 | 15 version u8
+ *   16 epoch u48 | 22 zero u16 | 24 synced u48 | 30 zero u16 | 32 bytes of operations u32 | 36 operations u32
+ *   40 bytes of bodies u48 | 46 zero u16 | 48 operations …
+ */
+export const RECORD_HEADER_BYTES = 48
+export const RECORD_ALIGNMENT = 8
+export const RECORD_MAGIC = 0x474c5641
+const RECORD_VERSION = 1
+
+export const RECORD_BATCH = 1
+/** Ends a segment, and names the next one. */
+export const RECORD_SEAL = 2
+/** What a seal takes in the file. */
+export const SEAL_BYTES = RECORD_HEADER_BYTES + 8
+
+export const OP_SMALL = 1
+export const OP_DELETE = 2
+export const OP_LARGE = 3
+/** A large value copied by compaction: valid only if its key still points to where it was copied from. */
+export const OP_MOVE = 4
+export type OpType = typeof OP_SMALL | typeof OP_DELETE | typeof OP_LARGE | typeof OP_MOVE
+
+/** An operation on its way to the log. */
+export type Op =
+  | { readonly type: typeof OP_SMALL | typeof OP_LARGE; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: typeof OP_DELETE; readonly key: Uint8Array }
+  | {
+      readonly type: typeof OP_MOVE
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly from: Pointer
+    }
+
+/** An operation that is in the log, as the inner database needs it. */
+export interface LoggedOp {
+  readonly type: OpType
+  /** The key in the inner database. */
+  readonly key: Uint8Array
+  /** What the inner database holds for a small value. */
+  readonly inline: Uint8Array | undefined
+  /** Where a large value lies. */
+  readonly pointer: Pointer | undefined
+  /** Where a moved value was. */
+  readonly from: Pointer | undefined
+}
+
+export interface RecordHeader {
+  readonly sequence: number
+  readonly kind: number
+  /** Grows whenever the log may have been cut, so that what stood behind a cut is never taken for its continuation. */
+  readonly epoch: number
+  /** Every record up to this sequence was durable when this one was written. */
+  readonly synced: number
+  readonly metaBytes: number
+  readonly count: number
+  readonly bodyBytes: number
+}
+
+/** Bytes an operation takes in the head of a record. */
+export function metaBytesOf(op: Op): number {
+  const keyed = 1 + 4 + 1 + op.key.length
+  if (op.type === OP_DELETE) return keyed
+  if (op.type === OP_SMALL) return keyed + 4 + 1 + op.value.length
+  return keyed + 6 + (op.type === OP_MOVE ? 22 : 0)
+}
+
+/** Bytes an operation takes behind the head. */
+export function bodyBytesOf(op: Op): number {
+  return op.type === OP_LARGE || op.type === OP_MOVE ? storedBytes(op.value.length) : 0
+}
+
+export function recordBytes(metaBytes: number, bodyBytes: number): number {
+  return align(RECORD_HEADER_BYTES + metaBytes + bodyBytes)
+}
+
+export function align(bytes: number): number {
+  return Math.ceil(bytes / RECORD_ALIGNMENT) * RECORD_ALIGNMENT
+}
+
+/** Where a record is going to be, and what it says about the ones before it. */
+export interface RecordPlace {
+  readonly slot: number
+  readonly offset: number
+  readonly sequence: number
+  readonly epoch: number
+  readonly synced: number
+}
+
+export interface EncodedRecord {
+  readonly buffers: readonly Uint8Array[]
+  readonly bytes: number
+  readonly ops: readonly LoggedOp[]
+}
+
+/** Values from this size on are written from where they are; smaller ones are gathered in one buffer first. */
+const COPY_BELOW_BYTES = 64 * 1024
+
+export function encodeBatch(crc32: Digests['crc32'], ops: readonly Op[], place: RecordPlace): EncodedRecord {
+  let metaBytes = 0
+  let bodyBytes = 0
+  for (const op of ops) {
+    metaBytes += metaBytesOf(op)
+    bodyBytes += bodyBytesOf(op)
+  }
+  const head = Buffer.allocUnsafe(RECORD_HEADER_BYTES + metaBytes)
+  const bodies = new Bodies(crc32, place, place.offset + head.length)
+  const logged: LoggedOp[] = []
+  let at = RECORD_HEADER_BYTES
+  for (const op of ops) {
+    const written = writeOp(op, head, at, bodies)
+    logged.push(written.op)
+    at = written.end
+  }
+  writeHeader(crc32, head, {
+    ...place,
+    kind: RECORD_BATCH,
+    metaBytes,
+    count: ops.length,
+    bodyBytes,
+  })
+  const bytes = recordBytes(metaBytes, bodyBytes)
+  const padding = bytes - head.length - bodyBytes
+  const buffers = [head, ...bodies.buffers]
+  if (padding > 0) buffers.push(new Uint8Array(padding))
+  return { buffers, bytes, ops: logged }
+}
+
+export function encodeSeal(crc32: Digests['crc32'], nextSlot: number, place: RecordPlace): Uint8Array {
+  const seal = Buffer.alloc(SEAL_BYTES)
+  seal.writeUInt32LE(nextSlot, RECORD_HEADER_BYTES)
+  writeHeader(crc32, seal, { ...place, kind: RECORD_SEAL, metaBytes: 8, count: 0, bodyBytes: 0 })
+  return seal
+}
+
+function writeHeader(crc32: Digests['crc32'], head: Buffer, header: RecordHeader): void {
+  head.fill(0, 0, RECORD_HEADER_BYTES)
+  head.writeUInt32LE(RECORD_MAGIC, 0)
+  head.writeUIntLE(header.sequence, 8, 6)
+  head[14] = header.kind
+  head[15] = RECORD_VERSION
+  head.writeUIntLE(header.epoch, 16, 6)
+  head.writeUIntLE(header.synced, 24, 6)
+  head.writeUInt32LE(header.metaBytes, 32)
+  head.writeUInt32LE(header.count, 36)
+  head.writeUIntLE(header.bodyBytes, 40, 6)
+  head.writeUInt32LE(crc32(head.subarray(8)), 4)
+}
+
+function writeOp(op: Op, head: Buffer, at: number, bodies: Bodies): { op: LoggedOp; end: number } {
+  head[at] = op.type
+  head.writeUInt32LE(op.key.length + 1, at + 1)
+  head[at + 5] = DATA_PREFIX
+  head.set(op.key, at + 6)
+  const key = head.subarray(at + 5, at + 6 + op.key.length)
+  at += 6 + op.key.length
+  const { type } = op
+  if (type === OP_DELETE) {
+    return { op: { type, key, inline: undefined, pointer: undefined, from: undefined }, end: at }
+  }
+  if (type === OP_SMALL) {
+    head.writeUInt32LE(op.value.length + 1, at)
+    head[at + 4] = INLINE_TAG
+    head.set(op.value, at + 5)
+    const end = at + 5 + op.value.length
+    const inline = head.subarray(at + 4, end)
+    return { op: { type, key, inline, pointer: undefined, from: undefined }, end }
+  }
+  head.writeUIntLE(op.value.length, at, 6)
+  at += 6
+  const from = type === OP_MOVE ? op.from : undefined
+  if (from !== undefined) {
+    writePointer(from, head, at)
+    at += 22
+  }
+  return { op: { type, key, inline: undefined, pointer: bodies.add(key, op.value), from }, end: at }
+}
+
+/** Gathers the large values of a record and their tables. */
+class Bodies {
+  readonly buffers: Uint8Array[] = []
+  readonly #crc32: Digests['crc32']
+  readonly #place: RecordPlace
+  #offset: number
+
+  constructor(crc32: Digests['crc32'], place: RecordPlace, offset: number) {
+    this.#crc32 = crc32
+    this.#place = place
+    this.#offset = offset
+  }
+
+  add(key: Uint8Array, value: Uint8Array): Pointer {
+    const { slot, sequence } = this.#place
+    const seed = checksumSeed(this.#crc32, key, sequence)
+    const pointer = { slot, offset: this.#offset, bytes: value.length, sequence }
+    const stored = storedBytes(value.length)
+    if (value.length >= COPY_BELOW_BYTES) {
+      const target = Buffer.allocUnsafe(stored - value.length)
+      writeTable(this.#crc32, value, { seed, target, at: 0 })
+      this.buffers.push(value, target)
+    } else {
+      const target = Buffer.allocUnsafe(stored)
+      target.set(value)
+      writeTable(this.#crc32, value, { seed, target, at: value.length })
+      this.buffers.push(target)
+    }
+    this.#offset += stored
+    return pointer
+  }
+}
+
+/** The header in the first bytes of `bytes`, if it looks like one; its checksum is not tested yet. */
+export function readHeader(bytes: Buffer): RecordHeader | undefined {
+  if (bytes.length < RECORD_HEADER_BYTES || bytes.readUInt32LE(0) !== RECORD_MAGIC) return undefined
+  if (bytes[15] !== RECORD_VERSION) return undefined
+  return {
+    sequence: bytes.readUIntLE(8, 6),
+    kind: bytes[14] ?? 0,
+    epoch: bytes.readUIntLE(16, 6),
+    synced: bytes.readUIntLE(24, 6),
+    metaBytes: bytes.readUInt32LE(32),
+    count: bytes.readUInt32LE(36),
+    bodyBytes: bytes.readUIntLE(40, 6),
+  }
+}
+
+/** True if the head, of its exact length, has its checksum. */
+export function headIsSound(crc32: Digests['crc32'], head: Buffer): boolean {
+  return head.readUInt32LE(4) === crc32(head.subarray(8))
+}
+
+export function readNextSlot(seal: Buffer): number {
+  return seal.readUInt32LE(RECORD_HEADER_BYTES)
+}
+
+/** The operations of a sound head. Their keys and small values lie in `head` itself. */
+export function readOps(
+  head: Buffer,
+  header: RecordHeader,
+  place: { slot: number; offset: number },
+): LoggedOp[] {
+  const ops: LoggedOp[] = []
+  let at = RECORD_HEADER_BYTES
+  let body = place.offset + head.length
+  for (let index = 0; index < header.count; index++) {
+    const type = head[at]
+    const keyEnd = at + 5 + head.readUInt32LE(at + 1)
+    const key = head.subarray(at + 5, keyEnd)
+    at = keyEnd
+    if (type === OP_DELETE) {
+      ops.push({ type, key, inline: undefined, pointer: undefined, from: undefined })
+    } else if (type === OP_SMALL) {
+      const end = at + 4 + head.readUInt32LE(at)
+      ops.push({ type, key, inline: head.subarray(at + 4, end), pointer: undefined, from: undefined })
+      at = end
+    } else {
+      const bytes = head.readUIntLE(at, 6)
+      const pointer = { slot: place.slot, offset: body, bytes, sequence: header.sequence }
+      body += storedBytes(bytes)
+      at += 6
+      const moved = type === OP_MOVE
+      const from = moved ? readPointer(head, at) : undefined
+      if (moved) at += 22
+      ops.push({ type: moved ? OP_MOVE : OP_LARGE, key, inline: undefined, pointer, from })
+    }
+  }
+  return ops
+}

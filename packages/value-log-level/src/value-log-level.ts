@@ -1,0 +1,358 @@
+import { AtollError, checkInteger, describe } from '@atoll/core'
+import {
+  type AbstractBatchOperation,
+  type AbstractBatchOptions,
+  type AbstractChainedBatch,
+  type AbstractClearOptions,
+  type AbstractDatabaseOptions,
+  type AbstractDelOptions,
+  type AbstractIteratorOptions,
+  AbstractLevel,
+  type AbstractPutOptions,
+  type AbstractSnapshot,
+} from 'abstract-level'
+import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
+import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
+import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
+import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
+import { openValueLog, type ValueLog, type ValueLogParts } from './value-log.ts'
+import { ValueLogIterator } from './value-log-iterator.ts'
+import { ValueLogSnapshot } from './value-log-snapshot.ts'
+
+/** Options of abstract-level, such as `keyEncoding`, with those of the value log beside them. */
+export interface ValueLogLevelOptions<K, V> extends AbstractDatabaseOptions<K, V> {
+  readonly valueLog?: ValueLogOptions
+}
+
+/** Options of `getRange`. */
+export interface GetRangeOptions {
+  readonly snapshot?: AbstractSnapshot | undefined
+  /** The first byte. Default 0. */
+  readonly start?: number
+  /** Behind the last byte. Default, and at most, the length of the value. */
+  readonly end?: number
+}
+
+/** What a value log takes. */
+export interface ValueLogUsage {
+  /** Bytes of large values in use, about, as they lie in the log. */
+  readonly liveBytes: number
+  /** Size of all segment files. */
+  readonly diskBytes: number
+  readonly segments: number
+  /** Segments that are free to be written again. */
+  readonly freeSegments: number
+}
+
+/** What abstract-level calls the format of keys and values: the same as that of classic-level. */
+type Format = string | Buffer | Uint8Array
+
+export interface WriteOptions {
+  /** Acknowledge the write when it is durable. Default false: when it is with the operating system. */
+  readonly sync?: boolean
+}
+
+interface ReadOptions {
+  readonly snapshot?: AbstractSnapshot | undefined
+}
+
+type Operation =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+type Range = Partial<Record<'gt' | 'gte' | 'lt' | 'lte', Uint8Array>> &
+  ReadOptions & { readonly reverse?: boolean; readonly limit?: number; readonly values?: boolean }
+
+const BEHIND_DATA = Uint8Array.of(DATA_PREFIX + 1)
+const FIRST_DATA = Uint8Array.of(DATA_PREFIX)
+const CLEAR_KEYS = 1000
+
+/** The writes of abstract-level, with `sync`: as classic-level has them. */
+export interface ValueLogLevel<K, V> {
+  put(key: K, value: V): Promise<void>
+  put<A = K, B = V>(key: A, value: B, options: AbstractPutOptions<A, B> & WriteOptions): Promise<void>
+  del(key: K): Promise<void>
+  del<A = K>(key: A, options: AbstractDelOptions<A> & WriteOptions): Promise<void>
+  batch(): AbstractChainedBatch<this, K, V>
+  batch(operations: AbstractBatchOperation<this, K, V>[]): Promise<void>
+  batch<A = K, B = V>(
+    operations: AbstractBatchOperation<this, A, B>[],
+    options: AbstractBatchOptions<A, B> & WriteOptions,
+  ): Promise<void>
+  clear(): Promise<void>
+  clear<A = K>(options: AbstractClearOptions<A> & WriteOptions): Promise<void>
+}
+
+/**
+ * Any abstract-level database with its large values in a log of segment files: they are written once, and the
+ * database below holds keys, pointers and small values (the idea of WiscKey, FAST 2016). All batches go through the
+ * log first, where those that come while one is being synced share the next sync; the database below follows without
+ * syncing, and is brought up to the log after a crash.
+ *
+ * Options of writes: `sync` (default false): acknowledge when it is durable. A batch is whole or absent
+ * after a crash, and a synced one makes all before it durable.
+ *
+ * Errors are `AtollError`s: `ATOLL_CORRUPT` for a value that fails its checksum, `ATOLL_STORAGE` if the disk fails
+ * (then no more writes are taken until the database is opened again), `ATOLL_OVERLOADED` past `maxPendingBytes`, and as
+ * the cause of a failed open also `ATOLL_LOCKED` and `ATOLL_FORMAT`.
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are inherited; the interface only widens their options.
+export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format, K, V> {
+  readonly #runtime: ValueLogRuntime
+  readonly #parts: ValueLogParts
+  readonly #settings: ValueLogSettings
+  #opened: ValueLog | undefined
+
+  constructor(runtime: ValueLogRuntime, parts: ValueLogParts, options: ValueLogLevelOptions<K, V> = {}) {
+    const { supports } = parts.inner
+    const { valueLog = {}, ...levelOptions } = options
+    super(
+      {
+        encodings: { view: true },
+        seek: true,
+        has: true,
+        createIfMissing: true,
+        errorIfExists: true,
+        permanence: supports.permanence,
+        implicitSnapshots: supports.implicitSnapshots,
+        explicitSnapshots: supports.explicitSnapshots,
+        additionalMethods: { getRange: true, compact: true, usage: true },
+      },
+      levelOptions,
+    )
+    this.#runtime = runtime
+    this.#parts = parts
+    this.#settings = validateValueLogOptions(valueLog)
+  }
+
+  /**
+   * Bytes `start` to `end` of a value, reading little more than these; `undefined` if there is no such key. The
+   * range is cut to the length of the value. The key is in the key encoding of the database; the result is bytes as
+   * they are stored, whatever the value encoding.
+   */
+  async getRange(key: K, options: GetRangeOptions = {}): Promise<Uint8Array | undefined> {
+    if (this.status === 'opening') await this.open({ passive: true })
+    const start = checkInteger('start', options.start ?? 0, OFFSETS)
+    const end = checkInteger('end', options.end ?? Number.MAX_SAFE_INTEGER, { ...OFFSETS, min: start })
+    const { values } = this.#open
+    const innerKey = innerKeyOf(bytesOf(this.keyEncoding().encode(key)))
+    return this.#reading(innerKey, options, (stored) => {
+      if (!isPointer(stored)) return stored.subarray(start, end)
+      const range = { start: Math.min(start, stored.bytes), end: Math.min(end, stored.bytes) }
+      return values.readRange(innerKey, stored, range)
+    })
+  }
+
+  /** Counts what is in use and compacts now whatever is worth it, at the rate that the options allow. */
+  async compact(): Promise<void> {
+    if (this.status === 'opening') await this.open({ passive: true })
+    await this.#open.compactor.compactAll()
+  }
+
+  /** What the log takes at the moment. */
+  usage(): ValueLogUsage {
+    const { segments } = this.#open
+    const all = [...segments.all()]
+    return {
+      liveBytes: segments.totalLive,
+      diskBytes: all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+      segments: all.length,
+      freeSegments: all.filter(({ state }) => state === 'free').length,
+    }
+  }
+
+  async _open(options: { createIfMissing: boolean; errorIfExists: boolean }): Promise<void> {
+    const opening = { ...this.#parts, runtime: this.#runtime, settings: this.#settings }
+    this.#opened = await openValueLog(opening, options)
+  }
+
+  async _close(): Promise<void> {
+    const opened = this.#opened
+    this.#opened = undefined
+    await opened?.close()
+  }
+
+  _put(key: Uint8Array, value: Uint8Array, options: WriteOptions): Promise<void> {
+    return this.#append([this.#putOf(key, value)], options)
+  }
+
+  _del(key: Uint8Array, options: WriteOptions): Promise<void> {
+    return this.#append([{ type: OP_DELETE, key }], options)
+  }
+
+  async _batch(operations: readonly Operation[], options: WriteOptions): Promise<void> {
+    if (operations.length === 0) return
+    const ops = operations.map((operation): Op => {
+      const { key } = operation
+      return operation.type === 'put' ? this.#putOf(key, operation.value) : { type: OP_DELETE, key }
+    })
+    await this.#append(ops, options)
+  }
+
+  /** Deletes what is there when it begins, some keys at a time: as a whole it is not atomic. */
+  async _clear(options: Range & WriteOptions): Promise<void> {
+    const iterator = await this.#iterate({ ...options, values: false })
+    try {
+      for (;;) {
+        const entries = await iterator.nextv(CLEAR_KEYS)
+        if (entries.length === 0) return
+        const ops = entries.map(([key]): Op => ({ type: OP_DELETE, key: key.subarray(1) }))
+        await this.#append(ops, options)
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  _get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined> {
+    const { values } = this.#open
+    const innerKey = innerKeyOf(key)
+    return this.#reading(innerKey, options, (stored) =>
+      isPointer(stored) ? values.read(innerKey, stored) : stored,
+    )
+  }
+
+  async _getMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<(Uint8Array | undefined)[]> {
+    const { readers, overlay, values } = this.#open
+    const { inner } = this.#parts
+    const innerKeys = keys.map(innerKeyOf)
+    const ticket = readers.enter()
+    try {
+      const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
+      const found = await inner.getMany(innerKeys, await bytesAt(options))
+      return await Promise.all(
+        innerKeys.map((key, index) => {
+          const value = found[index]
+          const known = recent[index]
+          const stored = known === undefined ? value && decodeStored(value) : known.stored
+          return isPointer(stored) ? values.read(key, stored) : stored
+        }),
+      )
+    } finally {
+      readers.leave(ticket)
+    }
+  }
+
+  async _has(key: Uint8Array, options: ReadOptions): Promise<boolean> {
+    const innerKey = innerKeyOf(key)
+    const recent = options.snapshot ? undefined : this.#open.overlay.find(innerKey)
+    if (recent !== undefined) return recent.stored !== undefined
+    return this.#parts.inner.has(innerKey, await bytesAt(options))
+  }
+
+  async _hasMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<boolean[]> {
+    const { overlay } = this.#open
+    const innerKeys = keys.map(innerKeyOf)
+    const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
+    const found = await this.#parts.inner.hasMany(innerKeys, await bytesAt(options))
+    return found.map((is, index) => {
+      const known = recent[index]
+      return known === undefined ? is : known.stored !== undefined
+    })
+  }
+
+  _iterator(
+    options: Range & AbstractIteratorOptions<Uint8Array | undefined, Uint8Array | undefined>,
+  ): ValueLogIterator<this> {
+    const { readers, values } = this.#open
+    const ticket = readers.enter()
+    // The limit counts what is returned; after a seek that is not what the inner iterator has read.
+    const inner = this.#iterate({ ...options, limit: -1 })
+    return new ValueLogIterator(this, options, { inner, values, leave: () => readers.leave(ticket) })
+  }
+
+  _snapshot(options: { owner: object }): AbstractSnapshot {
+    const { readers } = this.#open
+    const ticket = readers.enter()
+    const inner = this.#afterWrites(() => this.#parts.inner.snapshot())
+    return new ValueLogSnapshot(options, { inner, readers, ticket })
+  }
+
+  get #open(): ValueLog {
+    if (this.#opened !== undefined) return this.#opened
+    throw new AtollError('ATOLL_CLOSED', `the value log at ${this.#parts.files.label} is ${this.status}`)
+  }
+
+  #append(ops: readonly Op[], { sync }: WriteOptions): Promise<void> {
+    return this.#open.log.append(ops, { sync: sync === true })
+  }
+
+  #putOf(key: Uint8Array, value: Uint8Array): Op {
+    const type = value.length >= this.#settings.thresholdBytes ? OP_LARGE : OP_SMALL
+    return { type, key, value }
+  }
+
+  async #reading<T>(
+    innerKey: Uint8Array,
+    options: ReadOptions,
+    take: (stored: Stored) => T | Promise<T>,
+  ): Promise<T | undefined> {
+    const { readers, overlay } = this.#open
+    const ticket = readers.enter()
+    try {
+      const recent = options.snapshot ? undefined : overlay.find(innerKey)
+      if (recent !== undefined) return recent.stored && (await take(recent.stored))
+      const value = await this.#parts.inner.get(innerKey, await bytesAt(options))
+      return value && (await take(decodeStored(value)))
+    } finally {
+      readers.leave(ticket)
+    }
+  }
+
+  /** An iterator of the inner database that sees every write acknowledged so far, and none that comes. */
+  #iterate(options: Range): InnerIterator | Promise<InnerIterator> {
+    const range = innerRange(options)
+    const { snapshot } = options
+    if (!(snapshot instanceof ValueLogSnapshot))
+      return this.#afterWrites(() => this.#parts.inner.iterator(range))
+    const { inner } = snapshot
+    const create = (known: AbstractSnapshot) => this.#parts.inner.iterator({ ...range, snapshot: known })
+    return inner instanceof Promise ? quietly(inner.then(create)) : create(inner)
+  }
+
+  /** At once, unless there are writes that were acknowledged and are not in the inner database yet. */
+  #afterWrites<T>(create: () => T): T | Promise<T> {
+    const { overlay, log } = this.#open
+    if (overlay.isEmpty) return create()
+    return quietly(
+      new Promise((resolve, reject) => {
+        log.barrier(() => resolve(create())).catch(reject)
+      }),
+    )
+  }
+}
+
+function bytesOf(encoded: Format): Uint8Array {
+  if (encoded instanceof Uint8Array) return encoded
+  throw new TypeError(`a key must be encoded as bytes, got ${describe(encoded)}`)
+}
+
+const OFFSETS = { min: 0, max: Number.MAX_SAFE_INTEGER }
+
+/** Whoever uses the promise hears of its failure; nobody has to. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+async function bytesAt({ snapshot }: ReadOptions): Promise<typeof BYTES> {
+  return snapshot instanceof ValueLogSnapshot ? { ...BYTES, snapshot: await snapshot.inner } : BYTES
+}
+
+function innerRange({ gt, gte, lt, lte, reverse, limit, values }: Range): InnerRange {
+  const lower = gt === undefined && gte === undefined ? { gte: FIRST_DATA } : {}
+  const upper = lt === undefined && lte === undefined ? { lt: BEHIND_DATA } : {}
+  return {
+    ...BYTES,
+    ...lower,
+    ...upper,
+    ...(gt === undefined ? {} : { gt: innerKeyOf(gt) }),
+    ...(gte === undefined ? {} : { gte: innerKeyOf(gte) }),
+    ...(lt === undefined ? {} : { lt: innerKeyOf(lt) }),
+    ...(lte === undefined ? {} : { lte: innerKeyOf(lte) }),
+    reverse: reverse === true,
+    limit: limit ?? -1,
+    keys: true,
+    values: values !== false,
+  }
+}

@@ -1,0 +1,85 @@
+import type { Digests } from '@atoll/core'
+import { CHUNK_BYTES, checksumSeed, chunksAreSound, corrupt, storedBytes, tableBytes } from './checksum.ts'
+import type { FilePool } from './file-pool.ts'
+import type { Pointer } from './pointer.ts'
+import type { DataFile } from './ports.ts'
+import { storing } from './storage-error.ts'
+
+/** Reads large values from the log, and returns nothing that fails its checksum. */
+export class ValueReader {
+  readonly #crc32: Digests['crc32']
+  readonly #pool: FilePool
+
+  constructor(crc32: Digests['crc32'], pool: FilePool) {
+    this.#crc32 = crc32
+    this.#pool = pool
+  }
+
+  /** The whole value, by one positioned read. */
+  read(innerKey: Uint8Array, pointer: Pointer): Promise<Uint8Array> {
+    return this.#storing(pointer, async (file) => {
+      const { bytes, offset } = pointer
+      const stored = Buffer.allocUnsafeSlow(storedBytes(bytes))
+      const length = await file.read(stored, offset)
+      const value = stored.subarray(0, bytes)
+      const seed = checksumSeed(this.#crc32, innerKey, pointer.sequence)
+      const run = { bytes: value, table: stored.subarray(bytes), seed, first: 0 }
+      if (length < stored.length || !chunksAreSound(this.#crc32, run)) throw damaged(pointer)
+      return value
+    })
+  }
+
+  /** The bytes from `start` to `end` (within the value): the chunks that they touch, and their part of the table. */
+  readRange(
+    innerKey: Uint8Array,
+    pointer: Pointer,
+    range: { start: number; end: number },
+  ): Promise<Uint8Array> {
+    if (range.start === range.end) return Promise.resolve(new Uint8Array(0))
+    return this.#storing(pointer, async (file) => {
+      const first = Math.floor(range.start / CHUNK_BYTES)
+      const from = first * CHUNK_BYTES
+      const to = Math.min(pointer.bytes, Math.ceil(range.end / CHUNK_BYTES) * CHUNK_BYTES)
+      const bytes = Buffer.allocUnsafeSlow(to - from)
+      const table = Buffer.allocUnsafe(tableBytes(bytes.length))
+      const lengths = await Promise.all([
+        file.read(bytes, pointer.offset + from),
+        file.read(table, pointer.offset + pointer.bytes + 4 * first),
+      ])
+      const seed = checksumSeed(this.#crc32, innerKey, pointer.sequence)
+      const whole = lengths[0] === bytes.length && lengths[1] === table.length
+      if (!whole || !chunksAreSound(this.#crc32, { bytes, table, seed, first })) throw damaged(pointer)
+      return bytes.subarray(range.start - from, range.end - from)
+    })
+  }
+
+  /** True if the value is there without a fault. Reads it in pieces, whatever its size. */
+  async isSound(innerKey: Uint8Array, pointer: Pointer): Promise<boolean> {
+    try {
+      for (let start = 0; start < pointer.bytes; start += CHECK_BYTES) {
+        const end = Math.min(pointer.bytes, start + CHECK_BYTES)
+        await this.readRange(innerKey, pointer, { start, end })
+      }
+      return true
+    } catch (error) {
+      if (isDamage(error)) return false
+      throw error
+    }
+  }
+
+  #storing<T>(pointer: Pointer, action: (file: DataFile) => Promise<T>): Promise<T> {
+    return storing('reading a value', () => this.#pool.use(pointer.slot, action))
+  }
+}
+
+/** How much of a value is checked at a time. */
+const CHECK_BYTES = 16 * CHUNK_BYTES
+
+function damaged(pointer: Pointer): Error {
+  const { slot, offset } = pointer
+  return corrupt(`the value at ${offset} of segment ${slot} fails its checksum`, { ...pointer })
+}
+
+export function isDamage(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ATOLL_CORRUPT'
+}

@@ -1,0 +1,125 @@
+import { describe, expect, test } from 'vitest'
+import {
+  crashImage,
+  type DiskOp,
+  type Draw,
+  drawFrom,
+  emptyImage,
+  type Fate,
+  type Image,
+  SimDisk,
+} from './sim-disk.ts'
+import {
+  contents,
+  countOf,
+  type Db,
+  drawWrite,
+  modelAfter,
+  openOn,
+  operationsOf,
+  type Write,
+} from './workload.ts'
+
+const WRITES = 220
+
+interface Recorded {
+  readonly writes: readonly Write[]
+  readonly trace: readonly DiskOp[]
+}
+
+/** Runs a workload, some batches at a time, and notes in the trace when a synced one was acknowledged. */
+async function record(seed: number): Promise<Recorded> {
+  const draw = drawFrom(seed)
+  const disk = new SimDisk()
+  disk.delay = () => (draw(4) === 0 ? new Promise(setImmediate) : Promise.resolve())
+  const db = openOn(disk)
+  await db.open()
+  const writes = Array.from({ length: WRITES }, (_, index) => drawWrite(index, draw))
+  const inFlight = new Set<Promise<void>>()
+  for (const [index, write] of writes.entries()) {
+    const done = db.batch(operationsOf(write), { sync: write.sync }).then(() => {
+      if (write.sync) disk.note(index)
+      inFlight.delete(done)
+    })
+    inFlight.add(done)
+    if (inFlight.size > draw(6)) await Promise.race(inFlight)
+  }
+  await Promise.all(inFlight)
+  await db.close()
+  return { writes, trace: disk.trace }
+}
+
+/** Opens what a crash has left, and compares it with the writes that must and may be there. */
+async function check(image: Image, { writes }: Recorded, acknowledged: number): Promise<SimDisk> {
+  const disk = new SimDisk(image)
+  const db = openOn(disk)
+  await db.open()
+  const held = await contents(db)
+  const count = countOf(held)
+  expect(count).toBeGreaterThan(acknowledged)
+  expect(held).toEqual(modelAfter(writes, count))
+  await stillTakesWrites(db)
+  await db.close()
+  return disk
+}
+
+async function stillTakesWrites(db: Db): Promise<void> {
+  const value = Buffer.alloc(700, 'after')
+  await db.put('after the crash', value, { sync: true })
+  expect(await db.get('after the crash')).toEqual(value)
+  await db.del('after the crash', { sync: true })
+}
+
+function acknowledgedIn(trace: readonly DiskOp[]): number {
+  let last = -1
+  for (const op of trace) if (op.op === 'note') last = Math.max(last, op.note)
+  return last
+}
+
+const anyFate = (draw: Draw) => (): Fate => (['kept', 'lost', 'torn'] as const)[draw(3)] ?? 'kept'
+
+const extremes: readonly (() => Fate)[] = [() => 'kept', () => 'lost', () => 'torn']
+
+describe('a crash at every operation', () => {
+  test('with what was not synced kept, lost and torn', async () => {
+    const recorded = await record(20261121)
+    const draw = drawFrom(7)
+    expect(recorded.trace.length).toBeGreaterThan(2 * WRITES)
+    for (let length = 0; length <= recorded.trace.length; length++) {
+      const trace = recorded.trace.slice(0, length)
+      // Every other image is one at random; between them the extremes take turns.
+      const fate = length % 2 === 0 ? anyFate(draw) : extremes[(length >> 1) % extremes.length]
+      await check(
+        crashImage(emptyImage(), trace, fate ?? anyFate(draw), draw),
+        recorded,
+        acknowledgedIn(trace),
+      )
+    }
+  })
+
+  test('and again while it recovers', async () => {
+    const recorded = await record(4)
+    const draw = drawFrom(8)
+    const fate = anyFate(draw)
+    for (let length = 0; length <= recorded.trace.length; length += 7) {
+      const trace = recorded.trace.slice(0, length)
+      const image = crashImage(emptyImage(), trace, fate, draw)
+      const start = crashImage(image, [], fate, draw)
+      const second = await check(image, recorded, acknowledgedIn(trace))
+      const part = second.trace.slice(0, draw(second.trace.length + 1))
+      await checkAfterTwo(crashImage(start, part, fate, draw), recorded, acknowledgedIn(trace))
+    }
+  })
+})
+
+/** The write that followed the first crash may be there or not. */
+async function checkAfterTwo(image: Image, { writes }: Recorded, acknowledged: number): Promise<void> {
+  const db = openOn(new SimDisk(image))
+  await db.open()
+  const held = await contents(db)
+  held.delete('after the crash')
+  const count = countOf(held)
+  expect(count).toBeGreaterThan(acknowledged)
+  expect(held).toEqual(modelAfter(writes, count))
+  await db.close()
+}

@@ -1,0 +1,111 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { SimDisk } from './sim-disk.ts'
+import { openOn } from './workload.ts'
+
+const KiB = 1024
+
+const textOf = async (bytes: Promise<Uint8Array | undefined>) => Buffer.from((await bytes) ?? '').toString()
+
+describe('a range of a value', () => {
+  test('is what the value holds there, wherever it lies', async () => {
+    const disk = new SimDisk()
+    const db = openOn(disk)
+    const value = Buffer.alloc(200 * KiB)
+    for (let at = 0; at + 4 <= value.length; at += 4) value.writeUInt32LE(at, at)
+    await db.batch([
+      { type: 'put', key: 'large', value },
+      { type: 'put', key: 'small', value: Buffer.from('0123456789') },
+    ])
+    const bound = fc.integer({ min: 0, max: 210 * KiB })
+    await fc.assert(
+      fc.asyncProperty(bound, bound, async (a, b) => {
+        const range = { start: Math.min(a, b), end: Math.max(a, b) }
+        const found = await db.getRange('large', range)
+        expect(Buffer.compare(found ?? Buffer.of(), value.subarray(range.start, range.end))).toBe(0)
+      }),
+      { numRuns: 60 },
+    )
+    expect(await db.getRange('small', { start: 2, end: 5 })).toEqual(Buffer.from('234'))
+    expect(value.equals((await db.getRange('large')) ?? Buffer.of())).toBe(true)
+    expect(await db.getRange('nothing')).toBeUndefined()
+    await expect(db.getRange('large', { start: 5, end: 4 })).rejects.toThrow(RangeError)
+    await db.close()
+  })
+
+  test('reads the chunks it touches and no more', async () => {
+    const disk = new SimDisk()
+    const db = openOn(disk)
+    await db.put('k', Buffer.alloc(1024 * KiB, 7), { sync: true })
+    const bytes = [...disk.image.files.values()].find(({ length }) => length > 1024 * KiB)
+    if (bytes !== undefined) bytes[4096 + 500 * KiB] = 0
+    expect(await db.getRange('k', { start: 10 * KiB, end: 20 * KiB })).toEqual(Buffer.alloc(10 * KiB, 7))
+    await expect(db.getRange('k', { start: 500 * KiB, end: 501 * KiB })).rejects.toMatchObject({
+      code: 'ATOLL_CORRUPT',
+    })
+    await expect(db.get('k')).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
+    await db.close()
+  })
+})
+
+describe('a write without sync', () => {
+  test('is seen by every kind of read at once, before the disk has it', async () => {
+    const disk = new SimDisk()
+    const db = openOn(disk, { flushDelayMs: 60_000 })
+    await db.open()
+    const synced = disk.trace.filter(({ op }) => op === 'sync').length
+    await db.put('a', Buffer.from('old'))
+    await db.put('a', Buffer.from('new'))
+    await db.put('b', Buffer.alloc(1000, 1))
+    await db.put('c', Buffer.from('gone'))
+    await db.del('c')
+    expect(await db.get('a')).toEqual(Buffer.from('new'))
+    expect(await db.getMany(['a', 'b', 'c'])).toEqual([Buffer.from('new'), Buffer.alloc(1000, 1), undefined])
+    expect(await db.hasMany(['a', 'b', 'c', 'd'])).toEqual([true, true, false, false])
+    expect(await db.getRange('b', { start: 1, end: 3 })).toEqual(Buffer.of(1, 1))
+    expect(disk.trace.filter(({ op }) => op === 'sync').length).toBe(synced)
+    expect(await db.keys().all()).toEqual(['a', 'b'])
+    await db.close()
+  })
+
+  test('is not in a snapshot that was taken before it', async () => {
+    const disk = new SimDisk()
+    const db = openOn(disk, { flushDelayMs: 60_000 })
+    await db.put('a', Buffer.from('before'))
+    const snapshot = db.snapshot()
+    const after = db.put('a', Buffer.from('after'))
+    expect(await textOf(db.get('a', { snapshot }))).toBe('before')
+    await after
+    expect(await textOf(db.get('a'))).toBe('after')
+    await snapshot.close()
+    await db.close()
+  })
+})
+
+describe('options', () => {
+  test('are checked by name and value', () => {
+    const disk = new SimDisk()
+    expect(() => openOn(disk, { segmentBytes: 10 })).toThrow(
+      new RangeError('segmentBytes must be an integer from 65536 to 4294967296, got 10'),
+    )
+    expect(() => openOn(disk, { compactAtLiveShare: 2 })).toThrow(RangeError)
+    expect(() => openOn(disk, Object({ treshold: 1 }))).toThrow('valueLog has no option "treshold"')
+  })
+
+  test('bound what may wait and what a batch may hold', async () => {
+    const db = openOn(new SimDisk(), { maxPendingBytes: 2048, maxBatchBytes: 1500 })
+    await db.open()
+    await expect(db.put('k', Buffer.alloc(2000))).rejects.toMatchObject({ code: 'ATOLL_TOO_LARGE' })
+    const puts = Array.from({ length: 5 }, (_, n) => db.put(`k${n}`, Buffer.alloc(1000), { sync: true }))
+    const outcomes = await Promise.allSettled(puts)
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      'fulfilled',
+      'fulfilled',
+      'rejected',
+      'rejected',
+      'rejected',
+    ])
+    expect(outcomes[2]).toMatchObject({ reason: { code: 'ATOLL_OVERLOADED', transient: true } })
+    await db.close()
+  })
+})
