@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomFillSync } from 'node:crypto'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
+import { MiB } from '@atoll/core'
 import type { Subject } from './measure.ts'
 
 /** A body as the loads produce it. */
@@ -12,6 +13,10 @@ export interface WriteFloorOptions {
   readonly directory: string | undefined
   readonly copies: number
   readonly bodyOf: (n: number) => Body
+  /** Size of the files, whose every byte is touched first and which are then written round and round; 0 for new space. */
+  readonly recycledBytes?: number
+  /** Whether the MD5 of the bytes is computed too; default true. */
+  readonly md5?: boolean
 }
 
 const KEPT_IN_MEMORY = 64
@@ -20,16 +25,17 @@ const KEPT_IN_MEMORY = 64
  * What physics asks of a write: the MD5 of the bytes once, and N copies of them, each appended to a plain file and
  * flushed with fdatasync. Writes that arrive during a flush share the next one. In memory, N copies of the bytes.
  */
-export async function writeFloor({ directory, copies, bodyOf }: WriteFloorOptions): Promise<Subject> {
+export async function writeFloor(options: WriteFloorOptions): Promise<Subject> {
+  const { directory, copies, bodyOf, recycledBytes = 0, md5 = true } = options
   if (directory === undefined) return memoryFloor(copies, bodyOf)
   const logs = await Promise.all(
-    Array.from({ length: copies }, (_, at) => AppendLog.open(join(directory, `floor-${at}`))),
+    Array.from({ length: copies }, (_, at) => AppendLog.open(join(directory, `floor-${at}`), recycledBytes)),
   )
   return {
     operation: async (n) => {
       const body = bodyOf(n)
       const written = Promise.all(logs.map((log) => log.append(body)))
-      createHash('md5').update(body).digest()
+      if (md5) createHash('md5').update(body).digest()
       await written
       return body.length
     },
@@ -103,14 +109,22 @@ class AppendLog {
   readonly #path: string
   #waiting: { body: Uint8Array; done: () => void; failed: (error: unknown) => void }[] = []
   #flushing = false
+  readonly #recycledBytes: number
+  #position = 0
 
-  private constructor(file: FileHandle, path: string) {
+  private constructor(file: FileHandle, path: string, recycledBytes: number) {
     this.#file = file
     this.#path = path
+    this.#recycledBytes = recycledBytes
   }
 
-  static async open(path: string): Promise<AppendLog> {
-    return new AppendLog(await open(path, 'w'), path)
+  static async open(path: string, recycledBytes: number): Promise<AppendLog> {
+    const file = await open(path, 'w')
+    // Zeroes would not be allocated: the device tells them apart.
+    for (let at = 0; at < recycledBytes; at += MiB)
+      await file.write(randomFillSync(new Uint8Array(MiB)), 0, MiB, at)
+    await file.sync()
+    return new AppendLog(file, path, recycledBytes)
   }
 
   append(body: Uint8Array): Promise<void> {
@@ -131,7 +145,13 @@ class AppendLog {
       const group = this.#waiting
       this.#waiting = []
       try {
-        await this.#file.writev(group.map(({ body }) => body))
+        const bytes = group.reduce((sum, { body }) => sum + body.length, 0)
+        if (this.#recycledBytes > 0 && this.#position + bytes > this.#recycledBytes) this.#position = 0
+        await this.#file.writev(
+          group.map(({ body }) => body),
+          this.#position,
+        )
+        this.#position += bytes
         await this.#file.datasync()
         for (const { done } of group) done()
       } catch (error) {

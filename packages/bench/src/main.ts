@@ -3,10 +3,11 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { objectsSuite } from './objects-suite.ts'
 import { changes, headLine, line, type Row } from './report.ts'
+import { storageSuite } from './storage-suite.ts'
 
 type Suite = (onRow: (row: Row) => void) => Promise<void>
 
-const SUITES: Readonly<Record<string, Suite>> = { objects: objectsSuite }
+const SUITES: Readonly<Record<string, Suite>> = { objects: objectsSuite, storage: storageSuite }
 
 const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE]
   SUITE           one of: ${Object.keys(SUITES).join(', ')}

@@ -46,7 +46,9 @@ export async function measureRound(subject: Subject, load: Load, from: number): 
     while (next < from + load.operations) {
       const n = next++
       const begun = performance.now()
-      bytes += await subject.operation(n)
+      // Not `bytes += await …`: that would add to what `bytes` was before the wait.
+      const moved = await subject.operation(n)
+      bytes += moved
       latency.recordValue(Math.max(1, Math.round((performance.now() - begun) * 1000)))
     }
   }
