@@ -46,15 +46,17 @@ export function joinHistories(a: History, b: History): History {
 
 /** The version that readers see. */
 export function visibleOf(history: History): Version | undefined {
-  return activesOf(history)
-    .filter((version) => comparePlaces(placeOf(version), history.retired) > 0)
-    .reduce<Version | undefined>(
-      (best, version) => (best === undefined || isLater(version, best) ? version : best),
-      undefined,
-    )
+  let best: Version | undefined
+  let place: Place = history.retired
+  for (const version of activesOf(history)) {
+    if (comparePlaces(placeOf(version), place) <= 0) continue
+    best = version
+    place = placeOf(version)
+  }
+  return best
 }
 
-/** Adds a finished upload as the latest version and retires those before it. `at.nowMs` is the wall clock. */
+/** Adds a finished upload as the latest version, and retires those before it. */
 export function activate(history: History, upload: Upload, nowMs: number): History {
   const latest = latestMark(history, nowMs)
   const version = Math.max(nowMs, latest.version + 1)
@@ -104,7 +106,7 @@ export function latestMark(history: History, atMs: number): Mark {
 }
 
 /**
- * Retires versions with blocks that an other version has overtaken without its writer knowing of them. Answers the same
+ * Retires versions with blocks that another version has overtaken without its writer knowing of them. Answers the same
  * object if there are none, which is the rule.
  */
 export function settle(history: History, nowMs: number): History {
@@ -199,9 +201,10 @@ function removed(uuid: string, blocks: number, removedMs: number): Manifest {
 }
 
 function activesOf({ manifests }: History): Version[] {
-  return [...manifests.values()].flatMap(({ uuid, blocks, content }) =>
-    content === undefined ? [] : [{ uuid, blocks, content }],
-  )
+  const actives: Version[] = []
+  for (const { uuid, blocks, content } of manifests.values())
+    if (content !== undefined) actives.push({ uuid, blocks, content })
+  return actives
 }
 
 interface Place {
@@ -211,10 +214,6 @@ interface Place {
 
 function placeOf({ uuid, content }: Version): Place {
   return { version: content.version, uuid }
-}
-
-function isLater(a: Version, b: Version): boolean {
-  return comparePlaces(placeOf(a), placeOf(b)) > 0
 }
 
 /** By version, then by uuid: two writers that did not know of each other may pick the same version. */

@@ -311,6 +311,51 @@ describe('writes of one key at the same time', () => {
   })
 })
 
+describe('a key is not listed in vain', () => {
+  test.each(['delete', 'collect'] as const)(
+    'when a collection and a delete cross, and the %s writes last',
+    async (last) => {
+      const { store, kv } = await setUp()
+      await store.put('reef', 'a', pattern(3 * BLOCK))
+      await store.put('reef', 'a', 'visible')
+      const calls = {
+        delete: () => store.delete('reef', 'a'),
+        collect: () => store.collect({ leewayMs: 0 }),
+      }
+      const other = last === 'delete' ? calls.collect : calls.delete
+      let crossed = false
+      kv.before = async (operation, type) => {
+        if (crossed || operation !== 'put' || type !== MANIFESTS_TYPE) return
+        crossed = true
+        await other()
+      }
+      await calls[last]()
+      expect(crossed).toBe(true)
+      expect((await store.list('reef')).objects).toEqual([])
+      await expect(store.head('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
+    },
+  )
+
+  test('after a copy of a deleted version turned up, as soon as somebody asks for it', async () => {
+    const { store, kv } = await setUp()
+    const writes: Parameters<MemoryKv['put']>[] = []
+    const put = kv.put.bind(kv)
+    kv.put = (id, write) => {
+      writes.push([id, write])
+      return put(id, write)
+    }
+    await store.put('reef', 'a', 'x')
+    await store.delete('reef', 'a')
+    const [id, write] = writes[0] ?? expect.fail('nothing was written')
+    for (const ask of [() => store.head('reef', 'a'), () => store.delete('reef', 'a')]) {
+      await put(id, { ...write, context: undefined })
+      expect((await store.list('reef')).objects.length).toBe(1)
+      await Promise.allSettled([ask()])
+      expect((await store.list('reef')).objects).toEqual([])
+    }
+  })
+})
+
 test('a key with too many versions is refused until they are collected', async () => {
   const { runtime, kv } = await setUp()
   const store = new ObjectStore(runtime, { kv }, { ...OPTIONS, maxVersions: 10 })

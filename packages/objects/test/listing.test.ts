@@ -62,6 +62,8 @@ test('listings are what a sorted list says, page by page, with any prefix, delim
       const found: string[] = []
       let start = after
       do {
+        // A walk that does not move on must fail, not go on for ever.
+        expect(found.length).toBeLessThanOrEqual(all.length)
         const page: ObjectPage = await store.list('reef', { ...rest, after: start, limit })
         const items = itemsOf(page)
         expect(items.length).toBeLessThanOrEqual(limit)
@@ -100,9 +102,9 @@ test('a listing shows what a get shows, and only what is visible', async () => {
 })
 
 describe('a page costs the page', () => {
-  const keys = Array.from({ length: 40 }, (_, folder) =>
+  const keys = Array.from({ length: 25 }, (_, folder) =>
     Array.from(
-      { length: 50 },
+      { length: 30 },
       (_, file) => `${String(folder).padStart(2, '0')}/${String(file).padStart(2, '0')}`,
     ),
   ).flat()
@@ -110,7 +112,7 @@ describe('a page costs the page', () => {
   test('without a delimiter it reads what it shows and one entry more', async () => {
     const { store, kv } = await storeOf(keys)
     kv.scanned = 0
-    const page = await store.list('reef', { limit: 100, after: '20/49' })
+    const page = await store.list('reef', { limit: 100, after: '20/29' })
     expect(page.objects.length).toBe(100)
     expect(kv.scanned).toBe(101)
     expect(kv.operations('scan', MANIFESTS_TYPE)).toBe(1)
@@ -125,14 +127,14 @@ describe('a page costs the page', () => {
     expect(kv.scanned).toBeLessThanOrEqual(11 * 16)
     kv.scanned = 0
     const flat = await store.list('reef', { delimiter: '/', prefix: '07/' })
-    expect(flat.objects.length).toBe(50)
-    expect(kv.scanned).toBe(50)
+    expect(flat.objects.length).toBe(30)
+    expect(kv.scanned).toBe(30)
     expect(kv.operations('scan', MANIFESTS_TYPE)).toBeLessThan(20)
   })
 
   test('deleted objects are not read', async () => {
-    const { store, kv } = await storeOf(keys.slice(0, 300))
-    for (const key of keys.slice(0, 299)) await store.delete('reef', key)
+    const { store, kv } = await storeOf(keys.slice(0, 100))
+    for (const key of keys.slice(0, 99)) await store.delete('reef', key)
     kv.scanned = 0
     expect((await store.list('reef')).objects.length).toBe(1)
     expect(kv.scanned).toBe(1)
