@@ -9,11 +9,9 @@ import {
   type Pointer,
   samePlace,
 } from './pointer.ts'
-import { BYTES, type InnerLevel, type InnerOperation } from './ports.ts'
+import { BYTES, type InnerLevel, type InnerOperation, innerDelete, innerPut } from './ports.ts'
 import { type LoggedOp, OP_LARGE, OP_MOVE, OP_SMALL } from './record.ts'
 import type { Segments } from './segments.ts'
-
-const UNSYNCED = { ...BYTES, sync: false }
 
 /**
  * Brings operations of the log into the inner database, in the order of the log, and counts which large values go
@@ -41,8 +39,8 @@ export class Applier {
       const operation = known === undefined ? plain(op) : this.#counted(op, known)
       if (operation !== undefined) operations.push(this.#copies ? copied(operation) : operation)
     }
-    operations.push({ type: 'put', key: APPLIED_KEY, value: encodeSequence(sequence) })
-    await this.#inner.batch(operations, UNSYNCED)
+    operations.push(innerPut(APPLIED_KEY, encodeSequence(sequence)))
+    await this.#inner.batch(operations)
   }
 
   /** The sequence of the last record that was applied, as far as the inner database knows. */
@@ -89,15 +87,15 @@ function encodeSequence(sequence: number): Uint8Array {
 }
 
 function plain({ type, key, inline, pointer }: LoggedOp): InnerOperation {
-  if (inline !== undefined) return { type: 'put', key, value: inline }
+  if (inline !== undefined) return innerPut(key, inline)
   if (pointer !== undefined && (type === OP_LARGE || type === OP_MOVE)) {
-    return { type: 'put', key, value: encodePointer(pointer) }
+    return innerPut(key, encodePointer(pointer))
   }
-  return { type: 'del', key }
+  return innerDelete(key)
 }
 
 function copied(operation: InnerOperation): InnerOperation {
   const key = Uint8Array.from(operation.key)
-  if (operation.type === 'del') return { type: 'del', key }
-  return { type: 'put', key, value: Uint8Array.from(operation.value) }
+  if (operation.type === 'del') return innerDelete(key)
+  return innerPut(key, Uint8Array.from(operation.value))
 }

@@ -1,12 +1,10 @@
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts'
 import type { Log } from './log.ts'
 import { ABOVE_ALL_KEYS, CHECKPOINT_KEY } from './pointer.ts'
-import { BYTES, type InnerLevel, type ValueLogRuntime } from './ports.ts'
+import { type InnerLevel, innerPut, type ValueLogRuntime } from './ports.ts'
 import type { Readers } from './readers.ts'
 import type { Segments } from './segments.ts'
 import { storing } from './storage-error.ts'
-
-const SYNCED = { ...BYTES, sync: true }
 
 /** Makes durable what was applied to the inner database. */
 export async function settleInner(inner: InnerLevel): Promise<void> {
@@ -22,7 +20,7 @@ export async function settleInner(inner: InnerLevel): Promise<void> {
 export async function writeCheckpoint(inner: InnerLevel, checkpoint: Checkpoint): Promise<void> {
   const value = encodeCheckpoint(checkpoint)
   await storing('writing a checkpoint to the inner database', () =>
-    inner.batch([{ type: 'put', key: CHECKPOINT_KEY, value }], SYNCED),
+    inner.batch([innerPut(CHECKPOINT_KEY, value)], { sync: true }),
   )
 }
 

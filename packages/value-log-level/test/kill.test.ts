@@ -27,6 +27,8 @@ beforeAll(() => {
       declarationMap: false,
       sourceMap: false,
       customConditions: ['@atoll/source'],
+      // Types are checked elsewhere.
+      noCheck: true,
       types: ['node'],
       typeRoots: [join(packages, '../node_modules/@types')],
     },
