@@ -1,8 +1,9 @@
-import { AtollError, concatBytes, fromHex, toHex } from '@atoll/core'
+import { AtollError, fromHex, toHex } from '@atoll/core'
 import type { ActorId, VersionVector } from './record.ts'
 import { sortedEntries } from './version-vector.ts'
 
 const ACTOR_BYTES = 8
+const ACTOR_DIGITS = 2 * ACTOR_BYTES
 
 /** A vector in two fields: its actors side by side, 8 bytes each and ascending, and their counters. */
 export interface PackedVector {
@@ -13,7 +14,7 @@ export interface PackedVector {
 export function packVector(vector: VersionVector): PackedVector {
   const entries = sortedEntries(vector)
   return {
-    actors: concatBytes(entries.map(([actor]) => fromHex(actor))),
+    actors: fromHex(entries.map(([actor]) => actor).join('')),
     counters: entries.map(([, counter]) => counter),
   }
 }
@@ -22,9 +23,10 @@ export function packVector(vector: VersionVector): PackedVector {
 export function unpackVector(name: string, { actors, counters }: PackedVector): VersionVector {
   if (actors.length !== counters.length * ACTOR_BYTES) throw damaged(name, 'actors and counters differ')
   const vector = new Map<ActorId, number>()
+  const digits = toHex(actors)
   let last = ''
   for (const [at, counter] of counters.entries()) {
-    const actor = toHex(actors.subarray(at * ACTOR_BYTES, (at + 1) * ACTOR_BYTES))
+    const actor = digits.slice(at * ACTOR_DIGITS, (at + 1) * ACTOR_DIGITS)
     if (actor <= last || counter === 0) throw damaged(name, `actor ${actor} is out of order`)
     vector.set(actor, counter)
     last = actor

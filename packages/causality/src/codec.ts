@@ -19,37 +19,56 @@ export interface EncodedRecord {
 
 const NAME = 'a record'
 
+/** What a head says: of each sibling, all but the bytes of its value. */
 interface Head {
   readonly clock: VersionVector
   readonly siblings: readonly SiblingHead[]
 }
 
-type SiblingHead = Omit<Sibling, 'value'> & { readonly valueBytes: number }
+type SiblingHead = Omit<Sibling, 'value'> & { readonly value: Pick<Uint8Array, 'length'> }
 
-/** The body of a record with one value is that value itself, not a copy. */
+/**
+ * The heads of records that were packed or unpacked: on its way through the nodes a record is packed for the disk, for
+ * each message and for the next disk, and it never changes.
+ */
+const heads = new WeakMap<StoredRecord, Uint8Array>()
+
+/** The body of a record with one value is that value itself, not a copy. Neither part may be changed by whoever has it. */
 export function encodeRecord(record: StoredRecord): EncodedRecord {
-  const [first, ...others] = record.siblings.map((sibling) => sibling.value)
-  const siblings = record.siblings.map((sibling) => ({ ...sibling, valueBytes: sibling.value.length }))
-  return {
-    head: encodeWith(headCodec, { clock: record.clock, siblings }),
-    body: first !== undefined && others.length === 0 ? first : concatBytes(first ? [first, ...others] : []),
-  }
+  return { head: headOf(record), body: bodyOf(record.siblings) }
+}
+
+function headOf(record: StoredRecord): Uint8Array {
+  const known = heads.get(record)
+  if (known !== undefined) return known
+  const head = encodeWith(headCodec, record)
+  heads.set(record, head)
+  return head
+}
+
+function bodyOf(siblings: readonly Sibling[]): Uint8Array {
+  const [first] = siblings
+  return first !== undefined && siblings.length === 1
+    ? first.value
+    : concatBytes(siblings.map(({ value }) => value))
 }
 
 /**
  * The record of a head and its body; the values are views of `body`. Throws `ATOLL_CORRUPT` if the two are not what
- * `encodeRecord` wrote, except for the bytes of the values: whoever reads them compares `valueCrc32`.
+ * `encodeRecord` wrote, except for the bytes of the values: whoever reads them compares `valueCrc32`. Keeps the head.
  */
 export function decodeRecord(head: Uint8Array, body: Uint8Array): StoredRecord {
   const { clock, siblings } = decodeWith(headCodec, head)
   let end = 0
-  const withValues = siblings.map(({ valueBytes, ...sibling }) => {
+  const withValues = siblings.map((sibling): Sibling => {
     const start = end
-    end += valueBytes
+    end += sibling.value.length
     return { ...sibling, value: body.subarray(start, end) }
   })
   if (end !== body.length) throw damaged(NAME, `its values have ${end} bytes, its body ${body.length}`)
-  return { clock, siblings: withValues }
+  const record = { clock, siblings: withValues }
+  if (head[0] === headCodec.version) heads.set(record, head)
+  return record
 }
 
 const headCodec: TupleCodec<Head> = {
@@ -58,11 +77,8 @@ const headCodec: TupleCodec<Head> = {
   encode: ({ clock, siblings }) => {
     const { actors, counters } = packVector(clock)
     const order = sortedEntries(clock).map(([actor]) => actor)
-    return [
-      actors,
-      counters,
-      ...siblings.map((sibling) => packSibling(sibling, order.indexOf(sibling.dot.actor))),
-    ]
+    const packed = siblings.map((sibling) => packSibling(sibling, order.indexOf(sibling.dot.actor)))
+    return [actors, counters, ...packed]
   },
   decode: (reader) => {
     const actors = reader.bytes()
@@ -82,7 +98,7 @@ function packSibling(sibling: SiblingHead, actor: number): TupleValue {
   return [
     actor,
     sibling.dot.counter,
-    sibling.valueBytes,
+    sibling.value.length,
     sibling.valueCrc32,
     sibling.timestampMs,
     sibling.writeId,
@@ -98,7 +114,7 @@ function unpackSibling(reader: TupleReader, order: readonly string[]): SiblingHe
   if (actor === undefined) throw damaged(NAME, 'a sibling has an actor that the clock lacks')
   const sibling = {
     dot: { actor, counter: reader.uint() },
-    valueBytes: reader.uint(),
+    value: { length: reader.uint() },
     valueCrc32: reader.uint(),
     timestampMs: reader.uint(),
     writeId: reader.bytes(),
