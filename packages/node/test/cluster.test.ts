@@ -105,7 +105,8 @@ describe('what cannot be', () => {
     const storage = inMemory()
     await (await createCluster({ nodes: 3, storage })).close()
     const other = createCluster({ nodes: 4, storage })
-    await expect(other).rejects.toMatchObject({ code: 'ATOLL_FORMAT', message: /n1, n2, n3 .*, not to .*n4/ })
+    await expect(other).rejects.toMatchObject({ code: 'ATOLL_FORMAT' })
+    await expect(other).rejects.toThrow(/n1, n2, n3 .*, not to .*n4/)
     await using again = await createCluster({ nodes: 3, storage })
     expect(again.nodes).toHaveLength(3)
   })
@@ -134,7 +135,8 @@ describe('what cannot be', () => {
     try {
       await using node = await createNode({ storage: new ClassicLevel(join(directory, 'n1')) })
       const twice = createNode({ storage: new ClassicLevel(join(directory, 'n1')) })
-      await expect(twice).rejects.toMatchObject({ code: 'ATOLL_LOCKED', message: /n1/ })
+      await expect(twice).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
+      await expect(twice).rejects.toThrow(/in use: .*n1/)
       const storage = (name: string) => new ClassicLevel(join(directory, name === 'n2' ? 'n1' : name))
       await expect(createCluster({ nodes: ['n0', 'n2'], storage })).rejects.toMatchObject({
         code: 'ATOLL_LOCKED',

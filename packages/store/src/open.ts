@@ -9,8 +9,11 @@ import {
   createNode,
   type NodeOptions,
 } from '@atoll/node'
+import { nodeFiles, nodeRuntime, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel } from 'classic-level'
 import { MemoryLevel } from 'memory-level'
+
+const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 export interface OpenNodeOptions extends Omit<NodeOptions, 'storage'> {
   /** Directory of the data, made if missing. Without it everything is in memory and gone at the end. */
@@ -41,17 +44,20 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   }
   checkPath(path)
   await mkdir(path, { recursive: true })
-  return createCluster({ ...rest, storage: (node) => classicLevel(join(path, node)) })
+  return createCluster({ ...rest, storage: (node) => valueLog(join(path, node)) })
 }
 
 async function onDisk(path: string) {
   checkPath(path)
   await mkdir(path, { recursive: true })
-  return classicLevel(path)
+  return valueLog(path)
 }
 
-function classicLevel(path: string) {
-  return new ClassicLevel<Uint8Array, Uint8Array>(path, { keyEncoding: 'view', valueEncoding: 'view' })
+/** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */
+function valueLog(path: string) {
+  const inner = new ClassicLevel<Uint8Array, Uint8Array>(join(path, 'index'), VIEW)
+  const parts = { inner, files: nodeFiles(join(path, 'log')) }
+  return new ValueLogLevel<Uint8Array, Uint8Array>(nodeRuntime(), parts, VIEW)
 }
 
 function inMemory() {

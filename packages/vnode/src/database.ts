@@ -1,4 +1,12 @@
-import { AtollError, decodeWith, EMPTY_BYTES, encodeWith, isAtollError, type TupleCodec } from '@atoll/core'
+import {
+  AtollError,
+  decodeWith,
+  EMPTY_BYTES,
+  encodeWith,
+  isAtollError,
+  messageOf,
+  type TupleCodec,
+} from '@atoll/core'
 import { FORMAT_KEY } from './layout.ts'
 import type { Database } from './ports.ts'
 import { type Crc32, seal, unseal } from './seal.ts'
@@ -100,9 +108,25 @@ function unsupported(feature: string, why: string): AtollError {
 }
 
 function openingFailed(cause: unknown): AtollError {
+  const known = atollErrorIn(cause)
+  if (known !== undefined) return known
   return hasCode(cause, 'LEVEL_LOCKED')
-    ? new AtollError('ATOLL_LOCKED', 'the database is in use by another process or component', { cause })
-    : new AtollError('ATOLL_STORAGE', 'the database cannot be opened', { cause, definite: true })
+    ? new AtollError('ATOLL_LOCKED', `the database is in use: ${innermost(cause)}`, { cause })
+    : new AtollError('ATOLL_STORAGE', `the database cannot be opened: ${innermost(cause)}`, {
+        cause,
+        definite: true,
+      })
+}
+
+/** What the database below says: it names the directory. */
+function innermost(error: unknown): string {
+  return error instanceof Error && error.cause !== undefined ? innermost(error.cause) : messageOf(error)
+}
+
+/** A database of Atoll's own says itself what is wrong; abstract-level wraps that. */
+function atollErrorIn(error: unknown): AtollError | undefined {
+  if (isAtollError(error)) return error
+  return error instanceof Error ? atollErrorIn(error.cause) : undefined
 }
 
 const PROGRAM = 'atoll vnodes'

@@ -1,0 +1,72 @@
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ClassicLevel } from 'classic-level'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openCluster, openNode } from '../src/index.ts'
+
+let path: string
+
+beforeEach(async () => {
+  path = await mkdtemp(join(tmpdir(), 'atoll-store-'))
+})
+
+afterEach(() => rm(path, { recursive: true }))
+
+async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+test('a node keeps what it acknowledged when it is closed', async () => {
+  const long = 'long '.repeat(500_000)
+  {
+    await using node = await openNode({ path })
+    await node.objects.createBucket('letters')
+    await node.objects.put('letters', 'short', 'Dear reader,')
+    await node.objects.put('letters', 'long', long)
+  }
+  await using node = await openNode({ path })
+  expect(await textOf((await node.objects.get('letters', 'short')).body)).toBe('Dear reader,')
+  expect(await textOf((await node.objects.get('letters', 'long')).body)).toBe(long)
+})
+
+test('without a path it is all in memory', async () => {
+  await using node = await openNode()
+  await node.objects.createBucket('letters')
+  await node.objects.put('letters', 'short', 'Dear reader,')
+  expect(await textOf((await node.objects.get('letters', 'short')).body)).toBe('Dear reader,')
+})
+
+test('a cluster has a directory for each node, and a node comes back with what it had', async () => {
+  await using cluster = await openCluster({ path, nodes: 3 })
+  expect((await readdir(path)).sort()).toEqual(['n1', 'n2', 'n3'])
+  await cluster.node(1).objects.createBucket('letters')
+  await cluster.node(1).objects.put('letters', 'short', 'Dear reader,')
+  await cluster.crash('n2')
+  await cluster.restart('n2')
+  expect(await textOf((await cluster.node(2).objects.get('letters', 'short')).body)).toBe('Dear reader,')
+})
+
+test('a directory that is in use is refused, and is not harmed', async () => {
+  await using node = await openNode({ path })
+  await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
+  await node.objects.createBucket('letters')
+})
+
+test('a directory of another program is refused, and nothing is written into it', async () => {
+  const other = new ClassicLevel(join(path, 'index'))
+  await other.put('key', 'value')
+  await other.close()
+  await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_FORMAT' })
+  await other.open()
+  expect(await other.keys().all()).toEqual(['key'])
+  await other.close()
+})
+
+test('a path that is a file is refused', async () => {
+  await writeFile(join(path, 'file'), 'I am a file')
+  await expect(openNode({ path: join(path, 'file') })).rejects.toThrow(/EEXIST|ENOTDIR|not a directory/)
+  await expect(openNode({ path: '' })).rejects.toThrow(/path must be the name of a directory, got ""/)
+})
