@@ -40,7 +40,7 @@ export class Applier {
       if (operation !== undefined) operations.push(this.#copies ? copied(operation) : operation)
     }
     operations.push(innerPut(APPLIED_KEY, encodeSequence(sequence)))
-    await this.#inner.batch(operations)
+    await this.#inner.batch(operations, {})
   }
 
   /** The sequence of the last record that was applied, as far as the inner database knows. */

@@ -28,7 +28,7 @@ export interface InnerLevel {
   getMany(keys: Uint8Array[], options: InnerReadOptions): Promise<(Uint8Array | undefined)[]>
   has(key: Uint8Array, options: InnerReadOptions): Promise<boolean>
   hasMany(keys: Uint8Array[], options: InnerReadOptions): Promise<boolean[]>
-  batch(operations: InnerOperation[], options?: { readonly sync: boolean }): Promise<void>
+  batch(operations: InnerOperation[], options: InnerBatchOptions): Promise<void>
   iterator(options: InnerRange): InnerIterator
   snapshot(): AbstractSnapshot
   compactRange?(start: Uint8Array, end: Uint8Array, options: { keyEncoding: 'view' }): Promise<void>
@@ -41,6 +41,10 @@ export interface InnerEncodings {
 
 export interface InnerReadOptions extends InnerEncodings {
   readonly snapshot?: AbstractSnapshot | undefined
+}
+
+export interface InnerBatchOptions extends Partial<InnerEncodings> {
+  readonly sync?: boolean
 }
 
 /** With encodings of its own: options of the whole batch make abstract-level copy each operation three times slower. */

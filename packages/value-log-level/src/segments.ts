@@ -116,7 +116,9 @@ export class Segments {
   async allocate(recordBytes: number): Promise<Segment> {
     await this.#creating?.catch(() => {})
     const found = this.#free(recordBytes)
-    const segment = found ?? (await this.#create(Math.max(this.#standardBytes, sizeForRecords(recordBytes))))
+    const segment =
+      found ??
+      (await this.#create(Math.max(this.#standardBytes, sizeForRecords(recordBytes)), { state: 'active' }))
     segment.state = 'active'
     segment.mayHold = false
     return segment
@@ -125,7 +127,7 @@ export class Segments {
   /** Sees that a segment of the usual size is free, so that the next `allocate` need not wait. */
   async makeReady(): Promise<void> {
     if (this.#creating !== undefined || this.#free(0) !== undefined) return
-    this.#creating = this.#create(this.#standardBytes)
+    this.#creating = this.#create(this.#standardBytes, { state: 'free' })
     try {
       await this.#creating
     } catch (error) {
@@ -141,7 +143,7 @@ export class Segments {
     let total = 0
     for (const { sizeBytes } of this.#table.values()) total += sizeBytes
     for (; total < bytes; total += this.#standardBytes)
-      await this.#create(this.#standardBytes, { touch: true })
+      await this.#create(this.#standardBytes, { state: 'free', touch: true })
   }
 
   /** Nothing points to the segment any more; readers with tickets below `neededBelow` may hold old pointers. */
@@ -219,7 +221,8 @@ export class Segments {
     return undefined
   }
 
-  async #create(sizeBytes: number, options: { touch?: boolean } = {}): Promise<Segment> {
+  /** In its state from the start: what is free for a moment may be given back in that moment. */
+  async #create(sizeBytes: number, options: { state: SegmentState; touch?: boolean }): Promise<Segment> {
     const slot = this.#nextSlot++
     const { files, pool } = this.#context
     try {
@@ -239,7 +242,7 @@ export class Segments {
         definite: true,
       })
     }
-    return this.#add({ slot, sizeBytes, liveBytes: 0, state: 'free' })
+    return this.#add({ slot, sizeBytes, liveBytes: 0, state: options.state })
   }
 
   /** A write past the end of the space is refused before it can fail half done. */

@@ -1,4 +1,3 @@
-/** Writes until it is killed, and tells which batches are durable: the process of `kill.test.ts`. */
 import { writeSync } from 'node:fs'
 import { openAt } from './disk-place.ts'
 import { drawFrom } from './sim-disk.ts'
@@ -6,7 +5,8 @@ import { countOf, drawWrite, LAST, operationsOf } from './workload.ts'
 
 const CONCURRENCY = 8
 
-async function writeForEver(place: string): Promise<never> {
+/** Writes until the process is killed, and tells on the standard output which batches are durable. */
+export async function writeForEver(place: string): Promise<never> {
   const db = openAt(place)
   const last = await db.get(LAST)
   let next = countOf(new Map(last === undefined ? [] : [[LAST, Buffer.from(last).toString()]]))
@@ -20,5 +20,3 @@ async function writeForEver(place: string): Promise<never> {
   }
   return Promise.race(Array.from({ length: CONCURRENCY }, work))
 }
-
-await writeForEver(process.argv[2] ?? '')

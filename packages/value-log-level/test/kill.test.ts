@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openAt } from './disk-place.ts'
+import { writeForEver } from './kill-writer.ts'
 import { drawFrom } from './sim-disk.ts'
 import { contents, countOf, drawWrite, modelAfter, type Write } from './workload.ts'
 
@@ -60,7 +61,10 @@ afterAll(() => rmSync(work, { recursive: true, force: true }))
 /** Lets a process write, kills it in the middle, and returns the last batch that it called durable. */
 async function writeAndKill(delayMs: number): Promise<number> {
   const script = join(work, 'packages/value-log-level/test/kill-writer.js')
-  const child = spawn(process.execPath, [script, place], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const main = `import { ${writeForEver.name} as main } from '${script}'; await main('${place}')`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', main], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let told = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     told += text
