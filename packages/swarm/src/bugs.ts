@@ -1,0 +1,42 @@
+import type { ClusterOptions } from '@atoll/node'
+import { forgetfulRuntime, hastyDatabase, lastSiblingWins, staleIndexes, withoutRepairs } from './mutants.ts'
+
+/** A fault of the program, put in from outside: by standing between two of its parts. */
+export interface Bug {
+  readonly about: string
+  readonly build: (options: Composition) => Composition
+}
+
+/** A cluster of which every port is said. */
+export type Composition = ClusterOptions & Required<Pick<ClusterOptions, 'runtime' | 'bucketTypes'>>
+
+export const NO_BUG: Bug = { about: 'the program as it is', build: (options) => options }
+
+export const BUGS: Readonly<Record<string, Bug>> = {
+  'drop-read-repair': {
+    about: 'what a read would repair never arrives',
+    build: (options) => ({ ...options, replicas: (_, replicas) => withoutRepairs(replicas) }),
+  },
+  'ack-before-write': {
+    about: 'a replica answers before its batch is written, and a power cut loses it',
+    build: (options) => ({ ...options, storage: (node) => hastyDatabase(options.storage(node)) }),
+  },
+  'forget-sibling': {
+    about: 'of two concurrent siblings a merge keeps one',
+    build: (options) => ({ ...options, bucketTypes: lastSiblingWins(options.bucketTypes) }),
+  },
+  'stale-index': {
+    about: 'a deleted object stays in the index',
+    build: (options) => {
+      const stale = staleIndexes()
+      return { ...options, replicas: (_, replicas) => stale(replicas) }
+    },
+  },
+  'reuse-actor': {
+    about: 'a vnode that has lost its disk goes on under its old name (riak_kv#679)',
+    build: (options) => ({
+      ...options,
+      runtime: (node) => forgetfulRuntime(options.runtime(node), node),
+    }),
+  },
+}

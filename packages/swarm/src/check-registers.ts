@@ -1,0 +1,39 @@
+import type { Operation, Violation } from '@atoll/sim'
+import type { Stamp } from './scene.ts'
+
+export interface RegisterFinal {
+  readonly value: string | undefined
+  /** Of the record that was read; 0 for none. */
+  readonly timestampMs: number
+}
+
+export interface Registers {
+  readonly operations: readonly Operation[]
+  readonly stamps: readonly Stamp[]
+  readonly finals: ReadonlyMap<string, RegisterFinal>
+  /** True if a write that two replicas coordinated may have got two times, of which the client knows one. */
+  readonly skewed: boolean
+}
+
+/**
+ * The last write wins: what is there in the end is not older, by its logical time, than anything that was acknowledged; it
+ * is the acknowledged write with the greatest time, or one of unknown outcome. Wall clocks decide here, so that a blind
+ * write may lose against one before it: only lost without a later one it may not be.
+ */
+export function checkRegisters({ operations, stamps, finals, skewed }: Registers): Violation[] {
+  return [...finals].flatMap(([key, final]) => {
+    const acknowledged = stamps.filter((stamp) => stamp.key === key)
+    const last = acknowledged.reduce((latest, { timestampMs }) => Math.max(latest, timestampMs), 0)
+    const possible = new Set<string | undefined>(unknownValues(operations, key))
+    for (const { value, timestampMs } of acknowledged) if (skewed || timestampMs === last) possible.add(value)
+    if (acknowledged.length === 0) possible.add(undefined)
+    if (final.timestampMs >= last && possible.has(final.value)) return []
+    const message = `it holds ${final.value} of ${final.timestampMs}; acknowledged: ${JSON.stringify(acknowledged)}`
+    return [{ rule: 'lost-register', key, message }]
+  })
+}
+
+function unknownValues(operations: readonly Operation[], key: string): (string | undefined)[] {
+  const writes = operations.filter((one) => one.key === key && (one.kind === 'put' || one.kind === 'delete'))
+  return writes.filter(({ outcome }) => outcome === 'unknown').map(({ value }) => value)
+}

@@ -1,0 +1,31 @@
+import { performance } from 'node:perf_hooks'
+import { messageOf } from '@atoll/core'
+import { runSeeds } from '@atoll/sim'
+import { BUGS, NO_BUG } from './bugs.ts'
+import { type Command, readCommand } from './command.ts'
+import { Progress, type Terminal } from './progress.ts'
+import { asJson, inWords } from './report.ts'
+import { houseScenario } from './scenario.ts'
+
+/** Runs the swarm that the arguments ask for. Answers the exit code: 0 if all was well, 1 if not, 2 for wrong arguments. */
+export async function cli(args: readonly string[], out: Terminal, err: Terminal): Promise<number> {
+  let command: Command
+  try {
+    command = readCommand(args)
+  } catch (error) {
+    err.write(`${messageOf(error)}\n`)
+    return 2
+  }
+  const { from, count, bug } = command
+  const progress = new Progress(err, count)
+  const beganMs = performance.now()
+  const summary = await runSeeds(houseScenario(bug === undefined ? NO_BUG : BUGS[bug]), {
+    from,
+    count,
+    onProgress: (_, done) => progress.show(done),
+  })
+  progress.end()
+  const tookMs = performance.now() - beganMs
+  out.write(`${command.json ? asJson(summary, command, tookMs) : inWords(summary, command, tookMs)}\n`)
+  return summary.failures.length === 0 ? 0 : 1
+}

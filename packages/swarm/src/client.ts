@@ -1,0 +1,47 @@
+import { isAtollError } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
+import type { Prng } from '@atoll/sim'
+import { objectWork } from './object-work.ts'
+import { registerWork } from './register-work.ts'
+import type { Scene } from './scene.ts'
+import { setWork } from './set-work.ts'
+
+/** Who asks for something, and how the next thing is drawn. */
+export interface Client {
+  readonly name: string
+  readonly prng: Prng
+  /** Names what the client writes: never the same twice. */
+  readonly nextName: () => string
+}
+
+/** Something that a client may do. It records what came of it. */
+export type Work = (scene: Scene, client: Client, node: AtollNode) => Promise<void>
+
+/** What clients do, and how likely each is against the others. */
+const WORK: readonly (readonly [number, Work])[] = [...objectWork, ...setWork, ...registerWork]
+const LOTS = WORK.flatMap(([weight, work]) => new Array<Work>(weight).fill(work))
+
+/** One client does one thing after the other, each through a node that runs, and thinks in between. */
+export async function runClient(scene: Scene, name: string): Promise<void> {
+  const { world, cluster, options } = scene
+  const prng = world.prng.fork(`client ${name}`)
+  const { clock } = world.runtime(name)
+  const thinkMs = Math.ceil((2 * options.durationMs) / options.operations)
+  let named = 0
+  const client = { name, prng, nextName: () => `${name}.${++named}` }
+  for (let done = 0; done < options.operations; done++) {
+    await clock.sleep(prng.between(0, thinkMs))
+    const { nodes } = cluster
+    if (nodes.length > 0) await prng.pick(LOTS)(scene, client, prng.pick(nodes))
+  }
+}
+
+/** What `get` answers, or nothing where there is no such object. */
+export async function orNothing<T>(get: Promise<T>): Promise<T | undefined> {
+  try {
+    return await get
+  } catch (error) {
+    if (isAtollError(error, 'ATOLL_OBJECT_NOT_FOUND')) return undefined
+    throw error
+  }
+}

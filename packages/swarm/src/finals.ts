@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto'
+import { decodeContext, encodeRecord, type StoredRecord } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
+import { Placement, partitionOf } from '@atoll/ring'
+import type { Replicas } from '@atoll/sim'
+import type { RegisterFinal } from './check-registers.ts'
+import { orNothing } from './client.ts'
+import { nameOf } from './liveness.ts'
+import {
+  BUCKET,
+  elementsOf,
+  objectKeys,
+  onlyValue,
+  REGISTERS_TYPE,
+  readObject,
+  recordId,
+  registerKeys,
+  type Scene,
+  SETS_TYPE,
+  setKeys,
+} from './scene.ts'
+
+/** What everything is in the end, as any node says it. */
+export interface Finals {
+  readonly objects: ReadonlyMap<string, string | undefined>
+  readonly listed: readonly string[]
+  readonly sets: ReadonlyMap<string, ReadonlySet<string>>
+  readonly registers: ReadonlyMap<string, RegisterFinal>
+  /** What the primaries of each record hold. */
+  readonly replicas: ReadonlyMap<string, Replicas>
+}
+
+export async function readFinals(scene: Scene, ids: readonly KeyId[]): Promise<Finals> {
+  const { world, cluster, options } = scene
+  const node = world.prng.fork('final reader').pick(cluster.nodes)
+  const objects = new Map<string, string | undefined>()
+  for (const key of objectKeys(options)) objects.set(key, await orNothing(readObject(scene, node, { key })))
+  const listed: string[] = []
+  for await (const { key } of node.objects.listAll(BUCKET)) listed.push(key)
+  const sets = new Map<string, ReadonlySet<string>>()
+  for (const key of setKeys(options)) {
+    sets.set(key, new Set(elementsOf(await node.kv.get(recordId(SETS_TYPE, key)))))
+  }
+  const registers = new Map<string, RegisterFinal>()
+  for (const key of registerKeys(options)) registers.set(key, await readRegister(node, key))
+  return { objects, listed, sets, registers, replicas: await readReplicas(scene, ids) }
+}
+
+async function readRegister(node: AtollNode, key: string): Promise<RegisterFinal> {
+  const read = await node.kv.get(recordId(REGISTERS_TYPE, key))
+  const { context } = read
+  return {
+    value: onlyValue(read),
+    timestampMs: context === undefined ? 0 : decodeContext(context).timestampMs,
+  }
+}
+
+/** Asks the storage of every primary itself: what it answers is there. */
+async function readReplicas({ cluster }: Scene, ids: readonly KeyId[]): Promise<Map<string, Replicas>> {
+  const records = new Map<string, Replicas>()
+  const placement = new Placement(cluster.ring)
+  const { sha1 } = cluster.node(1).runtime.digest
+  for (const id of ids) {
+    const held = new Map<string, string | undefined>()
+    const { n } = cluster.node(1).bucketTypes.get(id.type)
+    for (const { node, partition } of placement.primaries(
+      partitionOf(id, cluster.ring.partitions, sha1),
+      n,
+    )) {
+      const { record } = await cluster.node(node).vnodes.get({ partition, id })
+      held.set(`${node}/${partition}`, record && digestOf(record))
+    }
+    records.set(nameOf(id), held)
+  }
+  return records
+}
+
+function digestOf(record: StoredRecord): string {
+  const { head, body } = encodeRecord(record)
+  return createHash('sha1').update(head).update(body).digest('hex').slice(0, 12)
+}

@@ -1,0 +1,103 @@
+import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
+import { type Runtime, toHex, utf8 } from '@atoll/core'
+import { BLOCKS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
+import type { Database } from '@atoll/vnode'
+import { SETS_TYPE } from './scene.ts'
+
+/**
+ * What a put carries was coordinated before, or is a new block; what a repair carries was read. By that they are told
+ * apart.
+ */
+export function withoutRepairs(replicas: Replicas): Replicas {
+  const coordinated = new WeakSet<object>()
+  const read = new WeakSet<object>()
+  return {
+    ...passing(replicas),
+    get: async (...request) => {
+      const reply = await replicas.get(...request)
+      if (reply.record !== undefined) read.add(reply.record)
+      return reply
+    },
+    coordinate: async (...request) => {
+      const reply = await replicas.coordinate(...request)
+      coordinated.add(reply.record)
+      return reply
+    },
+    put: (target, id, record, options) => {
+      const isRepair = id.type === BLOCKS_TYPE ? read.has(record) : !coordinated.has(record)
+      return isRepair ? Promise.resolve({ changed: false }) : replicas.put(target, id, record, options)
+    },
+  }
+}
+
+/** Manifests that show nothing any more keep the entry in the index that they had. */
+export function staleIndexes(): (replicas: Replicas) => Replicas {
+  const listed = new Map<string, CoordinatedWrite['content']['indexes']>()
+  return (replicas) => ({
+    ...passing(replicas),
+    coordinate: (target, id, write, options) => {
+      if (id.type !== MANIFESTS_TYPE) return replicas.coordinate(target, id, write, options)
+      const { content } = write
+      const entries = content.indexes.filter(({ index }) => index === 'list')
+      if (entries.length > 0) listed.set(toHex(id.key), entries)
+      const stale = entries.length > 0 ? [] : (listed.get(toHex(id.key)) ?? [])
+      const indexes = [...content.indexes, ...stale]
+      return replicas.coordinate(target, id, { ...write, content: { ...content, indexes } }, options)
+    },
+  })
+}
+
+type Types = Readonly<Record<string, Partial<BucketProperties>>>
+
+export function lastSiblingWins(types: Types): Types {
+  return { ...types, [SETS_TYPE]: { ...types[SETS_TYPE], policy: { kind: 'last-write-wins' } } }
+}
+
+/** Everything that names a vnode is the same in all its lives. */
+export function forgetfulRuntime(runtime: Runtime, node: string): Runtime {
+  const { random } = runtime
+  const name = runtime.digest.sha1(utf8(node)).slice(0, ACTOR_BYTES)
+  return {
+    ...runtime,
+    random: {
+      below: (limit) => random.below(limit),
+      bytes: (length) => (length === ACTOR_BYTES ? name : random.bytes(length)),
+    },
+  }
+}
+
+const ACTOR_BYTES = 8
+
+/** Says that a batch is on disk when it has hardly begun, and never syncs. */
+export function hastyDatabase(database: Database): Database {
+  return {
+    get status() {
+      return database.status
+    },
+    get supports() {
+      return database.supports
+    },
+    open: () => database.open(),
+    close: () => database.close(),
+    keyEncoding: (name) => database.keyEncoding(name),
+    get: (...request) => database.get(...request),
+    iterator: (options) => database.iterator(options),
+    keys: (options) => database.keys(options),
+    clear: (options) => database.clear(options),
+    snapshot: () => database.snapshot(),
+    sublevel: (name, options) => database.sublevel(name, options),
+    batch: (operations, options) => {
+      database.batch(operations, { ...options, sync: false }).catch(() => {})
+      return Promise.resolve()
+    },
+  }
+}
+
+function passing(replicas: Replicas): Replicas {
+  return {
+    get: (...request) => replicas.get(...request),
+    put: (...request) => replicas.put(...request),
+    coordinate: (...request) => replicas.coordinate(...request),
+    scan: (...request) => replicas.scan(...request),
+  }
+}

@@ -1,0 +1,105 @@
+import type { Operation } from '@atoll/sim'
+import { broken, inChunks } from './bodies.ts'
+import { orNothing, type Work } from './client.ts'
+import { BUCKET, objectKeys, readObject, record, type Scene } from './scene.ts'
+
+const SMALL = { min: 12, max: 400 }
+const LARGE = { min: 300, max: 16_000 }
+
+const put =
+  (size: typeof SMALL): Work =>
+  async (scene, { name: client, prng, nextName }, node) => {
+    const key = prng.pick(objectKeys(scene.options))
+    const { name, bytes } = scene.bodies.make(nextName(), prng.between(size.min, size.max), prng)
+    await record(scene, scene.objects, {
+      intent: { client, kind: 'put', key, value: name },
+      run: () => node.objects.put(BUCKET, key, prng.chance(500) ? bytes : inChunks(bytes, prng)),
+    })
+  }
+
+/** Nothing of it may ever be seen. */
+const putBroken: Work = async (scene, { name: client, prng, nextName }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const { name, bytes } = scene.bodies.make(nextName(), prng.between(LARGE.min, LARGE.max), prng)
+  const operation = await record(scene, scene.objects, {
+    intent: { client, kind: 'put', key, value: name },
+    run: () => node.objects.put(BUCKET, key, broken(bytes, prng)),
+  })
+  if (operation.outcome === 'ok') scene.complaints.push(`a put of a broken body was acknowledged: ${name}`)
+}
+
+/** The caller loses patience. */
+const putAborted: Work = async (scene, { name: client, prng, nextName }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const { name, bytes } = scene.bodies.make(nextName(), prng.between(LARGE.min, LARGE.max), prng)
+  const patience = new AbortController()
+  const { clock } = scene.world.runtime(client)
+  const timer = clock.timer(prng.between(0, 20), () => patience.abort(new Error('no patience')))
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'put', key, value: name },
+    run: () => node.objects.put(BUCKET, key, inChunks(bytes, prng), { signal: patience.signal }),
+  })
+  timer.cancel()
+}
+
+const remove: Work = async (scene, { name: client, prng }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'delete', key },
+    run: () => node.objects.delete(BUCKET, key),
+  })
+}
+
+const get: Work = async (scene, { name: client, prng }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const repair = prng.chance(200)
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'get', key },
+    run: () => orNothing(readObject(scene, node, repair ? { key, repair } : { key })),
+  })
+}
+
+const getRange: Work = async (scene, { name: client, prng }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const start = prng.between(0, 12_000)
+  const range = { start, end: start + prng.between(1, 6000) }
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'get', key },
+    run: () => orNothing(readObject(scene, node, { key, range })),
+  })
+}
+
+const list: Work = async (scene, { name: client, prng }, node) => {
+  const limit = prng.between(1, 4)
+  const listed: string[] = []
+  const operation = await record(scene, scene.objects, {
+    intent: { client, kind: 'list', key: BUCKET },
+    run: async () => {
+      let after: string | undefined
+      do {
+        const page = await node.objects.list(BUCKET, { after, limit })
+        listed.push(...page.objects.map(({ key }) => key))
+        after = page.next
+      } while (after !== undefined)
+      return listed.join(' ')
+    },
+  })
+  if (operation.outcome === 'ok') checkOrder(scene, operation, listed)
+}
+
+function checkOrder({ options, complaints }: Scene, { client }: Operation, listed: readonly string[]): void {
+  const expected = objectKeys(options).filter((key) => listed.includes(key))
+  if (expected.join() !== listed.join())
+    complaints.push(`${client} was given the listing ${listed.join(' ')}`)
+}
+
+export const objectWork: readonly (readonly [number, Work])[] = [
+  [3, put(SMALL)],
+  [3, put(LARGE)],
+  [1, putBroken],
+  [1, putAborted],
+  [2, remove],
+  [4, get],
+  [2, getRange],
+  [2, list],
+]

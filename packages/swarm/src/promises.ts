@@ -1,0 +1,63 @@
+import {
+  checkConvergence,
+  checkListing,
+  checkReads,
+  checkSets,
+  checkWrites,
+  type Violation,
+  type WriteOrder,
+} from '@atoll/sim'
+import { absencesOf, checkFreshness, checkSetFreshness } from './check-freshness.ts'
+import { checkRegisters } from './check-registers.ts'
+import type { Damage } from './damage.ts'
+import type { Finals } from './finals.ts'
+import { objectKeys, type Scene } from './scene.ts'
+
+const MAX_SHOWN = 10
+
+/** Promises of Atoll that a run saw broken. */
+export class BrokenPromises extends Error {
+  override readonly name = 'BrokenPromises'
+  readonly violations: readonly Violation[]
+
+  constructor(violations: readonly Violation[]) {
+    const shown = violations.slice(0, MAX_SHOWN).map(({ rule, key, message }) => `${rule} ${key}: ${message}`)
+    super([`broken promises: ${violations.length}`, ...shown].join('\n  '))
+    this.violations = violations
+  }
+}
+
+/** Everything that Atoll promises, held against what the clients saw and what is there in the end. */
+export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): readonly Violation[] {
+  const { objects, sets, registers, stamps, options, complaints } = scene
+  // Majorities of primaries meet, unless one of them lost its memory or fallbacks stood in.
+  const meet = !options.sloppy && damage.nodes.size === 0
+  const order: WriteOrder = { mayMiss: () => !meet }
+  const { operations } = objects
+  const listings = absencesOf(operations, objectKeys(options))
+  return [
+    ...complaints.map((message) => ({ rule: 'never', key: '', message })),
+    ...checkWrites(operations, finals.objects, order),
+    ...checkReads(operations),
+    ...checkListing(operations, { listed: finals.listed, finals: finals.objects }, order),
+    ...checkAllListed(finals),
+    ...checkSets(sets.operations, finals.sets),
+    ...checkRegisters({
+      operations: registers.operations,
+      stamps: [...stamps.values()],
+      finals: finals.registers,
+      skewed: damage.skewed,
+    }),
+    ...checkReads(registers.operations),
+    ...(meet ? checkFreshness([...operations, ...listings]) : []),
+    ...(meet ? checkSetFreshness(sets.operations) : []),
+    ...checkConvergence(finals.replicas),
+  ]
+}
+
+function checkAllListed({ objects, listed }: Finals): Violation[] {
+  return [...objects].flatMap(([key, value]) => {
+    if (value === undefined || listed.includes(key)) return []
+    return [{ rule: 'listing', key, message: `it holds ${value}, and is not listed` }]
+  })
+}

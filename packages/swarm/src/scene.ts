@@ -1,0 +1,110 @@
+import type { KvRead } from '@atoll/coordinator'
+import { fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import type { AtollNode, Cluster } from '@atoll/node'
+import { describeOperation, History, type Intent, type Operation, type World } from '@atoll/sim'
+import { Bodies } from './bodies.ts'
+import type { HouseOptions } from './options.ts'
+
+export const BUCKET = 'reef'
+/** Siblings are kept: the value is a set of elements, and a set is the union of its siblings. */
+export const SETS_TYPE = 'sets'
+/** The last write wins. */
+export const REGISTERS_TYPE = 'registers'
+
+/** One run: the house, and what everybody did in it. */
+export interface Scene {
+  readonly world: World
+  readonly cluster: Cluster
+  readonly options: HouseOptions
+  readonly bodies: Bodies
+  /** A value is the name of a body. */
+  readonly objects: History
+  /** An `add` adds an element; the value of a `get` is the elements that it found. */
+  readonly sets: History
+  readonly registers: History
+  /** Logical time of what a register has acknowledged, by value; of a deletion, under its own name. */
+  readonly stamps: Map<string, Stamp>
+  /** What no client may ever see, and did. */
+  readonly complaints: string[]
+}
+
+export interface Stamp {
+  readonly key: string
+  readonly value: string | undefined
+  readonly timestampMs: number
+}
+
+export function newScene(world: World, cluster: Cluster, options: HouseOptions): Scene {
+  const history = () => new History(() => world.nowMs)
+  return {
+    world,
+    cluster,
+    options,
+    bodies: new Bodies(),
+    objects: history(),
+    sets: history(),
+    registers: history(),
+    stamps: new Map(),
+    complaints: [],
+  }
+}
+
+export const objectKeys = ({ keys }: HouseOptions) => numbered('o', keys)
+export const setKeys = ({ keys }: HouseOptions) => numbered('s', keys)
+export const registerKeys = ({ keys }: HouseOptions) => numbered('r', keys)
+
+function numbered(letter: string, count: number): readonly string[] {
+  return Array.from({ length: count }, (_, at) => `${letter}${at + 1}`)
+}
+
+export function recordId(type: string, key: string): KeyId {
+  return { type, bucket: utf8(BUCKET), key: utf8(key) }
+}
+
+/** Runs an operation, keeps it in the history and tells the timeline. */
+export async function record(
+  { world }: Scene,
+  history: History,
+  step: { readonly intent: Intent; readonly run: () => Promise<unknown> },
+): Promise<Operation> {
+  const operation = await history.record(step.intent, step.run)
+  world.note(describeOperation(operation))
+  world.runtime(operation.client).probe.mark(`client.${operation.kind} ${operation.outcome}`)
+  return operation
+}
+
+/** The elements of a set, in order. */
+export function elementsOf({ values }: KvRead): string[] {
+  const elements = values.flatMap(({ value }) => fromUtf8(value).split(' '))
+  return [...new Set(elements)].sort()
+}
+
+/** The one value of a register. */
+export function onlyValue({ values }: KvRead): string | undefined {
+  if (values.length > 1) throw new Error(`a register holds ${values.length} values`)
+  const [only] = values
+  return only === undefined ? undefined : fromUtf8(only.value)
+}
+
+/** Reads an object and holds every byte against what was put; answers the name of its body. */
+export async function readObject(
+  { bodies }: Scene,
+  node: AtollNode,
+  read: { readonly key: string; readonly repair?: boolean; readonly range?: { start: number; end: number } },
+): Promise<string> {
+  const { key, ...options } = read
+  const object = await node.objects.get(BUCKET, key, options)
+  const known = bodies.byEtag(object.etag)
+  if (known === undefined) return `an unknown body with etag ${object.etag}`
+  const { start, end } = object.range
+  const expected = known.bytes.subarray(start, end)
+  let at = 0
+  for await (const chunk of object.body) {
+    if (!Buffer.from(chunk).equals(expected.subarray(at, at + chunk.length))) {
+      throw new Error(`${key} answered wrong bytes of ${known.name} from ${start + at} on`)
+    }
+    at += chunk.length
+  }
+  if (at !== expected.length) throw new Error(`${key} answered ${at} of ${expected.length} bytes`)
+  return known.name
+}

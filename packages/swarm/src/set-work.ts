@@ -1,0 +1,42 @@
+import { utf8 } from '@atoll/core'
+import type { Work } from './client.ts'
+import { elementsOf, record, recordId, SETS_TYPE, setKeys } from './scene.ts'
+
+/** Adds without having looked: the element stands as a sibling beside whatever is there. */
+const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => {
+  const key = prng.pick(setKeys(scene.options))
+  const value = nextName()
+  await record(scene, scene.sets, {
+    intent: { client, kind: 'add', key, value },
+    run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value) }),
+  })
+}
+
+/** Reads, adds to what was seen, and replaces it: joins siblings, and must take no other with it. */
+const addSeen: Work = async (scene, { name: client, prng, nextName }, node) => {
+  const key = prng.pick(setKeys(scene.options))
+  const value = nextName()
+  const id = recordId(SETS_TYPE, key)
+  await record(scene, scene.sets, {
+    intent: { client, kind: 'add', key, value },
+    run: async () => {
+      const seen = await node.kv.get(id)
+      const all = [...elementsOf(seen), value].join(' ')
+      await node.kv.put(id, { value: utf8(all), context: seen.context })
+    },
+  })
+}
+
+const look: Work = async (scene, { name: client, prng }, node) => {
+  const key = prng.pick(setKeys(scene.options))
+  await record(scene, scene.sets, {
+    intent: { client, kind: 'get', key },
+    run: async () => elementsOf(await node.kv.get(recordId(SETS_TYPE, key))).join(' '),
+  })
+}
+
+export const setWork: readonly (readonly [number, Work])[] = [
+  [3, addBlind],
+  [3, addSeen],
+  [2, look],
+]

@@ -1,0 +1,92 @@
+import type { Operation } from '@atoll/sim'
+import { describe, expect, test } from 'vitest'
+import { absencesOf, checkFreshness, checkSetFreshness } from '../src/check-freshness.ts'
+import { checkRegisters } from '../src/check-registers.ts'
+
+/** `put k = v ok 1-3`: what, of what, what came of it, and from when to when. */
+function operation(line: string): Operation {
+  const [, kind, key, value, outcome, from, to] =
+    /^(\w+) (\w+)(?: = ([\w ]*))? (ok|fail|unknown) (\d+)-(\d+)$/.exec(line) ?? []
+  const [began, ended] = [Number(from), Number(to)]
+  const times = { began, ended, beganMs: began, endedMs: ended }
+  return { client: 'c1', kind, key, value, outcome, ...times } as Operation
+}
+
+const history = (...lines: string[]) => lines.map(operation)
+const rules = (violations: readonly { rule: string; key: string }[]) =>
+  violations.map(({ rule, key }) => `${rule} ${key}`)
+
+describe('freshness', () => {
+  const stale = ['stale-read k']
+
+  test('a read sees what was acknowledged before, or what came after', () => {
+    const writes = ['put k = a ok 1-2', 'put k = b ok 3-4', 'put k = c unknown 5-9']
+    expect(rules(checkFreshness(history(...writes, 'get k = b ok 5-6')))).toEqual([])
+    expect(rules(checkFreshness(history(...writes, 'get k = c ok 6-7')))).toEqual([])
+    expect(rules(checkFreshness(history(...writes, 'get k = a ok 5-6')))).toEqual(stale)
+    expect(rules(checkFreshness(history(...writes, 'get k ok 5-6')))).toEqual(stale)
+    expect(rules(checkFreshness(history(...writes, 'get k = a fail 5-6')))).toEqual([])
+  })
+
+  test('a write under way may be seen or not', () => {
+    const writes = ['put k = a ok 1-2', 'put k = b ok 3-8']
+    for (const value of ['a', 'b'])
+      expect(rules(checkFreshness(history(...writes, `get k = ${value} ok 4-5`)))).toEqual([])
+    expect(rules(checkFreshness(history(...writes, 'get k ok 4-5')))).toEqual(stale)
+    expect(rules(checkFreshness(history(...writes, 'delete k unknown 3-9', 'get k ok 4-5')))).toEqual([])
+  })
+
+  test('a listing leaves nothing out', () => {
+    const writes = history(
+      'put o1 = a ok 1-2',
+      'put o2 = b ok 1-3',
+      'delete o2 ok 4-5',
+      'list reef = o2 ok 6-7',
+    )
+    expect(rules(checkFreshness([...writes, ...absencesOf(writes, ['o1', 'o2', 'o3'])]))).toEqual([
+      'stale-read o1',
+    ])
+  })
+
+  test('a set has every element that was added before', () => {
+    const adds = ['add s = a ok 1-2', 'add s = b ok 3-6', 'add s = c unknown 1-2']
+    expect(rules(checkSetFreshness(history(...adds, 'get s = a ok 4-5')))).toEqual([])
+    expect(rules(checkSetFreshness(history(...adds, 'get s = a c ok 7-8')))).toEqual(['stale-set s'])
+    expect(rules(checkSetFreshness(history(...adds, 'get s =  ok 4-5')))).toEqual(['stale-set s'])
+  })
+})
+
+describe('registers', () => {
+  const operations = history(
+    'put r = a ok 1-2',
+    'put r = b ok 3-4',
+    'put r = c unknown 5-6',
+    'put r = d fail 7-8',
+  )
+  const stamps = [
+    { key: 'r', value: 'a', timestampMs: 20 },
+    { key: 'r', value: 'b', timestampMs: 10 },
+  ]
+  const check = (value: string | undefined, timestampMs: number, skewed = false) =>
+    rules(checkRegisters({ operations, stamps, finals: new Map([['r', { value, timestampMs }]]), skewed }))
+
+  test('the latest by its time stays, or one of unknown outcome', () => {
+    expect(check('a', 20)).toEqual([])
+    expect(check('c', 21)).toEqual([])
+  })
+
+  test.each([
+    ['an older one', 'b', 10],
+    ['one that failed', 'd', 30],
+    ['nothing', undefined, 0],
+    ['the right one with the time of an older', 'a', 10],
+  ])('%s may not be there in the end', (_, value, timestampMs) => {
+    expect(check(value, timestampMs)).toEqual(['lost-register r'])
+  })
+
+  test('where clocks are wrong, an acknowledged write may have a second, later time', () => {
+    expect(check('b', 25)).toEqual(['lost-register r'])
+    expect(check('b', 25, true)).toEqual([])
+    expect(check('b', 15, true)).toEqual(['lost-register r'])
+  })
+})

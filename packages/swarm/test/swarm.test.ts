@@ -1,0 +1,42 @@
+import { runSeed, runSeeds } from '@atoll/sim'
+import { expect, test } from 'vitest'
+import { inWords } from '../src/report.ts'
+import { houseScenario } from '../src/scenario.ts'
+
+test('forty houses keep every promise', { timeout: 300_000 }, async () => {
+  const summary = await runSeeds(houseScenario(), { from: 0, count: 40 })
+  const report = inWords(summary, { from: 0, count: 40, bug: undefined, json: false }, 1)
+  expect(summary.failures, report).toEqual([])
+  for (const mark of WAYS) expect(summary.marks.get(mark), mark).toBeGreaterThan(0)
+})
+
+/** Where the forty have to come by, or they prove little. */
+const WAYS = [
+  'client.add unknown',
+  'client.delete ok',
+  'client.list ok',
+  'client.put fail',
+  'client.put ok',
+  'client.put unknown',
+  'coordinator.get_unmet',
+  'coordinator.put_replica_failed',
+  'coordinator.repair',
+  'network.frame-lost',
+  'network.frame-repeated',
+  'objects.upload.abandoned',
+  'vnode.batch-failed',
+  'vnode.corrupt-record',
+  'vnode.incarnation-renewed',
+]
+
+test('a seed is the same run every time, whatever ran before', { timeout: 60_000 }, async () => {
+  const report = async (seed: number) => {
+    const { traceHash, events, virtualMs } = await runSeed(seed, houseScenario())
+    return { traceHash, events, virtualMs }
+  }
+  const first = await report(4)
+  const other = await report(5)
+  expect(await report(4)).toEqual(first)
+  expect(await report(5)).toEqual(other)
+  expect(other.traceHash).not.toBe(first.traceHash)
+})
