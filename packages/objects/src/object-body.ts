@@ -3,7 +3,9 @@ import { abortable, throwIfAborted } from './abort.ts'
 import type { Block, BlockSet, Blocks } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
 import type { Version } from './history.ts'
+import type { Layer } from './layer.ts'
 import type { Progress } from './requests.ts'
+import type { Release, Slots } from './slots.ts'
 
 export interface BodyPlan {
   readonly set: BlockSet
@@ -15,14 +17,22 @@ export interface BodyPlan {
   readonly onProgress: (progress: Progress) => void
 }
 
+/** A block that is being read, and the slot that it takes until it is needed. */
+interface Ahead {
+  readonly fetched: Promise<Uint8Array>
+  readonly release: Release
+}
+
 /** A part of an object as chunks in order, read a few blocks ahead of whoever consumes it. It can be read once. */
 export class BodyReader implements AsyncIterable<Uint8Array> {
   readonly #blocks: Blocks
+  readonly #readSlots: Slots
   readonly #plan: BodyPlan
   #begun = false
 
-  constructor(blocks: Blocks, plan: BodyPlan) {
+  constructor({ blocks, readSlots }: Pick<Layer, 'blocks' | 'readSlots'>, plan: BodyPlan) {
     this.#blocks = blocks
+    this.#readSlots = readSlots
     this.#plan = plan
   }
 
@@ -60,19 +70,26 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
     const cancel = new AbortController()
     const onAbort = () => cancel.abort(signal?.reason)
     signal?.addEventListener('abort', onAbort, { once: true })
-    const ahead: Promise<Uint8Array>[] = []
+    const ahead: Ahead[] = []
+    /** The block that is needed next needs no slot, so that no download waits for another. */
     const readOn = () => {
-      while (ahead.length < readAhead && sequence <= last) ahead.push(this.#fetch(sequence++, cancel.signal))
+      while (ahead.length < readAhead && sequence <= last) {
+        const release = ahead.length === 0 ? () => {} : this.#readSlots.tryTake()
+        if (release === undefined) return
+        ahead.push({ fetched: this.#fetch(sequence++, cancel.signal), release })
+      }
     }
     try {
       readOn()
       for (let next = ahead.shift(); next !== undefined; next = ahead.shift()) {
-        const block = await abortable(signal, next)
+        next.release()
+        const block = await abortable(signal, next.fetched)
         readOn()
         yield block.subarray(Math.max(0, range.start - at), Math.min(block.length, range.end - at))
         at += blockBytes
       }
     } finally {
+      for (const { release } of ahead) release()
       signal?.removeEventListener('abort', onAbort)
       cancel.abort()
     }

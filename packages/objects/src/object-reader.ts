@@ -39,7 +39,7 @@ export class ObjectReader {
   }
 
   async get(name: ObjectName, options: GetOptions): Promise<StoredObject> {
-    const { settings, blocks, runtime } = this.#layer
+    const { settings, blocks, readSlots, runtime } = this.#layer
     const { signal, repair = false } = options
     const version = await this.#visible(name, options)
     const range = resolveRange(options.range, version.content.size)
@@ -47,7 +47,10 @@ export class ObjectReader {
     const set = { bucket: name.id.bucket, uuid: version.uuid }
     const onProgress = checkCallback(options.onProgress)
     const { readAhead } = settings
-    const body = new BodyReader(blocks, { set, version, range, readAhead, repair, signal, onProgress })
+    const body = new BodyReader(
+      { blocks, readSlots },
+      { set, version, range, readAhead, repair, signal, onProgress },
+    )
     return { ...infoOf(name, version), range, body }
   }
 

@@ -26,6 +26,7 @@ import {
   type ListOptions,
   type PutOptions,
 } from './requests.ts'
+import { Slots } from './slots.ts'
 
 const LEEWAY_MS = 24 * HOUR_MS
 
@@ -44,12 +45,15 @@ export class ObjectStore {
 
   constructor(runtime: Runtime, { kv }: { readonly kv: KvStore }, options: ObjectStoreOptions = {}) {
     this.#kv = kv
+    const settings = validateObjectStoreOptions(options)
     this.#layer = {
       runtime,
-      settings: validateObjectStoreOptions(options),
+      settings,
       buckets: new Buckets(runtime, kv),
       manifests: new ManifestRecords(kv),
       blocks: new Blocks(runtime, kv),
+      writeSlots: new Slots(settings.maxBlocksWriting),
+      readSlots: new Slots(settings.maxBlocksReadAhead),
     }
     this.#writer = new ObjectWriter(this.#layer)
     this.#reader = new ObjectReader(this.#layer)

@@ -9,6 +9,16 @@ export interface ObjectStoreOptions {
   readonly writeConcurrency?: number
   /** Blocks of one download being read ahead of the reader, 1 to 64; default 4. */
   readonly readAhead?: number
+  /**
+   * Blocks on their way to the replicas at the same time, over all uploads, 1 to 1024; default 32. With one block that
+   * each upload is filling, this bounds the memory of uploads, however many there are.
+   */
+  readonly maxBlocksWriting?: number
+  /**
+   * Blocks read ahead at the same time, over all downloads, 1 to 1024; default 32. With one block that each download
+   * is waiting for or handing out, this bounds the memory of downloads.
+   */
+  readonly maxBlocksReadAhead?: number
   /** Longest key in bytes of UTF-8, 1 to 4000; default 1024, as S3 has it. */
   readonly maxKeyBytes?: number
   /** Most bytes of UTF-8 in the names and values of an object's own metadata, 0 to 64 KiB; default 8 KiB. */
@@ -38,6 +48,8 @@ const DEFAULTS: Omit<ObjectStoreSettings, 'maxObjectBytes'> = {
   inlineBytes: 16 * KiB,
   writeConcurrency: 4,
   readAhead: 4,
+  maxBlocksWriting: 32,
+  maxBlocksReadAhead: 32,
   maxKeyBytes: 1024,
   maxMetadataBytes: 8 * KiB,
   maxVersions: 1000,
@@ -46,6 +58,7 @@ const DEFAULTS: Omit<ObjectStoreSettings, 'maxObjectBytes'> = {
 }
 
 const CONCURRENCY = { min: 1, max: 64 }
+const SHARED_CONCURRENCY = { min: 1, max: 1024 }
 
 /** Fills in the defaults. Throws `TypeError` or `RangeError` naming the option, its value and what was expected. */
 export function validateObjectStoreOptions(options: ObjectStoreOptions): ObjectStoreSettings {
@@ -55,6 +68,8 @@ export function validateObjectStoreOptions(options: ObjectStoreOptions): ObjectS
   checkInteger('inlineBytes', given.inlineBytes, { min: 0, max: 256 * KiB })
   checkInteger('writeConcurrency', given.writeConcurrency, CONCURRENCY)
   checkInteger('readAhead', given.readAhead, CONCURRENCY)
+  checkInteger('maxBlocksWriting', given.maxBlocksWriting, SHARED_CONCURRENCY)
+  checkInteger('maxBlocksReadAhead', given.maxBlocksReadAhead, SHARED_CONCURRENCY)
   checkInteger('maxKeyBytes', given.maxKeyBytes, { min: 1, max: 4000 })
   checkInteger('maxMetadataBytes', given.maxMetadataBytes, { min: 0, max: 64 * KiB })
   checkInteger('maxVersions', given.maxVersions, { min: 10, max: 100_000 })

@@ -8,6 +8,7 @@ import { InFlight } from './in-flight.ts'
 import type { Layer } from './layer.ts'
 import type { ObjectName } from './object-name.ts'
 import type { PutRequest } from './requests.ts'
+import type { Release } from './slots.ts'
 import { newUuid } from './uuid.ts'
 
 export interface UploadedBody {
@@ -86,8 +87,8 @@ export class Upload {
     const { blocks, manifests, settings, runtime } = this.#layer
     const { bucket, key, id } = this.#name
     runtime.probe.mark('objects.upload.abandoned')
-    // The digest is ended in any case: it may hold on to a worker.
-    await Promise.all([this.#window.settle(), this.#md5().catch(() => {})])
+    if (this.#digesting === undefined) this.#digest.discard()
+    await this.#window.settle()
     try {
       await blocks.delete(this.#set, this.#checksums.length, settings.writeConcurrency)
       const { uuid } = this.#set
@@ -131,17 +132,36 @@ export class Upload {
     const crc32 = runtime.digest.crc32(value)
     this.#checksums.push(crc32)
     this.#size += value.length
+    const release = await this.#takeSlot()
     const write = async () => {
       try {
         await blocks.write(this.#set, { sequence, length: value.length, crc32 }, value)
       } catch (error) {
         this.#uncertain ||= mayHaveHappened(error)
         throw error
+      } finally {
+        release()
       }
       this.#durableBytes += value.length
       this.#request.onProgress({ bytes: this.#durableBytes })
     }
-    await abortable(this.#request.signal, this.#window.add(write))
+    try {
+      await abortable(this.#request.signal, this.#window.add(write))
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  /** A slot that comes after the caller has given up goes to the next. */
+  async #takeSlot(): Promise<Release> {
+    const taking = this.#layer.writeSlots.take()
+    try {
+      return await abortable(this.#request.signal, taking)
+    } catch (error) {
+      void taking.then((release) => release())
+      throw error
+    }
   }
 
   #md5(): Promise<Uint8Array> {
