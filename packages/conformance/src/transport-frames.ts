@@ -65,6 +65,22 @@ export const frameTests: TransportTests = {
     assert.deepEqual((await far?.received(1))?.map(numberOf), [2])
   },
 
+  async 'carries urgent frames once and in their order, while others keep theirs'(network) {
+    const { near, far } = await connectPair(network)
+    const count = 40
+    for (let number = 0; number < count; number++) {
+      const urgent = number % 2 === 1
+      void near.connection.send({ ...numbered(number, urgent ? 0 : 200_000), urgent })
+    }
+    const numbers = (await far.received(count)).map(numberOf)
+    for (const lane of [0, 1]) {
+      assert.deepEqual(
+        numbers.filter((number) => number % 2 === lane),
+        Array.from({ length: count / 2 }, (_, at) => 2 * at + lane),
+      )
+    }
+  },
+
   async 'asks a sender for patience that does not wait, and loses nothing all the same'(network) {
     const { near, far } = await connectPair(network)
     const body = pattern(MiB, 1)

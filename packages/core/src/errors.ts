@@ -49,6 +49,11 @@ export const ERROR_CODES = {
   },
   ATOLL_TIMEOUT: { definite: false, transient: true, meaning: 'no answer in time; the outcome is unknown' },
   ATOLL_TOO_LARGE: { definite: true, transient: false, meaning: 'a value is over its limit' },
+  ATOLL_UNAUTHORIZED: {
+    definite: true,
+    transient: false,
+    meaning: 'a node did not prove that it is who it says',
+  },
   ATOLL_UNREACHABLE: { definite: true, transient: true, meaning: 'a node cannot be reached' },
 } as const
 

@@ -10,7 +10,7 @@ export interface CallTableParts {
   /** The node that is called, for messages. */
   readonly node: string
   readonly maxInFlight: number
-  readonly nextId: () => number
+  readonly nextId: (urgent: boolean) => number
 }
 
 /** The calls of one connection: those that wait to be sent, and those that wait for an answer. */
@@ -43,7 +43,7 @@ export class CallTable implements CallCarrier {
     }
     const nowMs = clock.monotonicMs()
     deadlines.add(call, nowMs, call.deadlineMs - nowMs)
-    if (this.#wire === undefined || this.#wire.full) this.#unsent.add(call)
+    if (this.#wire === undefined || (this.#wire.full && !call.urgent)) this.#unsent.add(call)
     else this.#send(call, this.#wire)
   }
 
@@ -66,7 +66,7 @@ export class CallTable implements CallCarrier {
     this.#parts.deadlines.remove(call)
     if (call.id === 0) this.#unsent.delete(call)
     else this.#sent.delete(call.id)
-    if (cancelled && call.id > 0) this.#wire?.send(encodeCancel(call.id))
+    if (cancelled && call.id > 0) this.#wire?.send(encodeCancel(call.id), undefined, call.urgent)
   }
 
   /** The connection is gone, or was never made. */
@@ -78,10 +78,10 @@ export class CallTable implements CallCarrier {
   #send(call: OutgoingCall, wire: Wire): void {
     try {
       const { tuple, body } = call.encode()
-      const id = this.#parts.nextId()
+      const id = this.#parts.nextId(call.urgent)
       // At least 1: a budget of nothing would be refused before the peer could look at it.
       const remainingMs = Math.max(1, Math.ceil(call.deadlineMs - this.#parts.clock.monotonicMs()))
-      wire.send(encodeRequest({ id, method: call.method, remainingMs }, tuple), body)
+      wire.send(encodeRequest({ id, method: call.method, remainingMs }, tuple), body, call.urgent)
       call.id = id
       this.#sent.set(id, call)
     } catch (error) {

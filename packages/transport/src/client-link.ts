@@ -4,6 +4,7 @@ import { CallTable } from './call-table.ts'
 import type { Deadlines, Expiring } from './deadlines.ts'
 import { asAtollError, withDefinite } from './error-codec.ts'
 import { judgeWelcome } from './handshake.ts'
+import { LaneIds } from './lanes.ts'
 import type { StreamMethod } from './method.ts'
 import type { RpcOptions } from './options.ts'
 import type { Transport } from './ports.ts'
@@ -20,6 +21,8 @@ export interface ClientLinkParts {
   /** The node that is called. */
   readonly node: string
   readonly onReady: () => void
+  /** Called before `onClosed` if no connection could be made, unless the endpoint closed or knows no address. */
+  readonly onUnreached: (reason: AtollError) => void
   /** Called once; `wasReady` if `onReady` was called before. */
   readonly onClosed: (wasReady: boolean) => void
 }
@@ -46,18 +49,18 @@ export class ClientLink implements WireOwner, Expiring {
   #wire: Wire | undefined
   #welcome: protocol.Welcome | undefined
   #closed: AtollError | undefined
-  #lastId = 0
+  readonly #ids = new LaneIds()
+  #attempted = false
 
   constructor(parts: ClientLinkParts) {
     this.#parts = parts
     const { runtime, deadlines, node, options } = parts
-    const nextId = () => ++this.#lastId
     this.calls = new CallTable({
       clock: runtime.clock,
       deadlines,
       node,
       maxInFlight: options.maxInFlightPerPeer,
-      nextId,
+      nextId: (urgent) => this.#ids.next(urgent),
     })
   }
 
@@ -68,7 +71,9 @@ export class ClientLink implements WireOwner, Expiring {
     const { min: minVersion, max: maxVersion } = protocol.PROTOCOL_VERSIONS
     deadlines.add(this, runtime.clock.monotonicMs(), timeoutMs)
     try {
-      const connection = await transport.connect(addressOf(node), { timeoutMs, signal: this.#stop.signal })
+      const address = addressOf(node)
+      this.#attempted = true
+      const connection = await transport.connect(address, { timeoutMs, signal: this.#stop.signal })
       if (this.#closed !== undefined) return connection.close()
       this.#wire = new Wire(connection, this, options)
       this.#wire.send(protocol.encodeHello({ minVersion, maxVersion, node: options.node, clusterId }))
@@ -154,6 +159,7 @@ export class ClientLink implements WireOwner, Expiring {
     this.#parts.deadlines.remove(this)
     this.#stop.abort(reason)
     this.#wire?.close()
+    if (this.#attempted && this.#welcome === undefined) this.#parts.onUnreached(reason)
     this.#parts.onClosed(this.#welcome !== undefined)
     this.calls.lose(reason)
     this.#streams.fail(withDefinite(reason, false))
@@ -163,9 +169,10 @@ export class ClientLink implements WireOwner, Expiring {
 
   #onWelcome(welcome: protocol.Welcome): void {
     if (this.#welcome !== undefined || this.#wire === undefined) return
-    const { node, options, deadlines } = this.#parts
-    const problem = judgeWelcome({ node, clusterId: options.clusterId }, welcome)
+    const { node, options, deadlines, runtime } = this.#parts
+    const problem = judgeWelcome({ node, clusterId: options.clusterId }, welcome, this.#wire.identity)
     if (problem !== undefined) {
+      runtime.metrics.count('rpc_refused_total', 1, { code: problem.code })
       this.close(problem)
       return
     }
@@ -188,7 +195,7 @@ export class ClientLink implements WireOwner, Expiring {
       throw new AtollError('ATOLL_OVERLOADED', `${maxStreamsPerPeer} streams to ${node} are open`)
     }
     const { tuple, body } = method.request.encode(request)
-    const id = ++this.#lastId
+    const id = this.#ids.next(false)
     wire.send(protocol.encodeOpen({ id, method: method.name, windowBytes, idleTimeoutMs }, tuple), body)
     const onAbort = () => stream.abort(this.#aborted(method.name, signal, false))
     const stream = new DuplexStream({

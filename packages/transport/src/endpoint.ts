@@ -1,5 +1,6 @@
 import { AtollError, assert, Lifecycle, type Runtime } from '@atoll/core'
 import { EventEmitter } from 'eventemitter3'
+import { Backoff } from './backoff.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { ClientLink, type StreamOptions } from './client-link.ts'
 import { Deadlines } from './deadlines.ts'
@@ -25,6 +26,11 @@ export interface RpcCollaborators {
   readonly addressOf: (node: string) => string
 }
 
+interface Unreached {
+  readonly backoff: Backoff
+  readonly reason: AtollError
+}
+
 /**
  * Calls and byte streams between nodes. One connection per called node, made when it is first needed and shared by all
  * calls to it; the other node's calls come over its own.
@@ -41,6 +47,8 @@ export class RpcEndpoint extends Lifecycle {
   readonly #streams = new Map<string, ServeStream>()
   readonly #clients = new Map<string, ClientLink>()
   readonly #servers = new Set<ServerLink>()
+  /** The nodes that could not be reached when last tried, and why. */
+  readonly #unreached = new Map<string, Unreached>()
   /** Connections that stand, by node. */
   readonly #connections = new Map<string, number>()
   #listener: Listener | undefined
@@ -78,9 +86,9 @@ export class RpcEndpoint extends Lifecycle {
 
   /**
    * Asks another node, and resolves with its answer. Rejects with the handler's own `AtollError`, or with
-   * `ATOLL_UNREACHABLE` (definite if nothing was sent), `ATOLL_TIMEOUT` (sent, no answer in time), `ATOLL_ABORTED`
+   * `ATOLL_UNREACHABLE` (definite if nothing was sent; at once in the pause after a connection could not be made), `ATOLL_TIMEOUT` (sent, no answer in time), `ATOLL_ABORTED`
    * (cause: the signal's reason), `ATOLL_OVERLOADED`, `ATOLL_TOO_LARGE`, `ATOLL_PROTOCOL` (another cluster or version, or a
-   * method that is not served), `ATOLL_CORRUPT` (an answer that cannot be read), `ATOLL_CLOSED`.
+   * method that is not served), `ATOLL_UNAUTHORIZED` (a name without proof), `ATOLL_CORRUPT` (an answer that cannot be read), `ATOLL_CLOSED`.
    */
   call<Request, Response, Progress = never>(
     node: string,
@@ -96,7 +104,7 @@ export class RpcEndpoint extends Lifecycle {
         throw new RangeError(`timeoutMs must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
       if (timeoutMs <= 0) throw tooLate(node, method.name)
       const deadlineMs = this.#runtime.clock.monotonicMs() + timeoutMs
-      const { calls } = this.#linkTo(node)
+      const { calls } = this.#linkTo(node, method.urgent)
       calls.submit(
         new PendingCall({ node, method, request, options, deadlineMs, carrier: calls, resolve, reject }),
       )
@@ -131,6 +139,7 @@ export class RpcEndpoint extends Lifecycle {
     await listener?.close()
     await this.#handlersEnd()
     this.#deadlines.clear()
+    this.#unreached.clear()
     this.#calls.clear()
     this.#streams.clear()
   }
@@ -151,9 +160,13 @@ export class RpcEndpoint extends Lifecycle {
     assert(node !== this.#options.node, `${this.label} does not call itself`)
   }
 
-  #linkTo(node: string): ClientLink {
+  /** Throws `ATOLL_UNREACHABLE` in the pause after an attempt that failed, unless it is urgent. */
+  #linkTo(node: string, urgent = false): ClientLink {
     const existing = this.#clients.get(node)
     if (existing !== undefined) return existing
+    const unreached = this.#unreached.get(node)
+    const pauseMs = unreached?.backoff.remainingMs(this.#runtime.clock.monotonicMs()) ?? 0
+    if (pauseMs > 0 && !urgent) throw paused(node, pauseMs, unreached?.reason)
     const link = new ClientLink({
       ...this.#collaborators,
       runtime: this.#runtime,
@@ -161,6 +174,7 @@ export class RpcEndpoint extends Lifecycle {
       deadlines: this.#deadlines,
       node,
       onReady: () => this.#connected(node),
+      onUnreached: (reason) => this.#notReached(node, reason),
       onClosed: (wasReady) => {
         if (this.#clients.get(node) === link) this.#clients.delete(node)
         if (wasReady) this.#disconnected(node)
@@ -192,7 +206,18 @@ export class RpcEndpoint extends Lifecycle {
     this.#servers.add(link)
   }
 
+  #notReached(node: string, reason: AtollError): void {
+    if (this.state !== 'open') return
+    const { random, clock, metrics } = this.#runtime
+    const { reconnectBaseMs: baseMs, reconnectCapMs: capMs } = this.#options
+    const backoff = this.#unreached.get(node)?.backoff ?? new Backoff(random, { baseMs, capMs })
+    backoff.failed(clock.monotonicMs())
+    this.#unreached.set(node, { backoff, reason })
+    metrics.count('rpc_unreached_total', 1, { code: reason.code })
+  }
+
   #connected(node: string): void {
+    this.#unreached.delete(node)
     const count = (this.#connections.get(node) ?? 0) + 1
     this.#connections.set(node, count)
     if (count === 1) this.events.emit('peer-connected', node)
@@ -207,6 +232,11 @@ export class RpcEndpoint extends Lifecycle {
       this.events.emit('peer-disconnected', node)
     }
   }
+}
+
+function paused(node: string, pauseMs: number, cause: AtollError | undefined): AtollError {
+  const message = `${node} was not reached; it is tried again in ${Math.ceil(pauseMs)} ms`
+  return new AtollError('ATOLL_UNREACHABLE', message, { cause })
 }
 
 function givenUp(node: string, method: string, signal: AbortSignal): AtollError {

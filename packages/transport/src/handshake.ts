@@ -7,8 +7,12 @@ export interface Identity {
   readonly clusterId: string
 }
 
-/** The version that both sides know best; an `ATOLL_PROTOCOL` error says why there is none or who is at the wrong door. */
-export function judgeHello(own: Identity, hello: Hello): number | AtollError {
+/**
+ * The version that both sides know best. An `ATOLL_PROTOCOL` error says why there is none or who is at the wrong door, an
+ * `ATOLL_UNAUTHORIZED` one that the transport has `proven` another name than the one said.
+ */
+export function judgeHello(own: Identity, hello: Hello, proven?: string): number | AtollError {
+  if (proven !== undefined && hello.node !== proven) return impostor(hello.node, proven)
   if (hello.clusterId !== own.clusterId)
     return refusal(`${own.node} belongs to another cluster than ${hello.node}`)
   if (hello.node === own.node) return refusal(`${own.node} was called by a node of its own name`)
@@ -22,12 +26,17 @@ export function judgeHello(own: Identity, hello: Hello): number | AtollError {
 }
 
 /** What is wrong with the answer to a hello. */
-export function judgeWelcome(called: Identity, welcome: Welcome): AtollError | undefined {
+export function judgeWelcome(called: Identity, welcome: Welcome, proven?: string): AtollError | undefined {
+  if (proven !== undefined && welcome.node !== proven) return impostor(welcome.node, proven)
   if (welcome.clusterId !== called.clusterId) return refusal(`${welcome.node} belongs to another cluster`)
   if (welcome.node !== called.node) return refusal(`${called.node} was called, and ${welcome.node} answered`)
   const { version } = welcome
   if (version >= PROTOCOL_VERSIONS.min && version <= PROTOCOL_VERSIONS.max) return undefined
   return refusal(`${welcome.node} chose protocol version ${version}, which was not offered`)
+}
+
+function impostor(said: string, proven: string): AtollError {
+  return new AtollError('ATOLL_UNAUTHORIZED', `${proven} calls itself ${said}`)
 }
 
 function refusal(message: string): AtollError {

@@ -20,6 +20,11 @@ export interface Method<Request, Response, Progress = never> {
   readonly response: MessageCodec<Response>
   /** What the server may tell before it answers. */
   readonly progress?: MessageCodec<Progress>
+  /**
+   * For heartbeats: small messages that go before everything that waits for the same connection, both ways, and that ask
+   * for a connection even in the pause after one failed.
+   */
+  readonly urgent?: boolean
 }
 
 /** What is asked when a byte stream is opened. Both sides share the definition. */

@@ -20,6 +20,13 @@ export interface RpcOptions extends Partial<FrameLimits> {
   readonly clusterId?: string
   /** How long a connection and its handshake may take, in milliseconds; default 2000. */
   readonly connectTimeoutMs?: number
+  /**
+   * The longest pause after a connection to a peer could not be made, in milliseconds; default 50. It doubles with every
+   * failure that follows. Calls in the pause fail at once, urgent ones excepted.
+   */
+  readonly reconnectBaseMs?: number
+  /** The longest that this pause grows to, in milliseconds; default 1000. 0 for no pause. */
+  readonly reconnectCapMs?: number
   /** How long `close` waits for handlers that run, in milliseconds; default 5000. */
   readonly closeTimeoutMs?: number
   /** Unanswered calls to one peer; default 4096. */
@@ -47,6 +54,8 @@ export const DEFAULT_RPC_OPTIONS = {
   ...DEFAULT_FRAME_LIMITS,
   clusterId: '',
   connectTimeoutMs: 2000,
+  reconnectBaseMs: 50,
+  reconnectCapMs: 1000,
   closeTimeoutMs: 5000,
   maxInFlightPerPeer: 4096,
   maxConcurrentHandlers: 8192,
@@ -63,6 +72,8 @@ const RPC_LIMITS = {
   maxHeadBytes: { min: 64 * KiB, max: GiB },
   maxBodyBytes: { min: KiB, max: GiB },
   connectTimeoutMs: { min: 1, max: MAX_DELAY_MS },
+  reconnectBaseMs: { min: 1, max: MAX_DELAY_MS },
+  reconnectCapMs: { min: 0, max: MAX_DELAY_MS },
   closeTimeoutMs: { min: 0, max: MAX_DELAY_MS },
   maxInFlightPerPeer: { min: 1, max: 2 ** 20 },
   maxConcurrentHandlers: { min: 1, max: 2 ** 20 },

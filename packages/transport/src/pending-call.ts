@@ -20,6 +20,7 @@ export interface CallCarrier {
 /** A call as the link sees it: its types are nobody else's business. */
 export interface OutgoingCall extends Expiring {
   readonly method: string
+  readonly urgent: boolean
   readonly deadlineMs: number
   /** 0 until it is sent. */
   id: number
@@ -63,6 +64,10 @@ export class PendingCall<Request, Response, Progress> implements OutgoingCall {
 
   get method(): string {
     return this.#parts.method.name
+  }
+
+  get urgent(): boolean {
+    return this.#parts.method.urgent === true
   }
 
   get deadlineMs(): number {

@@ -2,6 +2,11 @@
 export interface Frame {
   readonly head: Uint8Array
   readonly body?: Uint8Array | undefined
+  /**
+   * Says that the frame, a small one, need not wait behind what was sent before: it may overtake frames that are not urgent,
+   * even one that is half on its way, but no urgent one. Not told to the receiver.
+   */
+  readonly urgent?: boolean | undefined
 }
 
 /**
@@ -11,8 +16,10 @@ export interface Frame {
 export interface Connection {
   /** The address of the other side. */
   readonly peer: string
+  /** The name of the node on the other side, if the transport has proof of it. */
+  readonly identity?: string | undefined
   /**
-   * Hands a frame over. Frames arrive in order. The bytes belong to the receiver from here on. Returns a promise when
+   * Hands a frame over. Frames arrive in order, but for urgent ones. The bytes belong to the receiver from here on. Returns a promise when
    * the channel is full: await it before sending more. It never rejects. Does nothing once closed.
    */
   send(frame: Frame): Promise<void> | undefined

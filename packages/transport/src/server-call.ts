@@ -1,6 +1,7 @@
 import { AtollError, assert, isAtollError, type Runtime, type TupleReader } from '@atoll/core'
 import type { Expiring } from './deadlines.ts'
 import { asAtollError, withDefinite } from './error-codec.ts'
+import { isUrgent } from './lanes.ts'
 import { LazySignal } from './lazy-signal.ts'
 import type { Message, MessageCodec, Method } from './method.ts'
 import { encodeFailure, encodeProgress, encodeResponse, FAILURE } from './protocol.ts'
@@ -67,20 +68,20 @@ export class ServerCall implements Expiring {
   tell(message: Message): void {
     if (this.#abort.aborted) return
     this.#sequence += 1
-    this.#parts.wire.send(encodeProgress(this.id, this.#sequence, message.tuple), message.body)
+    this.#send(encodeProgress(this.id, this.#sequence, message.tuple), message.body)
   }
 
   answer(message: Message): void {
-    if (!this.#abort.aborted) this.#parts.wire.send(encodeResponse(this.id, message.tuple), message.body)
+    if (!this.#abort.aborted) this.#send(encodeResponse(this.id, message.tuple), message.body)
     this.#parts.onDone(this)
   }
 
   refuse(error: unknown): void {
-    const { runtime, wire, method, from } = this.#parts
+    const { runtime, method, from } = this.#parts
     if (!this.#abort.aborted) {
       if (!isAtollError(error))
         runtime.log.error({ err: error, method, from }, 'a handler failed unexpectedly')
-      wire.send(encodeFailure(FAILURE, this.id, asAtollError(error, method)))
+      this.#send(encodeFailure(FAILURE, this.id, asAtollError(error, method)))
     }
     this.#parts.onDone(this)
   }
@@ -92,6 +93,10 @@ export class ServerCall implements Expiring {
 
   expire(): void {
     this.cancel(new AtollError('ATOLL_TIMEOUT', `the time of ${this.#parts.method} is over`))
+  }
+
+  #send(head: Uint8Array, body?: Uint8Array): void {
+    this.#parts.wire.send(head, body, isUrgent(this.id))
   }
 }
 

@@ -3,6 +3,7 @@ import { DuplexStream } from './byte-stream.ts'
 import type { Deadlines, Expiring } from './deadlines.ts'
 import type { HandlerSlots } from './handler-slots.ts'
 import { judgeHello } from './handshake.ts'
+import { isUrgent, SeenIds } from './lanes.ts'
 import { LazySignal } from './lazy-signal.ts'
 import type { RpcOptions } from './options.ts'
 import type { Connection } from './ports.ts'
@@ -33,8 +34,7 @@ export class ServerLink implements WireOwner, Expiring {
   readonly #streams = new StreamTable()
   #from: string | undefined
   #closed = false
-  /** Frames arrive in order, so every id up to this one was seen: what comes with one again is a repetition. */
-  #lastId = 0
+  readonly #seen = new SeenIds()
 
   constructor(connection: Connection, parts: ServerLinkParts) {
     this.#parts = parts
@@ -77,9 +77,11 @@ export class ServerLink implements WireOwner, Expiring {
       return
     }
     const { node, clusterId, streamWindowBytes: windowBytes } = this.#parts.options
-    const verdict = judgeHello({ node, clusterId }, head)
+    const verdict = judgeHello({ node, clusterId }, head, this.#wire.identity)
     if (verdict instanceof AtollError) {
-      this.#parts.runtime.log.warn({ from: head.node, why: verdict.message }, 'a connection was refused')
+      const { log, metrics } = this.#parts.runtime
+      log.warn({ from: head.node, why: verdict.message }, 'a connection was refused')
+      metrics.count('rpc_refused_total', 1, { code: verdict.code })
       this.#wire.send(protocol.encodeRefuse(verdict))
       this.close(verdict)
     } else {
@@ -177,16 +179,13 @@ export class ServerLink implements WireOwner, Expiring {
   }
 
   #isNew(id: number, mark: string): boolean {
-    if (id <= this.#lastId) {
-      this.#parts.runtime.probe.mark(mark)
-      return false
-    }
-    this.#lastId = id
-    return true
+    const isNew = this.#seen.add(id)
+    if (!isNew) this.#parts.runtime.probe.mark(mark)
+    return isNew
   }
 
   #fail(kind: typeof protocol.FAILURE | typeof protocol.ABORT, id: number, error: AtollError): void {
-    this.#wire.send(protocol.encodeFailure(kind, id, error))
+    this.#wire.send(protocol.encodeFailure(kind, id, error), undefined, isUrgent(id))
   }
 
   #unknown(method: string): AtollError {

@@ -39,17 +39,22 @@ export class Wire {
     return this.#connection.peer
   }
 
+  /** The name of the other side, if the transport has proof of it. */
+  get identity(): string | undefined {
+    return this.#connection.identity
+  }
+
   /** True while all but a word or two should wait for `onDrained`. */
   get full(): boolean {
     return this.#blocked
   }
 
-  /** Throws `ATOLL_TOO_LARGE` for a frame over the limits, and then sends nothing. */
-  send(head: Uint8Array, body?: Uint8Array): void {
+  /** Throws `ATOLL_TOO_LARGE` for a frame over the limits, and then sends nothing. An urgent one waits for nothing. */
+  send(head: Uint8Array, body?: Uint8Array, urgent = false): void {
     checkSize(head, body, this.#limits)
     if (this.#closed) return
-    const frame = { head, body }
-    if (this.#blocked) this.#enqueue(frame)
+    const frame = { head, body, urgent }
+    if (this.#blocked && !urgent) this.#enqueue(frame)
     else this.#hand(frame)
   }
 
@@ -61,7 +66,7 @@ export class Wire {
 
   #hand(frame: Frame): void {
     const full = this.#connection.send(frame)
-    if (full === undefined) return
+    if (full === undefined || this.#blocked) return
     this.#blocked = true
     void full.then(() => this.#flush())
   }
