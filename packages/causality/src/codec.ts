@@ -63,7 +63,8 @@ export function decodeRecord(head: Uint8Array, body: Uint8Array): StoredRecord {
   const withValues = siblings.map((sibling): Sibling => {
     const start = end
     end += sibling.value.length
-    return { ...sibling, value: body.subarray(start, end) }
+    // One value is the body itself, so that whoever has seen the body knows the value.
+    return { ...sibling, value: start === 0 && end === body.length ? body : body.subarray(start, end) }
   })
   if (end !== body.length) throw damaged(NAME, `its values have ${end} bytes, its body ${body.length}`)
   const record = { clock, siblings: withValues }

@@ -53,8 +53,12 @@ export async function reading<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-export function readBytes(database: Database, key: Uint8Array): Promise<Uint8Array | undefined> {
-  return reading(() => database.get(key, BINARY))
+export async function readBytes(database: Database, key: Uint8Array): Promise<Uint8Array | undefined> {
+  try {
+    return await database.get(key, BINARY)
+  } catch (error) {
+    throw readFailed(error)
+  }
 }
 
 /** Whether there is any key from `gte` on, before `lt`. */

@@ -44,10 +44,9 @@ export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32)
   if (bodyAt > bytes.length) return UNREADABLE
   const sum = headSum(key, bytes.subarray(LENGTH_AT, bodyAt), crc32)
   if (sum !== view.getUint32(CRC_AT)) return UNREADABLE
-  const isSound = ({ value, valueCrc32 }: Sibling) => crc32(value) === valueCrc32
   try {
     const record = decodeRecord(bytes.subarray(HEAD_AT, bodyAt), bytes.subarray(bodyAt))
-    return { record, corrupt: !record.siblings.every(isSound) }
+    return { record, corrupt: !record.siblings.every((sibling) => isSound(sibling, crc32)) }
   } catch {
     return UNREADABLE
   }
@@ -55,12 +54,27 @@ export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32)
 
 /** Throws `ATOLL_CORRUPT` unless every value is the one of which the record has the checksum. */
 export function checkValues(record: StoredRecord, crc32: Crc32): void {
-  for (const { value, valueCrc32 } of record.siblings) checkValue(value, valueCrc32, crc32)
+  for (const sibling of record.siblings) checkValue(sibling, crc32)
 }
 
 /** Throws `ATOLL_CORRUPT` unless `valueCrc32` is the value's checksum. */
-export function checkValue(value: Uint8Array, valueCrc32: number, crc32: Crc32): void {
-  if (crc32(value) !== valueCrc32) throw new AtollError('ATOLL_CORRUPT', 'a value differs from its checksum')
+export function checkValue(value: SummedValue, crc32: Crc32): void {
+  if (!isSound(value, crc32)) throw new AtollError('ATOLL_CORRUPT', 'a value differs from its checksum')
+}
+
+type SummedValue = Pick<Sibling, 'value' | 'valueCrc32'>
+
+/**
+ * Values that were compared with their checksum. A value that goes from node to node inside one process is one and the
+ * same object, and is summed once; what comes from a disk or a network is always another one.
+ */
+const sound = new WeakMap<Uint8Array, number>()
+
+function isSound({ value, valueCrc32 }: SummedValue, crc32: Crc32): boolean {
+  if (sound.get(value) === valueCrc32) return true
+  if (crc32(value) !== valueCrc32) return false
+  sound.set(value, valueCrc32)
+  return true
 }
 
 function headSum(key: Uint8Array, lengthAndHead: Uint8Array, crc32: Crc32): number {

@@ -55,7 +55,7 @@ export function endOfPrefix(prefix: Uint8Array): Uint8Array {
 
 /** The bytes as a text of as many characters, by which maps know them. */
 export function keyText(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes)
+  return Reflect.apply(String.fromCharCode, undefined, bytes)
 }
 
 function encodedLength(part: Uint8Array): number {

@@ -15,19 +15,32 @@ export class RecordReader {
 
   /** Throws `ATOLL_STORAGE` only if the database itself fails. */
   async read(key: Uint8Array): Promise<StoredState> {
-    let bytes: Uint8Array | undefined
+    const bytes = await this.#bytesOf(key)
+    return bytes instanceof Uint8Array ? this.decode(key, bytes) : bytes
+  }
+
+  /** As `read`, for those who give no value away: it may be the database's own bytes. */
+  async peek(key: Uint8Array): Promise<StoredState> {
+    const bytes = await this.#bytesOf(key)
+    return bytes instanceof Uint8Array ? this.#decode(key, bytes) : bytes
+  }
+
+  decode(key: Uint8Array, bytes: Uint8Array): StoredState {
+    return this.#decode(key, this.#owned(bytes))
+  }
+
+  async #bytesOf(key: Uint8Array): Promise<Uint8Array | StoredState> {
     try {
-      bytes = await readBytes(this.#database, key)
+      return (await readBytes(this.#database, key)) ?? NOTHING_STORED
     } catch (error) {
       if (!hasCode(error, 'LEVEL_CORRUPTION')) throw error
       this.#tell(key)
       return UNREADABLE
     }
-    return bytes === undefined ? NOTHING_STORED : this.decode(key, bytes)
   }
 
-  decode(key: Uint8Array, bytes: Uint8Array): StoredState {
-    const state = decodeEnvelope(key, this.#owned(bytes), this.#runtime.digest.crc32)
+  #decode(key: Uint8Array, bytes: Uint8Array): StoredState {
+    const state = decodeEnvelope(key, bytes, this.#runtime.digest.crc32)
     if (state.corrupt) this.#tell(key)
     return state
   }

@@ -146,7 +146,7 @@ export class RecordWriter {
 
   async #readGround(place: Place, id: KeyId): Promise<Ground> {
     const { reader, database } = this.#parts
-    const state = await reader.read(place.key)
+    const state = await reader.peek(place.key)
     const lost = state.corrupt && state.record === undefined
     const orphans = lost ? await orphanDeletes(database, this.#layout, id) : []
     return { ...state, ...place, durable: DURABLE, orphans }

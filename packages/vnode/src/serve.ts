@@ -14,7 +14,7 @@ export function serveVnodes(endpoint: Pick<RpcEndpoint, 'handle'>, host: VnodeHo
     return host.put(request, { onAccepted: () => call.progress('accepted') })
   })
   endpoint.handle(coordinateMethod, async (request) => {
-    checkValue(request.content.value, request.valueCrc32, host.crc32)
+    checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
     return host.coordinate(request)
   })
   endpoint.handle(scanMethod, (request, call) => host.scan(request, { signal: call.signal }))
