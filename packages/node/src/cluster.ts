@@ -36,7 +36,7 @@ export class Cluster extends Lifecycle {
     this.names = names
     const digest = nodeDigests()
     for (const name of names) this.#runtimes.set(name, options.runtime?.(name) ?? systemRuntime({ digest }))
-    this.network = options.network ?? new MemoryNetwork(systemRuntime(), {})
+    this.network = options.network ?? new MemoryNetwork(options.runtime?.('network') ?? systemRuntime(), {})
   }
 
   get ring(): Ring {

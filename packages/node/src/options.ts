@@ -35,7 +35,7 @@ export interface ClusterOptions extends CommonOptions {
   readonly zones?: Readonly<Record<string, string>>
   /** The world of each node; default the real one. */
   readonly runtime?: (node: string) => Runtime
-  /** The network between the nodes; default one without delay or loss, inside the process. */
+  /** The network between the nodes; default one without delay or loss, inside the process, in the world `runtime('network')`. */
   readonly network?: MemoryNetwork
   /** Called in the middle of `crash`: a simulated disk loses what was not synced here. */
   readonly onCrash?: (node: string) => void

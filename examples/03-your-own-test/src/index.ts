@@ -1,0 +1,1 @@
+export { GuestBook } from './guest-book.ts'
