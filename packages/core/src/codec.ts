@@ -7,11 +7,7 @@ import { describe } from './validate.ts'
  * that is not well-formed Unicode, and `RangeError` for a number that is not finite.
  */
 export function encodeTuple(version: number, tuple: readonly TupleValue[]): Uint8Array {
-  const packed = packTuple(tuple)
-  const bytes = new Uint8Array(packed.length + 1)
-  bytes[0] = version
-  bytes.set(packed, 1)
-  return bytes
+  return packTuple(tuple, version)
 }
 
 export interface TupleCodec<T> {

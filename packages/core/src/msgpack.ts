@@ -1,44 +1,32 @@
-import { Packr } from 'msgpackr'
 import { fromUtf8 } from './bytes.ts'
+import { MAX_DEPTH, PackedWriter } from './packed-writer.ts'
 
 /** What a tuple may hold. Bytes of a body never go in here: they travel raw beside the tuple. */
 export type TupleValue = null | boolean | number | string | Uint8Array | readonly TupleValue[]
 
-/** How deep tuples may lie in one another. Ours go 4 deep. */
-const MAX_DEPTH = 16
+/** One for all: packing is never interrupted. */
+const writer = new PackedWriter()
 
-const packr = new Packr({ useRecords: false, variableMapSize: true, mapsAsObjects: false, moreTypes: false })
-
-/** Throws `TypeError` or `RangeError` for what `unpackTuple` would refuse: nothing is stored that cannot be read. */
-export function packTuple(tuple: readonly TupleValue[]): Uint8Array {
-  for (const value of tuple) checkPackable(value, 1)
-  return packr.pack(tuple)
+/**
+ * The tuple, behind a version byte if one is given. Throws `TypeError` or `RangeError` for what `unpackTuple` would
+ * refuse: nothing is stored that cannot be read.
+ */
+export function packTuple(tuple: readonly TupleValue[], version?: number): Uint8Array {
+  writer.begin(version)
+  writer.tuple(tuple, 1)
+  return writer.end()
 }
 
 /**
  * Reads what `packTuple` writes, and nothing else; bytes are views of `packed`. Throws an `Error` that says what is
- * wrong. msgpackr itself is not let near bytes from a disk or a peer: it also reads extensions, cyclic pointers and
- * records, for which it compiles code, and drops a byte order mark that begins a text of over 64 bytes (2.1.3).
+ * wrong. msgpackr would also read extensions, cyclic pointers and records, for which it compiles code, and drop a byte
+ * order mark that begins a text of over 64 bytes (2.1.3): nothing to let near bytes from a disk or a peer.
  */
 export function unpackTuple(packed: Uint8Array): TupleValue {
   const reader = new PackedReader(packed)
   const value = reader.value(0)
   reader.end()
   return value
-}
-
-/** Half of a character that takes two: there is no UTF-8 for it. */
-const LONE_SURROGATE = /\p{Surrogate}/u
-
-function checkPackable(value: TupleValue, depth: number): void {
-  if (typeof value === 'string') {
-    if (LONE_SURROGATE.test(value)) throw new TypeError('a text must be well-formed Unicode')
-  } else if (typeof value === 'number') {
-    if (!Number.isFinite(value)) throw new RangeError(`a number must be finite, got ${value}`)
-  } else if (Array.isArray(value)) {
-    if (depth === MAX_DEPTH) throw new RangeError(`tuples may go ${MAX_DEPTH} deep, not deeper`)
-    for (const item of value) checkPackable(item, depth + 1)
-  }
 }
 
 class PackedReader {

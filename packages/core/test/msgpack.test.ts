@@ -30,6 +30,49 @@ describe('packed tuples', () => {
     )
   })
 
+  it('are the bytes that msgpackr writes', () => {
+    fc.assert(
+      fc.property(anyTuple, (tuple) => {
+        expect(packTuple(tuple)).toEqual(Uint8Array.from(msgpackr.pack(tuple)))
+      }),
+      { numRuns: 1000 },
+    )
+    for (const edge of [
+      0,
+      0x1f,
+      0x20,
+      0x7f,
+      0x80,
+      0xff,
+      0x100,
+      0x7fff,
+      0x8000,
+      0xffff,
+      0x10000,
+      2 ** 31,
+      2 ** 32,
+    ]) {
+      const numbers = [edge - 1, edge, -edge, -edge - 1]
+      expect(packTuple(numbers)).toEqual(Uint8Array.from(msgpackr.pack(numbers)))
+      if (edge > 0x10000) continue
+      const long: TupleValue[] = [
+        'a'.repeat(edge),
+        'ß'.repeat(edge),
+        new Uint8Array(edge),
+        new Array(edge).fill(null),
+      ]
+      expect(packTuple(long)).toEqual(Uint8Array.from(msgpackr.pack(long)))
+    }
+  })
+
+  it('do not depend on what was packed, or refused, before', () => {
+    expect(() => packTuple(['begun', [1, Number.NaN]])).toThrow(RangeError)
+    packTuple([new Uint8Array(1_000_000)])
+    const first = packTuple(['first'], 7)
+    packTuple(['other'], 8)
+    expect(first).toEqual(concatBytes([Uint8Array.of(7, 0x91, 0xa5), utf8('first')]))
+  })
+
   it('keep large fields and long tuples', () => {
     const tuple = [
       'ß'.repeat(40_000),
