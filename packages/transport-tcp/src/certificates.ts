@@ -1,0 +1,77 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
+import { messageOf } from '@atoll/core'
+import { checkTlsFiles, type TcpSettings, type TlsFiles } from './options.ts'
+import { because } from './refusal.ts'
+
+/** TLS 1.3 is what two Atoll nodes agree on; 1.2 is what is taken of others. */
+const MIN_VERSION = 'TLSv1.2'
+
+/** What both sides of a TLS connection are made with. */
+export interface Credentials extends TlsFiles {
+  readonly minVersion: typeof MIN_VERSION
+  readonly context: SecureContext
+}
+
+/**
+ * The certificates in a form ready to use. Throws `TypeError` or `RangeError` for what cannot work: no PEM, a key of another
+ * certificate, a certificate of another node.
+ */
+export function loadCredentials(files: unknown, own: Pick<TcpSettings, 'cluster' | 'node'>): Credentials {
+  const { key, cert, ca } = checkTlsFiles(files)
+  const certificate = parse('tls.cert', () => new X509Certificate(cert))
+  const privateKey = parse('tls.key', () => createPrivateKey(key))
+  if (!certificate.checkPrivateKey(privateKey)) throw new RangeError('tls.key must be the key of tls.cert')
+  const names = nodesOf(certificate, own.cluster)
+  if (names.length !== 1 || names[0] !== own.node) {
+    throw new RangeError(
+      `tls.cert must be for atoll://${own.cluster}/${own.node} alone, got ${namesOf(certificate)}`,
+    )
+  }
+  parse('tls.ca', () => new X509Certificate(ca))
+  const files_ = { key, cert, ca, minVersion: MIN_VERSION } as const
+  return { ...files_, context: parse('tls', () => createSecureContext(files_)) }
+}
+
+/**
+ * The name of the node at the other end of a TLS connection. Throws `ATOLL_UNAUTHORIZED` unless its certificate is of one
+ * of our authorities, valid now, and for one node of this cluster.
+ */
+export function certifiedNode(socket: TLSSocket, cluster: string): string {
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined) throw because('certificate', 'the peer shows no certificate')
+  if (!socket.authorized) {
+    throw because('certificate', `the certificate of the peer is not accepted: ${socket.authorizationError}`)
+  }
+  const [node, ...others] = nodesOf(certificate, cluster)
+  if (node !== undefined && others.length === 0) return node
+  throw because(
+    'certificate',
+    `the certificate of the peer is not for one node of ${cluster}: ${namesOf(certificate)}`,
+  )
+}
+
+const NODE_URI = /^URI:atoll:\/\/([A-Za-z0-9._-]{1,64})\/([A-Za-z0-9._-]{1,64})$/
+
+/** The nodes of a cluster that a certificate is for. */
+function nodesOf(certificate: X509Certificate, cluster: string): string[] {
+  const names = certificate.subjectAltName ?? ''
+  // Node quotes a name that could be taken for several (CVE-2021-44532). Ours never need that.
+  if (names.includes('"')) return []
+  return names.split(', ').flatMap((name) => {
+    const [, of, node] = NODE_URI.exec(name) ?? []
+    return node !== undefined && of === cluster ? [node] : []
+  })
+}
+
+function namesOf(certificate: X509Certificate): string {
+  return certificate.subjectAltName?.slice(0, 200) ?? 'no subject alternative name'
+}
+
+function parse<T>(name: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    throw new TypeError(`${name} cannot be read: ${messageOf(error)}`)
+  }
+}

@@ -1,0 +1,53 @@
+import { AtollError, type ErrorCode } from '@atoll/core'
+
+/** Why somebody was turned away or a connection was ended: the label of the counters. */
+export type Reason =
+  | 'certificate'
+  | 'cluster'
+  | 'keep-alive'
+  | 'limit'
+  | 'malformed'
+  | 'name'
+  | 'queue'
+  | 'replaced'
+  | 'reset'
+  | 'secret'
+  | 'timeout'
+  | 'tls'
+  | 'told'
+  | 'too-large'
+  | 'version'
+
+const CODES: Readonly<Record<Reason, ErrorCode>> = {
+  certificate: 'ATOLL_UNAUTHORIZED',
+  cluster: 'ATOLL_PROTOCOL',
+  'keep-alive': 'ATOLL_UNREACHABLE',
+  limit: 'ATOLL_OVERLOADED',
+  malformed: 'ATOLL_PROTOCOL',
+  name: 'ATOLL_PROTOCOL',
+  queue: 'ATOLL_OVERLOADED',
+  replaced: 'ATOLL_UNREACHABLE',
+  reset: 'ATOLL_UNREACHABLE',
+  secret: 'ATOLL_UNAUTHORIZED',
+  timeout: 'ATOLL_UNREACHABLE',
+  tls: 'ATOLL_PROTOCOL',
+  told: 'ATOLL_PROTOCOL',
+  'too-large': 'ATOLL_TOO_LARGE',
+  version: 'ATOLL_PROTOCOL',
+}
+
+/** The error for a reason. */
+export function because(
+  reason: Reason,
+  message: string,
+  options: { readonly cause?: unknown; readonly definite?: boolean } = {},
+): AtollError {
+  return new AtollError(CODES[reason], message, { ...options, details: { reason } })
+}
+
+/** The reason that an error was made for; of any other, whether it was too large or just wrong. */
+export function reasonOf(error: AtollError): string {
+  const { reason } = error.details
+  if (typeof reason === 'string') return reason
+  return error.code === 'ATOLL_TOO_LARGE' ? 'too-large' : 'malformed'
+}

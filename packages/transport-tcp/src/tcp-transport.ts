@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto'
+import type { Runtime } from '@atoll/core'
+import type { Connection, ConnectOptions, Listener, Transport } from '@atoll/transport'
+import { Acceptor } from './acceptor.ts'
+import { type Credentials, loadCredentials } from './certificates.ts'
+import { Dial } from './dial.ts'
+import type { TcpContext } from './greeting.ts'
+import { checkSecret, type TcpOptions, type TlsFiles, validateTcpOptions } from './options.ts'
+import { Presence } from './presence.ts'
+
+const INSTANCE_BYTES = 16
+
+/**
+ * TCP between nodes that prove who they are, by a secret of the cluster, by certificates, or by both. An address is
+ * "host:port"; listening at port 0 takes a free one, which the listener tells.
+ *
+ * Besides what the port says, `connect` throws `ATOLL_UNAUTHORIZED` if one side does not believe the other, and
+ * `ATOLL_PROTOCOL` if the other is no node, of another cluster or version, or has a name that is taken.
+ */
+export class TcpTransport implements Transport {
+  readonly #context: TcpContext
+  readonly #acceptors = new Set<Acceptor>()
+  #credentials: Credentials | undefined
+
+  /** Throws `TypeError` or `RangeError` for options that cannot be, certificates included. */
+  constructor(runtime: Runtime, options: TcpOptions) {
+    const settings = validateTcpOptions(options)
+    const { node, cluster } = settings
+    this.#context = {
+      runtime,
+      settings,
+      own: { node, cluster, instance: randomBytes(INSTANCE_BYTES) },
+      secret: options.secret === undefined ? undefined : checkSecret(options.secret),
+      presence: new Presence(),
+    }
+    if (options.tls !== undefined) this.#credentials = loadCredentials(options.tls, settings)
+  }
+
+  async listen(address: string, onConnection: (connection: Connection) => void): Promise<Listener> {
+    const acceptor = new Acceptor(this.#context, this.#credentials, onConnection)
+    // Before it listens: certificates may change while it does.
+    this.#acceptors.add(acceptor)
+    try {
+      await acceptor.listen(address)
+    } catch (error) {
+      this.#acceptors.delete(acceptor)
+      throw error
+    }
+    const close = () => {
+      this.#acceptors.delete(acceptor)
+      return acceptor.close()
+    }
+    return { address: acceptor.address, close }
+  }
+
+  connect(address: string, options: ConnectOptions): Promise<Connection> {
+    return Dial.connect(this.#context, { ...options, address, credentials: this.#credentials })
+  }
+
+  /**
+   * Changes the certificates: connections from now on, in either direction, use the new ones; those that stand stay. Throws
+   * `TypeError` or `RangeError` for certificates that cannot be used here, and then changes nothing.
+   */
+  setCertificates(files: TlsFiles): void {
+    if (this.#credentials === undefined) throw new TypeError('this transport was made without tls')
+    this.#credentials = loadCredentials(files, this.#context.settings)
+    for (const acceptor of this.#acceptors) acceptor.use(this.#credentials)
+  }
+}
+
+/** A transport over TCP; see `TcpOptions` for what it takes. */
+export function tcpTransport(runtime: Runtime, options: TcpOptions): TcpTransport {
+  return new TcpTransport(runtime, options)
+}
