@@ -12,12 +12,14 @@ function widestSpacing(problem: Problem, most: number): number {
   return Math.floor(problem.partitions / most)
 }
 
-/** What a ring without a past must keep, the best first. The last can always be reached, at least by the nodes. */
+/**
+ * What a ring without a past must keep, the best first: nodes n + 1 apart, or else n, or else as wide as can be; zones n
+ * apart or as wide as can be. Zones n + 1 apart would do more harm than good: with n + 1 zones the ring could only be
+ * periodic, and one node more in one zone would move most of it.
+ */
 export function freshGoals(problem: Problem, n: number): SpacingGoal[] {
   const goal = widestGoal(problem, n)
-  const wide = widestGoal(problem, n + 1)
-  const wideNodes = { ...goal, node: wide.node }
-  return [wideNodes, goal]
+  return [{ ...goal, node: widestGoal(problem, n + 1).node }, goal]
 }
 
 /**
@@ -33,7 +35,7 @@ export function goalFromCurrent(problem: Problem, n: number): SpacingGoal {
 
 /** How many moves are free. Where zones cannot be kept apart, a few more than the least bring them closer to it. */
 export function freeMoves(problem: Problem, goal: SpacingGoal, least: number): number {
-  const zonesSuffer = hasZones(problem) && goal.zone < goal.zoneWish - 1
+  const zonesSuffer = hasZones(problem) && goal.zone < goal.zoneWish
   return zonesSuffer ? Math.floor(least * 1.2) : least
 }
 

@@ -16,7 +16,7 @@ export interface SpacingGoal {
   readonly zoneWish: number
 }
 
-/** The last step of a wish is n + 1 and the one before n, of which more depends. */
+/** Of a wish the last step depends on the least: for nodes it is the one from n to n + 1. */
 const LAST_WISH_COST = 1
 const WISH_COST = 2
 /** A move that is not free. Dearer than all the wishes of a partition, of which there are fewer than 4 x 16. */
