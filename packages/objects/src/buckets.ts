@@ -6,6 +6,7 @@ import { BUCKETS_TYPE, LIST_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
 import { walkIndex } from './listing.ts'
 import type { KvRead, KvStore } from './ports.ts'
 import type { BucketListOptions, CallOptions } from './requests.ts'
+import { SharedReads } from './shared-reads.ts'
 
 export interface BucketInfo {
   readonly name: string
@@ -25,10 +26,16 @@ const BUCKET = utf8('buckets')
 export class Buckets {
   readonly #runtime: Runtime
   readonly #kv: KvStore
+  /** Every PUT asks for its bucket, and mostly all of them for the same one. */
+  readonly #reads: SharedReads<BucketInfo>
 
   constructor(runtime: Runtime, kv: KvStore) {
     this.#runtime = runtime
     this.#kv = kv
+    this.#reads = new SharedReads(runtime.clock, async (name) => {
+      const { values } = await this.#read(name, {})
+      return { name, ...oldest(values.map(({ value }) => value)) }
+    })
   }
 
   async create(name: string, { signal }: CallOptions): Promise<BucketInfo> {
@@ -50,9 +57,8 @@ export class Buckets {
   }
 
   /** Throws `ATOLL_BUCKET_NOT_FOUND`. */
-  async require(name: string, options: CallOptions): Promise<BucketInfo> {
-    const { values } = await this.#read(name, options)
-    return { name, ...oldest(values.map(({ value }) => value)) }
+  require(name: string, { signal }: CallOptions): Promise<BucketInfo> {
+    return abortable(signal, this.#reads.get(name))
   }
 
   async list(options: BucketListOptions): Promise<BucketPage> {
