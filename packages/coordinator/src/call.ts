@@ -33,6 +33,7 @@ export abstract class Call<T> {
   #reject: (error: unknown) => void = ignore
   #timer: Timer | undefined
   #onAbort: (() => void) | undefined
+  #asked: AbortController[] | undefined
   #owed = 0
   #answered = false
 
@@ -55,7 +56,10 @@ export abstract class Call<T> {
     }
     this.#timer = this.site.runtime.clock.timer(timeoutMs, () => this.onTimeout())
     if (signal !== undefined) {
-      this.#onAbort = () => this.onAbort(signal)
+      this.#onAbort = () => {
+        this.onAbort(signal)
+        for (const asked of this.#asked ?? []) asked.abort(signal.reason)
+      }
       signal.addEventListener('abort', this.#onAbort, { once: true })
     }
     try {
@@ -86,6 +90,18 @@ export abstract class Call<T> {
     if (this.#answered) return
     this.#reject(error)
     this.#end()
+  }
+
+  /**
+   * The options with a signal for one of those that are asked, aborted with the caller's. Each has its own: Node takes
+   * more than ten listeners on one signal for a leak, and says so on the console.
+   */
+  protected optionsForOne(options: CallOptions = this.options): CallOptions {
+    if (options.signal === undefined) return options
+    const controller = new AbortController()
+    this.#asked ??= []
+    this.#asked.push(controller)
+    return { timeoutMs: options.timeoutMs, signal: controller.signal }
   }
 
   /** Before a replica is asked. */

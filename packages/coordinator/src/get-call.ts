@@ -34,7 +34,7 @@ export class GetCall extends ReadCall {
       const target = targets[at]
       if (target === undefined) continue
       this.asking()
-      this.site.replicas.get(target, id, this.options).then(
+      this.site.replicas.get(target, id, this.optionsForOne()).then(
         (read) => this.#answered(at, read),
         (error: unknown) => this.#failed(at, error),
       )

@@ -3,7 +3,7 @@ import { type AtollError, equalBytes, type KeyId } from '@atoll/core'
 import { Call, type CallOptions, type Site } from './call.ts'
 import type { KvScan, KvScanEntry } from './kv.ts'
 import { aborted, asAtollError, timedOutScan } from './outcome.ts'
-import type { IndexPosition, ReplicaCallOptions } from './ports.ts'
+import type { IndexPosition } from './ports.ts'
 import type { Cover } from './scan-cover.ts'
 import { type ScanEffect, ScanMachine, type ScanPlan } from './scan-machine.ts'
 
@@ -25,7 +25,7 @@ export class ScanCall extends Call<ScanPageFound> {
   readonly #request: ScanRequest
   readonly #machine: ScanMachine
   readonly #lost = new Set<string>()
-  readonly #fetching: ReplicaCallOptions
+  readonly #fetching: CallOptions
   #lastError: AtollError | undefined
 
   constructor(site: Site, options: CallOptions, request: ScanRequest) {
@@ -85,7 +85,7 @@ export class ScanCall extends Call<ScanPageFound> {
     const { type, index, scope, from: first, to } = this.#request.scan
     const request = { vnodes: from.vnodes, type, index, scope, from: first, to, after, limit }
     this.asking()
-    this.site.replicas.scan(from.node, request, this.#fetching).then(
+    this.site.replicas.scan(from.node, request, this.optionsForOne(this.#fetching)).then(
       (page) => {
         this.#apply(this.#machine.step({ kind: 'fetched', cover, at, page }))
         this.heard()
@@ -105,7 +105,7 @@ export class ScanCall extends Call<ScanPageFound> {
     this.site.runtime.probe.mark('coordinator.scan_read')
     this.site.runtime.metrics.count('coordinator_scan_reads')
     this.asking()
-    this.#request.read({ type, bucket, key }, this.options).then(
+    this.#request.read({ type, bucket, key }, this.optionsForOne()).then(
       (record) => {
         this.#apply(this.#machine.step({ kind: 'read', slot, payloads: this.#visible(record, position) }))
         this.heard()

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { AtollError, EMPTY_BYTES, utf8 } from '@atoll/core'
 import { expect, test } from 'vitest'
 import { failure, islands, keyId, keyOn, texts } from './islands.ts'
@@ -175,6 +176,7 @@ test('an abort is answered at once, and is no unmet quorum', async () => {
     const controller = new AbortController()
     const reading = failure(coordinator.get(keyId('a'), { signal: controller.signal }))
     await runtime.clock.sleep(0.5)
+    expect(getEventListeners(controller.signal, 'abort'), 'more than ten make Node warn').toHaveLength(1)
     controller.abort('enough')
     expect(await reading).toMatchObject({ code: 'ATOLL_ABORTED', definite: true, cause: 'enough' })
     expect(world.nowMs).toBe(0.5)

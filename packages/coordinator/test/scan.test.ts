@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { AtollError, fromUtf8, utf8 } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { expect, test } from 'vitest'
@@ -215,6 +216,7 @@ test('time and patience end', async () => {
     const controller = new AbortController()
     const scanning = failure(coordinator.scan(SCAN, { signal: controller.signal }))
     await runtime.clock.sleep(1)
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(1)
     controller.abort()
     expect(await scanning).toMatchObject({ code: 'ATOLL_ABORTED', definite: true })
     await coordinator.idle()

@@ -27,8 +27,9 @@ export class PeerLiveness extends Lifecycle {
   readonly #endpoint: RpcEndpoint
   readonly #options: LivenessOptions
   readonly #health = new Map<string, PeerHealth>()
-  #stop = new AbortController()
-  #watching: Promise<void>[] = []
+  /** One for each peer: Node takes more than ten listeners on one signal for a leak. */
+  #stops: readonly AbortController[] = []
+  #watching: readonly Promise<void>[] = []
 
   constructor(runtime: Runtime, collaborators: { endpoint: RpcEndpoint }, options: LivenessOptions) {
     super()
@@ -45,19 +46,19 @@ export class PeerLiveness extends Lifecycle {
 
   /** Greets every peer once, so that a node that is open knows who is up, and the others know of it. */
   protected async onOpen(): Promise<void> {
-    this.#stop = new AbortController()
-    const { signal } = this.#stop
     this.#endpoint.handle(PING, () => Promise.resolve(null))
     this.#endpoint.events.on('peer-connected', this.#onConnected)
     this.#endpoint.events.on('peer-disconnected', this.#onDisconnected)
     const { peers } = this.#options
     for (const peer of peers) this.#health.set(peer, HEALTHY)
-    await Promise.all(peers.map((peer) => this.#beat(peer, signal)))
-    this.#watching = peers.map((peer) => this.#watch(peer, signal))
+    const watches = peers.map((peer) => ({ peer, stop: new AbortController() }))
+    this.#stops = watches.map(({ stop }) => stop)
+    await Promise.all(watches.map(({ peer, stop }) => this.#beat(peer, stop.signal)))
+    this.#watching = watches.map(({ peer, stop }) => this.#watch(peer, stop.signal))
   }
 
   protected async onClose(): Promise<void> {
-    this.#stop.abort(new Error(`${this.label} is closed`))
+    for (const stop of this.#stops) stop.abort(new Error(`${this.label} is closed`))
     this.#endpoint.events.off('peer-connected', this.#onConnected)
     this.#endpoint.events.off('peer-disconnected', this.#onDisconnected)
     await Promise.all(this.#watching)

@@ -167,3 +167,21 @@ describe('what cannot be', () => {
     await expect(createCluster(options)).rejects.toThrow(/no option "copies"/)
   })
 })
+
+test('many nodes, and a signal that goes to all of them, give Node no reason for a warning', async () => {
+  const warnings: string[] = []
+  const onWarning = ({ message }: Error) => warnings.push(message)
+  process.on('warning', onWarning)
+  try {
+    await using cluster = await createCluster({ nodes: 15, storage: inMemory() })
+    const { objects } = cluster.node(1)
+    const { signal } = new AbortController()
+    await objects.createBucket('photos', { signal })
+    await objects.put('photos', 'reef', randomBytes(100_000), { signal })
+    await objects.list('photos', { signal })
+    await new Promise(setImmediate)
+  } finally {
+    process.off('warning', onWarning)
+  }
+  expect(warnings).toEqual([])
+})
