@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { decodeContext, encodeRecord, type StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import { type KeyId, messageOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import { Placement, partitionOf } from '@atoll/ring'
 import type { Replicas } from '@atoll/sim'
@@ -24,6 +24,8 @@ import {
 /** What everything is in the end, as any node says it. */
 export interface Finals {
   readonly objects: ReadonlyMap<string, string | undefined>
+  /** Objects of which a part is lost, and what was said of them. */
+  readonly unreadable: ReadonlyMap<string, string>
   readonly listed: readonly string[]
   readonly sets: ReadonlyMap<string, ReadonlySet<string>>
   readonly registers: ReadonlyMap<string, RegisterFinal>
@@ -34,8 +36,7 @@ export interface Finals {
 export async function readFinals(scene: Scene, ids: readonly KeyId[]): Promise<Finals> {
   const { world, cluster, options } = scene
   const node = world.prng.fork('final reader').pick(cluster.nodes)
-  const objects = new Map<string, string | undefined>()
-  for (const key of objectKeys(options)) objects.set(key, await orNothing(readObject(scene, node, { key })))
+  const { objects, unreadable } = await readObjects(scene, node)
   const listed: string[] = []
   for await (const { key } of node.objects.listAll(BUCKET)) listed.push(key)
   const sets = new Map<string, ReadonlySet<string>>()
@@ -44,7 +45,21 @@ export async function readFinals(scene: Scene, ids: readonly KeyId[]): Promise<F
   }
   const registers = new Map<string, RegisterFinal>()
   for (const key of registerKeys(options)) registers.set(key, await readRegister(node, key))
-  return { objects, listed, sets, registers, replicas: await readReplicas(scene, ids) }
+  return { objects, unreadable, listed, sets, registers, replicas: await readReplicas(scene, ids) }
+}
+
+async function readObjects(scene: Scene, node: AtollNode): Promise<Pick<Finals, 'objects' | 'unreadable'>> {
+  const objects = new Map<string, string | undefined>()
+  const unreadable = new Map<string, string>()
+  for (const key of objectKeys(scene.options)) {
+    try {
+      objects.set(key, await orNothing(readObject(scene, node, { key })))
+    } catch (error) {
+      objects.set(key, 'something that cannot be read')
+      unreadable.set(key, messageOf(error))
+    }
+  }
+  return { objects, unreadable }
 }
 
 async function readRegister(node: AtollNode, key: string): Promise<RegisterFinal> {

@@ -1,9 +1,7 @@
-import type { KeyId } from '@atoll/core'
-import { toHex } from '@atoll/core'
+import { type KeyId, toHex, utf8 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import { waitForQuiet } from '@atoll/sim'
-import { orNothing } from './client.ts'
-import { objectKeys, readObject, type Scene } from './scene.ts'
+import { describeOperation, waitForQuiet } from '@atoll/sim'
+import { objectKeys, readObject, recordId, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 
 /** Repairing reads at the same time. */
 const READS = 16
@@ -17,6 +15,7 @@ export async function convergence(scene: Scene): Promise<readonly KeyId[]> {
   await world.runtime('nemesis').clock.sleep(SETTLE_MS)
   await waitForQuiet(world, async () => complaints(cluster.nodes, cluster.names))
   await cluster.idle()
+  for (const node of cluster.nodes) await addAfterwards(scene, node)
   const ids = await bringHome(scene)
   const reader = world.prng.fork('repairing reader').pick(cluster.nodes)
   for (let at = 0; at < ids.length; at += READS) {
@@ -24,10 +23,22 @@ export async function convergence(scene: Scene): Promise<readonly KeyId[]> {
     await cluster.idle()
   }
   for (const key of objectKeys(scene.options)) {
-    await orNothing(readObject(scene, reader, { key, repair: true }))
+    // What cannot be read now is found out by the final read.
+    await readObject(scene, reader, { key, repair: true }).catch(() => {})
     await cluster.idle()
   }
   return ids
+}
+
+/** Every node serves again: a failure here is one of the run. */
+async function addAfterwards({ world, sets, options }: Scene, node: AtollNode): Promise<void> {
+  const [key = ''] = setKeys(options)
+  const value = `after.${node.name}`
+  const added = await sets.record({ client: 'after', kind: 'add', key, value }, () =>
+    node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value) }),
+  )
+  world.note(describeOperation(added))
+  if (added.outcome !== 'ok') throw new Error(`${node.name} does not write, though all is well again`)
 }
 
 function complaints(running: readonly AtollNode[], names: readonly string[]): string[] {

@@ -23,6 +23,10 @@ export interface HouseOptions {
   readonly durationMs: number
   /** Nodes without power at one time. */
   readonly maxDown: number
+  /** Whether all nodes lose their power at once, after everything else was put right. */
+  readonly blackout: boolean
+  /** Whether everything is deleted and collected in the end. */
+  readonly clearance: boolean
   /** How likely each kind of fault is against the others; in some runs there are none. */
   readonly faults: Faults
 }
@@ -61,5 +65,7 @@ export const DRAWS: Draws<HouseOptions> = {
   keys: integer(1, 3),
   durationMs: oneOf(500, 2000, 6000),
   maxDown: oneOf(1, 1, 2),
+  blackout: oneOf(true, false, false),
+  clearance: oneOf(true, false, false, false),
   faults: sometimes(950, someFaults, {}),
 }

@@ -37,6 +37,7 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
   const listings = absencesOf(operations, objectKeys(options))
   return [
     ...complaints.map((message) => ({ rule: 'never', key: '', message })),
+    ...[...finals.unreadable].map(([key, message]) => ({ rule: 'unreadable', key, message })),
     ...checkWrites(operations, finals.objects, order),
     ...checkReads(operations),
     ...checkListing(operations, { listed: finals.listed, finals: finals.objects }, order),

@@ -22,11 +22,19 @@ export function drawFaults(scene: Scene): readonly PlannedFault[] {
 /** First phase: clients go about their business while everything goes wrong that was planned; then all is put right. */
 export async function rage(scene: Scene, plan: readonly PlannedFault[]): Promise<void> {
   const { world, cluster, options } = scene
-  const ports = { network: cluster.network, nodes: nodesPort(scene, plan) }
-  const nemesis = new Nemesis(world, ports, { fairDelayMs: { min: 0, max: options.maxDelayMs } })
+  const nodes = nodesPort(scene, plan)
+  const nemesis = new Nemesis(
+    world,
+    { network: cluster.network, nodes },
+    { fairDelayMs: { min: 0, max: options.maxDelayMs } },
+  )
   const clients = clientNames(options).map((name) => runClient(scene, name))
   await Promise.all([nemesis.rage(plan), ...clients])
   await nemesis.heal()
+  if (!options.blackout) return
+  world.note('the lights go out')
+  await Promise.all(cluster.names.map((name) => nodes.crash(name)))
+  await Promise.all(cluster.names.map((name) => nodes.restart(name)))
 }
 
 function clientNames({ clients }: HouseOptions): readonly string[] {

@@ -1,5 +1,6 @@
 import type { Scenario, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
+import { clearAway } from './clearance.ts'
 import { damageOf } from './damage.ts'
 import { readFinals } from './finals.ts'
 import { buildHouse } from './house.ts'
@@ -29,6 +30,7 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
   await rage(scene, plan)
   const ids = await convergence(scene)
   const finals = await readFinals(scene, ids)
-  const violations = brokenPromises(scene, finals, damageOf(plan))
+  const left = options.clearance ? await clearAway(scene, ids) : []
+  const violations = [...brokenPromises(scene, finals, damageOf(plan)), ...left]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }
