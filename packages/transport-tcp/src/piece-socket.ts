@@ -163,6 +163,7 @@ export class PieceSocket {
     const last = batch.length - 1
     if (last < 0) return
     const socket = this.#socket
+    this.#parts.metrics.count('tcp_writes_total')
     this.#parts.metrics.count('tcp_sent_bytes_total', this.#writtenBytes)
     socket.cork()
     for (const [at, part] of batch.entries()) socket.write(part, at === last ? this.#onWritten : undefined)

@@ -25,7 +25,7 @@ export class Authority {
   #serial = 1
 
   private constructor(certificate: x509.X509Certificate, keys: webcrypto.CryptoKeyPair) {
-    this.ca = certificate.toString('pem')
+    this.ca = `${certificate.toString('pem')}\n`
     this.#certificate = certificate
     this.#keys = keys
   }

@@ -25,6 +25,9 @@ const PROLOGUE_BYTES = 16
 /** CRC-32 as in `Digests.crc32`: `seed` continues an earlier one. */
 export type Crc32 = (data: Uint8Array, seed?: number) => number
 
+/** Makes an array of so many bytes, of any content: all of them will be written. */
+export type Allocate = (bytes: number) => Uint8Array
+
 /** The parts of a frame, to be written one after the other. The body is the caller's own bytes, never a copy. */
 export function encodeFrame(frame: Frame, crc32?: Crc32): Uint8Array[] {
   const { head, body } = frame
@@ -55,14 +58,24 @@ export class FrameDecoder {
   readonly #crc32: Crc32 | undefined
   #prologue: Prologue | undefined
   #head: Uint8Array | undefined
-  #part = new Part(PROLOGUE_BYTES)
+  readonly #allocate: Allocate
+  #part: Part
   #bodyBytes = 0
   #error: AtollError | undefined
 
-  /** With `crc32`, frames that carry a checksum are checked. */
-  constructor(limits: FrameLimits = DEFAULT_FRAME_LIMITS, crc32?: Crc32) {
+  /**
+   * With `crc32`, frames that carry a checksum are checked. `allocate` is for whoever can make arrays cheaper than with
+   * zeros in them.
+   */
+  constructor(
+    limits: FrameLimits = DEFAULT_FRAME_LIMITS,
+    crc32?: Crc32,
+    allocate: Allocate = (bytes) => new Uint8Array(bytes),
+  ) {
     this.#limits = limits
     this.#crc32 = crc32
+    this.#allocate = allocate
+    this.#part = new Part(PROLOGUE_BYTES, allocate)
   }
 
   /**
@@ -107,7 +120,7 @@ export class FrameDecoder {
     if (this.#head === undefined) {
       this.#head = bytes
       if (this.#bodyBytes > 0) {
-        this.#part = new Part(this.#bodyBytes)
+        this.#part = new Part(this.#bodyBytes, this.#allocate)
         return undefined
       }
     }
@@ -115,7 +128,7 @@ export class FrameDecoder {
     this.#check(this.#prologue, frame)
     this.#prologue = undefined
     this.#head = undefined
-    this.#part = new Part(PROLOGUE_BYTES)
+    this.#part = new Part(PROLOGUE_BYTES, this.#allocate)
     return frame
   }
 
@@ -130,7 +143,7 @@ export class FrameDecoder {
     limit('head', headBytes, this.#limits.maxHeadBytes)
     limit('body', this.#bodyBytes, this.#limits.maxBodyBytes)
     this.#prologue = { bytes, crc32: flags === FLAG_CRC32 ? view.getUint32(CHECKED_BYTES) : undefined }
-    this.#part = new Part(headBytes)
+    this.#part = new Part(headBytes, this.#allocate)
   }
 
   #check(prologue: Prologue, frame: Frame): void {
@@ -143,12 +156,14 @@ export class FrameDecoder {
 /** A part of a known size that is being filled. */
 class Part {
   readonly #length: number
+  readonly #allocate: Allocate
   #own: Uint8Array | undefined
   #filled = 0
   #bytes: Uint8Array | undefined
 
-  constructor(length: number) {
+  constructor(length: number, allocate: Allocate) {
     this.#length = length
+    this.#allocate = allocate
   }
 
   get empty(): boolean {
@@ -166,7 +181,7 @@ class Part {
     if (length === this.#length) {
       this.#bytes = own(new Uint8Array(piece.buffer, piece.byteOffset + at, length))
     } else if (length > 0) {
-      this.#own ??= new Uint8Array(this.#length)
+      this.#own ??= this.#allocate(this.#length)
       this.#own.set(piece.subarray(at, at + length), this.#filled)
       if (this.#filled + length === this.#length) this.#bytes = this.#own
     }

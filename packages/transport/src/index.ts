@@ -1,7 +1,7 @@
 export type { ByteStream } from './byte-stream.ts'
 export type { StreamOptions } from './client-link.ts'
 export { type RpcCollaborators, RpcEndpoint, type RpcEvents } from './endpoint.ts'
-export { type Crc32, encodeFrame, FrameDecoder } from './framing.ts'
+export { type Allocate, type Crc32, encodeFrame, FrameDecoder } from './framing.ts'
 export { MemoryNetwork } from './memory-network.ts'
 export type { Message, MessageCodec, Method, StreamMethod } from './method.ts'
 export {
