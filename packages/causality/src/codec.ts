@@ -8,6 +8,7 @@ import {
   type TupleValue,
 } from '@atoll/core'
 import { damaged, packVector, unpackVector } from './actors.ts'
+import { PackableRecord } from './packable-record.ts'
 import type { IndexEntry, Sibling, StoredRecord, VersionVector } from './record.ts'
 import { compareDots, covers, sortedEntries } from './version-vector.ts'
 
@@ -27,23 +28,13 @@ interface Head {
 
 type SiblingHead = Omit<Sibling, 'value'> & { readonly value: Pick<Uint8Array, 'length'> }
 
-/**
- * The heads of records that were packed or unpacked: on its way through the nodes a record is packed for the disk, for
- * each message and for the next disk, and it never changes.
- */
-const heads = new WeakMap<StoredRecord, Uint8Array>()
-
 /** The body of a record with one value is that value itself, not a copy. Neither part may be changed by whoever has it. */
 export function encodeRecord(record: StoredRecord): EncodedRecord {
-  return { head: headOf(record), body: bodyOf(record.siblings) }
+  return { head: PackableRecord.headOf(record, packHead), body: bodyOf(record.siblings) }
 }
 
-function headOf(record: StoredRecord): Uint8Array {
-  const known = heads.get(record)
-  if (known !== undefined) return known
-  const head = encodeWith(headCodec, record)
-  heads.set(record, head)
-  return head
+function packHead(record: StoredRecord): Uint8Array {
+  return encodeWith(headCodec, record)
 }
 
 function bodyOf(siblings: readonly Sibling[]): Uint8Array {
@@ -67,9 +58,7 @@ export function decodeRecord(head: Uint8Array, body: Uint8Array): StoredRecord {
     return { ...sibling, value: start === 0 && end === body.length ? body : body.subarray(start, end) }
   })
   if (end !== body.length) throw damaged(NAME, `its values have ${end} bytes, its body ${body.length}`)
-  const record = { clock, siblings: withValues }
-  if (head[0] === headCodec.version) heads.set(record, head)
-  return record
+  return new PackableRecord(clock, withValues, head[0] === headCodec.version ? head : undefined)
 }
 
 const headCodec: TupleCodec<Head> = {

@@ -1,3 +1,4 @@
+import { PackableRecord } from './packable-record.ts'
 import type { MergePolicy } from './policy.ts'
 import type { Sibling, StoredRecord } from './record.ts'
 import { clocksEqual, compareDots, covers, mergeVectors } from './version-vector.ts'
@@ -53,7 +54,7 @@ function holds(record: StoredRecord, sibling: Sibling): boolean {
 }
 
 function joined(a: StoredRecord, b: StoredRecord, siblings: readonly Sibling[]): StoredRecord {
-  const record = { clock: mergeVectors(a.clock, b.clock), siblings }
+  const record = new PackableRecord(mergeVectors(a.clock, b.clock), siblings)
   if (recordsEqual(record, a)) return a
   return recordsEqual(record, b) ? b : record
 }

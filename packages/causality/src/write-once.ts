@@ -1,4 +1,5 @@
 import { compareBytes } from '@atoll/core'
+import { PackableRecord } from './packable-record.ts'
 import type { ActorId, Content, Sibling, StoredRecord, VersionVector } from './record.ts'
 
 /** Stands for "whoever wrote it": a write-once record needs no vnode to name its only event. */
@@ -10,7 +11,7 @@ const WRITE_ONCE_DOT = { actor: WRITE_ONCE_ACTOR, counter: 1 } as const
 /** A record that any node can make without asking a replica what is there. Its clock is always the same. */
 export function writeOnceRecord(content: Content, valueCrc32: number, writeId: Uint8Array): StoredRecord {
   const sibling: Sibling = { ...content, dot: WRITE_ONCE_DOT, valueCrc32, timestampMs: 0, writeId }
-  return { clock: WRITE_ONCE_CLOCK, siblings: [sibling] }
+  return new PackableRecord(WRITE_ONCE_CLOCK, [sibling])
 }
 
 /**

@@ -1,6 +1,7 @@
 import { AtollError, assert, equalBytes } from '@atoll/core'
 import { LATEST_WALL_MS } from './context.ts'
 import { latest, mergeRecords } from './merge.ts'
+import { PackableRecord } from './packable-record.ts'
 import type { MergePolicy } from './policy.ts'
 import type { CausalContext, Content, Dot, Sibling, StoredRecord, VersionVector } from './record.ts'
 import { compareDots, covers, mergeVectors } from './version-vector.ts'
@@ -55,10 +56,11 @@ export function writeRecord(update: RecordUpdate): StoredRecord {
   const timestampMs = stamp(update, current.siblings.filter(replaced))
   const { content, valueCrc32, writeId } = write
   const sibling: Sibling = { ...content, dot, valueCrc32, timestampMs, writeId }
-  return {
-    clock: withDot(mergeVectors(current.clock, seen), dot),
-    siblings: [...kept, sibling].sort((a, b) => compareDots(a.dot, b.dot)),
-  }
+  const clock = withDot(mergeVectors(current.clock, seen), dot)
+  return new PackableRecord(
+    clock,
+    [...kept, sibling].sort((a, b) => compareDots(a.dot, b.dot)),
+  )
 }
 
 /** Later than everything that is replaced, and not earlier than the wall clock. */

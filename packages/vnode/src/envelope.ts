@@ -1,5 +1,5 @@
 import { decodeRecord, encodeRecord, type Sibling, type StoredRecord } from '@atoll/causality'
-import { AtollError } from '@atoll/core'
+import { AtollError, KiB } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
 /**
@@ -70,10 +70,13 @@ type SummedValue = Pick<Sibling, 'value' | 'valueCrc32'>
  */
 const sound = new WeakMap<Uint8Array, number>()
 
+/** Smaller ones are summed again: to remember one costs as much as to sum 4 KiB. */
+const REMEMBERED_BYTES = 16 * KiB
+
 function isSound({ value, valueCrc32 }: SummedValue, crc32: Crc32): boolean {
-  if (sound.get(value) === valueCrc32) return true
+  if (value.length >= REMEMBERED_BYTES && sound.get(value) === valueCrc32) return true
   if (crc32(value) !== valueCrc32) return false
-  sound.set(value, valueCrc32)
+  if (value.length >= REMEMBERED_BYTES) sound.set(value, valueCrc32)
   return true
 }
 

@@ -1,0 +1,24 @@
+import type { Sibling, StoredRecord, VersionVector } from './record.ts'
+
+/**
+ * A record that remembers its head once it was packed or unpacked: on its way through the nodes it is packed for the
+ * disk, for each message and for the next disk, and it never changes. A copy made by spreading is a plain record.
+ */
+export class PackableRecord implements StoredRecord {
+  readonly clock: VersionVector
+  readonly siblings: readonly Sibling[]
+  #head: Uint8Array | undefined
+
+  constructor(clock: VersionVector, siblings: readonly Sibling[], head?: Uint8Array) {
+    this.clock = clock
+    this.siblings = siblings
+    this.#head = head
+  }
+
+  /** The head of `record`, made by `pack` unless it is known. */
+  static headOf(record: StoredRecord, pack: (record: StoredRecord) => Uint8Array): Uint8Array {
+    if (!(#head in record)) return pack(record)
+    record.#head ??= pack(record)
+    return record.#head
+  }
+}
