@@ -10,7 +10,7 @@ const SAMPLE = 256
 const DIVERSION = 4
 
 /** A search ends after so many times the steps that it would wait for one better assignment. */
-const MAX_PATIENCES = 8
+const MAX_PATIENCES = 4
 
 /** Tabu tenure in steps, and how much of it is left to chance. */
 const TENURE = 5
@@ -20,6 +20,8 @@ interface Pick {
   readonly partition: number
   /** The node that shall have it, or `NOBODY` for any. */
   readonly only: number
+  /** More than a wish. Wishes get a quarter of the patience. */
+  readonly urgent: boolean
 }
 
 /**
@@ -61,9 +63,10 @@ class Search {
   run(): Int16Array {
     const patience = patienceFor(this.#board.problem.partitions)
     let best = this.#board.owners.slice()
-    for (let last = 0; this.#step <= Math.min(last + patience, MAX_PATIENCES * patience); this.#step++) {
-      const pick = this.#pick(this.#step - last > patience / 2)
-      if (pick === undefined) break
+    for (let last = 0; this.#step <= MAX_PATIENCES * patience; this.#step++) {
+      const waited = this.#step - last
+      const pick = this.#pick(waited > patience / 2)
+      if (pick === undefined || waited > (pick.urgent ? patience : patience / 4)) break
       this.#change(pick)
       const total = this.#total()
       if (total >= this.#bestTotal) continue
@@ -102,7 +105,7 @@ class Search {
     while (stuck && kinds.length > 0 && this.#dice.below(DIVERSION) === 0) kind = kinds.shift()
     if (kind === undefined) return undefined
     const partition = this.#draw(kind)
-    return { partition, only: kind === excess ? board.homeOf(partition) : NOBODY }
+    return { partition, only: kind === excess ? board.homeOf(partition) : NOBODY, urgent: kind !== wishing }
   }
 
   #draw(from: readonly number[]): number {

@@ -72,7 +72,8 @@ function mix(problem: Problem, { owners, goal }: Attempt): Int16Array {
 
 /** From the least moves to the spacing, or from a pattern back towards the least moves, whichever turns out better. */
 function solveFromCurrent(problem: Problem, goal: SpacingGoal): Int16Array {
-  const shares = chooseShares(problem, Math.floor(problem.partitions / goal.zone))
+  const zoneMost = Math.max(evenZoneMost(problem), Math.floor(problem.partitions / goal.zone))
+  const shares = chooseShares(problem, zoneMost)
   const shared = fairShare(new Board(problem, spacingFor(goal), problem.home), shares)
   const attempt = improve(problem, goal, shared)
   return attempt.cost === 0 ? attempt.owners : better(attempt, solveFromPatterns(problem, goal)).owners
