@@ -7,6 +7,8 @@ import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
 import { because } from './refusal.ts'
 
+const LEFT = 'it left before it was known'
+
 /** Somebody at the door who has not proven anything yet. */
 interface Stranger {
   readonly socket: Socket
@@ -88,9 +90,10 @@ export class Acceptor implements Listener {
     const peer = peerOf(socket)
     const full =
       this.#sockets.size >= settings.maxConnections || this.#strangers.size >= settings.maxHandshakes
-    if (full) {
+    // One that is gone already has no address.
+    if (full || socket.remoteAddress === undefined) {
       socket.on('error', ignore).destroy()
-      this.#refuse(peer, because('limit', 'too many connections'))
+      this.#refuse(peer, full ? because('limit', 'too many connections') : because('reset', LEFT))
       return
     }
     const timer = runtime.clock.timer(settings.handshakeTimeoutMs, () => this.#onTimeout(peer))
@@ -99,7 +102,7 @@ export class Acceptor implements Listener {
     socket.on('error', ignore)
     socket.once('close', () => {
       this.#sockets.delete(socket)
-      if (this.#settle(peer)) this.#refuse(peer, because('reset', 'it left before it was known'))
+      if (this.#settle(peer)) this.#refuse(peer, because('reset', LEFT))
     })
     if (this.#tls === undefined) this.#greet(socket, peer, undefined)
     else this.#tls.emit('connection', socket)

@@ -29,8 +29,8 @@ export function loadCredentials(files: unknown, own: Pick<TcpSettings, 'cluster'
     )
   }
   parse('tls.ca', () => new X509Certificate(ca))
-  const files_ = { key, cert, ca, minVersion: MIN_VERSION } as const
-  return { ...files_, context: parse('tls', () => createSecureContext(files_)) }
+  const material = { key, cert, ca, minVersion: MIN_VERSION } as const
+  return { ...material, context: parse('tls', () => createSecureContext(material)) }
 }
 
 /**
@@ -55,10 +55,9 @@ const NODE_URI = /^URI:atoll:\/\/([A-Za-z0-9._-]{1,64})\/([A-Za-z0-9._-]{1,64})$
 
 /** The nodes of a cluster that a certificate is for. */
 function nodesOf(certificate: X509Certificate, cluster: string): string[] {
-  const names = certificate.subjectAltName ?? ''
-  // Node quotes a name that could be taken for several (CVE-2021-44532). Ours never need that.
-  if (names.includes('"')) return []
-  return names.split(', ').flatMap((name) => {
+  // Node writes a comma within a name as an escape, so that one name cannot pass for several (CVE-2021-44532).
+  const names = certificate.subjectAltName?.split(', ') ?? []
+  return names.flatMap((name) => {
     const [, of, node] = NODE_URI.exec(name) ?? []
     return node !== undefined && of === cluster ? [node] : []
   })

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { type AtollError, isAtollError, type Runtime } from '@atoll/core'
-import { ClientHandshake, ServerHandshake } from './handshake.ts'
+import { ClientHandshake, type Progress, ServerHandshake } from './handshake.ts'
 import type { TcpSettings } from './options.ts'
 import { type PieceOwner, PieceSocket } from './piece-socket.ts'
 import type { Presence } from './presence.ts'
@@ -61,14 +61,16 @@ export class Greeting implements PieceOwner {
   }
 
   onGreeting(message: Uint8Array): void {
+    let progress: Progress
     try {
-      const { reply, peer } = this.#handshake.step(message)
-      if (reply !== undefined) this.#socket.greet(reply)
-      if (peer !== undefined) this.#succeed(peer)
+      progress = this.#handshake.step(message)
     } catch (error) {
       if (!isAtollError(error)) throw error
       this.refuse(error)
+      return
     }
+    if (progress.reply !== undefined) this.#socket.greet(progress.reply)
+    if (progress.peer !== undefined) this.#succeed(progress.peer)
   }
 
   onData(): void {
