@@ -1,6 +1,7 @@
 import { describeFailure, type SwarmSummary } from '@atoll/sim'
 import { BUGS } from './bugs.ts'
 import { type Command, replayOf } from './command.ts'
+import { commitOfSources } from './commit.ts'
 import type { HouseOptions } from './options.ts'
 import { BrokenPromises } from './promises.ts'
 
@@ -16,8 +17,9 @@ export function asJson(
     const replay = replayOf(seed, bug)
     return { seed, options, message: failure?.message, traceHash, timeline, replay }
   })
+  const commit = commitOfSources()
   return JSON.stringify(
-    { runs, events, virtualMs, tookMs, marks: Object.fromEntries(marks), failures: failed },
+    { commit, runs, events, virtualMs, tookMs, marks: Object.fromEntries(marks), failures: failed },
     null,
     2,
   )
@@ -38,7 +40,7 @@ export function inWords(
   ]
   const [failed] = failures
   if (failed === undefined) return [...lines, 'every promise was kept'].join('\n')
-  const replay = `to see it again: ${replayOf(failed.seed, bug)}`
+  const replay = `to see it again: ${replayOf(failed.seed, bug)} (commit ${commitOfSources()})`
   return [...lines, '', describeFailure(failed), ...whence(failed.failure?.error), replay].join('\n')
 }
 

@@ -35,7 +35,7 @@ test('a swarm with a bug says what is wrong, and how to see it again', { timeout
   expect(out).toMatch(/^options \{"nodes":\d/m)
   expect(out).toMatch(/^broken promises: \d+\n {2}lost-element s\d: c\d add/m)
   expect(out).toMatch(/ nemesis heals everything$/m)
-  const [, args = ''] = /^to see it again: npm run sim -- (.*)$/m.exec(out) ?? []
+  const [, args = ''] = /^to see it again: npm run sim -- (.*) \(commit .+\)$/m.exec(out) ?? []
   const [, hash] = /\(trace ([0-9a-f]{32})\)/.exec(out) ?? []
   const again = await run(...args.split(' '), '--json')
   const { runs, failures } = JSON.parse(again.out)
