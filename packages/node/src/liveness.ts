@@ -13,9 +13,10 @@ export interface LivenessOptions {
   readonly downAfterMisses: number
 }
 
-/** The heartbeat: nothing asked, nothing answered. */
+/** The heartbeat: nothing asked, nothing answered; it waits for no block, and tries a peer that others gave up on. */
 const PING: Method<null, null> = {
   name: 'node.ping',
+  urgent: true,
   request: { encode: () => ({ tuple: [] }), decode: () => null },
   response: { encode: () => ({ tuple: [] }), decode: () => null },
 }
