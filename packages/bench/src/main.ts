@@ -50,9 +50,7 @@ async function main(): Promise<number> {
 
 function machine(): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown processor'
-  const disk =
-    'files are new in the temporary directory, so space is touched for the first time by both sides'
-  return `${cpus().length} × ${model}, Node ${process.version}; ${disk}`
+  return `${cpus().length} × ${model}, Node ${process.version}`
 }
 
 async function readRows(path: string): Promise<readonly Row[]> {
