@@ -22,7 +22,7 @@ export const ERROR_CODES = {
     transient: false,
     meaning: 'the body failed or is not what was announced',
   },
-  ATOLL_LOCKED: { definite: true, transient: true, meaning: 'the directory is in use by another process' },
+  ATOLL_LOCKED: { definite: true, transient: true, meaning: 'the directory or address is in use' },
   ATOLL_OBJECT_NOT_FOUND: { definite: true, transient: false, meaning: 'there is no object of this key' },
   ATOLL_OVERLOADED: { definite: true, transient: true, meaning: 'a limit was reached; slow down and retry' },
   ATOLL_PROTOCOL: {

@@ -61,11 +61,7 @@ function valueLog(path: string) {
 }
 
 function inMemory() {
-  return new MemoryLevel<Uint8Array, Uint8Array>({
-    keyEncoding: 'view',
-    valueEncoding: 'view',
-    storeEncoding: 'view',
-  })
+  return new MemoryLevel<Uint8Array, Uint8Array>({ ...VIEW, storeEncoding: 'view' })
 }
 
 /** memory-level keeps its contents when it is closed and opened again, so a restart takes the same database. */
