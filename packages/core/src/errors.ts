@@ -10,6 +10,11 @@ export const ERROR_CODES = {
   ATOLL_BUCKET_EXISTS: { definite: true, transient: false, meaning: 'a bucket of this name exists already' },
   ATOLL_BUCKET_NOT_EMPTY: { definite: true, transient: false, meaning: 'the bucket still holds objects' },
   ATOLL_BUCKET_NOT_FOUND: { definite: true, transient: false, meaning: 'there is no bucket of this name' },
+  ATOLL_CHANGE_REFUSED: {
+    definite: true,
+    transient: false,
+    meaning: 'the cluster as it is does not allow the change',
+  },
   ATOLL_CLOSED: { definite: true, transient: false, meaning: 'the component is closed or was never opened' },
   ATOLL_CORRUPT: { definite: true, transient: false, meaning: 'stored or received bytes fail their check' },
   ATOLL_FORMAT: {
@@ -41,6 +46,11 @@ export const ERROR_CODES = {
     meaning: 'fewer replicas answered than were asked for',
   },
   ATOLL_RANGE: { definite: true, transient: false, meaning: 'the byte range lies outside the object' },
+  ATOLL_STALE_PLAN: {
+    definite: true,
+    transient: false,
+    meaning: 'the cluster changed since the plan was made; plan again',
+  },
   ATOLL_STORAGE: { definite: false, transient: false, meaning: 'the database below failed' },
   ATOLL_STORE_UNSUPPORTED: {
     definite: true,

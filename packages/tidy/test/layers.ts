@@ -3,7 +3,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['core'],
   ['ring', 'causality', 'merkle', 'consensus'],
   ['transport', 'transport-tcp'],
-  ['vnode', 'gossip'],
+  ['vnode', 'gossip', 'membership'],
   ['coordinator'],
   ['objects'],
   ['s3', 'replication'],
