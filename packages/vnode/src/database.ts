@@ -21,16 +21,23 @@ export interface DatabaseFormat {
 }
 
 /**
- * Opens the database and sees that it holds the vnodes of this node and ring, or nothing at all; only then is anything
- * written. Throws `ATOLL_STORE_UNSUPPORTED`, `ATOLL_LOCKED`, `ATOLL_STORAGE` or `ATOLL_FORMAT`.
+ * Opens a database, and writes nothing. Throws `ATOLL_STORE_UNSUPPORTED` for one without snapshots or binary keys,
+ * `ATOLL_LOCKED` for one in use, `ATOLL_STORAGE`.
  */
-export async function openDatabase(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
+export async function openDatabase(database: Database): Promise<void> {
   checkFeatures(database)
   try {
     await database.open()
   } catch (cause) {
     throw openingFailed(cause)
   }
+}
+
+/**
+ * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
+ * Throws `ATOLL_FORMAT` or `ATOLL_STORAGE`.
+ */
+export async function claimDatabase(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
   const stored = await readBytes(database, FORMAT_KEY)
   if (stored !== undefined) return checkFormat(readFormat(stored, crc32), format)
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {

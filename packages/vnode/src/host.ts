@@ -2,7 +2,7 @@ import type { MergePolicy } from '@atoll/causality'
 import { checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
-import { hasKeys, openDatabase } from './database.ts'
+import { claimDatabase, hasKeys, openDatabase } from './database.ts'
 import { countRecords, type FoldItem, foldRecords } from './fold.ts'
 import { KeyOrder } from './key-order.ts'
 import { VnodeLayout } from './layout.ts'
@@ -138,7 +138,9 @@ export class VnodeHost extends Lifecycle {
 
   protected async onOpen(): Promise<void> {
     const { node, partitions } = this.#options
-    await openDatabase(this.#parts.database, { node, partitions }, this.crc32)
+    const { database } = this.#parts
+    await openDatabase(database)
+    await claimDatabase(database, { node, partitions }, this.crc32)
   }
 
   protected async onClose(): Promise<void> {

@@ -1,3 +1,4 @@
+export { openDatabase } from './database.ts'
 export type { FoldItem } from './fold.ts'
 export { VnodeHost, type VnodeHostParts } from './host.ts'
 export type { VnodeHostOptions } from './options.ts'

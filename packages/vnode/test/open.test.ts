@@ -2,7 +2,7 @@ import { utf8 } from '@atoll/core'
 import { AbstractLevel } from 'abstract-level'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, it } from 'vitest'
-import { openDatabase } from '../src/database.ts'
+import { claimDatabase, openDatabase } from '../src/database.ts'
 import { VnodeHost } from '../src/index.ts'
 import { FORMAT_KEY } from '../src/layout.ts'
 import {
@@ -126,7 +126,8 @@ describe.each(STORES)('opening %s', (_name, makeStore) => {
 it('refuses a newer format', async () => {
   const { database } = memoryStore()
   const runtime = testRuntime()
-  await openDatabase(database, { node: 'n1', partitions: 8 }, runtime.digest.crc32)
+  await openDatabase(database)
+  await claimDatabase(database, { node: 'n1', partitions: 8 }, runtime.digest.crc32)
   const stored = new Uint8Array((await database.get(FORMAT_KEY, BINARY))!)
   stored[0] = 2
   const sum = runtime.digest.crc32(stored.subarray(0, -4), runtime.digest.crc32(FORMAT_KEY))
