@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkText } from '@atoll/core'
+import { checkText, type Runtime } from '@atoll/core'
 import {
   type AtollNode,
   type Cluster,
@@ -8,8 +8,9 @@ import {
   createCluster,
   createNode,
   type NodeOptions,
+  systemRuntime,
 } from '@atoll/node'
-import { nodeFiles, nodeRuntime, ValueLogLevel } from '@atoll/value-log-level'
+import { nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel } from 'classic-level'
 import { MemoryLevel } from 'memory-level'
 
@@ -29,7 +30,8 @@ export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'on
 export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode> {
   const { path, ...rest } = options
   if (path === undefined) return createNode({ ...rest, storage: inMemory() })
-  return createNode({ ...rest, storage: await onDisk(path) })
+  const { runtime = systemRuntime() } = rest
+  return createNode({ ...rest, runtime, storage: await onDisk(path, runtime) })
 }
 
 /**
@@ -39,36 +41,47 @@ export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
   const { path, ...rest } = options
   if (path === undefined) {
-    const databases = new Map<string, ReturnType<typeof inMemory>>()
-    return createCluster({ ...rest, storage: (node) => remember(databases, node) })
+    // memory-level keeps its contents when it is closed and opened again, so a restart takes the same database.
+    return createCluster({ ...rest, storage: remembering(inMemory) })
   }
   checkPath(path)
   await mkdir(path, { recursive: true })
-  return createCluster({ ...rest, storage: (node) => valueLog(join(path, node)) })
+  const runtimeOf = remembering(rest.runtime ?? sharingDigests())
+  const storage = (node: string) => valueLog(join(path, node), runtimeOf(node))
+  return createCluster({ ...rest, runtime: runtimeOf, storage })
 }
 
-async function onDisk(path: string) {
+async function onDisk(path: string, runtime: Runtime) {
   checkPath(path)
   await mkdir(path, { recursive: true })
-  return valueLog(path)
+  return valueLog(path, runtime)
 }
 
 /** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */
-function valueLog(path: string) {
+function valueLog(path: string, runtime: Runtime) {
   const inner = new ClassicLevel<Uint8Array, Uint8Array>(join(path, 'index'), VIEW)
   const parts = { inner, files: nodeFiles(join(path, 'log')) }
-  return new ValueLogLevel<Uint8Array, Uint8Array>(nodeRuntime(), parts, VIEW)
+  return new ValueLogLevel<Uint8Array, Uint8Array>(runtime, parts, VIEW)
 }
 
 function inMemory() {
   return new MemoryLevel<Uint8Array, Uint8Array>({ ...VIEW, storeEncoding: 'view' })
 }
 
-/** memory-level keeps its contents when it is closed and opened again, so a restart takes the same database. */
-function remember(databases: Map<string, ReturnType<typeof inMemory>>, node: string) {
-  const known = databases.get(node) ?? inMemory()
-  databases.set(node, known)
-  return known
+/** Digest threads are few, and one set of them is enough for all nodes of a process. */
+function sharingDigests(): () => Runtime {
+  const { digest } = systemRuntime()
+  return () => systemRuntime({ digest })
+}
+
+/** What `make` made for a node the first time. */
+function remembering<T>(make: (node: string) => T): (node: string) => T {
+  const made = new Map<string, T>()
+  return (node) => {
+    const known = made.get(node) ?? make(node)
+    made.set(node, known)
+    return known
+  }
 }
 
 function checkPath(path: unknown): void {

@@ -1,6 +1,8 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createMetrics } from '@atoll/core'
+import { systemRuntime } from '@atoll/node'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openCluster, openNode } from '../src/index.ts'
@@ -69,4 +71,18 @@ test('a path that is a file is refused', async () => {
   await writeFile(join(path, 'file'), 'I am a file')
   await expect(openNode({ path: join(path, 'file') })).rejects.toThrow(/EEXIST|ENOTDIR|not a directory/)
   await expect(openNode({ path: '' })).rejects.toThrow(/path must be the name of a directory, got ""/)
+})
+
+test('what the storage counts goes to the runtime of its node', async () => {
+  const alone = createMetrics()
+  const node = await openNode({ path: join(path, 'alone'), runtime: systemRuntime({ metrics: alone }) })
+  await node.close()
+  expect(alone.value('value_log_checkpoints')).toBe(1)
+
+  const second = createMetrics()
+  const runtime = (name: string) => systemRuntime(name === 'n2' ? { metrics: second } : {})
+  const cluster = await openCluster({ path: join(path, 'cluster'), nodes: 2, runtime })
+  expect(second.value('value_log_checkpoints')).toBe(0)
+  await cluster.close()
+  expect(second.value('value_log_checkpoints')).toBe(1)
 })
