@@ -20,7 +20,8 @@ export interface ClientLinkParts {
   readonly deadlines: Deadlines
   /** The node that is called. */
   readonly node: string
-  readonly onReady: () => void
+  /** Called once, with what the node can do. */
+  readonly onReady: (capabilities: readonly string[]) => void
   /** Called before `onClosed` if no connection could be made, unless the endpoint closed or knows no address. */
   readonly onUnreached: (reason: AtollError) => void
   /** Called once; `wasReady` if `onReady` was called before. */
@@ -67,7 +68,7 @@ export class ClientLink implements WireOwner, Expiring {
   /** Connects and says hello. If that fails the link is closed, and whatever waits for it fails. */
   async start(): Promise<void> {
     const { runtime, transport, addressOf, node, options, deadlines } = this.#parts
-    const { connectTimeoutMs: timeoutMs, clusterId } = options
+    const { connectTimeoutMs: timeoutMs, node: self, clusterId, capabilities } = options
     const { min: minVersion, max: maxVersion } = protocol.PROTOCOL_VERSIONS
     deadlines.add(this, runtime.clock.monotonicMs(), timeoutMs)
     try {
@@ -76,7 +77,8 @@ export class ClientLink implements WireOwner, Expiring {
       const connection = await transport.connect(address, { timeoutMs, signal: this.#stop.signal })
       if (this.#closed !== undefined) return connection.close()
       this.#wire = new Wire(connection, this, options)
-      this.#wire.send(protocol.encodeHello({ minVersion, maxVersion, node: options.node, clusterId }))
+      const hello = { minVersion, maxVersion, node: self, clusterId, capabilities }
+      this.#wire.send(protocol.encodeHello(hello))
     } catch (error) {
       this.close(asAtollError(error, `connecting to ${node}`))
     }
@@ -139,13 +141,17 @@ export class ClientLink implements WireOwner, Expiring {
         this.close(withDefinite(head.error, true))
         break
       default:
-        if (!this.#streams.receive(head, body)) this.close(this.#unexpected(head.kind))
+        if (!this.#streams.receive(head, body)) this.#refuse(this.#unexpected(head.kind))
     }
   }
 
   onDrained(): void {
     this.calls.pump()
     this.#streams.onDrained()
+  }
+
+  onRefused(reason: AtollError): void {
+    this.#refuse(reason)
   }
 
   onLost(reason: AtollError): void {
@@ -169,19 +175,24 @@ export class ClientLink implements WireOwner, Expiring {
 
   #onWelcome(welcome: protocol.Welcome): void {
     if (this.#welcome !== undefined || this.#wire === undefined) return
-    const { node, options, deadlines, runtime } = this.#parts
+    const { node, options, deadlines } = this.#parts
     const problem = judgeWelcome({ node, clusterId: options.clusterId }, welcome, this.#wire.identity)
     if (problem !== undefined) {
-      runtime.metrics.count('rpc_refused_total', 1, { code: problem.code })
-      this.close(problem)
+      this.#refuse(problem)
       return
     }
     deadlines.remove(this)
     this.#welcome = welcome
-    this.#parts.onReady()
+    this.#parts.onReady(welcome.capabilities)
     this.calls.connect(this.#wire)
     for (const waiting of this.#waiting) waiting.go(this.#wire)
     this.#waiting.clear()
+  }
+
+  /** What the other side said cannot be accepted. */
+  #refuse(reason: AtollError): void {
+    this.#parts.runtime.metrics.count('rpc_refused_total', 1, { code: reason.code })
+    this.close(reason)
   }
 
   #openOn<Request>(

@@ -7,6 +7,7 @@ import { Deadlines } from './deadlines.ts'
 import { HandlerSlots } from './handler-slots.ts'
 import type { Method, StreamMethod } from './method.ts'
 import { MAX_DELAY_MS, type RpcOptions, validateRpcOptions } from './options.ts'
+import { Peers } from './peers.ts'
 import { type CallOptions, PendingCall } from './pending-call.ts'
 import type { Connection, Listener, Transport } from './ports.ts'
 import { type CallHandler, type ServeCall, serveCall } from './server-call.ts'
@@ -22,7 +23,10 @@ export interface RpcEvents {
 
 export interface RpcCollaborators {
   readonly transport: Transport
-  /** Where a node listens, this one included. Throws for a node that it does not know. */
+  /**
+   * Where a node listens, this one included. Asked for every connection that is made, so the answer may change. Throws for a
+   * node that it does not know.
+   */
   readonly addressOf: (node: string) => string
 }
 
@@ -49,8 +53,7 @@ export class RpcEndpoint extends Lifecycle {
   readonly #servers = new Set<ServerLink>()
   /** The nodes that could not be reached when last tried, and why. */
   readonly #unreached = new Map<string, Unreached>()
-  /** Connections that stand, by node. */
-  readonly #connections = new Map<string, number>()
+  readonly #peers = new Peers()
   #listener: Listener | undefined
 
   /** Throws `TypeError` or `RangeError` for options that cannot be. */
@@ -66,7 +69,19 @@ export class RpcEndpoint extends Lifecycle {
 
   /** The names of the nodes that a connection stands with now. */
   get peers(): readonly string[] {
-    return [...this.#connections.keys()]
+    return this.#peers.names
+  }
+
+  /** Where this node listens, as the transport says it: with the port that was taken if it was asked for any. `ATOLL_CLOSED` unless open. */
+  get address(): string {
+    this.assertOpen()
+    assert(this.#listener !== undefined, `${this.label} listens while it is open`)
+    return this.#listener.address
+  }
+
+  /** What a node said in its handshake that it can do; undefined unless a connection with it stands now. */
+  capabilitiesOf(node: string): ReadonlySet<string> | undefined {
+    return this.#peers.capabilitiesOf(node)
   }
 
   /** Serves a method until the endpoint closes. */
@@ -173,7 +188,7 @@ export class RpcEndpoint extends Lifecycle {
       options: this.#options,
       deadlines: this.#deadlines,
       node,
-      onReady: () => this.#connected(node),
+      onReady: (capabilities) => this.#connected(node, capabilities),
       onUnreached: (reason) => this.#notReached(node, reason),
       onClosed: (wasReady) => {
         if (this.#clients.get(node) === link) this.#clients.delete(node)
@@ -186,7 +201,9 @@ export class RpcEndpoint extends Lifecycle {
   }
 
   #accept(connection: Connection): void {
-    if (this.#listener === undefined || this.#servers.size >= this.#options.maxConnections) {
+    const full = this.#servers.size >= this.#options.maxConnections
+    if (this.#listener === undefined || full) {
+      if (full) this.#runtime.metrics.count('rpc_refused_total', 1, { code: 'ATOLL_OVERLOADED' })
       connection.close()
       return
     }
@@ -197,7 +214,7 @@ export class RpcEndpoint extends Lifecycle {
       slots: this.#slots,
       calls: this.#calls,
       streams: this.#streams,
-      onReady: (node) => this.#connected(node),
+      onReady: (node, capabilities) => this.#connected(node, capabilities),
       onClosed: (closed, node) => {
         this.#servers.delete(closed)
         if (node !== undefined) this.#disconnected(node)
@@ -216,21 +233,13 @@ export class RpcEndpoint extends Lifecycle {
     metrics.count('rpc_unreached_total', 1, { code: reason.code })
   }
 
-  #connected(node: string): void {
+  #connected(node: string, capabilities: readonly string[]): void {
     this.#unreached.delete(node)
-    const count = (this.#connections.get(node) ?? 0) + 1
-    this.#connections.set(node, count)
-    if (count === 1) this.events.emit('peer-connected', node)
+    if (this.#peers.add(node, capabilities)) this.events.emit('peer-connected', node)
   }
 
   #disconnected(node: string): void {
-    const count = (this.#connections.get(node) ?? 0) - 1
-    if (count > 0) {
-      this.#connections.set(node, count)
-    } else {
-      this.#connections.delete(node)
-      this.events.emit('peer-disconnected', node)
-    }
+    if (this.#peers.remove(node)) this.events.emit('peer-disconnected', node)
   }
 }
 

@@ -2,7 +2,7 @@ import { AtollError, type Runtime, type Timer } from '@atoll/core'
 import { Conditions } from './memory-conditions.ts'
 import { MemoryLink } from './memory-connection.ts'
 import type { MemoryNetworkOptions } from './options.ts'
-import type { Connection, ConnectOptions, Listener, Transport } from './ports.ts'
+import type { Connection, ConnectOptions, Listener, Transport, TransportFactory } from './ports.ts'
 
 interface Listening {
   readonly onConnection: (connection: Connection) => void
@@ -44,6 +44,11 @@ export class MemoryNetwork {
       listen: async (at, onConnection) => this.#listen(at, onConnection),
       connect: (to, options) => this.#connect(address, to, options),
     }
+  }
+
+  /** The same as `transport(address)`, for who takes a factory. The network knows no clusters: `clusterName` is told, not enforced. */
+  factory(clusterName: string, address: string): TransportFactory {
+    return { clusterName, listen: address, create: () => this.transport(address) }
   }
 
   /** Changes the given options from now on. Throws `TypeError` or `RangeError`, and then changes nothing. */

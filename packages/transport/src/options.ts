@@ -1,4 +1,5 @@
 import { checkInteger, checkKnown, checkText, describe, GiB, KiB, MiB } from '@atoll/core'
+import { checkCapabilities } from './capabilities.ts'
 
 /** The longest delay that a timer of every JavaScript runtime keeps: 24.8 days. */
 export const MAX_DELAY_MS = 2 ** 31 - 1
@@ -18,6 +19,11 @@ export interface RpcOptions extends Partial<FrameLimits> {
   readonly node: string
   /** The cluster: nodes of another one are refused. Default "". */
   readonly clusterId?: string
+  /**
+   * What this node can do beyond the protocol version, told to every peer in the handshake: up to 64 names of 1 to 64
+   * characters of a-z A-Z 0-9 . _ - Default none.
+   */
+  readonly capabilities?: readonly string[]
   /** How long a connection and its handshake may take, in milliseconds; default 2000. */
   readonly connectTimeoutMs?: number
   /**
@@ -53,6 +59,7 @@ export interface RpcOptions extends Partial<FrameLimits> {
 export const DEFAULT_RPC_OPTIONS = {
   ...DEFAULT_FRAME_LIMITS,
   clusterId: '',
+  capabilities: [],
   connectTimeoutMs: 2000,
   reconnectBaseMs: 50,
   reconnectCapMs: 1000,
@@ -91,6 +98,7 @@ export function validateRpcOptions(options: RpcOptions): Required<RpcOptions> {
   checkKnown('rpc options', options, ['node', ...Object.keys(DEFAULT_RPC_OPTIONS)])
   checkText('node', full.node, /^.{1,255}$/u, 'a name of 1 to 255 characters')
   checkText('clusterId', full.clusterId, /^.{0,255}$/u, 'at most 255 characters')
+  checkCapabilities(full.capabilities)
   for (const [name, value] of Object.entries(full)) {
     if (isLimited(name)) checkInteger(name, value, RPC_LIMITS[name])
   }

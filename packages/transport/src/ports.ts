@@ -1,3 +1,5 @@
+import type { Runtime } from '@atoll/core'
+
 /** One message: a small head, and a body that is never copied nor looked into. */
 export interface Frame {
   readonly head: Uint8Array
@@ -49,6 +51,18 @@ export interface Transport {
    * `ATOLL_ABORTED` with the signal's reason as its cause; either is definite.
    */
   connect(address: string, options: ConnectOptions): Promise<Connection>
+}
+
+/** How a node that is told nothing else comes to its transport. */
+export interface TransportFactory {
+  /** Nodes of clusters of other names are refused. */
+  readonly clusterName: string
+  /** The address to listen at. */
+  readonly listen: string
+  /** The address that other nodes are told; default what the listener says. */
+  readonly advertise?: string | undefined
+  /** The transport of one node. Throws `TypeError` or `RangeError` if it was made for another one. */
+  create(runtime: Runtime, node: string): Transport
 }
 
 export interface ConnectOptions {

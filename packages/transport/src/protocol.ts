@@ -6,6 +6,7 @@ import {
   type TupleReader,
   type TupleValue,
 } from '@atoll/core'
+import { decodeCapabilities, encodeCapabilities } from './capabilities.ts'
 import { decodeError, errorFields } from './error-codec.ts'
 
 /** The versions of the conversation that this program can hold. The highest that both sides know is used. */
@@ -35,6 +36,7 @@ export interface Hello {
   readonly maxVersion: number
   readonly node: string
   readonly clusterId: string
+  readonly capabilities: readonly string[]
 }
 
 /** What the other side says to a caller that it talks to. */
@@ -45,6 +47,7 @@ export interface Welcome {
   readonly clusterId: string
   /** What the caller may send on a stream before the reader grants more, in bytes. */
   readonly windowBytes: number
+  readonly capabilities: readonly string[]
 }
 
 /** What the other side says to a caller that it does not talk to, before it closes. */
@@ -137,12 +140,15 @@ type Carrying<T> = Omit<T, 'kind' | 'message'>
 type Tuple = readonly TupleValue[]
 
 export function encodeHello(hello: Fields<Hello>): Uint8Array {
-  return encodeTuple(HEAD_VERSION, [HELLO, hello.minVersion, hello.maxVersion, hello.node, hello.clusterId])
+  const { minVersion, maxVersion, node, clusterId, capabilities } = hello
+  const fields = [HELLO, minVersion, maxVersion, node, clusterId]
+  return encodeTuple(HEAD_VERSION, [...fields, ...encodeCapabilities(capabilities)])
 }
 
 export function encodeWelcome(welcome: Fields<Welcome>): Uint8Array {
-  const { version, node, clusterId, windowBytes } = welcome
-  return encodeTuple(HEAD_VERSION, [WELCOME, version, node, clusterId, windowBytes])
+  const { version, node, clusterId, windowBytes, capabilities } = welcome
+  const fields = [WELCOME, version, node, clusterId, windowBytes]
+  return encodeTuple(HEAD_VERSION, [...fields, ...encodeCapabilities(capabilities)])
 }
 
 export function encodeRefuse(error: AtollError): Uint8Array {
@@ -235,11 +241,13 @@ function readRareHead(kind: number, reader: TupleReader): Hello | Welcome | Open
   switch (kind) {
     case HELLO: {
       const [minVersion, maxVersion] = [reader.uint(), reader.uint()]
-      return { kind, minVersion, maxVersion, node: reader.string(), clusterId: reader.string() }
+      const [node, clusterId] = [reader.string(), reader.string()]
+      return { kind, minVersion, maxVersion, node, clusterId, capabilities: decodeCapabilities(reader) }
     }
     case WELCOME: {
       const [version, node, clusterId] = [reader.uint(), reader.string(), reader.string()]
-      return { kind, version, node, clusterId, windowBytes: reader.uint() }
+      const windowBytes = reader.uint()
+      return { kind, version, node, clusterId, windowBytes, capabilities: decodeCapabilities(reader) }
     }
     case OPEN: {
       const [id, method, windowBytes] = [reader.uint(), reader.string(), reader.uint()]

@@ -20,7 +20,8 @@ export interface ServerLinkParts {
   readonly slots: HandlerSlots
   readonly calls: ReadonlyMap<string, ServeCall>
   readonly streams: ReadonlyMap<string, ServeStream>
-  readonly onReady: (node: string) => void
+  /** Called once, with the name of the node and what it can do. */
+  readonly onReady: (node: string, capabilities: readonly string[]) => void
   /** Called once; with the node's name if `onReady` was called before. */
   readonly onClosed: (link: ServerLink, node: string | undefined) => void
 }
@@ -44,7 +45,7 @@ export class ServerLink implements WireOwner, Expiring {
 
   /** The handshake took too long. */
   expire(): void {
-    this.close(new AtollError('ATOLL_UNREACHABLE', `${this.#wire.peer} did not say hello`))
+    this.#refuse(new AtollError('ATOLL_UNREACHABLE', `${this.#wire.peer} did not say hello`))
   }
 
   onHead(head: protocol.Head, body: Uint8Array): void {
@@ -54,6 +55,10 @@ export class ServerLink implements WireOwner, Expiring {
 
   onDrained(): void {
     this.#streams.onDrained()
+  }
+
+  onRefused(reason: AtollError): void {
+    this.#refuse(reason)
   }
 
   onLost(reason: AtollError): void {
@@ -73,22 +78,20 @@ export class ServerLink implements WireOwner, Expiring {
 
   #onFirst(head: protocol.Head): void {
     if (head.kind !== protocol.HELLO) {
-      this.close(this.#unexpected(head.kind))
+      this.#refuse(this.#unexpected(head.kind))
       return
     }
-    const { node, clusterId, streamWindowBytes: windowBytes } = this.#parts.options
+    const { node, clusterId, capabilities, streamWindowBytes: windowBytes } = this.#parts.options
     const verdict = judgeHello({ node, clusterId }, head, this.#wire.identity)
     if (verdict instanceof AtollError) {
-      const { log, metrics } = this.#parts.runtime
-      log.warn({ from: head.node, why: verdict.message }, 'a connection was refused')
-      metrics.count('rpc_refused_total', 1, { code: verdict.code })
       this.#wire.send(protocol.encodeRefuse(verdict))
-      this.close(verdict)
+      this.#refuse(verdict)
     } else {
       this.#from = head.node
       this.#parts.deadlines.remove(this)
-      this.#wire.send(protocol.encodeWelcome({ version: verdict, node, clusterId, windowBytes }))
-      this.#parts.onReady(head.node)
+      const welcome = { version: verdict, node, clusterId, windowBytes, capabilities }
+      this.#wire.send(protocol.encodeWelcome(welcome))
+      this.#parts.onReady(head.node, head.capabilities)
     }
   }
 
@@ -106,8 +109,17 @@ export class ServerLink implements WireOwner, Expiring {
       case protocol.HELLO:
         break // Repeated by the network.
       default:
-        if (!this.#streams.receive(head, body)) this.close(this.#unexpected(head.kind))
+        if (!this.#streams.receive(head, body)) this.#refuse(this.#unexpected(head.kind))
     }
+  }
+
+  /** What the other side said cannot be accepted. */
+  #refuse(reason: AtollError): void {
+    const { log, metrics } = this.#parts.runtime
+    const from = this.#from ?? this.#wire.identity ?? this.#wire.peer
+    log.warn({ from, why: reason.message }, 'a connection was refused')
+    metrics.count('rpc_refused_total', 1, { code: reason.code })
+    this.close(reason)
   }
 
   #onRequest(request: protocol.Request, body: Uint8Array, from: string): void {

@@ -13,7 +13,9 @@ export interface WireOwner {
   onHead(head: Head, body: Uint8Array): void
   /** There is room again. */
   onDrained(): void
-  /** Called once, unless the owner closed the wire itself. */
+  /** The peer said what is no message, or does not read. Called once at most, and `onLost` not any more. */
+  onRefused(reason: AtollError): void
+  /** The connection ended. Called once at most, unless the owner closed the wire itself. */
   onLost(reason: AtollError): void
 }
 
@@ -103,8 +105,9 @@ export class Wire {
   }
 
   #break(reason: AtollError): void {
-    this.#lose(reason)
+    if (this.#closed) return
     this.close()
+    this.#owner.onRefused(reason)
   }
 
   #lose(reason: AtollError): void {

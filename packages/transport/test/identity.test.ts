@@ -54,21 +54,3 @@ describe('the name that the transport proves', () => {
     expect(metrics.value('rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
   })
 })
-
-test('another cluster and a double of the own name are refused with a count', async () => {
-  const { endpoint, metrics, network, runtime } = createTestCluster()
-  await endpoint('b', { clusterId: 'reef' })
-  const a = await endpoint('a')
-  await expect(a.call('b', ECHO, '', SOON)).rejects.toMatchObject({ code: 'ATOLL_PROTOCOL' })
-  const collaborators = {
-    transport: network.transport('x'),
-    addressOf: (name: string) => (name === 'b' ? 'x' : 'b'),
-  }
-  const double = new RpcEndpoint(runtime, collaborators, { node: 'b', clusterId: 'reef' })
-  await double.open()
-  await expect(double.call('a', ECHO, '', SOON)).rejects.toMatchObject({
-    code: 'ATOLL_PROTOCOL',
-    message: expect.stringMatching(/of its own name/),
-  })
-  expect(metrics.value('rpc_refused_total', { code: 'ATOLL_PROTOCOL' })).toBe(2)
-})

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { AtollError, encodeTuple, fromHex, isAtollError, toHex } from '@atoll/core'
+import { AtollError, encodeTuple, fromHex, isAtollError, type TupleValue, toHex } from '@atoll/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { judgeHello, judgeWelcome } from '../src/handshake.ts'
@@ -10,12 +10,26 @@ const error = new AtollError('ATOLL_LOCKED', 'busy', { details: { node: 'b', cou
 /** One of each kind of head, with what it is read as. */
 const heads: Record<string, [bytes: Uint8Array, read: object]> = {
   hello: [
-    protocol.encodeHello({ minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c' }),
-    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c' },
+    protocol.encodeHello({ minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c', capabilities: [] }),
+    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c', capabilities: [] },
   ],
   welcome: [
-    protocol.encodeWelcome({ version: 1, node: 'b', clusterId: 'c', windowBytes: 4096 }),
-    { kind: 1, version: 1, node: 'b', clusterId: 'c', windowBytes: 4096 },
+    protocol.encodeWelcome({ version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: [] }),
+    { kind: 1, version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: [] },
+  ],
+  'hello-capabilities': [
+    protocol.encodeHello({
+      minVersion: 1,
+      maxVersion: 2,
+      node: 'a',
+      clusterId: 'c',
+      capabilities: ['x', 'y-2'],
+    }),
+    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c', capabilities: ['x', 'y-2'] },
+  ],
+  'welcome-capabilities': [
+    protocol.encodeWelcome({ version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: ['z'] }),
+    { kind: 1, version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: ['z'] },
   ],
   refuse: [protocol.encodeRefuse(error), { kind: 2, error: { code: 'ATOLL_LOCKED', message: 'busy' } }],
   request: [
@@ -67,10 +81,28 @@ describe('message heads', () => {
       }
     }
     expect(() => protocol.decodeHead(encodeTuple(1, [6, 3, 4]))).toThrow(/too many/)
+    expect(() => protocol.decodeHead(encodeTuple(1, [0, 1, 1, 'a', 'c', ['x'], 7]))).toThrow(/too many/)
     expect(() => protocol.decodeHead(encodeTuple(1, [99, 3]))).toThrow(/kind 99 is unknown/)
     expect(() => protocol.decodeHead(encodeTuple(2, [6, 3]))).toThrow(
       expect.objectContaining({ code: 'ATOLL_FORMAT' }),
     )
+  })
+
+  test.each<[string, TupleValue, RegExp]>([
+    ['more than 64', Array.from({ length: 65 }, (_, at) => `c${at}`), /65 capabilities/],
+    ['of no name', [''], /called ""/],
+    ['of a long name', ['x'.repeat(65)], /65|called "x/],
+    ['that are numbers', [7], /should be a string/],
+    ['that are no list', 'x', /expected a tuple/],
+  ])('with capabilities %s are refused', (_what, capabilities, message) => {
+    for (const head of [
+      [0, 1, 1, 'a', 'c', capabilities],
+      [1, 1, 'b', 'c', 1, capabilities],
+    ]) {
+      expect(() => protocol.decodeHead(encodeTuple(1, head))).toThrow(
+        expect.objectContaining({ code: 'ATOLL_CORRUPT', message: expect.stringMatching(message) }),
+      )
+    }
   })
 
   test('of random bytes never throw anything but AtollError', () => {
@@ -102,9 +134,25 @@ describe('message heads', () => {
 describe('the handshake', () => {
   const own = { node: 'b', clusterId: 'c' }
   const hello = (changes: object) =>
-    judgeHello(own, { kind: 0, minVersion: 1, maxVersion: 1, node: 'a', clusterId: 'c', ...changes })
+    judgeHello(own, {
+      kind: 0,
+      minVersion: 1,
+      maxVersion: 1,
+      node: 'a',
+      clusterId: 'c',
+      capabilities: [],
+      ...changes,
+    })
   const welcome = (changes: object) =>
-    judgeWelcome(own, { kind: 1, version: 1, node: 'b', clusterId: 'c', windowBytes: 1, ...changes })
+    judgeWelcome(own, {
+      kind: 1,
+      version: 1,
+      node: 'b',
+      clusterId: 'c',
+      windowBytes: 1,
+      capabilities: [],
+      ...changes,
+    })
 
   test('settles on the highest version that both sides know', () => {
     expect(hello({})).toBe(1)

@@ -1,0 +1,164 @@
+import { createMetrics, encodeTuple, type MetricsRegistry } from '@atoll/core'
+import { describe, expect, test } from 'vitest'
+import { type Connection, type ConnectOptions, RpcEndpoint, type RpcOptions } from '../src/index.ts'
+import * as protocol from '../src/protocol.ts'
+import { createTestCluster, ECHO, settle } from './world.ts'
+
+const SOON = { timeoutMs: 100 }
+
+interface Place extends Partial<RpcOptions> {
+  /** Where it listens; default its name. */
+  readonly at?: string
+  readonly addressOf?: (node: string) => string
+}
+
+/** Nodes that count what happens to them apart from each other. */
+function createNodes() {
+  const { network, runtime, clock } = createTestCluster()
+  const create = async (node: string, { at = node, addressOf = (name) => name, ...options }: Place = {}) => {
+    const metrics = createMetrics()
+    const endpoint = new RpcEndpoint(
+      { ...runtime, metrics },
+      { transport: network.transport(at), addressOf: (name) => (name === node ? at : addressOf(name)) },
+      { node, ...options },
+    )
+    await endpoint.open()
+    endpoint.handle(ECHO, async (request) => request)
+    return { endpoint, metrics }
+  }
+  return { network, clock, create }
+}
+
+const refused = (metrics: MetricsRegistry, code: string) => metrics.value('rpc_refused_total', { code })
+const unreached = (metrics: MetricsRegistry, code: string) => metrics.value('rpc_unreached_total', { code })
+
+describe('who is refused in the handshake is told so, and both sides count it', () => {
+  test.each<[string, string, Place, Place, RegExp]>([
+    ['a node of another cluster', 'a', { clusterId: 'shoal' }, {}, /another cluster/],
+    ['a double of the own name', 'b', { at: 'x', addressOf: () => 'b' }, {}, /of its own name/],
+  ])('%s', async (_, name, caller, called, message) => {
+    const { create } = createNodes()
+    const server = await create('b', { clusterId: 'reef', ...called })
+    const client = await create(name, { clusterId: 'reef', ...caller })
+    const target = name === 'b' ? 'c' : 'b'
+    await expect(client.endpoint.call(target, ECHO, '', SOON)).rejects.toMatchObject({
+      code: 'ATOLL_PROTOCOL',
+      definite: true,
+      message: expect.stringMatching(message),
+    })
+    expect(refused(server.metrics, 'ATOLL_PROTOCOL')).toBe(1)
+    expect(unreached(client.metrics, 'ATOLL_PROTOCOL')).toBe(1)
+    expect([server.endpoint.peers, client.endpoint.peers]).toEqual([[], []])
+  })
+
+  test('a node of another version', async () => {
+    const { create, network } = createNodes()
+    const server = await create('b')
+    const connection = await network.transport('a').connect('b', SOON)
+    const heads: protocol.Head[] = []
+    connection.onFrame = ({ head }) => heads.push(protocol.decodeHead(head))
+    const hello = { minVersion: 2, maxVersion: 3, node: 'a', clusterId: '', capabilities: [] }
+    void connection.send({ head: protocol.encodeHello(hello) })
+    await settle()
+    expect(heads).toMatchObject([{ kind: protocol.REFUSE, error: { code: 'ATOLL_PROTOCOL' } }])
+    expect(refused(server.metrics, 'ATOLL_PROTOCOL')).toBe(1)
+  })
+
+  test('a node that answers as another one, in another version or for another cluster', async () => {
+    const { create, network } = createNodes()
+    const client = await create('a')
+    const welcomes = [
+      { version: 1, node: 'z', clusterId: '' },
+      { version: 2, node: 'b', clusterId: '' },
+      { version: 1, node: 'b', clusterId: 'shoal' },
+    ]
+    const answers = welcomes.map((welcome) => ({ ...welcome, windowBytes: 4096, capabilities: [] }))
+    await network.transport('b').listen('b', (connection) => {
+      const answer = answers.shift()
+      if (answer !== undefined) void connection.send({ head: protocol.encodeWelcome(answer) })
+    })
+    const urgently = { ...ECHO, urgent: true }
+    for (const message of [/z answered/, /was not offered/, /another cluster/]) {
+      await expect(client.endpoint.call('b', urgently, '', SOON)).rejects.toMatchObject({
+        code: 'ATOLL_PROTOCOL',
+        message: expect.stringMatching(message),
+      })
+    }
+    // What it refused, and whom it did not reach.
+    expect(refused(client.metrics, 'ATOLL_PROTOCOL')).toBe(3)
+    expect(unreached(client.metrics, 'ATOLL_PROTOCOL')).toBe(3)
+  })
+})
+
+describe('a caller that says what is no conversation is shown the door, and counted', () => {
+  const junk = Uint8Array.of(1, 2, 3)
+  const cancel = protocol.encodeCancel(7)
+  const hello = protocol.encodeHello({
+    minVersion: 1,
+    maxVersion: 1,
+    node: 'a',
+    clusterId: '',
+    capabilities: [],
+  })
+  const crowd = Array.from({ length: 65 }, (_, at) => `c${at}`)
+
+  test.each<[string, Uint8Array[]]>([
+    ['bytes that are no message', [junk]],
+    ['a word out of place before hello', [cancel]],
+    ['bytes that are no message, after hello', [hello, junk]],
+    ['an answer, though it asked', [hello, protocol.encodeResponse(1, [])]],
+    ['more capabilities than may be', [encodeTuple(1, [0, 1, 1, 'a', '', crowd])]],
+  ])('%s', async (_, said) => {
+    const { create, network } = createNodes()
+    const server = await create('b')
+    const connection = await network.transport('a').connect('b', SOON)
+    let closed = false
+    connection.onFrame = () => {}
+    connection.onClose = () => {
+      closed = true
+    }
+    for (const head of said) void connection.send({ head })
+    await settle()
+    expect(closed).toBe(true)
+    expect(server.endpoint.peers).toEqual([])
+    expect(refused(server.metrics, 'ATOLL_PROTOCOL')).toBe(1)
+    const other = await create('c')
+    expect(await other.endpoint.call('b', ECHO, 'well', SOON)).toBe('well')
+  })
+
+  test('nothing at all, for too long', async () => {
+    const { create, network, clock } = createNodes()
+    const server = await create('b', { connectTimeoutMs: 50 })
+    await network.transport('a').connect('b', SOON)
+    await clock.advance(100)
+    expect(refused(server.metrics, 'ATOLL_UNREACHABLE')).toBe(1)
+  })
+
+  test('anything, once there are as many as may be', async () => {
+    const { create, network } = createNodes()
+    const server = await create('b', { maxConnections: 1 })
+    const connect = (options: ConnectOptions): Promise<Connection> =>
+      network.transport('a').connect('b', options)
+    const first = await connect(SOON)
+    const second = await connect(SOON)
+    second.onFrame = () => {}
+    await new Promise<void>((resolve) => {
+      second.onClose = () => resolve()
+    })
+    expect(refused(server.metrics, 'ATOLL_OVERLOADED')).toBe(1)
+    first.close()
+  })
+})
+
+test('a node that answers what is no message is left, and counted', async () => {
+  const { create, network } = createNodes()
+  const client = await create('a')
+  await network.transport('b').listen('b', (connection) => {
+    void connection.send({ head: Uint8Array.of(1, 2, 3) })
+  })
+  await expect(client.endpoint.call('b', ECHO, '', SOON)).rejects.toMatchObject({
+    code: 'ATOLL_PROTOCOL',
+    definite: true,
+  })
+  expect(refused(client.metrics, 'ATOLL_PROTOCOL')).toBe(1)
+})
