@@ -41,7 +41,7 @@ export class Covers {
       const list = placement.active(slice, n, isUp)
       return sloppy ? list : list.filter((entry) => entry.role === 'primary')
     })
-    const plan = { lists, r, pr, local: this.#local }
+    const plan = { epoch: placement.epoch, lists, r, pr, local: this.#local }
     const gap = findGap(plan)
     if (gap !== undefined) throw uncovered(gap, quorum, cause)
     this.#key = key

@@ -24,6 +24,7 @@ export type {
   ReplicaScan,
   ReplicaScanEntry,
   ReplicaScanPage,
+  ReplicaScanVnode,
   Replicas,
   ReplicaTarget,
 } from './ports.ts'

@@ -5,6 +5,10 @@ import type { KeyId } from '@atoll/core'
 export interface ReplicaTarget {
   readonly node: string
   readonly partition: number
+  /** A fallback stands in for the owner of the partition. */
+  readonly role: 'primary' | 'fallback'
+  /** Of the placement that named this place; 0 if unknown. */
+  readonly epoch: number
 }
 
 export interface ReplicaCallOptions {
@@ -47,8 +51,17 @@ export interface CoordinatedWrite {
   readonly writeId: Uint8Array
 }
 
+export interface ReplicaScanVnode {
+  readonly partition: number
+  readonly role: 'primary' | 'fallback'
+  /** Those of which it shall answer the entries. */
+  readonly slices: readonly number[]
+}
+
 export interface ReplicaScan {
-  readonly vnodes: readonly { readonly partition: number; readonly slices: readonly number[] }[]
+  readonly vnodes: readonly ReplicaScanVnode[]
+  /** Of the placement that the scan goes by; 0 if unknown. */
+  readonly epoch: number
   readonly type: string
   readonly index: string
   readonly scope: Uint8Array

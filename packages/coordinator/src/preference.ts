@@ -37,7 +37,7 @@ export function spareFor(
     .find((entry) => entry.partition === lost.partition)
   if (expected !== undefined && !tried.has(expected.node)) return expected
   const next = furtherNodes(view, tried).at(0)
-  return next === undefined ? undefined : { partition: lost.partition, node: next, role: 'fallback' }
+  return next === undefined ? undefined : { ...lost, node: next, role: 'fallback' }
 }
 
 /** Up to n more nodes, each to be asked for what it may hold for one of the `lost`. */
@@ -48,9 +48,7 @@ export function furtherFallbacks(
 ): readonly PreferenceEntry[] {
   if (lost.length === 0) return []
   const nodes = furtherNodes(view, new Set(targets.map(({ node }) => node))).slice(0, view.n)
-  return nodes.flatMap((node) =>
-    lost.map(({ partition }) => ({ partition, node, role: 'fallback' as const })),
-  )
+  return nodes.flatMap((node) => lost.map((entry) => ({ ...entry, node, role: 'fallback' as const })))
 }
 
 export interface Nearness {

@@ -83,7 +83,17 @@ export class ScanCall extends Call<ScanPageFound> {
     const from = cover.nodes[at]
     if (from === undefined) return
     const { type, index, scope, from: first, to } = this.#request.scan
-    const request = { vnodes: from.vnodes, type, index, scope, from: first, to, after, limit }
+    const request = {
+      vnodes: from.vnodes,
+      epoch: cover.epoch,
+      type,
+      index,
+      scope,
+      from: first,
+      to,
+      after,
+      limit,
+    }
     this.asking()
     this.site.replicas.scan(from.node, request, this.optionsForOne(this.#fetching)).then(
       (page) => {

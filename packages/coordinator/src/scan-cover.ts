@@ -1,7 +1,10 @@
 import type { PreferenceEntry } from '@atoll/ring'
+import type { ReplicaScanVnode } from './ports.ts'
 
 /** Who answers for which slices, so that every slice is answered for by r nodes. */
 export interface Cover {
+  /** Of the placement. */
+  readonly epoch: number
   readonly nodes: readonly CoverNode[]
   /** Per slice: places in `nodes`. */
   readonly bySlice: readonly (readonly number[])[]
@@ -9,12 +12,14 @@ export interface Cover {
 
 export interface CoverNode {
   readonly node: string
-  readonly vnodes: readonly { readonly partition: number; readonly slices: readonly number[] }[]
+  readonly vnodes: readonly ReplicaScanVnode[]
   /** Slices of all its vnodes. */
   readonly slices: number
 }
 
 export interface CoverPlan {
+  /** Of the placement that made the lists. */
+  readonly epoch: number
   /** Per slice: whom a read of its keys would ask. */
   readonly lists: readonly (readonly PreferenceEntry[])[]
   readonly r: number
@@ -49,7 +54,7 @@ export function planCover(plan: CoverPlan): Cover {
   const chosen = chooseNodes(members, plan)
   const loads = new Map<string, number>()
   const dealt = members.map((list) => deal(list, { chosen, loads, r: plan.r }))
-  return grouped(dealt)
+  return { epoch: plan.epoch, ...grouped(dealt) }
 }
 
 const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'
@@ -110,21 +115,28 @@ function deal(list: readonly PreferenceEntry[], { chosen, loads, r }: Dealing): 
   return dealt
 }
 
-function grouped(dealt: readonly (readonly PreferenceEntry[])[]): Cover {
+interface Dealt {
+  readonly role: PreferenceEntry['role']
+  readonly slices: number[]
+}
+
+function grouped(dealt: readonly (readonly PreferenceEntry[])[]): Omit<Cover, 'epoch'> {
   const places = new Map<string, number>()
-  const vnodes: Map<number, number[]>[] = []
+  const vnodes: Map<number, Dealt>[] = []
   const bySlice = dealt.map((list, slice) =>
-    list.map(({ node, partition }) => {
+    list.map(({ node, partition, role }) => {
       const at = places.get(node) ?? places.size
       places.set(node, at)
-      const own = vnodes[at] ?? new Map<number, number[]>()
+      const own = vnodes[at] ?? new Map<number, Dealt>()
       vnodes[at] = own
-      own.set(partition, [...(own.get(partition) ?? []), slice])
+      const vnode = own.get(partition) ?? { role, slices: [] }
+      vnode.slices.push(slice)
+      own.set(partition, vnode)
       return at
     }),
   )
   const nodes = [...places].map(([node, at]) => {
-    const own = [...(vnodes[at] ?? [])].map(([partition, slices]) => ({ partition, slices }))
+    const own = [...(vnodes[at] ?? [])].map(([partition, vnode]) => ({ partition, ...vnode }))
     return { node, vnodes: own, slices: own.reduce((sum, { slices }) => sum + slices.length, 0) }
   })
   return { nodes, bySlice }

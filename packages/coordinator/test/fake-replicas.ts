@@ -27,6 +27,18 @@ export type Fault =
   | { readonly kind: 'unreachable' | 'hang' }
   | { readonly kind: 'before' | 'after'; readonly error: AtollError }
 
+export interface RecordedCall {
+  readonly operation: Operation
+  readonly node: string
+  readonly epoch: number
+  /** Undefined for scans, which go to several vnodes. */
+  readonly partition?: number
+  readonly role?: ReplicaTarget['role']
+}
+
+/** A vnode, whoever says that it is there. */
+type Place = Pick<ReplicaTarget, 'node' | 'partition'>
+
 interface Stored {
   readonly id: KeyId
   readonly record: StoredRecord
@@ -40,7 +52,7 @@ interface Vnode {
 
 /** Replicas in memory: every vnode a map that merges, behind calls that take time and may fail. */
 export class FakeReplicas implements Replicas {
-  readonly calls: { operation: Operation; node: string; partition: number }[] = []
+  readonly calls: RecordedCall[] = []
   /** Entries sent by scans. */
   entriesFetched = 0
   /** Nodes that refuse connections. */
@@ -59,7 +71,7 @@ export class FakeReplicas implements Replicas {
   }
 
   get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead> {
-    return this.#call('get', target, options, () => {
+    return this.#call({ operation: 'get', ...target }, options, () => {
       const vnode = this.#vnode(target)
       const key = keyOf(id)
       if (vnode.corrupt.has(key)) return { record: undefined, corrupt: true }
@@ -74,7 +86,9 @@ export class FakeReplicas implements Replicas {
     options: ReplicaCallOptions & { readonly onAccepted?: (() => void) | undefined },
   ): Promise<{ readonly changed: boolean }> {
     options.onAccepted?.()
-    return this.#call('put', target, options, () => ({ changed: this.merge(target, id, record) }))
+    return this.#call({ operation: 'put', ...target }, options, () => ({
+      changed: this.merge(target, id, record),
+    }))
   }
 
   coordinate(
@@ -83,7 +97,7 @@ export class FakeReplicas implements Replicas {
     write: CoordinatedWrite,
     options: ReplicaCallOptions,
   ): Promise<{ readonly record: StoredRecord }> {
-    return this.#call('coordinate', target, options, () => {
+    return this.#call({ operation: 'coordinate', ...target }, options, () => {
       const vnode = this.#vnode(target)
       const current = this.peek(target, id)
       vnode.counter += 1
@@ -97,7 +111,8 @@ export class FakeReplicas implements Replicas {
   }
 
   scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage> {
-    return this.#call('scan', { node, partition: -1 }, options, () => {
+    const { epoch } = request
+    return this.#call({ operation: 'scan', node, epoch }, options, () => {
       const entries = request.vnodes
         .flatMap(({ partition, slices }) => this.#entries({ node, partition }, slices, request))
         .filter((entry) => inRange(entry, request))
@@ -109,30 +124,30 @@ export class FakeReplicas implements Replicas {
   }
 
   /** What a vnode holds, corrupt or not. */
-  peek(target: ReplicaTarget, id: KeyId): StoredRecord | undefined {
-    return this.#vnode(target).records.get(keyOf(id))?.record
+  peek(place: Place, id: KeyId): StoredRecord | undefined {
+    return this.#vnode(place).records.get(keyOf(id))?.record
   }
 
-  store(target: ReplicaTarget, id: KeyId, record: StoredRecord): void {
-    const vnode = this.#vnode(target)
+  store(place: Place, id: KeyId, record: StoredRecord): void {
+    const vnode = this.#vnode(place)
     vnode.corrupt.delete(keyOf(id))
     vnode.records.set(keyOf(id), { id, record })
   }
 
-  merge(target: ReplicaTarget, id: KeyId, record: StoredRecord): boolean {
-    const vnode = this.#vnode(target)
-    const current = vnode.corrupt.has(keyOf(id)) ? undefined : this.peek(target, id)
+  merge(place: Place, id: KeyId, record: StoredRecord): boolean {
+    const vnode = this.#vnode(place)
+    const current = vnode.corrupt.has(keyOf(id)) ? undefined : this.peek(place, id)
     const merged = current === undefined ? record : mergeRecords(this.#policyOf(id.type), current, record)
-    this.store(target, id, merged)
+    this.store(place, id, merged)
     return merged !== current
   }
 
-  forget(target: ReplicaTarget, id: KeyId): void {
-    this.#vnode(target).records.delete(keyOf(id))
+  forget(place: Place, id: KeyId): void {
+    this.#vnode(place).records.delete(keyOf(id))
   }
 
-  corrupt(target: ReplicaTarget, id: KeyId): void {
-    this.#vnode(target).corrupt.add(keyOf(id))
+  corrupt(place: Place, id: KeyId): void {
+    this.#vnode(place).corrupt.add(keyOf(id))
   }
 
   /** Everywhere that a key is, fallbacks included. */
@@ -150,9 +165,9 @@ export class FakeReplicas implements Replicas {
     return this.calls.filter((call) => call.operation === operation).length
   }
 
-  #entries(target: ReplicaTarget, slices: readonly number[], request: ReplicaScan): ReplicaScanEntry[] {
+  #entries(place: Place, slices: readonly number[], request: ReplicaScan): ReplicaScanEntry[] {
     const entries: ReplicaScanEntry[] = []
-    for (const { id, record } of this.#vnode(target).records.values()) {
+    for (const { id, record } of this.#vnode(place).records.values()) {
       const slice = partitionOf(id, this.#partitions, this.#runtime.digest.sha1)
       if (id.type !== request.type || !slices.includes(slice)) continue
       const digest = clockDigest(record, this.#runtime.digest.sha1)
@@ -164,14 +179,9 @@ export class FakeReplicas implements Replicas {
     return entries
   }
 
-  async #call<T>(
-    operation: Operation,
-    target: ReplicaTarget,
-    options: ReplicaCallOptions,
-    work: () => T,
-  ): Promise<T> {
-    const { node, partition } = target
-    this.calls.push({ operation, node, partition })
+  async #call<T>(call: RecordedCall, options: ReplicaCallOptions, work: () => T): Promise<T> {
+    const { operation, node } = call
+    this.calls.push(call)
     const fault: Fault | undefined = this.dead.has(node)
       ? { kind: 'unreachable' }
       : this.fault(node, operation)
@@ -194,8 +204,8 @@ export class FakeReplicas implements Replicas {
     if (late) throw new AtollError('ATOLL_TIMEOUT', `no answer in ${timeoutMs} ms`)
   }
 
-  #vnode(target: ReplicaTarget): Vnode {
-    const name = nameOf(target)
+  #vnode(place: Place): Vnode {
+    const name = nameOf(place)
     let vnode = this.#vnodes.get(name)
     if (vnode === undefined) {
       vnode = { records: new Map(), corrupt: new Set(), counter: 0 }
@@ -205,7 +215,7 @@ export class FakeReplicas implements Replicas {
   }
 }
 
-const nameOf = ({ node, partition }: ReplicaTarget) => `${node}/${partition}`
+const nameOf = ({ node, partition }: Place) => `${node}/${partition}`
 const keyOf = (id: KeyId) => `${id.type}/${toHex(id.bucket)}/${toHex(id.key)}`
 
 function inRange(entry: IndexPosition, { from, to, after }: ReplicaScan): boolean {

@@ -1,5 +1,5 @@
 import { fromUtf8, type KeyId, utf8 } from '@atoll/core'
-import { createRing, Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
+import { createRing, Placement, type PreferenceEntry, partitionOf, type Ring } from '@atoll/ring'
 import { createWorld, type SimRuntime, type World } from '@atoll/sim'
 import { BucketTypes, Coordinator, type CoordinatorOptions, type KvRead } from '../src/index.ts'
 import { FakeReplicas } from './fake-replicas.ts'
@@ -9,7 +9,8 @@ export const PARTITIONS = 8
 export interface Islands {
   readonly world: World
   readonly runtime: SimRuntime
-  readonly placement: Placement
+  /** The next epoch: each partition gets the owner of this list, which goes round. */
+  readonly reshape: (names: readonly string[]) => void
   readonly replicas: FakeReplicas
   readonly types: BucketTypes
   /** Nodes that are known to be down. */
@@ -31,8 +32,10 @@ export async function islands({ nodes = 5, seed = 1, options = {} }: IslandsOpti
   const world = createWorld({ seed })
   const runtime = world.runtime('n1')
   const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
-  const owners = Array.from({ length: PARTITIONS }, (_, at) => names[at % nodes] ?? '')
-  const placement = new Placement(createRing({ partitions: PARTITIONS, owners }))
+  let placement = new Placement(ringOf(names), 1)
+  const reshape = (next: readonly string[]) => {
+    placement = new Placement(ringOf(next), placement.epoch + 1)
+  }
   const types = new BucketTypes()
   types.set('once', { policy: { kind: 'write-once' } })
   types.set('lww', { policy: { kind: 'last-write-wins' } })
@@ -54,7 +57,12 @@ export async function islands({ nodes = 5, seed = 1, options = {} }: IslandsOpti
   await coordinator.open()
   const primaries = (id: KeyId, n = 3) =>
     placement.primaries(partitionOf(id, PARTITIONS, runtime.digest.sha1), n)
-  return { world, runtime, placement, replicas, types, down, coordinator, at, primaries }
+  return { world, runtime, reshape, replicas, types, down, coordinator, at, primaries }
+}
+
+function ringOf(names: readonly string[]): Ring {
+  const owners = Array.from({ length: PARTITIONS }, (_, at) => names[at % names.length] ?? '')
+  return createRing({ partitions: PARTITIONS, owners })
 }
 
 export function keyId(key: string, type = 'default'): KeyId {

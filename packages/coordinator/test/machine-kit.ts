@@ -8,6 +8,7 @@ export function targets(roles: string): PreferenceEntry[] {
     partition: at,
     node: `n${at}`,
     role: role === 'p' ? 'primary' : 'fallback',
+    epoch: 0,
   }))
 }
 

@@ -30,7 +30,9 @@ function planOf(roles: string, further: readonly string[] = []): NearestPlan {
     r: 2,
     repair: false,
     further: (lost) =>
-      lost.length === 0 ? [] : further.map((node) => ({ partition: 0, node, role: 'fallback' as const })),
+      lost.length === 0
+        ? []
+        : further.map((node) => ({ partition: 0, node, role: 'fallback' as const, epoch: 0 })),
   }
 }
 

@@ -6,7 +6,7 @@ import { activeList, furtherFallbacks, nearestFirst, type SliceView, spareFor } 
 const NAMES = ['n0', 'n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7']
 
 function viewOf({ down = [] as string[], zones = new Map<string, string>() } = {}): SliceView {
-  const placement = new Placement(createRing({ partitions: 8, owners: NAMES, zones }))
+  const placement = new Placement(createRing({ partitions: 8, owners: NAMES, zones }), 7)
   return { placement, slice: 0, n: 3, isUp: (node) => !down.includes(node) }
 }
 
@@ -43,8 +43,8 @@ test('a spare is up and was not tried; where none is left there is none', () => 
   if (lost === undefined) throw new Error('a primary')
   const unreachable = new Set(['n0'])
   const spareAfter = (...tried: string[]) => spareFor(view, lost, { unreachable, tried: new Set(tried) })
-  expect(spareAfter('n0', 'n1', 'n2')).toEqual({ partition: 0, node: 'n4', role: 'fallback' })
-  expect(spareAfter('n0', 'n1', 'n2', 'n4')).toEqual({ partition: 0, node: 'n5', role: 'fallback' })
+  expect(spareAfter('n0', 'n1', 'n2')).toEqual({ partition: 0, node: 'n4', role: 'fallback', epoch: 7 })
+  expect(spareAfter('n0', 'n1', 'n2', 'n4')).toEqual({ partition: 0, node: 'n5', role: 'fallback', epoch: 7 })
   expect(spareAfter(...NAMES)).toBeUndefined()
 })
 

@@ -21,7 +21,7 @@ const spares =
   (...nodes: string[]): SpareFor =>
   (lost, { tried }) => {
     const node = nodes.find((spare) => !tried.has(spare))
-    return node === undefined ? undefined : { partition: lost.partition, node, role: 'fallback' }
+    return node === undefined ? undefined : { ...lost, node, role: 'fallback' }
   }
 
 function planOf(changes: Partial<PutPlan> = {}): PutPlan {

@@ -7,7 +7,7 @@ function planOf(nodes: number, partitions: number, { r = 2, down = [] as string[
   const owners = Array.from({ length: partitions }, (_, at) => `n${at % nodes}`)
   const placement = new Placement(createRing({ partitions, owners }))
   const lists = owners.map((_, slice) => placement.active(slice, 3, (node) => !down.includes(node)))
-  return { lists, r, pr: 0, local: 'n0' }
+  return { epoch: 7, lists, r, pr: 0, local: 'n0' }
 }
 
 /** What must hold of any cover. */

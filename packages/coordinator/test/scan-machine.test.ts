@@ -6,7 +6,8 @@ import { type ScanEffect, ScanMachine } from '../src/scan-machine.ts'
 
 /** Two nodes that both answer for the one slice. */
 const cover = (...nodes: string[]): Cover => ({
-  nodes: nodes.map((node) => ({ node, vnodes: [{ partition: 0, slices: [0] }], slices: 1 })),
+  epoch: 0,
+  nodes: nodes.map((node) => ({ node, vnodes: [{ partition: 0, role: 'primary', slices: [0] }], slices: 1 })),
   bySlice: [nodes.map((_, at) => at)],
 })
 

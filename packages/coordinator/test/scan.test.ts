@@ -259,8 +259,16 @@ test('the fake answers only for the slices that it is asked for', async () => {
     const [target] = primaries(keyId('k0000'))
     if (!target) throw new Error('a primary')
     const slice = partitionOf(keyId('k0000'), PARTITIONS, runtime.digest.sha1)
-    const vnodes = [{ partition: target.partition, slices: [slice] }]
-    const request = { ...SCAN, vnodes, from: undefined, to: undefined, after: undefined, limit: 100 }
+    const vnodes = [{ partition: target.partition, role: target.role, slices: [slice] }]
+    const request = {
+      ...SCAN,
+      vnodes,
+      epoch: target.epoch,
+      from: undefined,
+      to: undefined,
+      after: undefined,
+      limit: 100,
+    }
     const page = await replicas.scan(target.node, request, { timeoutMs: 100 })
     expect(page.entries.every((entry) => entry.slice === slice)).toBe(true)
   })

@@ -22,6 +22,8 @@ export const MAX_REPLICAS = 16
  */
 export class Placement {
   readonly ring: Ring
+  /** Which ring of the cluster's history this is; 0 where that is not known. */
+  readonly epoch: number
   readonly #nodes: readonly NodeName[]
   /** Number of the owner of each partition, and of the zone of each node. */
   readonly #owner: Uint16Array
@@ -32,8 +34,10 @@ export class Placement {
   readonly #primaries = new Map<number, readonly (readonly PreferenceEntry[])[]>()
   readonly #slices = new Map<number, readonly (readonly number[])[]>()
 
-  constructor(ring: Ring) {
+  /** Throws `TypeError` or `RangeError` unless `epoch` is an integer from 0 on. */
+  constructor(ring: Ring, epoch = 0) {
     this.ring = ring
+    this.epoch = checkInteger('epoch', epoch, { min: 0, max: Number.MAX_SAFE_INTEGER })
     this.#nodes = [...new Set(ring.owners)]
     const numbers = new Map(this.#nodes.map((node, number) => [node, number]))
     this.#owner = Uint16Array.from(ring.owners, (owner) => numbers.get(owner) ?? 0)
@@ -66,7 +70,7 @@ export class Placement {
       const [spare] = spares.splice(Math.max(fresh, 0), 1)
       if (spare === undefined) break
       used.add(this.#zoneOf(spare))
-      list.push({ partition: entry.partition, node: this.#nodeOf(spare), role: 'fallback' })
+      list.push({ ...entry, node: this.#nodeOf(spare), role: 'fallback' })
     }
     return list
   }
@@ -135,7 +139,12 @@ export class Placement {
     }
     const rest = skipped.slice(0, n - chosen.length)
     return [...chosen, ...rest].map((partition) =>
-      Object.freeze({ partition, node: this.#nodeOf(partition), role: 'primary' as const }),
+      Object.freeze({
+        partition,
+        node: this.#nodeOf(partition),
+        role: 'primary' as const,
+        epoch: this.epoch,
+      }),
     )
   }
 

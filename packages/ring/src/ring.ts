@@ -18,6 +18,8 @@ export interface PreferenceEntry {
   readonly partition: number
   readonly node: NodeName
   readonly role: 'primary' | 'fallback'
+  /** Of the placement that the list was made by, so that whoever is asked can tell an old list from a new one. */
+  readonly epoch: number
 }
 
 export interface RingOptions {

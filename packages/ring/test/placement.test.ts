@@ -52,7 +52,7 @@ function plainPrimaries(ring: Ring, slice: number, n: number): PreferenceEntry[]
     )
     const partition = fresh[0] ?? free[0]
     if (partition === undefined) break
-    list.push({ partition, node: ring.owners[partition]!, role: 'primary' })
+    list.push({ partition, node: ring.owners[partition]!, role: 'primary', epoch: 0 })
   }
   return list
 }
@@ -134,6 +134,16 @@ describe('the active list', () => {
     expect(show(placement.active(0, 3, up('a', 'c')))).toBe('1b 0d* 2e*')
     expect(show(placement.active(0, 3, up('a', 'b', 'c')))).toBe('0d* 1e*')
     expect(show(placement.active(6, 3, up('c')))).toBe('6b 0a 7d*')
+  })
+
+  it('tells of every entry by which epoch it was chosen', () => {
+    const later = new Placement(ringOf('abcdeabc'), 41)
+    for (const down of ['', 'a', 'b']) {
+      expect(later.active(0, 3, up(down)).map(({ epoch }) => epoch)).toEqual([41, 41, 41])
+    }
+    expect(placement.epoch).toBe(0)
+    for (const epoch of [-1, 0.5, Number.NaN])
+      expect(() => new Placement(ringOf('aaaaaaaa'), epoch)).toThrow(RangeError)
   })
 
   it('is empty when all are down', () => {
