@@ -5,13 +5,13 @@ export interface HostPort {
 
 const FORM = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/
 
-/** Reads "host:port" or "[v6]:port". Throws `RangeError` for anything else. */
-export function parseAddress(address: string): HostPort {
+/** Reads "host:port" or "[v6]:port". Throws `RangeError` for anything else, calling it `what`. */
+export function parseAddress(address: string, what = 'an address'): HostPort {
   const [, v6, name, digits] = FORM.exec(address) ?? []
   const host = v6 ?? name
   const port = Number(digits)
   if (host === undefined || !(port <= 65_535)) {
-    throw new RangeError(`an address must be "host:port" or "[v6]:port", got "${address}"`)
+    throw new RangeError(`${what} must be "host:port" or "[v6]:port", got "${address}"`)
   }
   return { host, port }
 }

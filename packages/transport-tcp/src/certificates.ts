@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import { messageOf } from '@atoll/core'
-import { checkTlsFiles, type TcpSettings, type TlsFiles } from './options.ts'
+import { checkTlsFiles, type TlsFiles } from './options.ts'
 import { because } from './refusal.ts'
 
 /** TLS 1.3 is what two Atoll nodes agree on; 1.2 is what is taken of others. */
@@ -9,27 +9,30 @@ const MIN_VERSION = 'TLSv1.2'
 
 /** What both sides of a TLS connection are made with. */
 export interface Credentials extends TlsFiles {
+  /** The node that they are for. */
+  readonly node: string
   readonly minVersion: typeof MIN_VERSION
   readonly context: SecureContext
+}
+
+/** The names that certificates must be for; any one node of the cluster if it is not said which. */
+interface Owner {
+  readonly cluster: string
+  readonly node?: string
 }
 
 /**
  * The certificates in a form ready to use. Throws `TypeError` or `RangeError` for what cannot work: no PEM, a key of another
  * certificate, a certificate of another node.
  */
-export function loadCredentials(files: unknown, own: Pick<TcpSettings, 'cluster' | 'node'>): Credentials {
+export function loadCredentials(files: unknown, owner: Owner): Credentials {
   const { key, cert, ca } = checkTlsFiles(files)
   const certificate = parse('tls.cert', () => new X509Certificate(cert))
   const privateKey = parse('tls.key', () => createPrivateKey(key))
   if (!certificate.checkPrivateKey(privateKey)) throw new RangeError('tls.key must be the key of tls.cert')
-  const names = nodesOf(certificate, own.cluster)
-  if (names.length !== 1 || names[0] !== own.node) {
-    throw new RangeError(
-      `tls.cert must be for atoll://${own.cluster}/${own.node} alone, got ${namesOf(certificate)}`,
-    )
-  }
+  const node = ownerOf(certificate, owner)
   parse('tls.ca', () => new X509Certificate(ca))
-  const material = { key, cert, ca, minVersion: MIN_VERSION } as const
+  const material = { node, key, cert, ca, minVersion: MIN_VERSION } as const
   return { ...material, context: parse('tls', () => createSecureContext(material)) }
 }
 
@@ -49,6 +52,14 @@ export function certifiedNode(socket: TLSSocket, cluster: string): string {
     'certificate',
     `the certificate of the peer is not for one node of ${cluster}: ${namesOf(certificate)}`,
   )
+}
+
+/** Throws `RangeError` unless a certificate is for one node alone, and for the right one. */
+function ownerOf(certificate: X509Certificate, { cluster, node }: Owner): string {
+  const [found, ...others] = nodesOf(certificate, cluster)
+  if (found !== undefined && others.length === 0 && found === (node ?? found)) return found
+  const wanted = node === undefined ? `one node of atoll://${cluster}` : `atoll://${cluster}/${node}`
+  throw new RangeError(`tls.cert must be for ${wanted} alone, got ${namesOf(certificate)}`)
 }
 
 const NODE_URI = /^URI:atoll:\/\/([A-Za-z0-9._-]{1,64})\/([A-Za-z0-9._-]{1,64})$/

@@ -1,2 +1,3 @@
-export { DEFAULT_TCP_OPTIONS, type TcpOptions, type TlsFiles } from './options.ts'
+export { DEFAULT_TCP_OPTIONS, type TcpFactoryOptions, type TcpOptions, type TlsFiles } from './options.ts'
+export { TcpFactory, tcp } from './tcp-factory.ts'
 export { TcpTransport, tcpTransport } from './tcp-transport.ts'

@@ -1,5 +1,6 @@
 import { checkInteger, checkKnown, checkText, describe, GiB, KiB, MiB } from '@atoll/core'
 import { DEFAULT_FRAME_LIMITS, type FrameLimits } from '@atoll/transport'
+import { type HostPort, parseAddress } from './address.ts'
 
 /** PEM texts. */
 export interface TlsFiles {
@@ -45,6 +46,17 @@ export interface TcpOptions extends Partial<FrameLimits> {
   readonly maxQueuedBytes?: number
 }
 
+/** What nodes are given to talk over TCP; the name of the node comes from the node. */
+export interface TcpFactoryOptions extends Omit<TcpOptions, 'node'> {
+  /** Where to listen, as "host:port"; port 0 takes a free one. */
+  readonly listen: string
+  /**
+   * Where other nodes find this one, as "host:port", if that is not where it listens: behind a translated address, or when it listens
+   * at every address of the machine (0.0.0.0 or [::]), where it must be given.
+   */
+  readonly advertise?: string | undefined
+}
+
 export const DEFAULT_TCP_OPTIONS = {
   ...DEFAULT_FRAME_LIMITS,
   handshakeTimeoutMs: 5000,
@@ -78,20 +90,46 @@ const LIMITS = {
 
 const NAME = /^[A-Za-z0-9._-]{1,64}$/
 
+const SHARED = ['cluster', 'secret', 'tls', ...Object.keys(DEFAULT_TCP_OPTIONS)]
+/** Hosts that stand for every address of the machine. */
+const EVERYWHERE = ['0.0.0.0', '::']
+
 /** Throws `TypeError` or `RangeError`, naming the option and what was expected, but never a secret. */
 export function validateTcpOptions(options: TcpOptions): TcpSettings {
-  checkKnown('tcp options', options, [
-    'node',
-    'cluster',
-    'secret',
-    'tls',
-    ...Object.keys(DEFAULT_TCP_OPTIONS),
-  ])
+  checkKnown('tcp options', options, ['node', ...SHARED])
+  const { node, ...shared } = options
+  checkName('node', node)
+  return { ...validateShared(shared), node }
+}
+
+/** Throws as `validateTcpOptions` does. Certificates are looked at by whoever loads them. */
+export function validateFactoryOptions(options: TcpFactoryOptions): void {
+  checkKnown('tcp options', options, ['listen', 'advertise', ...SHARED])
+  const { listen, advertise, ...shared } = options
+  validateShared(shared)
+  if (shared.secret !== undefined) checkSecret(shared.secret)
+  const { host } = checkAddress('listen', listen)
+  if (advertise === undefined) {
+    if (EVERYWHERE.includes(host))
+      throw new RangeError(`advertise must be given, since nobody can connect to listen (${listen})`)
+  } else if (checkAddress('advertise', advertise).port === 0) {
+    throw new RangeError(`advertise must have a port that can be connected to, got "${advertise}"`)
+  }
+}
+
+function checkName(option: string, name: unknown): void {
+  checkText(option, name, NAME, '1 to 64 characters of a-z A-Z 0-9 . _ -')
+}
+
+function checkAddress(option: string, address: unknown): HostPort {
+  if (typeof address !== 'string') throw new TypeError(`${option} must be a string, got ${describe(address)}`)
+  return parseAddress(address, option)
+}
+
+function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'node'> {
   const { secret, tls, ...given } = options
   const settings = { ...DEFAULT_TCP_OPTIONS, ...given }
-  for (const name of ['node', 'cluster'] as const) {
-    checkText(name, settings[name], NAME, '1 to 64 characters of a-z A-Z 0-9 . _ -')
-  }
+  checkName('cluster', settings.cluster)
   for (const [name, value] of Object.entries(settings))
     if (isLimited(name)) checkInteger(name, value, LIMITS[name])
   if (settings.keepAliveTimeoutMs < settings.keepAliveMs) {

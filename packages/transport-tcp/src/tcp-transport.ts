@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Runtime } from '@atoll/core'
 import type { Connection, ConnectOptions, Listener, Transport } from '@atoll/transport'
 import { Acceptor } from './acceptor.ts'
-import { type Credentials, loadCredentials } from './certificates.ts'
+import { CertificateStore } from './certificate-store.ts'
 import { Dial } from './dial.ts'
 import type { TcpContext } from './greeting.ts'
 import { checkSecret, type TcpOptions, type TlsFiles, validateTcpOptions } from './options.ts'
@@ -19,11 +19,13 @@ const INSTANCE_BYTES = 16
  */
 export class TcpTransport implements Transport {
   readonly #context: TcpContext
-  readonly #acceptors = new Set<Acceptor>()
-  #credentials: Credentials | undefined
+  readonly #certificates: CertificateStore | undefined
 
-  /** Throws `TypeError` or `RangeError` for options that cannot be, certificates included. */
-  constructor(runtime: Runtime, options: TcpOptions) {
+  /**
+   * Throws `TypeError` or `RangeError` for options that cannot be, certificates included. With `certificates`, those of
+   * `options` are not looked at.
+   */
+  constructor(runtime: Runtime, options: TcpOptions, certificates?: CertificateStore) {
     const settings = validateTcpOptions(options)
     const { node, cluster } = settings
     this.#context = {
@@ -33,28 +35,30 @@ export class TcpTransport implements Transport {
       secret: options.secret === undefined ? undefined : checkSecret(options.secret),
       presence: new Presence(),
     }
-    if (options.tls !== undefined) this.#credentials = loadCredentials(options.tls, settings)
+    const { tls } = options
+    this.#certificates = certificates ?? (tls === undefined ? undefined : new CertificateStore(tls, cluster))
+    this.#certificates?.checkNode(node)
   }
 
   async listen(address: string, onConnection: (connection: Connection) => void): Promise<Listener> {
-    const acceptor = new Acceptor(this.#context, this.#credentials, onConnection)
+    const acceptor = new Acceptor(this.#context, this.#certificates?.current, onConnection)
     // Before it listens: certificates may change while it does.
-    this.#acceptors.add(acceptor)
+    const unfollow = this.#certificates?.follow((credentials) => acceptor.use(credentials))
     try {
       await acceptor.listen(address)
     } catch (error) {
-      this.#acceptors.delete(acceptor)
+      unfollow?.()
       throw error
     }
     const close = () => {
-      this.#acceptors.delete(acceptor)
+      unfollow?.()
       return acceptor.close()
     }
     return { address: acceptor.address, close }
   }
 
   connect(address: string, options: ConnectOptions): Promise<Connection> {
-    return Dial.connect(this.#context, { ...options, address, credentials: this.#credentials })
+    return Dial.connect(this.#context, { ...options, address, credentials: this.#certificates?.current })
   }
 
   /**
@@ -62,9 +66,8 @@ export class TcpTransport implements Transport {
    * `TypeError` or `RangeError` for certificates that cannot be used here, and then changes nothing.
    */
   setCertificates(files: TlsFiles): void {
-    if (this.#credentials === undefined) throw new TypeError('this transport was made without tls')
-    this.#credentials = loadCredentials(files, this.#context.settings)
-    for (const acceptor of this.#acceptors) acceptor.use(this.#credentials)
+    if (this.#certificates === undefined) throw new TypeError('this transport was made without tls')
+    this.#certificates.replace(files)
   }
 }
 
