@@ -1,8 +1,15 @@
 export { type ClaimResult, claim } from './claim/claim.ts'
 export type { ClaimMember, ClaimOptions } from './claim/options.ts'
-export type { ClaimViolation } from './claim/violations.ts'
+export { type ClaimViolation, violationsOf } from './claim/violations.ts'
 export { decodeRing, encodeRing } from './codec.ts'
-export { MAX_REPLICAS, Placement } from './placement.ts'
+export { MAX_REPLICAS, Placement, replicaTable } from './placement.ts'
 export { partitionOf, placementHash, responsiblePartition, type Sha1 } from './placement-hash.ts'
-export { createRing, type NodeName, type PreferenceEntry, type Ring, type RingOptions } from './ring.ts'
+export {
+  createRing,
+  type NodeName,
+  type PreferenceEntry,
+  type ReplicaTable,
+  type Ring,
+  type RingOptions,
+} from './ring.ts'
 export { type Transfer, transfers } from './transfers.ts'

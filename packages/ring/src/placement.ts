@@ -1,20 +1,21 @@
 import { checkInteger, describe } from '@atoll/core'
-import type { NodeName, PreferenceEntry, Ring } from './ring.ts'
+import type { NodeName, PreferenceEntry, ReplicaTable, Ring } from './ring.ts'
 import { numberZones } from './zone-index.ts'
 
 /** The largest n: replicas of one key. */
 export const MAX_REPLICAS = 16
 
 /**
- * Says which vnodes hold which slice of the key space. A slice has the number of its responsible partition, and its
- * replicas lie on the vnodes of its preference list.
+ * Says who holds which partition: for each, the nodes of its preference list, one replica on each.
  *
- * The list walks the ring upwards from the responsible partition and takes the first partitions whose owners are
- * distinct nodes, of distinct zones while a zone is unused. Riak takes the next n partitions whoever owns them; where
- * the claim keeps every window of n partitions on distinct nodes and zones, the two are the same. But no claim can do
- * that for, say, 64 partitions, 3 nodes and n = 3: to colour the power of a cycle C_Q^(n-1) takes n + ceil(r / q)
- * colours, where Q = q n + r. With the walk two replicas never meet on one node all the same. A cluster of fewer than n
- * nodes gets shorter lists: one replica on each node.
+ * A ring makes the lists by a walk: upwards from the partition, taking the owners that are distinct nodes, of distinct
+ * zones while a zone is unused. Riak takes the next n partitions whoever owns them; where the claim keeps every window
+ * of n partitions on distinct nodes and zones, the two are the same. But no claim can do that for, say, 64 partitions, 3
+ * nodes and n = 3: to colour the power of a cycle C_Q^(n-1) takes n + ceil(r / q) colours, where Q = q n + r. With the
+ * walk two replicas never meet on one node all the same. A cluster of fewer than n nodes gets shorter lists.
+ *
+ * A cluster whose ring changes hands its lists in: they follow the ring one replica at a time. The ring then says only in
+ * which order other nodes stand in.
  *
  * The list of n is always the beginning of the list of n + 1, so that a change of n moves no replica.
  *
@@ -24,67 +25,66 @@ export class Placement {
   readonly ring: Ring
   /** Which ring of the cluster's history this is; 0 where that is not known. */
   readonly epoch: number
-  readonly #nodes: readonly NodeName[]
-  /** Number of the owner of each partition, and of the zone of each node. */
-  readonly #owner: Uint16Array
-  readonly #zone: Uint16Array
-  /** Per partition: the first partition of every node that a walk from it meets, in that order. */
-  readonly #walks: (Uint16Array | undefined)[]
+  readonly #table: ReplicaTable | undefined
+  /** Per partition: every node that owns any, in the order in which a walk from it meets them. */
+  readonly #walks: (readonly NodeName[] | undefined)[]
+  readonly #zones: ReadonlyMap<NodeName, number>
   /** By n. */
   readonly #primaries = new Map<number, readonly (readonly PreferenceEntry[])[]>()
-  readonly #slices = new Map<number, readonly (readonly number[])[]>()
 
-  /** Throws `TypeError` or `RangeError` unless `epoch` is an integer from 0 on. */
-  constructor(ring: Ring, epoch = 0) {
+  /** Throws `TypeError` or `RangeError` unless `epoch` is an integer from 0 on, and `table` has a list per partition. */
+  constructor(ring: Ring, epoch = 0, table?: ReplicaTable) {
     this.ring = ring
     this.epoch = checkInteger('epoch', epoch, { min: 0, max: Number.MAX_SAFE_INTEGER })
-    this.#nodes = [...new Set(ring.owners)]
-    const numbers = new Map(this.#nodes.map((node, number) => [node, number]))
-    this.#owner = Uint16Array.from(ring.owners, (owner) => numbers.get(owner) ?? 0)
-    this.#zone = numberZones(this.#nodes, ring.zones)
+    if (table !== undefined && table.length !== ring.partitions) {
+      throw new RangeError(`table must have a list per partition (${ring.partitions}), got ${table.length}`)
+    }
+    this.#table = table
+    const nodes = [...new Set([...ring.owners, ...(table ?? []).flat()])]
+    const zones = numberZones(nodes, ring.zones)
+    this.#zones = new Map(nodes.map((node, at) => [node, zones[at] ?? 0]))
     this.#walks = new Array(ring.partitions)
   }
 
-  /** The n primaries of a slice, or one per node if there are fewer nodes. Always the same frozen array. */
-  primaries(slice: number, n: number): readonly PreferenceEntry[] {
-    const list = (this.#primaries.get(n) ?? this.#computePrimaries(n))[slice]
-    if (list === undefined) throw this.#noPartition(slice)
+  /** The n nodes that hold a partition, or fewer while the cluster has no more. Always the same frozen array. */
+  primaries(partition: number, n: number): readonly PreferenceEntry[] {
+    const list = (this.#primaries.get(n) ?? this.#computePrimaries(n))[partition]
+    if (list === undefined) throw this.#noPartition(partition)
     return list
   }
 
   /**
-   * Who to ask for a slice now: the primaries that are up, in their order, and then one fallback for each primary that
-   * is down, in the order of those. A fallback is the next node in ring order that is up and neither a primary, up or
-   * down, nor another fallback; one in a zone where no member of the list is up goes first. Where no such node is left
-   * the list is shorter.
+   * Who to ask for a partition now: the primaries that are up, in their order, and then one fallback for each primary
+   * that is down. A fallback is the next node in ring order that is up and neither a primary, up or down, nor another
+   * fallback; one in a zone where no member of the list is up goes first. Where no such node is left the list is shorter.
    */
-  active(slice: number, n: number, isUp: (node: NodeName) => boolean): readonly PreferenceEntry[] {
-    const primaries = this.primaries(slice, n)
+  active(partition: number, n: number, isUp: (node: NodeName) => boolean): readonly PreferenceEntry[] {
+    const primaries = this.primaries(partition, n)
     if (primaries.every((entry) => isUp(entry.node))) return primaries
     const list = primaries.filter((entry) => isUp(entry.node))
-    const used = new Set(list.map((entry) => this.#zoneOf(entry.partition)))
-    const spares = this.#spares(slice, primaries).filter((partition) => isUp(this.#nodeOf(partition)))
-    for (const entry of primaries) {
-      if (list.includes(entry)) continue
-      const fresh = spares.findIndex((partition) => !used.has(this.#zoneOf(partition)))
-      const [spare] = spares.splice(Math.max(fresh, 0), 1)
-      if (spare === undefined) break
-      used.add(this.#zoneOf(spare))
-      list.push({ ...entry, node: this.#nodeOf(spare), role: 'fallback' })
+    const used = new Set(list.map((entry) => this.#zones.get(entry.node)))
+    const held = new Set(primaries.map((entry) => entry.node))
+    const spares = this.nodes(partition).filter((node) => isUp(node) && !held.has(node))
+    while (list.length < primaries.length) {
+      const fresh = spares.findIndex((node) => !used.has(this.#zones.get(node)))
+      const [node] = spares.splice(Math.max(fresh, 0), 1)
+      if (node === undefined) break
+      used.add(this.#zones.get(node))
+      list.push({ partition, node, role: 'fallback', epoch: this.epoch })
     }
     return list
   }
 
-  /** The slices of which a partition is a primary, in ascending order: mostly itself and the n - 1 below it. */
-  slices(partition: number, n: number): readonly number[] {
-    const slices = (this.#slices.get(n) ?? this.#computeSlices(n))[partition]
-    if (slices === undefined) throw this.#noPartition(partition)
-    return slices
+  /** Every node that may be asked for a partition: those that hold it, and then the others in ring order. */
+  nodes(partition: number): readonly NodeName[] {
+    const held = this.#table?.[partition] ?? []
+    return [...held, ...this.#walk(partition).filter((node) => !held.includes(node))]
   }
 
-  /** The partitions that a node owns, in ascending order. */
-  partitionsOf(node: NodeName): readonly number[] {
-    return [...this.ring.owners.keys()].filter((partition) => this.ring.owners[partition] === node)
+  /** The partitions that a node holds a replica of, for keys with n replicas; in ascending order. */
+  partitionsOf(node: NodeName, n: number): readonly number[] {
+    const partitions = [...this.ring.owners.keys()]
+    return partitions.filter((partition) => this.primaries(partition, n).some((entry) => entry.node === node))
   }
 
   #noPartition(value: unknown): RangeError {
@@ -92,73 +92,46 @@ export class Placement {
     return new RangeError(`partition must be an integer from 0 to ${last}, got ${describe(value)}`)
   }
 
-  #nodeOf(partition: number): NodeName {
-    return this.ring.owners[partition] ?? ''
-  }
-
-  #zoneOf(partition: number): number {
-    return this.#zone[this.#owner[partition] ?? 0] ?? 0
-  }
-
-  /** A partition that a list takes is always the first one of its node, so that lists are chosen from walks. */
-  #walk(start: number): Uint16Array {
+  #walk(start: number): readonly NodeName[] {
     const known = this.#walks[start]
     if (known !== undefined) return known
-    const { partitions } = this.ring
-    const walk = new Uint16Array(this.#nodes.length)
-    const met = new Uint8Array(this.#nodes.length)
-    let length = 0
-    for (let step = 0; step < partitions && length < walk.length; step++) {
-      const partition = (start + step) % partitions
-      const node = this.#owner[partition] ?? 0
-      if (met[node] === 1) continue
-      met[node] = 1
-      walk[length++] = partition
-    }
+    const { owners } = this.ring
+    const walk = [...new Set([...owners.slice(start), ...owners.slice(0, start)])]
     this.#walks[start] = walk
     return walk
   }
 
   #computePrimaries(n: number): readonly (readonly PreferenceEntry[])[] {
     checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
-    const lists = this.ring.owners.map((_, slice) => Object.freeze(this.#choosePrimaries(slice, n)))
+    const lists = this.ring.owners.map((_, partition) => {
+      const nodes = this.#table?.[partition]?.slice(0, n) ?? this.#choose(partition, n)
+      return Object.freeze(nodes.map((node) => this.#primary(partition, node)))
+    })
     this.#primaries.set(n, lists)
     return lists
   }
 
-  #choosePrimaries(slice: number, n: number): PreferenceEntry[] {
-    const chosen: number[] = []
-    const skipped: number[] = []
-    const used = new Set<number>()
-    for (const partition of this.#walk(slice)) {
+  #primary(partition: number, node: NodeName): PreferenceEntry {
+    return Object.freeze({ partition, node, role: 'primary' as const, epoch: this.epoch })
+  }
+
+  #choose(partition: number, n: number): readonly NodeName[] {
+    const chosen: NodeName[] = []
+    const skipped: NodeName[] = []
+    const used = new Set<number | undefined>()
+    for (const node of this.#walk(partition)) {
       if (chosen.length === n) break
-      const zone = this.#zoneOf(partition)
-      if (used.has(zone)) skipped.push(partition)
-      else chosen.push(partition)
+      const zone = this.#zones.get(node)
+      if (used.has(zone)) skipped.push(node)
+      else chosen.push(node)
       used.add(zone)
     }
-    const rest = skipped.slice(0, n - chosen.length)
-    return [...chosen, ...rest].map((partition) =>
-      Object.freeze({
-        partition,
-        node: this.#nodeOf(partition),
-        role: 'primary' as const,
-        epoch: this.epoch,
-      }),
-    )
+    return [...chosen, ...skipped.slice(0, n - chosen.length)]
   }
+}
 
-  #spares(slice: number, primaries: readonly PreferenceEntry[]): number[] {
-    const taken = new Set(primaries.map((entry) => entry.partition))
-    return Array.from(this.#walk(slice)).filter((partition) => !taken.has(partition))
-  }
-
-  #computeSlices(n: number): readonly (readonly number[])[] {
-    const slices: number[][] = this.ring.owners.map(() => [])
-    for (let slice = 0; slice < this.ring.partitions; slice++) {
-      for (const entry of this.primaries(slice, n)) slices[entry.partition]?.push(slice)
-    }
-    this.#slices.set(n, slices)
-    return slices
-  }
+/** The lists that a ring makes, for n replicas. */
+export function replicaTable(ring: Ring, n: number): ReplicaTable {
+  const placement = new Placement(ring)
+  return ring.owners.map((_, partition) => placement.primaries(partition, n).map(({ node }) => node))
 }

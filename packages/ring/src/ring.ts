@@ -12,9 +12,15 @@ export interface Ring {
   readonly zones: ReadonlyMap<NodeName, string>
 }
 
-/** One place of a preference list: the vnode `partition` on `node`. */
+/**
+ * For each partition the nodes that hold a replica of it, in the order of preference. The lists may be longer than n, and
+ * are shorter where there are fewer nodes.
+ */
+export type ReplicaTable = readonly (readonly NodeName[])[]
+
+/** One place of a preference list: the vnode that is the replica of `partition` on `node`. */
 export interface PreferenceEntry {
-  /** A fallback keeps the partition number of the primary that it stands in for. */
+  /** Of the key. The same for all entries of a list, so that a node keeps one copy, whatever part it plays. */
   readonly partition: number
   readonly node: NodeName
   readonly role: 'primary' | 'fallback'

@@ -1,11 +1,18 @@
-import { createRing, MAX_REPLICAS, Placement, type PreferenceEntry, type Ring } from '@atoll/ring'
+import {
+  createRing,
+  MAX_REPLICAS,
+  Placement,
+  type PreferenceEntry,
+  type Ring,
+  replicaTable,
+} from '@atoll/ring'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
 const ringOf = (owners: string, zones = new Map<string, string>()): Ring =>
   createRing({ partitions: owners.length, owners: [...owners], zones })
 const show = (list: readonly PreferenceEntry[]): string =>
-  list.map((entry) => `${entry.partition}${entry.node}${entry.role === 'fallback' ? '*' : ''}`).join(' ')
+  list.map((entry) => `${entry.node}${entry.role === 'fallback' ? '*' : ''}`).join(' ')
 const up =
   (...down: string[]) =>
   (node: string): boolean =>
@@ -52,7 +59,7 @@ function plainPrimaries(ring: Ring, slice: number, n: number): PreferenceEntry[]
     )
     const partition = fresh[0] ?? free[0]
     if (partition === undefined) break
-    list.push({ partition, node: ring.owners[partition]!, role: 'primary', epoch: 0 })
+    list.push({ partition: slice, node: ring.owners[partition]!, role: 'primary', epoch: 0 })
   }
   return list
 }
@@ -60,27 +67,27 @@ function plainPrimaries(ring: Ring, slice: number, n: number): PreferenceEntry[]
 describe('primaries', () => {
   it('are the next n partitions where their nodes are distinct', () => {
     const placement = new Placement(ringOf('abcdabcd'))
-    expect(show(placement.primaries(0, 3))).toBe('0a 1b 2c')
-    expect(show(placement.primaries(6, 3))).toBe('6c 7d 0a')
+    expect(show(placement.primaries(0, 3))).toBe('a b c')
+    expect(show(placement.primaries(6, 3))).toBe('c d a')
   })
 
   it('never meet on one node, though 8 partitions cannot go round on 3 nodes', () => {
     const placement = new Placement(ringOf('abcabcab'))
-    expect(show(placement.primaries(6, 3))).toBe('6a 7b 2c')
-    expect(show(placement.primaries(7, 3))).toBe('7b 0a 2c')
+    expect(show(placement.primaries(6, 3))).toBe('a b c')
+    expect(show(placement.primaries(7, 3))).toBe('b a c')
   })
 
   it('are fewer in a smaller cluster', () => {
-    expect(show(new Placement(ringOf('abababab')).primaries(3, 3))).toBe('3b 4a')
-    expect(show(new Placement(ringOf('aaaaaaaa')).primaries(3, 3))).toBe('3a')
+    expect(show(new Placement(ringOf('abababab')).primaries(3, 3))).toBe('b a')
+    expect(show(new Placement(ringOf('aaaaaaaa')).primaries(3, 3))).toBe('a')
   })
 
   it('prefer zones that the list does not have yet', () => {
     const zones = new Map([...'abcd'].map((node) => [node, node < 'c' ? 'east' : 'west']))
     const placement = new Placement(ringOf('abcdabcd', zones))
-    expect(show(placement.primaries(0, 2))).toBe('0a 2c')
-    expect(show(placement.primaries(0, 3))).toBe('0a 2c 1b')
-    expect(show(placement.primaries(0, 4))).toBe('0a 2c 1b 3d')
+    expect(show(placement.primaries(0, 2))).toBe('a c')
+    expect(show(placement.primaries(0, 3))).toBe('a c b')
+    expect(show(placement.primaries(0, 4))).toBe('a c b d')
   })
 
   it('are what the plain rule says, in every ring', () => {
@@ -128,12 +135,12 @@ describe('the active list', () => {
     expect(placement.active(0, 3, up('d', 'e'))).toBe(placement.primaries(0, 3))
   })
 
-  it('has a fallback under the partition of each primary that is down, after those that are up', () => {
-    expect(show(placement.active(0, 3, up('b')))).toBe('0a 2c 1d*')
-    expect(show(placement.active(0, 3, up('b', 'd')))).toBe('0a 2c 1e*')
-    expect(show(placement.active(0, 3, up('a', 'c')))).toBe('1b 0d* 2e*')
-    expect(show(placement.active(0, 3, up('a', 'b', 'c')))).toBe('0d* 1e*')
-    expect(show(placement.active(6, 3, up('c')))).toBe('6b 0a 7d*')
+  it('has a fallback for each primary that is down, after those that are up', () => {
+    expect(show(placement.active(0, 3, up('b')))).toBe('a c d*')
+    expect(show(placement.active(0, 3, up('b', 'd')))).toBe('a c e*')
+    expect(show(placement.active(0, 3, up('a', 'c')))).toBe('b d* e*')
+    expect(show(placement.active(0, 3, up('a', 'b', 'c')))).toBe('d* e*')
+    expect(show(placement.active(6, 3, up('c')))).toBe('b a d*')
   })
 
   it('tells of every entry by which epoch it was chosen', () => {
@@ -155,10 +162,10 @@ describe('the active list', () => {
       [...'abcdef'].map((node) => [node, { a: 'x', b: 'y', c: 'x', d: 'x', e: 'z', f: 'y' }[node]!]),
     )
     const zoned = new Placement(ringOf('abcdefab', zones))
-    expect(show(zoned.primaries(0, 3))).toBe('0a 1b 4e')
-    expect(show(zoned.active(0, 3, up('b')))).toBe('0a 4e 1f*')
-    expect(show(zoned.active(0, 3, up('e')))).toBe('0a 1b 4c*')
-    expect(show(zoned.active(0, 3, up('a', 'e')))).toBe('1b 0c* 4d*')
+    expect(show(zoned.primaries(0, 3))).toBe('a b e')
+    expect(show(zoned.active(0, 3, up('b')))).toBe('a e f*')
+    expect(show(zoned.active(0, 3, up('e')))).toBe('a b c*')
+    expect(show(zoned.active(0, 3, up('a', 'e')))).toBe('b c* d*')
   })
 
   it('keeps its promises in every ring, whoever is down', () => {
@@ -182,36 +189,51 @@ describe('the active list', () => {
           expect(fallbacks.every((entry) => spare.includes(entry.node) && entry.role === 'fallback')).toBe(
             true,
           )
-          const away = primaries.filter((entry) => !isUp(entry.node)).map((entry) => entry.partition)
-          expect(fallbacks.map((entry) => entry.partition)).toEqual(away.slice(0, fallbacks.length))
+          expect(list.every((entry) => entry.partition === slice)).toBe(true)
         }
       }),
     )
   })
 })
 
-describe('slices and partitions', () => {
-  it('a vnode holds its own slice and those just below', () => {
-    const placement = new Placement(ringOf('abcdabcd'))
-    expect(placement.slices(5, 3)).toEqual([3, 4, 5])
-    expect(placement.slices(0, 3)).toEqual([0, 6, 7])
-    expect(placement.partitionsOf('b')).toEqual([1, 5])
-    expect(placement.partitionsOf('nobody')).toEqual([])
-    expect(() => placement.slices(8, 3)).toThrow(RangeError)
-  })
+describe('a table of replicas', () => {
+  const ring = ringOf('abcdabcd')
+  const table = replicaTable(ring, 3).map((list, partition) => (partition === 2 ? ['e', 'd', 'a'] : list))
 
-  it('slices are the inverse of primaries', () => {
+  it('is what the ring makes of itself', () => {
+    expect(replicaTable(ring, 3)[6]).toEqual(['c', 'd', 'a'])
+    expect(replicaTable(ringOf('abababab'), 3)[1]).toEqual(['b', 'a'])
     fc.assert(
-      fc.property(anyRing, anyN, (ring, n) => {
-        const placement = new Placement(ring)
-        for (let partition = 0; partition < ring.partitions; partition++) {
-          const held = Array.from({ length: ring.partitions }, (_, slice) => slice).filter((slice) =>
-            placement.primaries(slice, n).some((entry) => entry.partition === partition),
-          )
-          expect(placement.slices(partition, n)).toEqual(held)
+      fc.property(anyRing, anyN, (any, n) => {
+        const [given, made] = [new Placement(any, 0, replicaTable(any, n)), new Placement(any)]
+        for (let partition = 0; partition < any.partitions; partition++) {
+          expect(given.primaries(partition, n)).toEqual(made.primaries(partition, n))
         }
       }),
       { numRuns: 30 },
     )
+  })
+
+  it('goes before the ring, which says who stands in', () => {
+    const placement = new Placement(ring, 7, table)
+    expect(show(placement.primaries(2, 3))).toBe('e d a')
+    expect(show(placement.primaries(2, 2))).toBe('e d')
+    expect(show(placement.primaries(2, 5))).toBe('e d a')
+    expect(show(placement.active(2, 3, up('e')))).toBe('d a c*')
+    expect(show(placement.active(2, 2, up('e')))).toBe('d a*')
+    expect(placement.nodes(2)).toEqual(['e', 'd', 'a', 'c', 'b'])
+    expect(placement.nodes(3)).toEqual(['d', 'a', 'b', 'c'])
+  })
+
+  it('says what a node holds', () => {
+    const placement = new Placement(ring, 7, table)
+    expect(placement.partitionsOf('e', 3)).toEqual([2])
+    expect(placement.partitionsOf('b', 3)).toEqual([0, 1, 3, 4, 5, 7])
+    expect(placement.partitionsOf('b', 1)).toEqual([1, 5])
+    expect(placement.partitionsOf('nobody', 3)).toEqual([])
+  })
+
+  it('has a list for each partition', () => {
+    expect(() => new Placement(ring, 0, table.slice(1))).toThrow(/a list per partition \(8\), got 7/)
   })
 })
