@@ -5,11 +5,14 @@ export class Cable {
   address = ''
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  /** The far end of every near one. */
+  readonly #far = new Map<Socket, Socket>()
 
   constructor(to: string) {
     const port = Number(to.slice(to.lastIndexOf(':') + 1))
     this.#server = createServer((near) => {
       const far = connect({ port, host: '127.0.0.1' })
+      this.#far.set(near, far)
       for (const [from, into] of [
         [near, far],
         [far, near],
@@ -30,6 +33,12 @@ export class Cable {
         resolve()
       })
     })
+  }
+
+  /** Passes these bytes as the last ones to the far end, and then breaks. */
+  cutAfter(bytes: Uint8Array): void {
+    for (const near of this.#far.keys()) near.unpipe()
+    for (const far of this.#far.values()) far.end(bytes, () => this.close())
   }
 
   /** Nothing passes any more, and nobody is told. */
