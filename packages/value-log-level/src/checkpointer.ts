@@ -53,10 +53,10 @@ export class Checkpointer {
     return this.#next
   }
 
-  /** The last one: nothing may be on its way. */
+  /** The last one: nothing may be on its way. The next open has nothing to read again, unless applying has failed. */
   async finish(): Promise<void> {
     await this.#running?.catch(() => {})
-    await this.#write(true)
+    await this.#write(this.#context.log.canApply)
   }
 
   #start(): Promise<void> {

@@ -183,7 +183,7 @@ export class Compactor {
       }
     }
     if (ops.length === 0) return
-    await log.append(ops, { sync: true })
+    await log.append(ops, 'applied')
     runtime.metrics.count('value_log_compacted_bytes', bytes)
     const delayMs = (1000 * bytes) / settings.compactBytesPerSecond
     await runtime.clock.sleep(delayMs, { signal: this.#stopping.signal })

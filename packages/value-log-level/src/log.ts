@@ -9,7 +9,7 @@ import type { ValueLogRuntime } from './ports.ts'
 import type { Op } from './record.ts'
 import type { Segments } from './segments.ts'
 import { storageError } from './storage-error.ts'
-import { type Group, type Waiting, WriteQueue } from './write-queue.ts'
+import { type Group, type Stage, type Waiting, WriteQueue } from './write-queue.ts'
 
 export interface LogContext {
   readonly runtime: ValueLogRuntime
@@ -32,11 +32,12 @@ const AHEAD_BYTES = 64 * 1024 * 1024
 
 /**
  * The way of a batch, in three stages that work at the same time, each on all that the one before has finished: write
- * a group of batches as one record, sync, apply to the inner database. A batch with `sync` is acknowledged when it
- * has been applied; one without as soon as it is written, and until it is applied the overlay answers for it.
+ * a group of batches as one record, sync, apply to the inner database. A batch is acknowledged when it is durable, or
+ * as soon as it is written; until it is applied the overlay answers for it.
  *
  * The inner database never holds what the synced log does not: otherwise a crash could leave it with pointers to
- * nothing. A failed write or sync therefore ends all writing until the log is opened again.
+ * nothing. A failed write or sync therefore ends all writing until the log is opened again; what was durable before is
+ * applied all the same. If applying fails, it is the next open that brings it into the inner database.
  */
 export class Log {
   readonly #context: LogContext
@@ -58,6 +59,7 @@ export class Log {
   #synced: number
   #applied: LogPosition
   #failure: AtollError | undefined
+  #canApply = true
   /** Called with the bytes by which the log has grown, when they have been applied. */
   onApplied: (bytes: number) => void = () => {}
 
@@ -76,14 +78,33 @@ export class Log {
     return this.#applied
   }
 
-  /** Appends a batch, which is applied as a whole or not at all. */
-  append(ops: readonly Op[], options: { sync: boolean }): Promise<void> {
-    return this.#enqueue(ops, options)
+  /** False once the inner database has failed: it may lack what is durable in the log. */
+  get canApply(): boolean {
+    return this.#canApply
+  }
+
+  /** Appends a batch, which is applied as a whole or not at all. Resolves when it has come as far as `until`. */
+  append(ops: readonly Op[], until: Stage): Promise<void> {
+    return this.#enqueue(ops, until)
   }
 
   /** Calls `run` when all batches so far have been applied, and none after them. */
   barrier(run: () => void): Promise<void> {
-    return this.#enqueue([], { sync: true, run })
+    return this.#enqueue([], 'applied', run)
+  }
+
+  /** Calls `run` when all that was acknowledged has been applied, and nothing that is still to come. */
+  catchUp(run: () => void): Promise<void> {
+    const isDurable = this.#context.overlay.newest <= this.#synced
+    const failure = isDurable && this.#canApply ? undefined : this.#failure
+    if (failure !== undefined) return Promise.reject(failure)
+    return new Promise((resolve, reject) => {
+      const group = groupOfNothing([
+        { ops: [], metaBytes: 0, bodyBytes: 0, until: 'applied', run, resolve, reject },
+      ])
+      if (isDurable) this.#startApplying([group])
+      else this.#passOn(group)
+    })
   }
 
   /** Resolves when no stage is at work: after a failure, too. */
@@ -93,9 +114,9 @@ export class Log {
     }
   }
 
-  #enqueue(ops: readonly Op[], options: { sync: boolean; run?: () => void }): Promise<void> {
+  #enqueue(ops: readonly Op[], until: Stage, run?: () => void): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    const acknowledged = this.#queue.push(ops, options)
+    const acknowledged = this.#queue.push(ops, until, run)
     if (!this.#writing && this.#queue.length > 0) {
       this.#writing = true
       // Whatever else is appended in this turn shares the record.
@@ -108,7 +129,7 @@ export class Log {
     for (let first = this.#queue.first; first !== undefined; first = this.#queue.first) {
       if (this.#aheadBytes > AHEAD_BYTES) await this.#untilRoom()
       if (this.#failure !== undefined) break
-      if (first.run !== undefined) this.#passOn(this.#queue.take(1))
+      if (first.run !== undefined) this.#passOn(groupOfNothing(this.#queue.take(1)))
       else await this.#writeGroup(first)
     }
     this.#writing = false
@@ -120,8 +141,8 @@ export class Log {
   }
 
   /** A barrier goes the way of the groups, as a group of nothing. */
-  #passOn(waiting: readonly Waiting[]): void {
-    this.#written.push({ waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: undefined })
+  #passOn(group: Group): void {
+    this.#written.push(group)
     this.#urgent = true
     this.#startSync()
   }
@@ -156,20 +177,28 @@ export class Log {
   }
 
   #acknowledgeWritten({ waiting, ops, sequence }: Group): void {
-    if (waiting.every(({ sync }) => sync)) {
+    if (!waiting.some(({ until }) => until === 'written')) {
       this.#urgent = true
       return
     }
     let at = 0
     for (const one of waiting) {
       const end = at + one.ops.length
-      if (one.sync) this.#urgent = true
+      if (one.until !== 'written') this.#urgent = true
       else {
         this.#context.overlay.add(ops.slice(at, end), sequence)
         one.resolve()
       }
       at = end
     }
+  }
+
+  #acknowledgeDurable({ waiting, ops, sequence }: Group): void {
+    this.#synced = Math.max(this.#synced, sequence)
+    if (waiting.every(({ until }) => until === 'written')) return
+    // Those of the group that were added before are overtaken by this: in a record, the order counts.
+    if (ops.length > 0) this.#context.overlay.add(ops, sequence)
+    for (const { until, resolve } of waiting) if (until === 'durable') resolve()
   }
 
   #startSync(): void {
@@ -206,12 +235,8 @@ export class Log {
         this.#reject(groups, this.#failure)
         break
       }
-      for (const { sequence } of groups) this.#synced = Math.max(this.#synced, sequence)
-      this.#durable.push(...groups)
-      if (!this.#applying) {
-        this.#applying = true
-        void this.#apply()
-      }
+      for (const group of groups) this.#acknowledgeDurable(group)
+      this.#startApplying(groups)
     }
     this.#syncing = false
     this.#startSync()
@@ -228,14 +253,23 @@ export class Log {
     await Promise.all([...slots].map((slot) => pool.use(slot, (file) => file.sync())))
   }
 
+  #startApplying(groups: readonly Group[]): void {
+    this.#durable.push(...groups)
+    if (this.#applying) return
+    this.#applying = true
+    void this.#apply()
+  }
+
   async #apply(): Promise<void> {
-    while (this.#durable.length > 0 && this.#failure === undefined) {
+    while (this.#durable.length > 0 && this.#canApply) {
       const groups = this.#durable.splice(0, this.#countToApply())
       const ops = groups.length === 1 ? (groups[0]?.ops ?? []) : groups.flatMap((group) => group.ops)
       try {
         await this.#context.applier.apply(ops, groups.at(-1)?.sequence ?? 0)
       } catch (error) {
-        this.#reject(groups, this.#fail('applying the log to the inner database', error))
+        this.#canApply = false
+        const failure = this.#fail('applying the log to the inner database', error)
+        this.#reject([...groups, ...this.#durable.splice(0)], failure)
         break
       }
       for (const group of groups) this.#finish(group)
@@ -258,12 +292,12 @@ export class Log {
     return count
   }
 
-  #finish({ waiting, ops, bytes, sequence, slot, end }: Group): void {
+  #finish({ waiting, bytes, sequence, slot, end }: Group): void {
     if (bytes > 0) {
       const previous = this.#context.segments.get(this.#applied.slot)
       if (previous !== undefined && previous.slot !== slot) this.#context.segments.finish(previous)
       this.#applied = { slot, offset: end, sequence: sequence + 1 }
-      this.#context.overlay.applied(ops, sequence)
+      this.#context.overlay.applied(sequence)
       this.#aheadBytes -= bytes
       this.#onRoom?.()
       this.onApplied(bytes)
@@ -289,9 +323,8 @@ export class Log {
     this.#failure ??= failure
     this.#context.runtime.log.error({ error }, `the value log takes no more writes: ${failure.message}`)
     this.#flush?.cancel()
-    this.#reject([...this.#written, ...this.#durable], failure)
+    this.#reject(this.#written, failure)
     this.#written = []
-    this.#durable = []
     this.#queue.abandon(failure)
     this.#onRoom?.()
     return failure
@@ -300,4 +333,8 @@ export class Log {
   #reject(groups: readonly Group[], failure: AtollError): void {
     for (const { waiting } of groups) for (const { reject } of waiting) reject(failure)
   }
+}
+
+function groupOfNothing(waiting: readonly Waiting[]): Group {
+  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: undefined }
 }

@@ -274,7 +274,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   #append(ops: readonly Op[], { sync }: WriteOptions): Promise<void> {
-    return this.#open.log.append(ops, { sync: sync === true })
+    return this.#open.log.append(ops, sync === true ? 'durable' : 'written')
   }
 
   #putOf(key: Uint8Array, value: Uint8Array): Op {
@@ -316,7 +316,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     if (overlay.isEmpty) return create()
     return quietly(
       new Promise((resolve, reject) => {
-        log.barrier(() => resolve(create())).catch(reject)
+        log.catchUp(() => resolve(create())).catch(reject)
       }),
     )
   }

@@ -2,12 +2,15 @@ import { AtollError } from '@atoll/core'
 import type { ValueLogSettings } from './options.ts'
 import { bodyBytesOf, type LoggedOp, metaBytesOf, type Op, recordBytes } from './record.ts'
 
+/** How far a batch has come when it is acknowledged: with the operating system, on the disk, or in the inner database. */
+export type Stage = 'written' | 'durable' | 'applied'
+
 /** A batch that waits, or something to do between two batches. */
 export interface Waiting {
   readonly ops: readonly Op[]
   readonly metaBytes: number
   readonly bodyBytes: number
-  readonly sync: boolean
+  readonly until: Stage
   /** Called when everything before has been applied and nothing after. */
   readonly run: (() => void) | undefined
   readonly resolve: () => void
@@ -46,7 +49,7 @@ export class WriteQueue {
   }
 
   /** Resolves when the batch is acknowledged. */
-  push(ops: readonly Op[], options: { sync: boolean; run?: () => void }): Promise<void> {
+  push(ops: readonly Op[], until: Stage, run?: () => void): Promise<void> {
     let metaBytes = 0
     let bodyBytes = 0
     for (const op of ops) {
@@ -57,9 +60,8 @@ export class WriteQueue {
     const refusal = this.#refusal(bytes)
     if (refusal !== undefined) return Promise.reject(refusal)
     this.#bytes += bytes
-    const { sync, run } = options
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ops, metaBytes, bodyBytes, sync, run, resolve, reject })
+      this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, resolve, reject })
     })
   }
 

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { nodeRuntime } from '../src/index.ts'
+import { held } from './held.ts'
 import { SimDisk } from './sim-disk.ts'
 import { contents, type Db, openOn } from './workload.ts'
 
@@ -12,6 +14,11 @@ const segmentBytesOf = (disk: SimDisk) =>
   [...disk.image.files]
     .filter(([name]) => name.endsWith('.segment'))
     .reduce((sum, [, { length }]) => sum + length, 0)
+
+/** Large enough that compaction moves the values of a segment one by one. */
+const LARGE_SEGMENTS = { segmentBytes: 8 * 1024 * 1024, groupBytes: 8 * 1024 * 1024 }
+
+const syncsOf = (disk: SimDisk) => disk.trace.filter(({ op }) => op === 'sync').length
 
 describe('compaction', () => {
   test('keeps the disk in proportion to what is in use, however often it is overwritten', async () => {
@@ -99,6 +106,30 @@ describe('compaction', () => {
     await db.compact()
     expect(await contents(db)).toHaveProperty('size', 20)
     expect(segmentBytesOf(disk)).toBeLessThanOrEqual(4 * 64 * 1024)
+    await db.close()
+  })
+
+  test('brings nothing back that was deleted while it moved it', async () => {
+    const disk = new SimDisk()
+    const runtime = nodeRuntime()
+    const nap = held()
+    const db = openOn(disk, LARGE_SEGMENTS, { ...runtime, clock: { ...runtime.clock, sleep: nap.hold } })
+    const large = value(1, 1_100_000)
+    for (let n = 0; n < 8; n++) await db.put(`k${n}`, large, { sync: true })
+    for (let n = 0; n < 5; n++) await db.del(`k${n}`, { sync: true })
+    // It has looked up k5 and k6, and moved k5.
+    await nap.reached
+    const inner = held()
+    disk.delay = (op) => (op === 'inner' ? inner.hold() : Promise.resolve())
+    await db.del('k6', { sync: true })
+    const moved = syncsOf(disk) + 1
+    nap.letGo()
+    while (syncsOf(disk) < moved) await new Promise(setImmediate)
+    await new Promise(setImmediate)
+    expect(await db.get('k6')).toBeUndefined()
+    inner.letGo()
+    await db.compact()
+    expect(await db.keys().all()).toEqual(['k5', 'k7'])
     await db.close()
   })
 

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { held } from './held.ts'
 import { SimDisk } from './sim-disk.ts'
 import { openOn } from './workload.ts'
 
@@ -78,6 +79,66 @@ describe('a write without sync', () => {
     await after
     expect(await textOf(db.get('a'))).toBe('after')
     await snapshot.close()
+    await db.close()
+  })
+})
+
+/** An open database whose inner one takes nothing from now on until it is let go. */
+async function withBusyInner() {
+  const disk = new SimDisk()
+  const db = openOn(disk)
+  await db.open()
+  const inner = held()
+  disk.delay = (op) => (op === 'inner' ? inner.hold() : Promise.resolve())
+  return { db, letGo: inner.letGo }
+}
+
+describe('a durable write', () => {
+  test('is acknowledged and seen by every kind of read while the inner database is still busy', async () => {
+    const { db, letGo } = await withBusyInner()
+    await db.put('a', Buffer.from('old'), { sync: true })
+    await db.put('a', Buffer.from('new'), { sync: true })
+    await db.put('b', Buffer.alloc(1000, 1), { sync: true })
+    await db.batch(
+      [
+        { type: 'put', key: 'c', value: Buffer.from('gone') },
+        { type: 'del', key: 'c' },
+      ],
+      { sync: true },
+    )
+    expect(await textOf(db.get('a'))).toBe('new')
+    expect(await db.getMany(['a', 'b', 'c'])).toEqual([Buffer.from('new'), Buffer.alloc(1000, 1), undefined])
+    expect(await db.hasMany(['a', 'b', 'c', 'd'])).toEqual([true, true, false, false])
+    const keys = db.keys().all()
+    const snapshot = db.snapshot()
+    await db.put('later', Buffer.from('not seen'), { sync: true })
+    letGo()
+    expect(await keys).toEqual(['a', 'b'])
+    expect(await db.get('later', { snapshot })).toBeUndefined()
+    expect(await textOf(db.get('a', { snapshot }))).toBe('new')
+    await snapshot.close()
+    expect(await db.keys().all()).toEqual(['a', 'b', 'later'])
+    await db.close()
+  })
+
+  test('counts in the order of the record, whatever was acknowledged first', async () => {
+    const { db, letGo } = await withBusyInner()
+    const synced = Buffer.from('synced')
+    const first = db.put('a', synced, { sync: true })
+    const second = db.put('a', Buffer.from('not synced'))
+    const third = db.put('b', Buffer.from('not synced'))
+    const fourth = db.put('b', synced, { sync: true })
+    await Promise.all([second, third])
+    expect(await textOf(db.get('a'))).toBe('not synced')
+    expect(await textOf(db.get('b'))).toBe('not synced')
+    await Promise.all([first, fourth])
+    expect(await textOf(db.get('a'))).toBe('not synced')
+    expect(await textOf(db.get('b'))).toBe('synced')
+    letGo()
+    await db.close()
+    await db.open()
+    expect(await textOf(db.get('a'))).toBe('not synced')
+    expect(await textOf(db.get('b'))).toBe('synced')
     await db.close()
   })
 })

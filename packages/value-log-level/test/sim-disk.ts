@@ -39,7 +39,7 @@ export class SimDisk {
   /** Counts operations that could fail. */
   operations = 0
   /** Waited before each operation: `setImmediate` lets others have a turn. */
-  delay: () => Promise<unknown> = () => Promise.resolve()
+  delay: (op: string) => Promise<unknown> = () => Promise.resolve()
   #locked = false
 
   constructor(image: Image = emptyImage()) {
@@ -49,7 +49,7 @@ export class SimDisk {
   async step(op: string, name: string): Promise<void> {
     this.operations += 1
     const error = this.fault(this.operations, op, name)
-    await this.delay()
+    await this.delay(op)
     if (error !== undefined) throw error
   }
 
