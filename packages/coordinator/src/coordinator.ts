@@ -58,7 +58,10 @@ import { ScanCall } from './scan-call.ts'
 export interface CoordinatorMeans {
   /** The name of this node in the ring. */
   readonly node: string
-  /** The placement of this moment, asked for by every request. */
+  /**
+   * The placement of this moment, asked for by every request, and by a scan whenever a node fails it. The same one as
+   * long as nothing changed: it keeps what it has computed.
+   */
   readonly placement: () => Placement
   readonly replicas: Replicas
   readonly liveness: Liveness
@@ -159,16 +162,16 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const type = this.#admit(scan.type, 'coordinator_scans')
     refuseAccept(options)
     const after = scan.after === undefined ? undefined : decodeCursor(scan.after)
-    const placement = this.#means.placement()
-    const quorum = readQuorum(type, options, placement.primaries(0, type.n).length)
+    const quorums = Array.from({ length: type.n }, (_, at) => readQuorum(type, options, at + 1))
     const call = new ScanCall(this.#site, this.#callOptions(options), {
       scan,
       after,
       limit,
       maxReads: this.#site.settings.maxScanReads,
-      cover: (lost, cause) => {
-        const isUp = (node: string) => this.#isUp(node) && !lost.has(node)
-        return this.#covers.cover({ placement, quorum, isUp, cause })
+      placement: this.#means.placement,
+      cover: (placement, { nodes, cause }) => {
+        const isUp = (node: string) => this.#isUp(node) && !nodes.has(node)
+        return this.#covers.cover({ placement, quorums, isUp, cause })
       },
       read: (id, callOptions) => this.#readAll(id, type, { ...options, ...callOptions }),
     })
@@ -243,6 +246,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       quorum,
       policy,
       repair: options.repair ?? false,
+      spareFor: (lost, use) => spareFor(view, lost, use),
     }).run()
   }
 

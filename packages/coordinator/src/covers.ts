@@ -2,11 +2,12 @@ import type { AtollError } from '@atoll/core'
 import type { Placement } from '@atoll/ring'
 import { uncovered } from './outcome.ts'
 import type { ReadQuorum } from './quorum.ts'
-import { type Cover, findGap, planCover } from './scan-cover.ts'
+import { type Cover, type CoverPlan, findGap, planCover } from './scan-cover.ts'
 
 export interface CoverNeeds {
   readonly placement: Placement
-  readonly quorum: ReadQuorum
+  /** What a key needs that one node holds, that two hold, and so on up to n. */
+  readonly quorums: readonly ReadQuorum[]
   readonly isUp: (node: string) => boolean
   /** Why a node that was up is not any more, if that is so. */
   readonly cause: AtollError | undefined
@@ -28,24 +29,36 @@ export class Covers {
   }
 
   /** Throws `ATOLL_QUORUM_IMPOSSIBLE` where a slice lacks replicas, and `ATOLL_QUORUM_UNMET` if they went away. */
-  cover({ placement, quorum, isUp, cause }: CoverNeeds): Cover {
+  cover({ placement, quorums, isUp, cause }: CoverNeeds): Cover {
     if (placement !== this.#placement) {
       this.#placement = placement
-      this.#nodes = [...new Set(placement.ring.owners)]
+      this.#nodes = [...new Set(placement.ring.owners.flatMap((_, partition) => placement.nodes(partition)))]
       this.#cover = undefined
     }
-    const { n, r, pr, sloppy } = quorum
-    const key = [n, r, pr, sloppy, ...this.#nodes.filter((node) => !isUp(node))].join(' ')
+    const sizes = quorums.map(({ n, r, pr, sloppy }) => `${n} ${r} ${pr} ${sloppy}`)
+    const key = [...sizes, ...this.#nodes.filter((node) => !isUp(node))].join(' ')
     if (this.#cover !== undefined && this.#key === key) return this.#cover
-    const lists = placement.ring.owners.map((_, slice) => {
-      const list = placement.active(slice, n, isUp)
-      return sloppy ? list : list.filter((entry) => entry.role === 'primary')
-    })
-    const plan = { epoch: placement.epoch, lists, r, pr, local: this.#local }
+    const plan = { epoch: placement.epoch, local: this.#local, ...listsAndNeeds(placement, quorums, isUp) }
     const gap = findGap(plan)
-    if (gap !== undefined) throw uncovered(gap, quorum, cause)
+    if (gap !== undefined) throw uncovered(gap, cause)
     this.#key = key
     this.#cover = planCover(plan)
     return this.#cover
   }
+}
+
+function listsAndNeeds(
+  placement: Placement,
+  quorums: readonly ReadQuorum[],
+  isUp: (node: string) => boolean,
+): Pick<CoverPlan, 'lists' | 'needs'> {
+  const [most] = quorums.slice(-1)
+  if (most === undefined) return { lists: [], needs: [] }
+  const slices = [...placement.ring.owners.keys()]
+  const lists = slices.map((slice) => {
+    const list = placement.active(slice, most.n, isUp)
+    return most.sloppy ? list : list.filter((entry) => entry.role === 'primary')
+  })
+  const needs = slices.map((slice) => quorums[placement.primaries(slice, most.n).length - 1] ?? most)
+  return { lists, needs }
 }

@@ -1,20 +1,14 @@
-import type { MergePolicy } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import type { CallOptions, Site } from './call.ts'
-import { type GetEffect, GetMachine } from './get-machine.ts'
+import { type GetEffect, GetMachine, type GetPlan } from './get-machine.ts'
 import { aborted, asAtollError, unmetRead } from './outcome.ts'
 import type { ReplicaRead } from './ports.ts'
-import type { ReadQuorum } from './quorum.ts'
 import { ReadCall } from './read-call.ts'
 import type { Repair } from './repairs.ts'
 
-export interface GetRequest {
+export interface GetRequest extends GetPlan {
   readonly id: KeyId
-  readonly targets: readonly PreferenceEntry[]
-  readonly quorum: ReadQuorum
-  readonly policy: MergePolicy
-  readonly repair: boolean
 }
 
 /** Asks all replicas and drives a `GetMachine`; answers with the merged record. */
@@ -29,15 +23,10 @@ export class GetCall extends ReadCall {
   }
 
   protected override begin(): void {
-    const { id, targets } = this.#request
+    const { targets } = this.#request
     for (let at = 0; at < targets.length; at++) {
       const target = targets[at]
-      if (target === undefined) continue
-      this.asking()
-      this.site.replicas.get(target, id, this.optionsForOne()).then(
-        (read) => this.#answered(at, read),
-        (error: unknown) => this.#failed(at, error),
-      )
+      if (target !== undefined) this.#ask(at, target)
     }
   }
 
@@ -47,6 +36,21 @@ export class GetCall extends ReadCall {
 
   protected override onAbort(signal: AbortSignal): void {
     this.reject(aborted(signal, true))
+  }
+
+  #ask(at: number, target: PreferenceEntry): void {
+    this.asking()
+    this.site.replicas.get(target, this.#request.id, this.optionsForOne()).then(
+      (read) => this.#answered(at, read),
+      (error: unknown) => this.#failed(at, error),
+    )
+  }
+
+  #askSpare(at: number, target: PreferenceEntry): void {
+    const { metrics, probe } = this.site.runtime
+    probe.mark('coordinator.get_spare')
+    metrics.count('coordinator_read_spares')
+    this.#ask(at, target)
   }
 
   #answered(at: number, { record, corrupt }: ReplicaRead): void {
@@ -66,6 +70,7 @@ export class GetCall extends ReadCall {
     let answer: (GetEffect & { readonly kind: 'answer' }) | undefined
     for (const effect of effects) {
       if (effect.kind === 'answer') answer = effect
+      else if (effect.kind === 'ask') this.#askSpare(effect.at, effect.target)
       else if (effect.kind === 'unmet') this.#unmet(effect.timedOut)
       else {
         const target = targets[effect.at]

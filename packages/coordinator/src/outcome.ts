@@ -3,6 +3,7 @@ import type { ReadTally } from './get-machine.ts'
 import type { WriteTally } from './put-machine.ts'
 import type { ReadQuorum, WriteQuorum } from './quorum.ts'
 import type { CoverGap } from './scan-cover.ts'
+import { isUnable } from './unable.ts'
 
 /** Too few replicas are there to begin: nothing was asked of any. */
 export function impossible(what: string, details: Readonly<Record<string, number>>): AtollError {
@@ -42,15 +43,16 @@ export interface FailedWrite {
 
 /**
  * A write that its quorum was not met for: `rejected` if it certainly happened nowhere, and else of `unknown` outcome,
- * for no replica takes back what it has. Where all replicas refused for one reason, that is the code.
+ * for no replica takes back what it has. Where all replicas refused the write for one reason, that is the code; a reason
+ * of their own is only why the quorum was not met.
  */
 export function unmetWrite({ quorum, tally, errors, timedOut, definite }: FailedWrite): AtollError {
   const { n, w, dw, pw } = quorum
   const { accepted, durable, primaries, failed } = tally
   const outcome = definite ? 'rejected' : 'unknown'
   const counts = `${accepted} accepted, ${durable} durable, ${primaries} on primaries, ${failed} failed of ${n}`
-  const common = definite ? commonCode(errors) : undefined
-  const code = common === undefined || common === 'ATOLL_UNREACHABLE' ? codeOf(errors, timedOut) : common
+  const refused = definite && !errors.some(isUnable) ? commonCode(errors) : undefined
+  const code = refused ?? codeOf(errors, timedOut)
   return new AtollError(code, `write ${outcome} (w ${w}, dw ${dw}, pw ${pw}): ${counts}`, {
     cause: errors[0],
     definite,
@@ -59,13 +61,9 @@ export function unmetWrite({ quorum, tally, errors, timedOut, definite }: Failed
 }
 
 /** A slice of a scan is left without the replicas that it needs; `cause` is why, if they were lost on the way. */
-export function uncovered(
-  gap: CoverGap,
-  needed: Pick<ReadQuorum, 'r' | 'pr'>,
-  cause?: AtollError,
-): AtollError {
-  const { slice, reachable, primaries } = gap
-  const details = { slice, reachable, primaries, r: needed.r, pr: needed.pr }
+export function uncovered(gap: CoverGap, cause?: AtollError): AtollError {
+  const { slice } = gap
+  const details = { ...gap }
   if (cause === undefined) return impossible('a scan', details)
   const message = `scan lost its replicas of slice ${slice}: ${cause.message}`
   return new AtollError(codeOf([cause], false), message, { cause, definite: true, details })

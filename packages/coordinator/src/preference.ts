@@ -1,6 +1,5 @@
-import { MAX_REPLICAS, type Placement, type PreferenceEntry } from '@atoll/ring'
+import type { Placement, PreferenceEntry } from '@atoll/ring'
 import type { Latency } from './latency.ts'
-import type { NodesInUse } from './put-machine.ts'
 
 /** A slice of the ring as it is seen now. */
 export interface SliceView {
@@ -8,6 +7,14 @@ export interface SliceView {
   readonly slice: number
   readonly n: number
   readonly isUp: (node: string) => boolean
+}
+
+/** What a request has learned of the nodes that it asked. */
+export interface NodesInUse {
+  /** Those that cannot serve, whatever is believed of them. */
+  readonly unable: ReadonlySet<string>
+  /** All that were asked, unable ones included. */
+  readonly tried: ReadonlySet<string>
 }
 
 /** Who to ask: all that are up of the preference list, and unless strict a fallback for each that is not. */
@@ -23,32 +30,33 @@ export function countPrimaries(list: readonly PreferenceEntry[]): number {
 }
 
 /**
- * The fallback for a node that turned out to be dead: the one that everybody will choose who knows that it is, so that
- * a read finds the write there, and else the next one up.
+ * The fallback for a node that turned out to be dead or unable: the one that everybody will choose who knows that it is,
+ * so that a read finds the write there, and else the next one up.
  */
 export function spareFor(
   view: SliceView,
   lost: PreferenceEntry,
-  { unreachable, tried }: NodesInUse,
+  { unable, tried }: NodesInUse,
 ): PreferenceEntry | undefined {
   const { placement, slice, n, isUp } = view
   const expected = placement
-    .active(slice, n, (node) => isUp(node) && !unreachable.has(node))
-    .find((entry) => entry.partition === lost.partition)
-  if (expected !== undefined && !tried.has(expected.node)) return expected
-  const next = furtherNodes(view, tried).at(0)
+    .active(slice, n, (node) => isUp(node) && !unable.has(node))
+    .find(({ node, role }) => role === 'fallback' && !tried.has(node))
+  if (expected !== undefined) return expected
+  const [next] = furtherNodes(view, tried)
   return next === undefined ? undefined : { ...lost, node: next, role: 'fallback' }
 }
 
-/** Up to n more nodes, each to be asked for what it may hold for one of the `lost`. */
+/** Up to n more nodes, to be asked for what they may hold in place of the `lost`. */
 export function furtherFallbacks(
   view: SliceView,
   targets: readonly PreferenceEntry[],
   lost: readonly PreferenceEntry[],
 ): readonly PreferenceEntry[] {
-  if (lost.length === 0) return []
+  const [entry] = lost
+  if (entry === undefined) return []
   const nodes = furtherNodes(view, new Set(targets.map(({ node }) => node))).slice(0, view.n)
-  return nodes.flatMap((node) => lost.map((entry) => ({ ...entry, node, role: 'fallback' as const })))
+  return nodes.map((node) => ({ ...entry, node, role: 'fallback' as const }))
 }
 
 export interface Nearness {
@@ -72,8 +80,5 @@ export function nearestFirst(
 const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'
 
 function furtherNodes({ placement, slice, isUp }: SliceView, tried: ReadonlySet<string>): string[] {
-  return placement
-    .primaries(slice, MAX_REPLICAS)
-    .map(({ node }) => node)
-    .filter((node) => isUp(node) && !tried.has(node))
+  return placement.nodes(slice).filter((node) => isUp(node) && !tried.has(node))
 }

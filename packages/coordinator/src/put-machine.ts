@@ -1,7 +1,9 @@
 import type { StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
+import type { NodesInUse } from './preference.ts'
 import type { WriteQuorum } from './quorum.ts'
+import { isUnable } from './unable.ts'
 
 export type PutEvent =
   | { readonly kind: 'start' }
@@ -39,16 +41,8 @@ export interface PutPlan {
   readonly local: string
   /** A finished record (write-once) goes to all at once; without one a replica has to coordinate first. */
   readonly record: StoredRecord | undefined
-  /** Who stands in for a node that turned out to be unreachable, and is not in use yet. */
-  readonly spareFor: SpareFor
-}
-
-export type SpareFor = (lost: PreferenceEntry, use: NodesInUse) => PreferenceEntry | undefined
-
-export interface NodesInUse {
-  readonly unreachable: ReadonlySet<string>
-  /** Unreachable ones included. */
-  readonly tried: ReadonlySet<string>
+  /** Who stands in for a node that turned out to be unable, and is not in use yet. */
+  readonly spareFor: (lost: PreferenceEntry, use: NodesInUse) => PreferenceEntry | undefined
 }
 
 type State = 'idle' | 'coordinating' | 'storing' | 'accepted' | 'durable' | 'failed' | 'lost'
@@ -62,14 +56,14 @@ const NOTHING: readonly PutEffect[] = []
 
 /**
  * One write: Riak's put (riak_kv_put_core), with its faults repaired. If the coordinating replica fails the next one
- * coordinates; the write keeps its identity, so that two dots of it count as one. A node found dead is replaced by the
- * next fallback at once. `definite()` tells a write that happened nowhere from one of unknown outcome.
+ * coordinates; the write keeps its identity, so that two dots of it count as one. A node found dead, closing, or unable
+ * for another reason is replaced by the next fallback at once. `definite()` tells a write that happened nowhere from one of unknown outcome.
  */
 export class PutMachine {
   readonly #plan: PutPlan
   readonly #slots: Slot[]
   readonly #errors: AtollError[] = []
-  #unreachable: Set<string> | undefined
+  #unable: Set<string> | undefined
   #record: StoredRecord | undefined
   #accepted = 0
   #durable = 0
@@ -177,7 +171,7 @@ export class PutMachine {
     this.#failed += 1
     this.#errors.push(error)
     slot.state = 'failed'
-    const effects = error.code === 'ATOLL_UNREACHABLE' ? this.#replace(slot) : NOTHING
+    const effects = isUnable(error) ? this.#replace(slot) : NOTHING
     if (!this.#reachesQuorum()) return [...effects, ...this.#unmet(false)]
     if (!wasCoordinating) return effects
     return this.#givenUp ? NOTHING : this.#coordinate()
@@ -186,11 +180,11 @@ export class PutMachine {
   /** Even where it is unknown what the lost node did: a record too many is merged away, one too few is missed. */
   #replace(slot: Slot): readonly PutEffect[] {
     slot.state = 'lost'
-    this.#unreachable ??= new Set()
-    this.#unreachable.add(slot.target.node)
+    this.#unable ??= new Set()
+    this.#unable.add(slot.target.node)
     if (this.#spares === 0) return NOTHING
     const tried = new Set(this.#slots.map(({ target }) => target.node))
-    const target = this.#plan.spareFor(slot.target, { unreachable: this.#unreachable, tried })
+    const target = this.#plan.spareFor(slot.target, { unable: this.#unable, tried })
     if (target === undefined) return NOTHING
     this.#spares -= 1
     const spare: Slot = { target, state: 'idle' }

@@ -22,27 +22,30 @@ export interface WriteQuorum {
   readonly sloppy: boolean
 }
 
-/** What a read asks for, or else its type. Throws `RangeError` for a quorum that n replicas cannot give. */
+/**
+ * What a read asks for, or else its type, of a key that `members` nodes hold. Throws `RangeError` for a quorum that n
+ * replicas cannot give; one that only these few cannot give stays, so that it is not met before the cluster has grown.
+ */
 export function readQuorum(type: BucketProperties, options: ReadOptions, members: number): ReadQuorum {
-  const n = effectiveN(type, options.n, members)
+  const replicas = replicasOf(type, options.n, members)
   return {
-    n,
-    r: Math.max(1, quorumSize('r', options.r ?? type.r, n)),
-    pr: quorumSize('pr', options.pr ?? type.pr, n),
+    n: replicas.there,
+    r: Math.max(1, sizeAmong('r', options.r ?? type.r, replicas)),
+    pr: sizeAmong('pr', options.pr ?? type.pr, replicas),
     notfoundOk: options.notfoundOk ?? type.notfoundOk,
     basicQuorum: options.basicQuorum ?? type.basicQuorum,
     sloppy: options.sloppy ?? type.sloppy,
   }
 }
 
-/** What a write asks for, or else its type. At least one replica must have it on disk, whatever was asked. */
+/** The same for a write. At least one replica must have it on disk, whatever was asked. */
 export function writeQuorum(type: BucketProperties, options: WriteOptions, members: number): WriteQuorum {
-  const n = effectiveN(type, options.n, members)
+  const replicas = replicasOf(type, options.n, members)
   return {
-    n,
-    w: Math.max(1, quorumSize('w', options.w ?? type.w, n)),
-    dw: Math.max(1, quorumSize('dw', options.dw ?? type.dw, n)),
-    pw: quorumSize('pw', options.pw ?? type.pw, n),
+    n: replicas.there,
+    w: Math.max(1, sizeAmong('w', options.w ?? type.w, replicas)),
+    dw: Math.max(1, sizeAmong('dw', options.dw ?? type.dw, replicas)),
+    pw: sizeAmong('pw', options.pw ?? type.pw, replicas),
     sloppy: options.sloppy ?? type.sloppy,
   }
 }
@@ -60,8 +63,18 @@ export function quorumSize(name: string, size: QuorumSize, n: number): number {
   return size
 }
 
-/** Never two replicas on one node: a cluster smaller than n keeps one on each. */
-function effectiveN(type: BucketProperties, asked: number | undefined, members: number): number {
-  const n = asked === undefined ? type.n : checkInteger('n', asked, { min: 1, max: type.n })
-  return Math.min(n, members)
+interface ReplicaCount {
+  readonly asked: number
+  /** Never two replicas on one node: a cluster smaller than n keeps one on each. */
+  readonly there: number
+}
+
+function replicasOf(type: BucketProperties, n: number | undefined, members: number): ReplicaCount {
+  const asked = n === undefined ? type.n : checkInteger('n', n, { min: 1, max: type.n })
+  return { asked, there: Math.min(asked, members) }
+}
+
+/** A number is a number; a majority and all are of those that there are. */
+function sizeAmong(name: string, size: QuorumSize, { asked, there }: ReplicaCount): number {
+  return quorumSize(name, size, typeof size === 'number' ? asked : there)
 }

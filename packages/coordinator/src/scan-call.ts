@@ -1,5 +1,6 @@
 import { type StoredRecord, visibleIndexEntries } from '@atoll/causality'
 import { type AtollError, equalBytes, type KeyId } from '@atoll/core'
+import type { Placement } from '@atoll/ring'
 import { Call, type CallOptions, type Site } from './call.ts'
 import type { KvScan, KvScanEntry } from './kv.ts'
 import { aborted, asAtollError, timedOutScan } from './outcome.ts'
@@ -9,10 +10,18 @@ import { type ScanEffect, ScanMachine, type ScanPlan } from './scan-machine.ts'
 
 export interface ScanRequest extends ScanPlan {
   readonly scan: KvScan
-  /** A cover without the `lost` nodes; `cause` is why the last one was. Throws if there is none. */
-  readonly cover: (lost: ReadonlySet<string>, cause: AtollError | undefined) => Cover
+  /** Of this moment. */
+  readonly placement: () => Placement
+  /** A cover without the lost nodes. Throws if there is none. */
+  readonly cover: (placement: Placement, lost: LostNodes) => Cover
   /** Reads a key with the quorum of the scan. */
   readonly read: (id: KeyId, options: CallOptions) => Promise<StoredRecord | undefined>
+}
+
+export interface LostNodes {
+  readonly nodes: ReadonlySet<string>
+  /** Why the last one was lost. */
+  readonly cause: AtollError | undefined
 }
 
 export interface ScanPageFound {
@@ -27,6 +36,7 @@ export class ScanCall extends Call<ScanPageFound> {
   readonly #lost = new Set<string>()
   readonly #fetching: CallOptions
   #lastError: AtollError | undefined
+  #epoch = 0
 
   constructor(site: Site, options: CallOptions, request: ScanRequest) {
     super(site, options)
@@ -49,9 +59,13 @@ export class ScanCall extends Call<ScanPageFound> {
     this.reject(aborted(signal, true))
   }
 
+  /** A node that failed under another epoch may well have failed because that is over. */
   #plan(): void {
     try {
-      const cover = this.#request.cover(this.#lost, this.#lastError)
+      const placement = this.#request.placement()
+      if (placement.epoch !== this.#epoch) this.#lost.clear()
+      this.#epoch = placement.epoch
+      const cover = this.#request.cover(placement, { nodes: this.#lost, cause: this.#lastError })
       this.#apply(this.#machine.step({ kind: 'cover', cover }))
     } catch (error) {
       this.#fail(error)

@@ -1,7 +1,7 @@
 import type { PreferenceEntry } from '@atoll/ring'
 import type { ReplicaScanVnode } from './ports.ts'
 
-/** Who answers for which slices, so that every slice is answered for by r nodes. */
+/** Who answers for which slices, so that every slice is answered for by as many nodes as a read of it needs. */
 export interface Cover {
   /** Of the placement. */
   readonly epoch: number
@@ -22,25 +22,32 @@ export interface CoverPlan {
   readonly epoch: number
   /** Per slice: whom a read of its keys would ask. */
   readonly lists: readonly (readonly PreferenceEntry[])[]
-  readonly r: number
-  /** Of which this many must be primaries. */
-  readonly pr: number
+  /** Per slice. While a cluster grows, some have more replicas than others. */
+  readonly needs: readonly SliceNeed[]
   /** A node that costs no hop. */
   readonly local: string
 }
 
+export interface SliceNeed {
+  readonly r: number
+  /** Of which this many must be primaries. */
+  readonly pr: number
+}
+
 /** A slice for which too few nodes can be reached. */
-export interface CoverGap {
+export interface CoverGap extends SliceNeed {
   readonly slice: number
   readonly reachable: number
   readonly primaries: number
 }
 
 /** A slice of which no primary is up has no one who could vouch for what its fallbacks lack. */
-export function findGap({ lists, r, pr }: CoverPlan): CoverGap | undefined {
+export function findGap({ lists, needs }: CoverPlan): CoverGap | undefined {
   for (const [slice, list] of lists.entries()) {
+    const { r, pr } = needs[slice] ?? NO_NEED
     const primaries = list.filter(isPrimary).length
-    if (list.length < r || primaries < Math.max(1, pr)) return { slice, reachable: list.length, primaries }
+    if (list.length < r || primaries < Math.max(1, pr))
+      return { slice, reachable: list.length, primaries, r, pr }
   }
   return undefined
 }
@@ -50,12 +57,15 @@ export function findGap({ lists, r, pr }: CoverPlan): CoverGap | undefined {
  * ln Q of the least), and then the slices are dealt among those chosen. Fallbacks answer only where primaries are short.
  */
 export function planCover(plan: CoverPlan): Cover {
-  const members = plan.lists.map((list) => eligible(list, plan.r))
-  const chosen = chooseNodes(members, plan)
+  const needs = plan.lists.map((_, slice) => (plan.needs[slice] ?? NO_NEED).r)
+  const members = plan.lists.map((list, slice) => eligible(list, needs[slice] ?? 0))
+  const chosen = chooseNodes(members, { needs, local: plan.local })
   const loads = new Map<string, number>()
-  const dealt = members.map((list) => deal(list, { chosen, loads, r: plan.r }))
+  const dealt = members.map((list, slice) => deal(list, { chosen, loads, r: needs[slice] ?? 0 }))
   return { epoch: plan.epoch, ...grouped(dealt) }
 }
+
+const NO_NEED: SliceNeed = { r: 0, pr: 0 }
 
 const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'
 
@@ -64,11 +74,14 @@ function eligible(list: readonly PreferenceEntry[], r: number): readonly Prefere
   return primaries.length >= r ? primaries : list.slice(0, r)
 }
 
-function chooseNodes(members: readonly (readonly PreferenceEntry[])[], plan: CoverPlan): ReadonlySet<string> {
+function chooseNodes(
+  members: readonly (readonly PreferenceEntry[])[],
+  { needs: wanted, local }: Pick<Choice, 'needs' | 'local'>,
+): ReadonlySet<string> {
   const chosen = new Set<string>()
-  const needs = members.map(() => plan.r)
+  const needs = [...wanted]
   for (;;) {
-    const node = mostNeeded(members, { chosen, needs, local: plan.local })
+    const node = mostNeeded(members, { chosen, needs, local })
     if (node === undefined) return chosen
     chosen.add(node)
     for (const [slice, list] of members.entries()) {

@@ -77,7 +77,8 @@ describe('quorums', () => {
     expect(readQuorum(type, {}, 5)).toMatchObject({ n: 5, r: 2, pr: 1, notfoundOk: false })
     expect(readQuorum(type, { r: 'all', n: 4 }, 5)).toMatchObject({ n: 4, r: 4 })
     expect(writeQuorum(type, { dw: 0 }, 3)).toEqual({ n: 3, w: 2, dw: 1, pw: 0, sloppy: true })
-    expect(() => writeQuorum(type, { w: 4 }, 3)).toThrow(/w is 4, n is 3/)
+    expect(writeQuorum(type, { w: 4 }, 3)).toMatchObject({ n: 3, w: 4 })
+    expect(() => writeQuorum(type, { w: 6 }, 3)).toThrow(/w is 6, n is 5/)
   })
 })
 

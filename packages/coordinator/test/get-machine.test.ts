@@ -4,7 +4,7 @@ import type { PreferenceEntry } from '@atoll/ring'
 import { describe, expect, test } from 'vitest'
 import { type GetEffect, type GetEvent, GetMachine } from '../src/get-machine.ts'
 import type { ReadQuorum } from '../src/quorum.ts'
-import { record, targets } from './machine-kit.ts'
+import { record, sparesAmong, targets } from './machine-kit.ts'
 
 const policy: MergePolicy = { kind: 'siblings' }
 const older = record({ a: 1 })
@@ -12,11 +12,14 @@ const newer = record({ a: 2 })
 const beside = record({ b: 1 })
 const down = new AtollError('ATOLL_UNREACHABLE', 'down')
 
-type Answer = 'older' | 'newer' | 'beside' | 'missing' | 'corrupt' | 'failed'
+const busy = new AtollError('ATOLL_OVERLOADED', 'busy')
+
+type Answer = 'older' | 'newer' | 'beside' | 'missing' | 'corrupt' | 'failed' | 'busy'
 const RECORDS: Partial<Record<Answer, StoredRecord>> = { older, newer, beside }
 
 function eventOf(answer: Answer, at: number): GetEvent {
   if (answer === 'failed') return { kind: 'failed', at, error: down }
+  if (answer === 'busy') return { kind: 'failed', at, error: busy }
   if (answer === 'missing' || answer === 'corrupt') return { kind: answer, at }
   return { kind: 'found', at, record: RECORDS[answer] ?? older }
 }
@@ -32,8 +35,14 @@ const quorumOf = (changes: Partial<ReadQuorum> = {}): ReadQuorum => ({
 })
 
 /** Tells a story: every line is an event and what it leads to. */
-function story(roles: string, quorum: Partial<ReadQuorum>, answers: string, repair = false): string {
-  const machine = new GetMachine({ targets: targets(roles), quorum: quorumOf(quorum), policy, repair })
+function story(
+  roles: string,
+  quorum: Partial<ReadQuorum>,
+  answers: string,
+  { repair = false, spares = [] as string[] } = {},
+): string {
+  const plan = { targets: targets(roles), quorum: quorumOf(quorum), policy, repair }
+  const machine = new GetMachine({ ...plan, spareFor: sparesAmong(...spares) })
   return answers
     .split(', ')
     .map((line) => {
@@ -49,6 +58,7 @@ function story(roles: string, quorum: Partial<ReadQuorum>, answers: string, repa
 function tell(effect: GetEffect): string {
   if (effect.kind === 'unmet') return effect.timedOut ? ' -> timeout' : ' -> unmet'
   if (effect.kind === 'repair') return ` -> repair ${effect.at}`
+  if (effect.kind === 'ask') return ` -> ask ${effect.target.node}/${effect.target.partition}`
   const { record: answer } = effect
   if (answer === undefined) return ' -> absent'
   const name = Object.entries(RECORDS).find(([, known]) => known === answer)?.[0]
@@ -57,13 +67,13 @@ function tell(effect: GetEffect): string {
 
 describe('stories', () => {
   test('a repairing read hears everyone before it answers', () => {
-    expect(story('ppp', {}, '0 newer, 1 newer, 2 missing', true)).toBe(
+    expect(story('ppp', {}, '0 newer, 1 newer, 2 missing', { repair: true })).toBe(
       '0 newer; 1 newer; 2 missing -> newer -> repair 2',
     )
-    expect(story('ppp', {}, '0 newer, 1 older, timeout', true)).toBe(
+    expect(story('ppp', {}, '0 newer, 1 older, timeout', { repair: true })).toBe(
       '0 newer; 1 older; timeout -> newer -> repair 1',
     )
-    expect(story('ppp', {}, '0 missing, 1 failed, 2 failed', true)).toBe(
+    expect(story('ppp', {}, '0 missing, 1 failed, 2 failed', { repair: true })).toBe(
       '0 missing; 1 failed; 2 failed -> unmet',
     )
   })
@@ -133,6 +143,44 @@ describe('stories', () => {
     )
     expect(story('ppp', { r: 1 }, '0 failed, 1 failed')).toBe('0 failed; 1 failed')
   })
+  const spares = ['n7', 'n8']
+  test('where r cannot be met any more, spares stand in for those that turned out to be dead', () => {
+    expect(story('ppp', {}, '0 failed, 1 failed, 3 newer, 2 older, 4 missing', { spares })).toBe(
+      '0 failed; 1 failed -> ask n7/0 -> ask n8/1; 3 newer; 2 older -> newer; 4 missing -> repair 2',
+    )
+  })
+  test('while r can be met, nobody else is asked', () => {
+    expect(story('ppp', {}, '0 failed, 1 newer, 2 newer', { spares })).toBe(
+      '0 failed; 1 newer; 2 newer -> newer',
+    )
+    expect(story('ppp', { r: 1 }, '0 failed, 1 failed', { spares })).toBe('0 failed; 1 failed')
+  })
+  test('nobody stands in for one that is busy, in a strict read, or where primaries are wanted', () => {
+    expect(story('ppp', {}, '0 busy, 1 busy', { spares })).toBe('0 busy; 1 busy -> unmet')
+    expect(story('ppp', { r: 3 }, '0 busy', { spares })).toBe('0 busy -> unmet')
+    expect(story('ppp', { sloppy: false }, '0 failed, 1 failed', { spares })).toBe(
+      '0 failed; 1 failed -> unmet',
+    )
+    expect(story('ppp', { pr: 2 }, '0 failed, 1 failed', { spares })).toBe('0 failed; 1 failed -> unmet')
+  })
+  test('a spare that is dead too is replaced, until none is left', () => {
+    const all = ['n7', 'n8', 'n9']
+    expect(story('ppp', { r: 3 }, '1 failed, 3 failed, 4 failed, 5 missing', { spares: all })).toBe(
+      '1 failed -> ask n7/1; 3 failed -> ask n8/1; 4 failed -> ask n9/1; 5 missing',
+    )
+    expect(story('ppp', {}, '0 failed, 1 failed, 3 failed, 4 failed', { spares })).toBe(
+      '0 failed; 1 failed -> ask n7/0 -> ask n8/1; 3 failed; 4 failed -> unmet',
+    )
+  })
+  test('without notfoundOk and with basicQuorum a spare counts as the one that it stands in for', () => {
+    const quorum = { notfoundOk: false, r: 3 }
+    expect(story('ppp', quorum, '0 missing, 1 missing, 2 failed, 3 missing', { spares })).toBe(
+      '0 missing; 1 missing; 2 failed -> ask n7/2; 3 missing -> absent',
+    )
+    expect(story('ppp', { r: 1, basicQuorum: true }, '0 failed, 1 failed, 2 newer', { spares })).toBe(
+      '0 failed; 1 failed -> ask n7/0 -> ask n8/1; 2 newer -> newer',
+    )
+  })
   test('fallbacks are never repaired', () => {
     expect(story('pff', {}, '0 newer, 1 missing, 2 older')).toBe('0 newer; 1 missing -> newer; 2 older')
   })
@@ -184,7 +232,7 @@ interface Run {
 
 /** States what must hold, counted afresh from the answers so far, after every event. */
 function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, order, silent }: Run): void {
-  const machine = new GetMachine({ targets: list, quorum, policy, repair: false })
+  const machine = new GetMachine({ targets: list, quorum, policy, repair: false, spareFor: () => undefined })
   const heard: number[] = []
   let decided: GetEffect | undefined
   const repaired: number[] = []

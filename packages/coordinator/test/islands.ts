@@ -1,5 +1,12 @@
 import { fromUtf8, type KeyId, utf8 } from '@atoll/core'
-import { createRing, Placement, type PreferenceEntry, partitionOf, type Ring } from '@atoll/ring'
+import {
+  createRing,
+  Placement,
+  type PreferenceEntry,
+  partitionOf,
+  type ReplicaTable,
+  type Ring,
+} from '@atoll/ring'
 import { createWorld, type SimRuntime, type World } from '@atoll/sim'
 import { BucketTypes, Coordinator, type CoordinatorOptions, type KvRead } from '../src/index.ts'
 import { FakeReplicas } from './fake-replicas.ts'
@@ -9,8 +16,8 @@ export const PARTITIONS = 8
 export interface Islands {
   readonly world: World
   readonly runtime: SimRuntime
-  /** The next epoch: each partition gets the owner of this list, which goes round. */
-  readonly reshape: (names: readonly string[]) => void
+  /** The next epoch: each partition gets the owner of this list, which goes round, or the holders that `table` says. */
+  readonly reshape: (names: readonly string[], table?: ReplicaTable) => void
   readonly replicas: FakeReplicas
   readonly types: BucketTypes
   /** Nodes that are known to be down. */
@@ -33,8 +40,8 @@ export async function islands({ nodes = 5, seed = 1, options = {} }: IslandsOpti
   const runtime = world.runtime('n1')
   const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
   let placement = new Placement(ringOf(names), 1)
-  const reshape = (next: readonly string[]) => {
-    placement = new Placement(ringOf(next), placement.epoch + 1)
+  const reshape = (next: readonly string[], table?: ReplicaTable) => {
+    placement = new Placement(ringOf(next), placement.epoch + 1, table)
   }
   const types = new BucketTypes()
   types.set('once', { policy: { kind: 'write-once' } })

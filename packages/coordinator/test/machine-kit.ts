@@ -1,6 +1,7 @@
 import type { Sibling, StoredRecord } from '@atoll/causality'
 import { EMPTY_BYTES } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
+import type { PutPlan } from '../src/put-machine.ts'
 
 /** A preference list: "ppf" is two primaries and a fallback, on nodes n0, n1, n2. */
 export function targets(roles: string): PreferenceEntry[] {
@@ -10,6 +11,14 @@ export function targets(roles: string): PreferenceEntry[] {
     role: role === 'p' ? 'primary' : 'fallback',
     epoch: 0,
   }))
+}
+
+/** The first of these nodes that was not tried. */
+export function sparesAmong(...nodes: string[]): PutPlan['spareFor'] {
+  return (lost, { tried }) => {
+    const node = nodes.find((spare) => !tried.has(spare))
+    return node === undefined ? undefined : { ...lost, node, role: 'fallback' }
+  }
 }
 
 /** A record with this clock, and one sibling for the last event of every actor. */

@@ -31,7 +31,7 @@ test('the spare of a dead node is the fallback that others choose once they know
     const lost = list.find(({ node }) => node === dead)
     if (lost === undefined) throw new Error('a primary')
     const tried = new Set(list.map(({ node }) => node))
-    const spare = spareFor(view, lost, { unreachable: new Set([dead]), tried })
+    const spare = spareFor(view, lost, { unable: new Set([dead]), tried })
     const later = activeList(viewOf({ zones, down: [dead] }), true).find(({ role }) => role === 'fallback')
     expect(spare).toEqual(later)
   }
@@ -41,21 +41,21 @@ test('a spare is up and was not tried; where none is left there is none', () => 
   const view = viewOf({ down: ['n3'] })
   const [lost] = activeList(view, true)
   if (lost === undefined) throw new Error('a primary')
-  const unreachable = new Set(['n0'])
-  const spareAfter = (...tried: string[]) => spareFor(view, lost, { unreachable, tried: new Set(tried) })
+  const unable = new Set(['n0'])
+  const spareAfter = (...tried: string[]) => spareFor(view, lost, { unable, tried: new Set(tried) })
   expect(spareAfter('n0', 'n1', 'n2')).toEqual({ partition: 0, node: 'n4', role: 'fallback', epoch: 7 })
   expect(spareAfter('n0', 'n1', 'n2', 'n4')).toEqual({ partition: 0, node: 'n5', role: 'fallback', epoch: 7 })
   expect(spareAfter(...NAMES)).toBeUndefined()
 })
 
-test('further fallbacks are asked for every lost vnode', () => {
+test('further fallbacks are asked where any are lost', () => {
   const view = viewOf({ down: ['n1'] })
   const targets = activeList(view, true)
   const lost = targets.filter(({ role }) => role === 'fallback')
   expect(furtherFallbacks(view, targets, lost).map(({ node, partition }) => `${node}/${partition}`)).toEqual([
-    'n4/1',
-    'n5/1',
-    'n6/1',
+    'n4/0',
+    'n5/0',
+    'n6/0',
   ])
   expect(furtherFallbacks(view, targets, [])).toEqual([])
 })

@@ -1,8 +1,8 @@
 import { AtollError, type ErrorCode } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
-import { type PutEffect, type PutEvent, PutMachine, type PutPlan, type SpareFor } from '../src/put-machine.ts'
+import { type PutEffect, type PutEvent, PutMachine, type PutPlan } from '../src/put-machine.ts'
 import type { WriteQuorum } from '../src/quorum.ts'
-import { record, targets } from './machine-kit.ts'
+import { record, sparesAmong, targets } from './machine-kit.ts'
 
 const written = record({ a: 1 })
 const error = (code: ErrorCode, definite?: boolean) =>
@@ -17,20 +17,13 @@ const quorumOf = (changes: Partial<WriteQuorum> = {}): WriteQuorum => ({
   ...changes,
 })
 
-const spares =
-  (...nodes: string[]): SpareFor =>
-  (lost, { tried }) => {
-    const node = nodes.find((spare) => !tried.has(spare))
-    return node === undefined ? undefined : { ...lost, node, role: 'fallback' }
-  }
-
 function planOf(changes: Partial<PutPlan> = {}): PutPlan {
   return {
     targets: targets('ppp'),
     quorum: quorumOf(),
     local: 'n1',
     record: undefined,
-    spareFor: spares(),
+    spareFor: sparesAmong(),
     ...changes,
   }
 }
@@ -39,6 +32,10 @@ const OUTCOMES = {
   ok: undefined,
   busy: error('ATOLL_OVERLOADED'),
   dead: error('ATOLL_UNREACHABLE'),
+  closed: error('ATOLL_CLOSED'),
+  broken: error('ATOLL_STORAGE'),
+  foreign: error('ATOLL_UNAUTHORIZED'),
+  strange: error('ATOLL_PROTOCOL'),
   silent: error('ATOLL_TIMEOUT'),
 }
 type Outcome = keyof typeof OUTCOMES
@@ -98,13 +95,26 @@ describe('stories', () => {
     )
   })
   test('a node found dead is replaced by the next fallback, whenever it dies', () => {
-    const plan = planOf({ spareFor: spares('n7', 'n8') })
+    const plan = planOf({ spareFor: sparesAmong('n7', 'n8') })
     expect(story(plan, 'n1 dead, n0 ok, n2 dead, n7 ok, n8 ok')).toBe(
       'start: coordinate n1; n1 dead: coordinate n0; n0 ok: store n2, store n7; n2 dead: store n8; n7 ok: met; n8 ok',
     )
   })
+  test.each(['closed', 'foreign', 'strange', 'broken'])(
+    'a node that is %s is replaced like a dead one',
+    (why) => {
+      const plan = planOf({ spareFor: sparesAmong('n7', 'n8') })
+      expect(story(plan, `n1 ${why}, n0 ok, n2 ${why}, n7 ok, n8 ok`)).toBe(
+        `start: coordinate n1; n1 ${why}: coordinate n0; n0 ok: store n2, store n7; n2 ${why}: store n8; n7 ok: met; n8 ok`,
+      )
+    },
+  )
+  test('what a broken disk holds is unknown, what a closed node holds is not', () => {
+    expect(story(planOf(), 'n1 closed, n0 closed')).toMatch(/n0 closed: rejected$/)
+    expect(story(planOf(), 'n1 broken, n0 closed')).toMatch(/n0 closed: unknown$/)
+  })
   test('a strict write replaces nobody', () => {
-    const plan = planOf({ quorum: quorumOf({ sloppy: false }), spareFor: spares('n7') })
+    const plan = planOf({ quorum: quorumOf({ sloppy: false }), spareFor: sparesAmong('n7') })
     expect(story(plan, 'n1 dead, n0 dead')).toBe(
       'start: coordinate n1; n1 dead: coordinate n0; n0 dead: rejected',
     )
@@ -123,7 +133,7 @@ describe('stories', () => {
     expect(story(planOf(), 'timer, n1 busy')).toBe('start: coordinate n1; timer: timeout; n1 busy')
   })
   test('pw counts primaries on disk, and is not met by a spare', () => {
-    const plan = planOf({ quorum: quorumOf({ pw: 3 }), spareFor: spares('n7') })
+    const plan = planOf({ quorum: quorumOf({ pw: 3 }), spareFor: sparesAmong('n7') })
     expect(story(plan, 'n1 ok, n0 ok, n2 dead')).toMatch(/n2 dead: store n7, unknown$/)
   })
   test('where w is above dw, in memory counts for w', () => {
@@ -155,12 +165,17 @@ describe('every course of a write', () => {
     ['all', { quorum: quorumOf({ w: 3, dw: 3 }) }],
     ['one', { quorum: quorumOf({ w: 1, dw: 1 }) }],
     ['primaries', { quorum: quorumOf({ pw: 2 }), targets: targets('ppf') }],
-    ['a spare', { spareFor: spares('n7') }],
-    ['strict', { quorum: quorumOf({ sloppy: false }), spareFor: spares('n7') }],
-    ['finished', { record: written, spareFor: spares('n7') }],
+    ['a spare', { spareFor: sparesAmong('n7') }],
+    ['a broken disk', { spareFor: sparesAmong('n7', 'n8') }],
+    ['strict', { quorum: quorumOf({ sloppy: false }), spareFor: sparesAmong('n7') }],
+    ['finished', { record: written, spareFor: sparesAmong('n7') }],
   ]
-  test.each(shapes)('%s', (_, changes) => {
+  // Silence and a broken disk differ only in whether somebody stands in.
+  test.each(shapes)('%s', (name, changes) => {
     const plan = planOf(changes)
+    const outcomes = (
+      name === 'a broken disk' ? ['ok', 'dead', 'broken'] : ['ok', 'busy', 'dead', 'silent']
+    ) as Outcome[]
     let courses = 0
     explore([])
     expect(courses).toBeGreaterThan(100)
@@ -169,11 +184,13 @@ describe('every course of a write', () => {
       const pending = replay(plan, course)
       if (pending.length === 0) courses += 1
       for (let at = 0; at < pending.length; at++) {
-        for (const outcome of ['ok', 'busy', 'dead', 'silent'] as const) explore([...course, { at, outcome }])
+        for (const outcome of outcomes) explore([...course, { at, outcome }])
       }
     }
   })
 })
+
+const isUnable = (outcome: Outcome | undefined) => outcome === 'dead' || outcome === 'broken'
 
 /** Runs a course from the start, checking at every step; answers the calls that are still open. */
 function replay(plan: PutPlan, course: readonly { at: number; outcome: Outcome }[]): readonly Pending[] {
@@ -222,7 +239,7 @@ function replay(plan: PutPlan, course: readonly { at: number; outcome: Outcome }
   for (const { effect, outcome } of calls) {
     const toIt = calls.filter((other) => other.effect.target.node === effect.target.node)
     if (toIt.filter((other) => other.effect.kind === effect.kind).length > 1) throw fail('asked twice')
-    if (outcome === 'dead' && toIt.at(-1)?.outcome !== 'dead') throw fail('asked again, though dead')
+    if (isUnable(outcome) && !isUnable(toIt.at(-1)?.outcome)) throw fail('asked again, though dead')
   }
   if (open.length === 0) {
     if (decided === undefined) throw fail('never decided')

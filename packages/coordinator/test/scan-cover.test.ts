@@ -3,11 +3,11 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type Cover, type CoverPlan, findGap, planCover } from '../src/scan-cover.ts'
 
-function planOf(nodes: number, partitions: number, { r = 2, down = [] as string[] } = {}): CoverPlan {
+function planOf(nodes: number, partitions: number, { r = 2, pr = 0, down = [] as string[] } = {}): CoverPlan {
   const owners = Array.from({ length: partitions }, (_, at) => `n${at % nodes}`)
   const placement = new Placement(createRing({ partitions, owners }))
   const lists = owners.map((_, slice) => placement.active(slice, 3, (node) => !down.includes(node)))
-  return { epoch: 7, lists, r, pr: 0, local: 'n0' }
+  return { epoch: 7, lists, needs: lists.map(() => ({ r, pr })), local: 'n0' }
 }
 
 /** What must hold of any cover. */
@@ -16,14 +16,15 @@ function check(plan: CoverPlan, cover: Cover): void {
     const answering = cover.nodes.flatMap(({ node, vnodes }) =>
       vnodes.filter(({ slices }) => slices.includes(slice)).map(({ partition }) => ({ node, partition })),
     )
-    expect(answering).toHaveLength(plan.r)
-    expect(new Set(answering.map(({ node }) => node)).size).toBe(plan.r)
+    const { r } = plan.needs[slice] ?? { r: 0 }
+    expect(answering).toHaveLength(r)
+    expect(new Set(answering.map(({ node }) => node)).size).toBe(r)
     const roles = answering.map(
       ({ node, partition }) =>
         list.find((entry) => entry.node === node && entry.partition === partition)?.role,
     )
     const primaries = list.filter(({ role }) => role === 'primary').length
-    expect(roles.filter((role) => role === 'primary')).toHaveLength(Math.min(plan.r, primaries))
+    expect(roles.filter((role) => role === 'primary')).toHaveLength(Math.min(r, primaries))
     expect(cover.bySlice[slice]?.map((at) => cover.nodes[at]?.node).sort()).toEqual(
       answering.map(({ node }) => node).sort(),
     )
@@ -60,8 +61,14 @@ test('few nodes, the local one among them, evenly loaded', () => {
 test('a slice without a primary, or with too few replicas, is a gap', () => {
   expect(findGap(planOf(5, 8))).toBeUndefined()
   expect(findGap(planOf(5, 8, { down: ['n1', 'n2', 'n3'] }))).toMatchObject({ slice: 1, primaries: 0 })
-  expect(findGap(planOf(3, 8, { down: ['n1', 'n2'] }))).toEqual({ slice: 0, reachable: 1, primaries: 1 })
-  expect(findGap({ ...planOf(5, 8, { down: ['n1'] }), pr: 3 })).toMatchObject({ primaries: 2 })
+  expect(findGap(planOf(3, 8, { down: ['n1', 'n2'] }))).toEqual({
+    slice: 0,
+    reachable: 1,
+    primaries: 1,
+    r: 2,
+    pr: 0,
+  })
+  expect(findGap(planOf(5, 8, { pr: 3, down: ['n1'] }))).toMatchObject({ primaries: 2 })
 })
 
 test('1024 partitions on 200 nodes', () => {

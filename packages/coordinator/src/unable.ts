@@ -1,0 +1,18 @@
+import type { AtollError, ErrorCode } from '@atoll/core'
+
+/** What a replica answers that cannot serve any request for now, whatever is asked of it. */
+const CODES: ReadonlySet<ErrorCode> = new Set([
+  'ATOLL_CLOSED',
+  'ATOLL_PROTOCOL',
+  'ATOLL_STORAGE',
+  'ATOLL_UNAUTHORIZED',
+  'ATOLL_UNREACHABLE',
+])
+
+/**
+ * Whether another node should stand in for the replica that failed so. One that is only busy or slow keeps its place: it
+ * will serve again before a fallback could hand anything over.
+ */
+export function isUnable({ code }: AtollError): boolean {
+  return CODES.has(code)
+}
