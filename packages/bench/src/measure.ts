@@ -1,4 +1,5 @@
 import { build, type Histogram } from 'hdr-histogram-js'
+import { type Written, writtenSince, writtenSoFar } from './written.ts'
 
 /** Something that can be measured: it does one operation at a time, as often and as concurrently as it is told. */
 export interface Subject {
@@ -22,14 +23,11 @@ export interface Round {
   readonly latency: Histogram
   /** User and system time of the whole process, all threads. */
   readonly cpuSeconds: number
-  /** Bytes that the process handed to the block layer. */
-  readonly writtenBytes: number
+  readonly written: Written
   readonly peakRssBytes: number
 }
 
 const RSS_SAMPLE_MS = 20
-/** A block of `ru_oublock` as Linux counts it. */
-const BLOCK_BYTES = 512
 
 /** Runs one round of a load. `from` is the number of its first operation. */
 export async function measureRound(subject: Subject, load: Load, from: number): Promise<Round> {
@@ -38,7 +36,8 @@ export async function measureRound(subject: Subject, load: Load, from: number): 
   const sampler = setInterval(() => {
     peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss())
   }, RSS_SAMPLE_MS)
-  const usage = process.resourceUsage()
+  const writtenBefore = writtenSoFar()
+  const usage = process.cpuUsage()
   const started = performance.now()
   let next = from
   let bytes = 0
@@ -58,14 +57,14 @@ export async function measureRound(subject: Subject, load: Load, from: number): 
     clearInterval(sampler)
   }
   const seconds = (performance.now() - started) / 1000
-  const after = process.resourceUsage()
+  const used = process.cpuUsage(usage)
   return {
     seconds,
     bytes,
     operations: load.operations,
     latency,
-    cpuSeconds: (after.userCPUTime - usage.userCPUTime + after.systemCPUTime - usage.systemCPUTime) / 1e6,
-    writtenBytes: (after.fsWrite - usage.fsWrite) * BLOCK_BYTES,
+    cpuSeconds: (used.user + used.system) / 1e6,
+    written: writtenSince(writtenBefore),
     peakRssBytes: Math.max(peakRssBytes, process.memoryUsage.rss()),
   }
 }

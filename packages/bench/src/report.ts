@@ -11,7 +11,10 @@ export interface Row {
   readonly maxMs: number
   readonly cpuSecondsPerMegabyte: number
   readonly peakRssBytes: number
-  readonly writtenPerUserByte: number
+  /** Bytes that the process handed to files, per user byte; null where the system does not tell. */
+  readonly writtenPerUserByte: number | null
+  /** Bytes that the disk took meanwhile, from anyone, per user byte; null where the system does not tell. */
+  readonly diskPerUserByte: number | null
   /** Speed as a share of the floor's, median over pairs of rounds; 1 is as fast as the machine allows. */
   readonly ratioToFloor: number
   readonly floorMegabytesPerSecond: number
@@ -34,7 +37,8 @@ export function rowOf(name: string, concurrency: number, { subject, floor }: Com
     maxMs: latency.maxValue / 1000,
     cpuSecondsPerMegabyte: sum(subject, (round) => round.cpuSeconds) / (bytes / 1e6),
     peakRssBytes: Math.max(...subject.map((round) => round.peakRssBytes)),
-    writtenPerUserByte: sum(subject, (round) => round.writtenBytes) / bytes,
+    writtenPerUserByte: perByte(subject, 'byProcess'),
+    diskPerUserByte: perByte(subject, 'toDisk'),
     ratioToFloor: median(ratios),
     floorMegabytesPerSecond: median(floor.map((round) => rateOf(round))) / 1e6,
     spread: (Math.max(...rates) - Math.min(...rates)) / median(rates),
@@ -49,7 +53,8 @@ const COLUMNS: readonly (readonly [string, (row: Row) => string])[] = [
   ['max ms', (row) => row.maxMs.toFixed(1)],
   ['CPU s/MB', (row) => row.cpuSecondsPerMegabyte.toFixed(4)],
   ['RSS MB', (row) => (row.peakRssBytes / 1e6).toFixed(0)],
-  ['written', (row) => row.writtenPerUserByte.toFixed(2)],
+  ['written', (row) => row.writtenPerUserByte?.toFixed(2) ?? '–'],
+  ['to disk', (row) => row.diskPerUserByte?.toFixed(2) ?? '–'],
   ['floor MB/s', (row) => row.floorMegabytesPerSecond.toFixed(1)],
   ['of floor', (row) => row.ratioToFloor.toFixed(2)],
   ['spread', (row) => `${(100 * row.spread).toFixed(0)} %`],
@@ -77,6 +82,16 @@ export function changes(now: readonly Row[], before: readonly Row[]): string[] {
     const figures = `${old.ratioToFloor.toFixed(2)} -> ${row.ratioToFloor.toFixed(2)} of the floor`
     return [`${row.name}, c=${row.concurrency}: ${figures} (${change >= 0 ? '+' : ''}${change.toFixed(0)} %)`]
   })
+}
+
+function perByte(rounds: readonly Round[], by: keyof Round['written']): number | null {
+  let written = 0
+  for (const round of rounds) {
+    const bytes = round.written[by]
+    if (bytes === undefined) return null
+    written += bytes
+  }
+  return written / sum(rounds, (round) => round.bytes)
 }
 
 function rateOf(round: Round | undefined): number {

@@ -67,7 +67,8 @@ interface Syncing {
   close(): Promise<void>
 }
 
-const SYNC: object = { sync: true }
+/** With the encodings, although they are the defaults: without them abstract-level copies the options at each call. */
+const SYNC: object = { ...VIEW, sync: true }
 
 function syncing(store: Syncing): Pick<Store, 'put' | 'close'> {
   return { put: (key, value) => store.put(key, value, SYNC), close: () => store.close() }
