@@ -1,4 +1,4 @@
-import type { NodeName, Ring } from '@atoll/ring'
+import type { NodeName, ReplicaTable, Ring } from '@atoll/ring'
 import type { Change } from './changes.ts'
 
 /**
@@ -24,23 +24,28 @@ export interface Member {
 }
 
 /**
- * Copies that are still owed.
+ * A change of who holds a partition, on its way. Its source reports it done; then it is applied to the list of the
+ * partition by itself, so that every quorum of before meets every quorum of after.
  *
- * - `partition`: its owner has lost, or never had, its data. To be done at once.
- * - `regrouped`: preference lists around it have changed, as they do where few nodes share a ring, so that some of its
- *   copies were written elsewhere. To be done once nothing moves any more; its owner is a source too, since copies may
- *   lie under another of its partitions.
- * - `replicas`: n of a bucket type was raised.
+ * - `replace`: `to` takes the place of `from` once it has everything and `from` only forwards.
+ * - `add`: `to` is appended once all that are `waiting` have copied to it. They stay.
+ * - `drop`: `from` leaves the list once `to`, which stays, has everything that `from` had.
  */
-export type Refill = {
+export type Move = { readonly partition: number } & (
+  | { readonly kind: 'replace'; readonly from: NodeName; readonly to: NodeName }
+  | { readonly kind: 'add'; readonly to: NodeName; readonly waiting: readonly NodeName[] }
+  | { readonly kind: 'drop'; readonly from: NodeName; readonly to: NodeName }
+)
+
+/** Copies that are still owed because n of a bucket type was raised, to nodes that hold the partitions already. */
+export interface Refill {
   readonly id: string
+  readonly type: string
+  readonly from: number
+  readonly to: number
   /** The members that have not offered their copies yet. */
   readonly waiting: readonly NodeName[]
-} & (
-  | { readonly kind: 'partition'; readonly partition: number }
-  | { readonly kind: 'regrouped'; readonly partition: number }
-  | { readonly kind: 'replicas'; readonly type: string; readonly from: number; readonly to: number }
-)
+}
 
 /** An epoch that was not decided by a majority, but by an operator who said that it was gone. */
 export interface ForcedRecord {
@@ -63,12 +68,14 @@ export interface ClusterDocument {
   /** How many consecutive partitions the claim keeps on distinct nodes: the usual number of replicas. */
   readonly n: number
   readonly members: ReadonlyMap<NodeName, Member>
-  /** Who owns what now. */
+  /** What the claim decided last: it makes the lists of replicas, and the order of fallbacks. */
   readonly ring: Ring
-  /** Who shall own each partition after all moves; the owners of `ring` if nothing is pending. */
-  readonly target: readonly NodeName[]
-  /** Partitions that are being handed over now, and to whom. */
-  readonly moving: ReadonlyMap<number, NodeName>
+  /** Length of the lists of replicas, in a cluster with that many nodes. */
+  readonly width: number
+  /** Who holds each partition now, in the order of preference. */
+  readonly replicas: ReplicaTable
+  /** What has to be done until the lists are those of the ring. */
+  readonly moves: readonly Move[]
   readonly refills: readonly Refill[]
   readonly staged: readonly Change[]
   /** By name of the type. What the bytes mean is known to higher packages. */

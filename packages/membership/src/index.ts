@@ -1,5 +1,11 @@
+export { type BucketTypeEntry, setBucketType } from './bucket-types.ts'
 export type { Change } from './changes.ts'
-export type { ClusterDocument, ForcedRecord, Member, MemberState, Refill } from './document.ts'
+export { decodeDocument, encodeDocument } from './codec.ts'
+export { type CommitOptions, commit } from './commit.ts'
+export type { ClusterDocument, ForcedRecord, Member, MemberState, Move, Refill } from './document.ts'
+export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
+export { isReady } from './layout.ts'
+export { markDown, markUp, setAddress } from './member-edits.ts'
 export {
   type Edit,
   type JoinOptions,
@@ -9,5 +15,9 @@ export {
   type ProposeOptions,
 } from './membership.ts'
 export type { MembershipOptions } from './options.ts'
-export type { CommitOptions, Plan, PlannedRefill, PlannedTransfer, PlanOptions } from './plan.ts'
+export { type Plan, type PlannedMove, type PlanOptions, planOf } from './plan.ts'
+export { planText } from './plan-text.ts'
 export type { MembershipStorage } from './ports.ts'
+export { exited, type Handed, handed, refilled } from './progress.ts'
+export { clearStaged, describeChange, stage, unstage } from './staging.ts'
+export { votersOf } from './voters.ts'

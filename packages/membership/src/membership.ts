@@ -3,9 +3,10 @@ import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { EventEmitter } from 'eventemitter3'
 import type { Change } from './changes.ts'
+import type { CommitOptions } from './commit.ts'
 import type { ClusterDocument } from './document.ts'
 import type { MembershipOptions } from './options.ts'
-import type { CommitOptions, Plan, PlanOptions } from './plan.ts'
+import type { Plan, PlanOptions } from './plan.ts'
 import type { MembershipStorage } from './ports.ts'
 
 export type Edit = (document: ClusterDocument) => ClusterDocument

@@ -1,17 +1,14 @@
-import type { ClaimViolation, NodeName, Transfer } from '@atoll/ring'
+import { toHex } from '@atoll/core'
+import { type ClaimViolation, type NodeName, violationsOf } from '@atoll/ring'
+import { sha1 } from '@noble/hashes/legacy.js'
 import type { Change } from './changes.ts'
-import type { Member } from './document.ts'
+import { encodeBasis } from './codec.ts'
+import type { ClusterDocument, Member, Move } from './document.ts'
+import { outcomeOf } from './outcome.ts'
+import { chooseTarget, consequencesOf } from './target.ts'
 
-/** A partition that will be handed over. `bytes` is undefined if nobody knows. */
-export interface PlannedTransfer extends Transfer {
-  readonly bytes: number | undefined
-}
-
-/** A partition of which the owner changes at once, without its data: it gets copies from the others. */
-export interface PlannedRefill {
-  readonly partition: number
-  readonly owner: NodeName
-}
+/** A move with its size. `bytes` is undefined if nobody knows. */
+export type PlannedMove = Move & { readonly bytes: number | undefined }
 
 /** What a commit of the staged changes would do. */
 export interface Plan {
@@ -22,14 +19,19 @@ export interface Plan {
   readonly changes: readonly Change[]
   /** As they are right after the commit. */
   readonly members: ReadonlyMap<NodeName, Member>
-  /** Who shall own each partition after all moves. */
+  /** Who shall own each partition of the ring, of which the lists of replicas are made. */
   readonly owners: readonly NodeName[]
-  /** All that will be handed over, moves that are pending already included; what is moving now comes before it. */
-  readonly transfers: readonly PlannedTransfer[]
-  readonly refills: readonly PlannedRefill[]
-  /** Partitions that get another owner by these changes, and the least that any balanced plan could have. */
+  /** Everything that has to be moved after the commit, what is pending already included. */
+  readonly transfers: readonly PlannedMove[]
+  /** Copies of partitions that these changes make: their replacements and additions. */
   readonly moved: number
+  /** Copies that have to be made in any layout in which each node holds as much. */
   readonly leastMoves: number
+  /** The same two numbers for the owners of the ring, as the claim has them. */
+  readonly movedPartitions: number
+  readonly leastPartitions: number
+  /** Partitions of which every copy is lost with the nodes that are lost. */
+  readonly lost: readonly number[]
   readonly violations: readonly ClaimViolation[]
 }
 
@@ -38,7 +40,30 @@ export interface PlanOptions {
   readonly bytesOf?: ((partition: number) => number | undefined) | undefined
 }
 
-export interface CommitOptions {
-  /** Commits even if the plan keeps replicas apart worse than the present ring, and worse than it could. Default false. */
-  readonly allowViolations?: boolean | undefined
+/**
+ * What a commit of the staged changes would do: a function of the document, the same on every node.
+ *
+ * @throws `ATOLL_CHANGE_REFUSED` if no node would be left to hold partitions.
+ */
+export function planOf(document: ClusterDocument, options: PlanOptions = {}): Plan {
+  const outcome = outcomeOf(document)
+  const target = chooseTarget(document, outcome)
+  const { ring, layout, created, leastCopies } = consequencesOf(document, outcome, target.owners)
+  return {
+    ...target,
+    epoch: document.epoch,
+    basis: basisOf(document),
+    changes: document.staged,
+    members: outcome.members,
+    transfers: layout.moves.map((move) => ({ ...move, bytes: options.bytesOf?.(move.partition) })),
+    moved: created.filter(({ kind }) => kind !== 'drop').length,
+    leastMoves: leastCopies,
+    lost: layout.lost,
+    violations: violationsOf(ring, document.n),
+  }
+}
+
+/** Digest of all that a plan depends on, in hexadecimal. */
+export function basisOf(document: ClusterDocument): string {
+  return toHex(sha1(encodeBasis(document)))
 }

@@ -1,0 +1,198 @@
+import { AtollError, decodeWith, encodeTuple, encodeWith } from '@atoll/core'
+import { decodeRing, encodeRing } from '@atoll/ring'
+import { packChange, unpackChange } from './change-codec.js'
+
+const STATES = ['joining', 'valid', 'leaving', 'exiting', 'down']
+/**
+ * Nodes are written as positions in one sorted list of names, and maps in the order of their keys, so that equal
+ * documents have equal bytes.
+ */
+const documentCodec = {
+  name: 'cluster document',
+  version: 1,
+  encode: (document) => {
+    const names = new Names(namesOf(document))
+    return [
+      document.clusterId,
+      document.epoch,
+      document.n,
+      names.all,
+      sorted(document.members.values(), ({ node }) => node).map((member) => packMember(member)),
+      encodeRing(document.ring),
+      document.width,
+      document.replicas.map((holders) => holders.map((node) => names.numberOf(node))),
+      document.moves.map((move) => packMove(move, names)),
+      document.refills.map((refill) => packRefill(refill, names)),
+      document.staged.map(packChange),
+      sorted(document.bucketTypes, ([name]) => name),
+      document.forced.map(({ epoch, by, atMs, missing, reason }) => [epoch, by, atMs, missing, reason]),
+      document.recent,
+    ]
+  },
+  decode: (reader) => {
+    const clusterId = reader.string()
+    const epoch = reader.uint()
+    const n = reader.uint()
+    const names = new Names(reader.list((item) => item.string()))
+    return {
+      clusterId,
+      epoch,
+      n,
+      members: keyed(
+        reader.list((item) => unpackMember(item.tuple())),
+        ({ node }) => node,
+      ),
+      ring: decodeRing(reader.bytes()),
+      width: reader.uint(),
+      replicas: reader.list((item) => item.list((holder) => names.at(holder.uint()))),
+      moves: reader.list((item) => unpackMove(item.tuple(), names)),
+      refills: reader.list((item) => unpackRefill(item.tuple(), names)),
+      staged: reader.list((item) => unpackChange(item.tuple())),
+      bucketTypes: new Map(reader.list((item) => unpackType(item.tuple()))),
+      forced: reader.list((item) => unpackForced(item.tuple())),
+      recent: reader.list((item) => item.string()),
+    }
+  },
+}
+export function encodeDocument(document) {
+  return encodeWith(documentCodec, document)
+}
+/** Throws `ATOLL_CORRUPT` for bytes that are no document, and `ATOLL_FORMAT` for those of a newer version. */
+export function decodeDocument(bytes) {
+  const document = decodeWith(documentCodec, bytes)
+  const { ring, replicas, moves, members } = document
+  if (replicas.length !== ring.partitions)
+    throw corrupt(`it has ${replicas.length} lists, not ${ring.partitions}`)
+  const named = [...ring.owners, ...replicas.flat(), ...moves.flatMap(namesIn)]
+  const stranger = named.find((node) => !members.has(node))
+  if (stranger !== undefined) throw corrupt(`${stranger} is no member`)
+  return document
+}
+/** All that a plan depends on: neither bucket types nor refills, nor where a member listens or who has to copy still. */
+export function encodeBasis(document) {
+  const { n, width, members, ring, replicas, moves, staged } = document
+  return encodeTuple(1, [
+    n,
+    width,
+    sorted(members.values(), ({ node }) => node).map((member) => packMember({ ...member, address: '' })),
+    encodeRing(ring),
+    replicas,
+    moves.map((move) => [move.partition, move.kind, 'from' in move ? move.from : null, move.to]),
+    staged.map(packChange),
+  ])
+}
+/** Names by number. */
+class Names {
+  all
+  #numbers
+  constructor(all) {
+    this.all = all
+    this.#numbers = new Map(all.map((name, number) => [name, number]))
+  }
+  numberOf(name) {
+    return this.#numbers.get(name) ?? 0
+  }
+  at(number) {
+    const name = this.all[number]
+    if (name === undefined) throw corrupt(`there is no name ${number}`)
+    return name
+  }
+}
+function namesOf({ replicas, moves, refills }) {
+  const waiting = refills.flatMap((refill) => refill.waiting)
+  return [...new Set([...replicas.flat(), ...moves.flatMap(namesIn), ...waiting])].sort()
+}
+function namesIn(move) {
+  return move.kind === 'add' ? [move.to, ...move.waiting] : [move.from, move.to]
+}
+export function packMember({ node, id, address, zone, state, upState }) {
+  return [
+    node,
+    id,
+    address,
+    zone ?? null,
+    STATES.indexOf(state),
+    upState === undefined ? null : STATES.indexOf(upState),
+  ]
+}
+export function unpackMember(reader) {
+  const node = reader.string()
+  const id = reader.string()
+  const address = reader.string()
+  const zone = reader.optional((field) => field.string())
+  const state = unpackState(reader.uint())
+  const upState = reader.optional((field) => unpackState(field.uint()))
+  reader.end()
+  const member = { node, id, address, zone, state }
+  if (upState === undefined) return member
+  if (upState === 'valid' || upState === 'leaving') return { ...member, upState }
+  throw corrupt(`nothing is ${upState} when it is back`)
+}
+function unpackState(number) {
+  const state = STATES[number]
+  if (state === undefined) throw corrupt(`there is no state ${number}`)
+  return state
+}
+const MOVE_KINDS = ['replace', 'add', 'drop']
+function packMove(move, names) {
+  const head = [move.partition, MOVE_KINDS.indexOf(move.kind), names.numberOf(move.to)]
+  const from = move.kind === 'add' ? move.waiting : [move.from]
+  return [...head, ...from.map((node) => names.numberOf(node))]
+}
+function unpackMove(reader, names) {
+  const partition = reader.uint()
+  const number = reader.uint()
+  const kind = MOVE_KINDS[number]
+  if (kind === undefined) throw corrupt(`there is no move of kind ${number}`)
+  const to = names.at(reader.uint())
+  if (kind === 'add') {
+    const waiting = []
+    while (reader.remaining > 0) waiting.push(names.at(reader.uint()))
+    return { partition, kind, to, waiting }
+  }
+  const move = { partition, kind, from: names.at(reader.uint()), to }
+  reader.end()
+  return move
+}
+function packRefill({ id, type, from, to, waiting }, names) {
+  return [id, type, from, to, waiting.map((node) => names.numberOf(node))]
+}
+function unpackRefill(reader, names) {
+  const refill = {
+    id: reader.string(),
+    type: reader.string(),
+    from: reader.uint(),
+    to: reader.uint(),
+    waiting: reader.list((item) => names.at(item.uint())),
+  }
+  reader.end()
+  return refill
+}
+function unpackType(reader) {
+  // Copied: what is read is a view of all the bytes, and this is kept.
+  const pair = [reader.string(), reader.bytes().slice()]
+  reader.end()
+  return pair
+}
+function unpackForced(reader) {
+  const record = {
+    epoch: reader.uint(),
+    by: reader.string(),
+    atMs: reader.number(),
+    missing: reader.list((item) => item.string()),
+    reason: reader.string(),
+  }
+  reader.end()
+  return record
+}
+/** In the order of UTF-16 code units, which all nodes agree on. */
+function sorted(items, keyOf) {
+  return [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+}
+export function keyed(items, keyOf) {
+  return new Map(items.map((item) => [keyOf(item), item]))
+}
+function corrupt(why) {
+  return new AtollError('ATOLL_CORRUPT', `cluster document cannot be read: ${why}`)
+}
+//# sourceMappingURL=codec.js.map

@@ -1,0 +1,74 @@
+import { AtollError } from '@atoll/core'
+import { claim, violationsOf } from '@atoll/ring'
+import { outcomeOf } from './outcome.js'
+import { basisOf } from './plan.js'
+import { allow } from './refusal.js'
+import { settle } from './settle.js'
+import { consequencesOf } from './target.js'
+import { ringOf } from './zones.js'
+/**
+ * Does exactly what the plan says: the ring is that of the plan at once, lost nodes are in no list any more, all else
+ * begins to move. Nothing is staged afterwards.
+ *
+ * @throws `ATOLL_STALE_PLAN` if what the plan was made from has changed, `ATOLL_CHANGE_REFUSED` if nothing is staged, or
+ * for violations that were not allowed.
+ */
+export function commit(document, plan, options = {}) {
+  if (plan.basis !== basisOf(document)) {
+    const message = `the cluster has changed since the plan of epoch ${plan.epoch}; plan again`
+    throw new AtollError('ATOLL_STALE_PLAN', message)
+  }
+  const what = `commit the plan of epoch ${plan.epoch}`
+  allow(document.staged.length > 0, what, 'nothing is staged')
+  const outcome = outcomeOf(document)
+  checkOwners(document, outcome, plan)
+  if (options.allowViolations !== true) checkSpacing(document, outcome, plan)
+  const { ring, layout } = consequencesOf(document, outcome, plan.owners)
+  const { members, lost } = outcome
+  return settle({
+    ...document,
+    epoch: document.epoch + 1,
+    members,
+    ring,
+    replicas: layout.replicas,
+    moves: layout.moves,
+    refills: document.refills.map((refill) => ({
+      ...refill,
+      waiting: refill.waiting.filter((node) => !lost.has(node)),
+    })),
+    staged: [],
+  })
+}
+function checkOwners(document, { claimants }, plan) {
+  const what = `commit the plan of epoch ${plan.epoch}`
+  const names = new Set(claimants.map(({ node }) => node))
+  const { partitions } = document.ring
+  allow(plan.owners.length === partitions, what, `it has ${plan.owners.length} partitions, not ${partitions}`)
+  const stranger = plan.owners.find((owner) => !names.has(owner))
+  allow(stranger === undefined, what, `${stranger} cannot own partitions`)
+}
+/**
+ * What cannot be helped does not block: fewer nodes or zones than n, or a number of them that does not fit round the ring.
+ * Nor does what is no worse than it was.
+ */
+function checkSpacing(document, { members, claimants }, plan) {
+  const { ring, n } = document
+  const planned = violationsOf(ringOf(plan.owners, members), n)
+  const present = violationsOf(ring, n)
+  const worse = ['node', 'zone'].filter((kind) => missing(planned, kind) > missing(present, kind))
+  if (worse.length === 0) return
+  const names = claimants.map(({ node, zone }) => ({ node, zone }))
+  const fresh = claim({ partitions: ring.partitions, members: names, n })
+  for (const kind of worse) {
+    const count = planned.filter((violation) => violation.kind === kind).length
+    const why = `${count} windows of ${n} partitions would meet a ${kind} twice; allow violations, or stage other changes`
+    allow(missing(fresh.violations, kind) > 0, `commit the plan of epoch ${plan.epoch}`, why)
+  }
+}
+function missing(violations, kind) {
+  return violations.reduce(
+    (sum, { kind: its, wanted, distinct }) => sum + (its === kind ? wanted - distinct : 0),
+    0,
+  )
+}
+//# sourceMappingURL=commit.js.map

@@ -1,0 +1,71 @@
+import { checkInteger, checkKnown, checkText } from '@atoll/core'
+import { claim, createRing, MAX_REPLICAS, type Ring, replicaTable } from '@atoll/ring'
+import type { ClusterDocument, Member } from './document.ts'
+import { checkAddress, checkId, checkName } from './limits.ts'
+import { zonesOf } from './zones.ts'
+
+export interface FirstDocumentOptions {
+  /** 1 to 64 characters of `a-z A-Z 0-9 . _ -`; different for every cluster there will ever be. */
+  readonly clusterId: string
+  /** At least one; all of them are valid members at once. */
+  readonly members: readonly Omit<Member, 'state' | 'upState'>[]
+  /** A power of two from 8 to 1024; default 64. */
+  readonly partitions?: number | undefined
+  /** Replicas that the claim keeps apart, 1 to 16; default 3. */
+  readonly n?: number | undefined
+  /** Length of the lists of replicas: the greatest n of a bucket type; from n to 16, default n. */
+  readonly width?: number | undefined
+  /** Who owns what, if that is known already; default is a claim of all partitions. */
+  readonly owners?: Ring['owners'] | undefined
+  readonly bucketTypes?: ReadonlyMap<string, Uint8Array> | undefined
+}
+
+const DEFAULT_PARTITIONS = 64
+const DEFAULT_N = 3
+
+/** The document that a cluster begins with. Throws `TypeError` or `RangeError` if anything is not as described. */
+export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
+  const known = ['clusterId', 'members', 'partitions', 'n', 'width', 'owners', 'bucketTypes']
+  checkKnown('first document', options, known)
+  checkText(
+    'clusterId',
+    options.clusterId,
+    /^[a-zA-Z0-9._-]{1,64}$/,
+    '1 to 64 characters of a-z A-Z 0-9 . _ -',
+  )
+  const partitions = options.partitions ?? DEFAULT_PARTITIONS
+  const n = checkInteger('n', options.n ?? DEFAULT_N, { min: 1, max: MAX_REPLICAS })
+  const width = checkInteger('width', options.width ?? n, { min: n, max: MAX_REPLICAS })
+  const members = new Map(options.members.map((member) => [member.node, firstMember(member)]))
+  const list = [...members.values()]
+  const owners =
+    options.owners ?? claim({ partitions, n, members: list.map(({ node, zone }) => ({ node, zone })) }).owners
+  const stranger = owners.find((owner) => !members.has(owner))
+  if (stranger !== undefined) throw new RangeError(`owners must be members, got "${stranger}"`)
+  const ring = createRing({ partitions, owners, zones: zonesOf(members) })
+  return {
+    clusterId: options.clusterId,
+    epoch: 1,
+    n,
+    members,
+    ring,
+    width,
+    replicas: replicaTable(ring, width),
+    moves: [],
+    refills: [],
+    staged: [],
+    bucketTypes: new Map(options.bucketTypes),
+    forced: [],
+    recent: [],
+  }
+}
+
+function firstMember({ node, id, address, zone }: FirstDocumentOptions['members'][number]): Member {
+  return {
+    node: checkName('node', node),
+    id: checkId(id),
+    address: checkAddress(address),
+    zone: zone === undefined ? undefined : checkName('zone', zone),
+    state: 'valid',
+  }
+}

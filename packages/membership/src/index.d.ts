@@ -1,0 +1,24 @@
+export { type BucketTypeEntry, setBucketType } from './bucket-types.ts'
+export type { Change } from './changes.ts'
+export { decodeDocument, encodeDocument } from './codec.ts'
+export { type CommitOptions, commit } from './commit.ts'
+export type { ClusterDocument, ForcedRecord, Member, MemberState, Move, Refill } from './document.ts'
+export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
+export { isReady } from './layout.ts'
+export { markDown, markUp, setAddress } from './member-edits.ts'
+export {
+  type Edit,
+  type JoinOptions,
+  Membership,
+  type MembershipCollaborators,
+  type MembershipEvents,
+  type ProposeOptions,
+} from './membership.ts'
+export type { MembershipOptions } from './options.ts'
+export { type Plan, type PlannedMove, type PlanOptions, planOf } from './plan.ts'
+export { planText } from './plan-text.ts'
+export type { MembershipStorage } from './ports.ts'
+export { exited, type Handed, handed, refilled } from './progress.ts'
+export { clearStaged, describeChange, stage, unstage } from './staging.ts'
+export { votersOf } from './voters.ts'
+//# sourceMappingURL=index.d.ts.map

@@ -1,0 +1,13 @@
+export { setBucketType } from './bucket-types.js'
+export { decodeDocument, encodeDocument } from './codec.js'
+export { commit } from './commit.js'
+export { firstDocument } from './first-document.js'
+export { isReady } from './layout.js'
+export { markDown, markUp, setAddress } from './member-edits.js'
+export { Membership } from './membership.js'
+export { planOf } from './plan.js'
+export { planText } from './plan-text.js'
+export { exited, handed, refilled } from './progress.js'
+export { clearStaged, describeChange, stage, unstage } from './staging.js'
+export { votersOf } from './voters.js'
+//# sourceMappingURL=index.js.map

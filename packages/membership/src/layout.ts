@@ -1,0 +1,71 @@
+import type { NodeName, ReplicaTable } from '@atoll/ring'
+import type { ClusterDocument, Move } from './document.ts'
+
+/** Who holds what, and what is on its way. */
+export interface Layout {
+  readonly replicas: ReplicaTable
+  /** By partition; those of one partition in the order in which they were decided. */
+  readonly moves: readonly Move[]
+}
+
+/** Whether a move can be begun now: some wait for others of their partition. */
+export function isReady({ replicas }: Pick<Layout, 'replicas'>, move: Move): boolean {
+  const holders = replicas[move.partition] ?? []
+  switch (move.kind) {
+    case 'replace':
+      return holders.includes(move.from) && !holders.includes(move.to)
+    case 'add':
+      return !holders.includes(move.to)
+    case 'drop':
+      return holders.includes(move.from) && holders.includes(move.to)
+  }
+}
+
+/** The list of a partition once a move is done. */
+export function applyMove(holders: readonly NodeName[], move: Move): readonly NodeName[] {
+  switch (move.kind) {
+    case 'replace':
+      return holders.map((node) => (node === move.from ? move.to : node))
+    case 'add':
+      return [...holders, move.to]
+    case 'drop':
+      return holders.filter((node) => node !== move.from)
+  }
+}
+
+/** Who holds each partition when all moves are done. */
+export function goalOf({ replicas, moves }: Layout): ReplicaTable {
+  const goal = [...replicas]
+  for (const move of moves) goal[move.partition] = applyMove(goal[move.partition] ?? [], move)
+  return goal
+}
+
+/** The moves of each partition that has any. */
+export function movesByPartition(moves: readonly Move[]): ReadonlyMap<number, readonly Move[]> {
+  const grouped = new Map<number, Move[]>()
+  for (const move of moves) {
+    const group = grouped.get(move.partition)
+    if (group === undefined) grouped.set(move.partition, [move])
+    else group.push(move)
+  }
+  return grouped
+}
+
+/** Who must copy to a node that is added: all that hold the partition but those that are down, if there are others. */
+export function sourcesOf(
+  holders: readonly NodeName[],
+  members: ClusterDocument['members'],
+): readonly NodeName[] {
+  const up = holders.filter((node) => members.get(node)?.state !== 'down')
+  return up.length > 0 ? up : holders
+}
+
+/** Whether a list or a move names the node. */
+export function isNamed({ replicas, moves }: Layout, node: NodeName): boolean {
+  return (
+    replicas.some((holders) => holders.includes(node)) ||
+    moves.some(
+      (move) => move.to === node || ('from' in move ? move.from === node : move.waiting.includes(node)),
+    )
+  )
+}

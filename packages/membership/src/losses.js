@@ -1,0 +1,40 @@
+import { movesByPartition, sourcesOf } from './layout.js'
+/**
+ * Takes nodes that are lost with their data out of all lists, at once, so that quorums are counted among the others. A node
+ * that was about to take the place of one gets copies from all others instead. Where nobody is left, a wanted node begins
+ * with nothing.
+ */
+export function withoutLost(layout, lost, after) {
+  if (lost.size === 0) return { ...layout, lost: [] }
+  const pending = movesByPartition(layout.moves)
+  const gone = []
+  const moves = []
+  const replicas = layout.replicas.map((list, partition) => {
+    const holders = list.filter((node) => !lost.has(node))
+    const kept = (pending.get(partition) ?? []).flatMap((move) =>
+      surviving(move, { lost, holders, members: after.members }, list),
+    )
+    if (holders.length > 0) {
+      moves.push(...kept)
+      return holders
+    }
+    gone.push(partition)
+    return [kept[0]?.to ?? after.wanted[partition]?.[0] ?? ''].filter((node) => node !== '')
+  })
+  return { replicas, moves, lost: gone }
+}
+/** What becomes of a move of a partition that has survivors. What is missing without it is planned anew. */
+function surviving(move, { lost, holders, members }, list) {
+  if (lost.has(move.to)) return []
+  if (move.kind === 'add') {
+    const waiting = move.waiting.filter((node) => !lost.has(node))
+    if (waiting.length === move.waiting.length) return [move]
+    return [{ ...move, waiting: waiting.length > 0 ? waiting : sourcesOf(holders, members) }]
+  }
+  if (!lost.has(move.from)) return [move]
+  const wasComing = move.kind === 'replace' && list.includes(move.from) && !holders.includes(move.to)
+  if (!wasComing) return []
+  const { partition, to } = move
+  return [{ kind: 'add', partition, to, waiting: sourcesOf(holders, members) }]
+}
+//# sourceMappingURL=losses.js.map

@@ -1,0 +1,68 @@
+import { isReady } from './layout.js'
+import { checkAddress } from './limits.js'
+import { finish } from './progress.js'
+import { allow, memberOf } from './refusal.js'
+import { settle } from './settle.js'
+import { votersOf } from './voters.js'
+/**
+ * A member that will not be back soon: it is not asked any more, nor for its vote. It stays in all lists; nobody waits for
+ * what it has to copy, unless nobody else has it. Throws `ATOLL_CHANGE_REFUSED` for the last voter, and for a member that
+ * is neither valid nor leaving.
+ */
+export function markDown(document, node) {
+  const what = `mark ${node} down`
+  const member = memberOf(document, node, what)
+  const { state } = member
+  if (state === 'down') return document
+  allow(state === 'valid' || state === 'leaving', what, `it is ${state}`)
+  allow(votersOf(document).length > 1, what, 'no other member could decide anything any more')
+  return settle(withoutWaiting(withMember(document, { ...member, state: 'down', upState: state }), node))
+}
+/** A member that was marked down is back. It has to copy, too, what is being copied from the lists that it is in. */
+export function markUp(document, node) {
+  const what = `mark ${node} up`
+  const { upState, ...member } = memberOf(document, node, what)
+  if (member.state === 'valid' || member.state === 'leaving') return document
+  allow(member.state === 'down', what, `it is ${member.state}`)
+  const moves = document.moves.map((move) => {
+    const owes = move.kind === 'add' && document.replicas[move.partition]?.includes(node) === true
+    return owes && !move.waiting.includes(node) ? { ...move, waiting: [...move.waiting, node] } : move
+  })
+  const refills = document.refills.map((refill) =>
+    refill.waiting.includes(node) ? refill : { ...refill, waiting: [...refill.waiting, node] },
+  )
+  return { ...withMember(document, { ...member, state: upState ?? 'valid' }), moves, refills }
+}
+export function setAddress(document, node, address) {
+  const member = memberOf(document, node, `change the address of ${node}`)
+  if (member.address === checkAddress(address)) return document
+  return withMember(document, { ...member, address })
+}
+function withMember(document, member) {
+  const members = new Map(document.members).set(member.node, member)
+  return { ...document, epoch: document.epoch + 1, members }
+}
+function withoutWaiting(document, node) {
+  const refills = document.refills.map((refill) => ({
+    ...refill,
+    waiting: refill.waiting.filter((other) => other !== node),
+  }))
+  return document.moves.reduce((before, move) => withoutSource(before, move, node), {
+    ...document,
+    refills,
+  })
+}
+function withoutSource(document, move, node) {
+  if (move.kind !== 'add' || !move.waiting.includes(node)) return document
+  const waiting = move.waiting.filter((other) => other !== node)
+  if (waiting.length > 0) {
+    return {
+      ...document,
+      moves: document.moves.map((other) => (other === move ? { ...move, waiting } : other)),
+    }
+  }
+  const holders = document.replicas[move.partition] ?? []
+  const hasCopied = holders.some((other) => document.members.get(other)?.state !== 'down')
+  return hasCopied && isReady(document, move) ? { ...document, ...finish(document, move) } : document
+}
+//# sourceMappingURL=member-edits.js.map

@@ -1,0 +1,2 @@
+export {}
+//# sourceMappingURL=membership.js.map

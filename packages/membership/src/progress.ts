@@ -1,0 +1,96 @@
+import type { NodeName } from '@atoll/ring'
+import type { ClusterDocument, Move } from './document.ts'
+import { applyMove, isReady, type Layout } from './layout.ts'
+import { allow, memberOf } from './refusal.ts'
+import { settle } from './settle.ts'
+import { ringOf } from './zones.ts'
+
+/** A move of which a source has done its part. */
+export interface Handed {
+  readonly partition: number
+  readonly kind: Move['kind']
+  readonly to: NodeName
+}
+
+/**
+ * `source` has done its part of these moves. A replacement or a drop is over with that; an addition when nobody has to copy
+ * any more. A node that leaves, and is in no list any more, is exiting.
+ *
+ * @throws `ATOLL_CHANGE_REFUSED` unless each of them is a move of `source` that could begin.
+ */
+export function handed(
+  document: ClusterDocument,
+  source: NodeName,
+  done: readonly Handed[],
+): ClusterDocument {
+  if (done.length === 0) return document
+  const { replicas, moves } = done.reduce<Layout>((layout, part) => handOne(layout, source, part), document)
+  return settle({ ...document, epoch: document.epoch + 1, replicas, moves })
+}
+
+function handOne(layout: Layout, source: NodeName, part: Handed): Layout {
+  const { partition, kind, to } = part
+  const move = layout.moves.find((other) => matches(other, source, part))
+  const what = `note that ${source} has handed ${partition} to ${to}`
+  allow(move !== undefined, what, `no such ${kind} is planned`)
+  allow(isReady(layout, move), what, 'another move of the partition comes first')
+  if (move.kind === 'add') {
+    const waiting = move.waiting.filter((node) => node !== source)
+    if (waiting.length > 0) return { ...layout, moves: swap(layout.moves, move, { ...move, waiting }) }
+  }
+  return finish(layout, move)
+}
+
+/** The move is done: its partition has another list. What others wait for from a node that went, they get from its heir. */
+export function finish(layout: Layout, move: Move): Layout {
+  const replicas = layout.replicas.map((holders, partition) =>
+    partition === move.partition ? applyMove(holders, move) : holders,
+  )
+  const rest = swap(layout.moves, move, undefined)
+  if (move.kind === 'add') return { replicas, moves: rest }
+  const moves = rest.map((other) => (other.partition === move.partition ? inherit(other, move) : other))
+  return { replicas, moves }
+}
+
+function inherit(move: Move, { from, to }: { readonly from: NodeName; readonly to: NodeName }): Move {
+  if (move.kind === 'drop' && move.to === from && move.from !== to) return { ...move, to }
+  if (move.kind !== 'add' || !move.waiting.includes(from)) return move
+  const others = move.waiting.filter((node) => node !== from && node !== to)
+  return { ...move, waiting: [...others, to] }
+}
+
+function matches(move: Move, source: NodeName, { partition, kind, to }: Handed): boolean {
+  if (move.partition !== partition || move.kind !== kind || move.to !== to) return false
+  return move.kind === 'add' ? move.waiting.includes(source) : move.from === source
+}
+
+function swap(moves: readonly Move[], old: Move, by: Move | undefined): readonly Move[] {
+  return moves.flatMap((move) => (move !== old ? [move] : by === undefined ? [] : [by]))
+}
+
+/** `source` has offered all its copies for these refills. Those of which it owed nothing are left out. */
+export function refilled(
+  document: ClusterDocument,
+  source: NodeName,
+  ids: readonly string[],
+): ClusterDocument {
+  const isDone = (refill: ClusterDocument['refills'][number]) =>
+    ids.includes(refill.id) && refill.waiting.includes(source)
+  if (!document.refills.some(isDone)) return document
+  const refills = document.refills.map((refill) =>
+    isDone(refill) ? { ...refill, waiting: refill.waiting.filter((node) => node !== source) } : refill,
+  )
+  return settle({ ...document, epoch: document.epoch + 1, refills })
+}
+
+/** A node that is exiting and has nothing left is a member no more. One that is none already changes nothing. */
+export function exited(document: ClusterDocument, node: NodeName): ClusterDocument {
+  if (!document.members.has(node)) return document
+  const what = `let ${node} go`
+  const { state } = memberOf(document, node, what)
+  allow(state === 'exiting', what, `it is ${state}, not exiting`)
+  const members = new Map([...document.members].filter(([name]) => name !== node))
+  const staged = document.staged.filter((change) => change.node !== node)
+  const ring = ringOf(document.ring.owners, members)
+  return { ...document, epoch: document.epoch + 1, members, staged, ring }
+}
