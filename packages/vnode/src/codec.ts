@@ -1,6 +1,6 @@
 import { type Content, decodeContext, decodeRecord, encodeContext, encodeRecord } from '@atoll/causality'
 import { AtollError, type KeyId, messageOf, type TupleReader, type TupleValue } from '@atoll/core'
-import type { MessageCodec } from '@atoll/transport'
+import type { Message, MessageCodec } from '@atoll/transport'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -8,17 +8,23 @@ import type {
   GetRequest,
   PutReply,
   PutRequest,
+  Routed,
+  Routing,
   ScanEntry,
   ScanPosition,
   ScanReply,
   ScanRequest,
+  ScanVnode,
 } from './protocol.ts'
+import { UNROUTED } from './protocol.ts'
 import { checkKeyId } from './requests.ts'
 
-/** The first field of every message. A peer of another version is refused, never misread. */
+/** The first field of every message. A peer of a later version is refused, never misread. */
 const VERSION = 1
+/** From this version on a request says by what it came. */
+const ROUTED_VERSION = 2
 
-export const getRequestCodec = versioned<GetRequest>({
+export const getRequestCodec = routed<GetRequest>({
   encode: ({ partition, id }) => ({ tuple: [partition, ...packId(id)] }),
   decode: (reader) => ({ partition: reader.uint(), id: unpackId(reader) }),
 })
@@ -37,7 +43,7 @@ export const getReplyCodec = versioned<GetReply>({
   },
 })
 
-export const putRequestCodec = versioned<PutRequest>({
+export const putRequestCodec = routed<PutRequest>({
   encode: ({ partition, id, record }) => {
     const { head, body } = encodeRecord(record)
     return { tuple: [partition, ...packId(id), head], body }
@@ -60,7 +66,7 @@ export const acceptedCodec = versioned<'accepted'>({
   decode: () => 'accepted',
 })
 
-export const coordinateRequestCodec = versioned<CoordinateRequest>({
+export const coordinateRequestCodec = routed<CoordinateRequest>({
   encode: ({ partition, id, content, valueCrc32, context, writeId }) => ({
     tuple: [
       partition,
@@ -90,7 +96,8 @@ export const coordinateReplyCodec = versioned<CoordinateReply>({
   decode: (reader, body) => ({ record: decodeRecord(reader.bytes(), body) }),
 })
 
-export const scanRequestCodec = versioned<ScanRequest>({
+/** Places of the fallbacks among the vnodes stand at the end, which version 1 lacks. */
+export const scanRequestCodec = routed<ScanRequest>({
   encode: ({ vnodes, type, index, scope, from, to, after, limit }) => ({
     tuple: [
       vnodes.map(({ partition, slices }) => [partition, ...slices]),
@@ -101,18 +108,23 @@ export const scanRequestCodec = versioned<ScanRequest>({
       to ?? null,
       after === undefined ? null : packPosition(after),
       limit,
+      vnodes.flatMap(({ role }, at) => (role === 'fallback' ? [at] : [])),
     ],
   }),
-  decode: (reader) => ({
-    vnodes: reader.list(unpackVnode),
-    type: reader.string(),
-    index: reader.string(),
-    scope: reader.bytes(),
-    from: reader.optional((field) => field.bytes()),
-    to: reader.optional((field) => field.bytes()),
-    after: reader.optional((field) => unpackWhole(field.tuple(), unpackPosition)),
-    limit: reader.uint(),
-  }),
+  decode: (reader) => {
+    const vnodes = reader.list(unpackVnode)
+    const request = {
+      type: reader.string(),
+      index: reader.string(),
+      scope: reader.bytes(),
+      from: reader.optional((field) => field.bytes()),
+      to: reader.optional((field) => field.bytes()),
+      after: reader.optional((field) => unpackWhole(field.tuple(), unpackPosition)),
+      limit: reader.uint(),
+    }
+    const fallbacks = new Set(reader.remaining === 0 ? [] : reader.list((item) => item.uint()))
+    return { ...request, vnodes: vnodes.map((vnode, at) => withRole(vnode, fallbacks.has(at))) }
+  },
 })
 
 export const scanReplyCodec = versioned<ScanReply>({
@@ -123,26 +135,57 @@ export const scanReplyCodec = versioned<ScanReply>({
   }),
 })
 
-function versioned<T>(codec: MessageCodec<T>): MessageCodec<T> {
+export function versioned<T>(codec: MessageCodec<T>): MessageCodec<T> {
   return {
-    encode: (value) => {
-      const { tuple, body } = codec.encode(value)
-      return { tuple: [VERSION, ...tuple], body }
-    },
+    encode: (value) => withVersion(VERSION, codec.encode(value)),
     decode: (reader, body) => {
-      const version = reader.uint()
-      if (version === VERSION) return codec.decode(reader, body)
-      const message = `the peer speaks version ${version} of the vnode protocol, this node ${VERSION}`
-      throw new AtollError('ATOLL_PROTOCOL', message)
+      readVersion(reader, VERSION)
+      return codec.decode(reader, body)
     },
   }
 }
 
-function packId({ type, bucket, key }: KeyId): readonly TupleValue[] {
+/** A request with its routing in front, which version 1 lacks. */
+function routed<Request>(codec: MessageCodec<Request>): MessageCodec<Routed<Request>> {
+  return {
+    encode: (request) => {
+      const { tuple, body } = codec.encode(request)
+      return withVersion(ROUTED_VERSION, { tuple: [packRouting(request.routing), ...tuple], body })
+    },
+    decode: (reader, body) => {
+      const version = readVersion(reader, ROUTED_VERSION)
+      const routing = version < ROUTED_VERSION ? UNROUTED : unpackWhole(reader.tuple(), unpackRouting)
+      return { ...codec.decode(reader, body), routing }
+    },
+  }
+}
+
+function withVersion(version: number, { tuple, body }: Message): Message {
+  return { tuple: [version, ...tuple], body }
+}
+
+function readVersion(reader: TupleReader, known: number): number {
+  const version = reader.uint()
+  if (version > 0 && version <= known) return version
+  const message = `the peer speaks version ${version} of the vnode protocol, this node ${known}`
+  throw new AtollError('ATOLL_PROTOCOL', message)
+}
+
+function packRouting({ role, epoch, forwards, bySeal }: Routing): readonly TupleValue[] {
+  return [epoch, role === 'fallback', forwards, bySeal]
+}
+
+function unpackRouting(reader: TupleReader): Routing {
+  const epoch = reader.uint()
+  const role = reader.boolean() ? 'fallback' : 'primary'
+  return { role, epoch, forwards: reader.uint(), bySeal: reader.boolean() }
+}
+
+export function packId({ type, bucket, key }: KeyId): readonly TupleValue[] {
   return [type, bucket, key]
 }
 
-function unpackId(reader: TupleReader): KeyId {
+export function unpackId(reader: TupleReader): KeyId {
   const id = { type: reader.string(), bucket: reader.bytes(), key: reader.bytes() }
   try {
     checkKeyId(id)
@@ -176,7 +219,11 @@ function unpackContent(reader: TupleReader, value: Uint8Array): Content {
   }
 }
 
-function unpackVnode(item: TupleReader): ScanRequest['vnodes'][number] {
+function withRole(vnode: ScanVnode, isFallback: boolean): ScanVnode {
+  return { ...vnode, role: isFallback ? 'fallback' : 'primary' }
+}
+
+function unpackVnode(item: TupleReader): ScanVnode {
   const reader = item.tuple()
   const partition = reader.uint()
   const slices: number[] = []
@@ -205,7 +252,7 @@ function unpackEntry(reader: TupleReader): ScanEntry {
   }
 }
 
-function unpackWhole<T>(reader: TupleReader, unpack: (reader: TupleReader) => T): T {
+export function unpackWhole<T>(reader: TupleReader, unpack: (reader: TupleReader) => T): T {
   const value = unpack(reader)
   reader.end()
   return value

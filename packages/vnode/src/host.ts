@@ -4,6 +4,8 @@ import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
 import { claimDatabase, hasKeys, openDatabase } from './database.ts'
 import { countRecords, type FoldItem, foldRecords } from './fold.ts'
+import { Gates } from './gates.ts'
+import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { KeyOrder } from './key-order.ts'
 import { VnodeLayout } from './layout.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
@@ -39,6 +41,8 @@ export interface VnodeHostParts {
  */
 export class VnodeHost extends Lifecycle {
   readonly label: string
+  /** Which vnodes are on their way to other nodes. */
+  readonly gates: Gates
   readonly #runtime: Runtime
   readonly #parts: VnodeHostParts
   readonly #options: Required<VnodeHostOptions>
@@ -57,7 +61,22 @@ export class VnodeHost extends Lifecycle {
     this.#parts = parts
     this.#reader = new RecordReader(runtime, parts.database)
     this.#admission = new Admission(this.#options)
+    this.gates = new Gates(runtime.clock)
     this.#shared = this.#shareParts()
+  }
+
+  /** The node that the vnodes belong to. */
+  get node(): string {
+    return this.#options.node
+  }
+
+  get runtime(): Runtime {
+    return this.#runtime
+  }
+
+  /** Bytes of the entries of one page of a scan, at most. */
+  get scanBytes(): number {
+    return this.#options.scanBytes
   }
 
   /** The checksum of values, as this node computes it. */
@@ -136,18 +155,38 @@ export class VnodeHost extends Lifecycle {
     return drop
   }
 
+  /** A vnode as those see it who move its records to other nodes. */
+  handoffOf(partition: number): HandoffVnode {
+    const parts = { ...this.#shared, admission: this.#admission }
+    return new HandoffVnode(partition, () => this.#vnode(partition), parts)
+  }
+
   protected async onOpen(): Promise<void> {
     const { node, partitions } = this.#options
     const { database } = this.#parts
     await openDatabase(database)
     await claimDatabase(database, { node, partitions }, this.crc32)
+    await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
   }
 
   protected async onClose(): Promise<void> {
     const underWay = [...this.#vnodes.values()].map((vnode) => vnode.idle())
     await Promise.allSettled([...underWay, ...this.#drops.values()])
     this.#vnodes.clear()
+    this.gates.clear()
     await this.#parts.database.close()
+  }
+
+  /** A vnode that was being handed over, or was already, is served as such from the first request on. */
+  async #resume(partition: number): Promise<void> {
+    const parts = { ...this.#shared, admission: this.#admission }
+    const vnode = new Vnode(partition, this.#shared)
+    const note = await new HandoffVnode(partition, () => vnode, parts).readTransfer()
+    if (note === undefined) return
+    vnode.startNoting()
+    this.#vnodes.set(partition, vnode)
+    const phase = note.phase === 'sealed' ? 'resealing' : 'copying'
+    this.gates.set(partition, { to: note.to, phase, isReturn: note.isReturn })
   }
 
   #shareParts(): VnodeParts {

@@ -51,6 +51,11 @@ export function decodeIndexValue(key: Uint8Array, bytes: Uint8Array, crc32: Crc3
   return decodeWith(indexValueCodec, unseal(key, bytes, crc32))
 }
 
+/** Deletes every entry of a record. */
+export function indexDeletes(id: KeyId, record: StoredRecord, layout: VnodeLayout): readonly Operation[] {
+  return indexKeys(id, record, layout).map((key) => ({ type: 'del', key }))
+}
+
 function indexKeys({ type, bucket, key }: KeyId, record: StoredRecord, layout: VnodeLayout): Uint8Array[] {
   return visibleIndexEntries(record).map(({ index, scope, term }) =>
     layout.indexKey({ type, index, scope }, { term, bucket, key }),

@@ -1,5 +1,12 @@
 export { openDatabase } from './database.ts'
 export type { FoldItem } from './fold.ts'
+export type { GivenBack } from './handoff/give-back.ts'
+export { Handoffs } from './handoff/handoffs.ts'
+export type { HandoffPhase, HandoffStatus } from './handoff/jobs.ts'
+export type { HandoffOptions } from './handoff/options.ts'
+export type { HandoffKind } from './handoff/protocol.ts'
+export type { Refilled, RefillRequest } from './handoff/refill.ts'
+export type { HandoffParts } from './handoff/site.ts'
 export { VnodeHost, type VnodeHostParts } from './host.ts'
 export type { VnodeHostOptions } from './options.ts'
 export type { Database, Sublevel } from './ports.ts'
@@ -14,6 +21,7 @@ export type {
   ScanPosition,
   ScanReply,
   ScanRequest,
+  VnodeRole,
 } from './protocol.ts'
 export {
   type VnodeCallOptions,
@@ -21,4 +29,5 @@ export {
   type VnodeReplicasParts,
   type VnodeTarget,
 } from './replicas.ts'
-export { serveVnodes } from './serve.ts'
+export type { Ownership } from './route.ts'
+export { type ServeOptions, serveVnodes } from './serve.ts'

@@ -32,25 +32,63 @@ const ZERO = new Uint8Array([0])
 export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
 
 /**
- * Where things lie in the database. A partition is a sublevel named by its number in four digits, with three of its
- * own: `data` (type, bucket, key), `index` (type, index, scope, term, bucket, key) and `meta`. Keys are written out
+ * Where things lie in the database. A partition is a sublevel named by its number in four digits, with four of its
+ * own: `data` (type, bucket, key), `index` (type, index, scope, term, bucket, key), `notes` (as `data`) and `meta`. Keys are written out
  * in full here, byte for byte as sublevels would write them, which spares a batch the way through those.
  */
 export class VnodeLayout {
   readonly #data: Uint8Array
   readonly #index: Uint8Array
-  readonly #incarnation: Uint8Array
+  readonly #notes: Uint8Array
+  readonly #meta: string
 
   constructor(partition: number) {
     const name = partition.toString().padStart(PARTITION_DIGITS, '0')
     this.#data = utf8(`!${name}!!data!`)
     this.#index = utf8(`!${name}!!index!`)
-    this.#incarnation = utf8(`!${name}!!meta!incarnation`)
+    this.#notes = utf8(`!${name}!!notes!`)
+    this.#meta = `!${name}!!meta!`
   }
 
   /** The key of the note in which a vnode keeps its name as an actor. */
   get incarnationKey(): Uint8Array {
-    return this.#incarnation
+    return utf8(`${this.#meta}incarnation`)
+  }
+
+  /** The key of the note that says how far the vnode is on its way to another node. */
+  get transferKey(): Uint8Array {
+    return utf8(`${this.#meta}transfer`)
+  }
+
+  /** The key of the note that says how far the refill `name` has come. */
+  refillKey(name: string): Uint8Array {
+    return utf8(`${this.#meta}refill ${name}`)
+  }
+
+  /** Notes of records that have changed while the vnode was copied. */
+  get noteRange(): KeyRange {
+    return { gte: this.#notes, lt: endOfSublevel(this.#notes) }
+  }
+
+  /** Where a change of a record is noted: behind another prefix, the same key. */
+  noteKey(dataKey: Uint8Array): Uint8Array {
+    return concatBytes([this.#notes, dataKey.subarray(this.#data.length)])
+  }
+
+  /** The other way round. */
+  dataKeyOf(noteKey: Uint8Array): Uint8Array {
+    return concatBytes([this.#data, noteKey.subarray(this.#notes.length)])
+  }
+
+  /** A place in the order of records that outlives the layout: a data key without its prefix. */
+  cursorOf(dataKey: Uint8Array): Uint8Array {
+    return new Uint8Array(dataKey.subarray(this.#data.length))
+  }
+
+  /** The records behind a cursor; all of them without one. */
+  rangeAfter(cursor: Uint8Array | undefined): KeyRange {
+    if (cursor === undefined) return this.dataRange
+    return { ...this.dataRange, gte: concatBytes([this.#data, cursor, ZERO]) }
   }
 
   get dataRange(): KeyRange {

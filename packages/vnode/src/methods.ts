@@ -17,31 +17,32 @@ import type {
   GetRequest,
   PutReply,
   PutRequest,
+  Routed,
   ScanReply,
   ScanRequest,
 } from './protocol.ts'
 
-export const getMethod: Method<GetRequest, GetReply> = {
+export const getMethod: Method<Routed<GetRequest>, GetReply> = {
   name: 'vnode.get',
   request: getRequestCodec,
   response: getReplyCodec,
 }
 
 /** Tells "accepted" when the record is in memory, and answers when it is on disk. */
-export const putMethod: Method<PutRequest, PutReply, 'accepted'> = {
+export const putMethod: Method<Routed<PutRequest>, PutReply, 'accepted'> = {
   name: 'vnode.put',
   request: putRequestCodec,
   response: putReplyCodec,
   progress: acceptedCodec,
 }
 
-export const coordinateMethod: Method<CoordinateRequest, CoordinateReply> = {
+export const coordinateMethod: Method<Routed<CoordinateRequest>, CoordinateReply> = {
   name: 'vnode.coordinate',
   request: coordinateRequestCodec,
   response: coordinateReplyCodec,
 }
 
-export const scanMethod: Method<ScanRequest, ScanReply> = {
+export const scanMethod: Method<Routed<ScanRequest>, ScanReply> = {
   name: 'vnode.scan',
   request: scanRequestCodec,
   response: scanReplyCodec,

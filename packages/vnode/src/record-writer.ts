@@ -1,11 +1,12 @@
 import type { Dot, StoredRecord, VersionVector } from '@atoll/causality'
 import { AtollError, type KeyId, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
+import type { ChangeLog } from './change-log.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
 import { encodeEnvelope, type StoredState } from './envelope.ts'
 import { type Claim, Incarnation } from './incarnation.ts'
-import { indexOperations, type RecordChange } from './index-entry.ts'
+import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
 import type { KeyOrder } from './key-order.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
@@ -57,6 +58,8 @@ const DURABLE = Promise.resolve()
 
 /** The write path of one vnode: read, decide, queue; one decision at a time for each key. */
 export class RecordWriter {
+  /** Where changes are noted; set while the vnode is copied to another node. */
+  changes: ChangeLog | undefined
   readonly #layout: VnodeLayout
   readonly #parts: WriterParts
   #incarnation: Incarnation | undefined
@@ -87,9 +90,41 @@ export class RecordWriter {
   overwrite(id: KeyId, record: StoredRecord): Promise<Decided> {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
-      const operations = this.#operations(place.key, { id, before: undefined, after: record })
+      const operations = this.#operations(place, { id, before: undefined, after: record })
       return { record, changed: true, durable: this.#queue(place.name, record, operations) }
     })
+  }
+
+  /**
+   * Deletes a record if it still is the expected one, and says whether; a change that is on its way counts. It must be
+   * safe elsewhere. The vnode goes on as a new actor if the record knows it: its next event of the key must not seem to
+   * follow on those that it has given away.
+   */
+  async remove(id: KeyId, isExpected: (record: StoredRecord) => boolean): Promise<boolean> {
+    const place = this.#placeOf(id)
+    const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
+    const removed = await this.#parts.order.run(place.name, async () => {
+      const { record, corrupt } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      if (record === undefined || corrupt || !isExpected(record)) return undefined
+      const operations = [{ type: 'del', key: place.key } as const, ...indexDeletes(id, record, this.#layout)]
+      return this.#queueRemoval(operations, record, incarnation)
+    })
+    await removed?.durable
+    return removed !== undefined
+  }
+
+  #queueRemoval(
+    operations: readonly Operation[],
+    record: StoredRecord,
+    incarnation: Incarnation,
+  ): { readonly durable: Promise<void> } {
+    const { committer } = this.#parts
+    if (!record.clock.has(incarnation.actor)) return { durable: committer.commit(operations) }
+    incarnation.renew()
+    const claim = incarnation.claim()
+    const durable = committer.commit([...operations, ...claim.operations])
+    incarnation.granted(claim)
+    return { durable }
   }
 
   #decide({ id, seen, decide }: Decision, ground: Ground, incarnation: Incarnation): Decided {
@@ -106,7 +141,7 @@ export class RecordWriter {
     }
     const record = decide(current, nextDot)
     if (record === current) return { record, changed: false, durable: ground.durable }
-    const change = this.#operations(ground.key, { id, before: ground.record, after: record })
+    const change = this.#operations(ground, { id, before: ground.record, after: record })
     const operations = [...ground.orphans, ...change, ...(claim?.operations ?? [])]
     const durable = this.#queue(ground.name, record, operations)
     if (claim !== undefined) incarnation.granted(claim)
@@ -124,7 +159,7 @@ export class RecordWriter {
     return { key, name: keyText(key) }
   }
 
-  #operations(key: Uint8Array, change: RecordChange): Operation[] {
+  #operations({ key, name }: Place, change: RecordChange): Operation[] {
     const { runtime, partitions, recordBytes } = this.#parts
     const { crc32, sha1 } = runtime.digest
     const value = encodeEnvelope(key, change.after, crc32)
@@ -134,7 +169,8 @@ export class RecordWriter {
     }
     const sliceOf = (id: KeyId) => partitionOf(id, partitions, sha1)
     const indexes = indexOperations(change, { layout: this.#layout, crc32, sha1, sliceOf })
-    return [{ type: 'put', key, value }, ...indexes]
+    const put: Operation = { type: 'put', key, value }
+    return this.changes === undefined ? [put, ...indexes] : [put, ...indexes, this.changes.note(key, name)]
   }
 
   #pendingGround(place: Place): Ground | undefined {

@@ -1,88 +1,106 @@
 import type { StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
-import type { RpcEndpoint } from '@atoll/transport'
 import { checkValues } from './envelope.ts'
-import type { VnodeHost } from './host.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
 import type {
   CoordinateReply,
   CoordinateRequest,
   GetReply,
   PutReply,
+  Routing,
   ScanReply,
   ScanRequest,
+  VnodeRole,
 } from './protocol.ts'
+import { type Patience, type RouterParts, VnodeRouter } from './router.ts'
 
 /** The vnode `partition` on `node`. */
 export interface VnodeTarget {
   readonly node: string
   readonly partition: number
+  /** Default primary. */
+  readonly role?: VnodeRole
+  /** Epoch of the document that named it; default 0, for unknown: then it is asked there, wherever it may be now. */
+  readonly epoch?: number
 }
 
-export interface VnodeCallOptions {
+export interface VnodeCallOptions extends Patience {
   /** For another node only: one's own answers or fails. */
   readonly timeoutMs: number
-  readonly signal?: AbortSignal | undefined
 }
 
-export interface VnodeReplicasParts {
+export interface VnodeReplicasParts extends RouterParts {
   /** The name of this node. */
   readonly node: string
-  readonly host: VnodeHost
-  readonly endpoint: Pick<RpcEndpoint, 'call'>
 }
 
-/** Vnodes near and far: this node's own are called directly, those of others over rpc. */
+/**
+ * Vnodes near and far: this node's own are called directly, those of others over rpc. Either way a vnode that has moved
+ * is asked where it is now.
+ */
 export class VnodeReplicas {
   readonly #parts: VnodeReplicasParts
+  readonly #router: VnodeRouter
 
   constructor(parts: VnodeReplicasParts) {
     this.#parts = parts
+    this.#router = new VnodeRouter(parts)
   }
 
-  async get({ node, partition }: VnodeTarget, id: KeyId, options: VnodeCallOptions): Promise<GetReply> {
+  async get(target: VnodeTarget, id: KeyId, options: VnodeCallOptions): Promise<GetReply> {
     const { host, endpoint } = this.#parts
-    const request = { partition, id }
-    if (this.#isOwn(node)) return host.get(request)
-    const reply = await endpoint.call(node, getMethod, request, options)
+    const request = { partition: target.partition, id, routing: routingOf(target) }
+    if (this.#isOwn(target.node)) return this.#router.get(request, () => options)
+    const reply = await endpoint.call(target.node, getMethod, request, options)
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
   }
 
   put(
-    { node, partition }: VnodeTarget,
+    target: VnodeTarget,
     id: KeyId,
     record: StoredRecord,
     options: VnodeCallOptions & { readonly onAccepted?: (() => void) | undefined },
   ): Promise<PutReply> {
-    const { host, endpoint } = this.#parts
+    const { endpoint } = this.#parts
     const { onAccepted, ...call } = options
-    const request = { partition, id, record }
-    return this.#isOwn(node)
-      ? host.put(request, { onAccepted })
-      : endpoint.call(node, putMethod, request, { ...call, onProgress: onAccepted })
+    const request = { partition: target.partition, id, record, routing: routingOf(target) }
+    return this.#isOwn(target.node)
+      ? this.#router.put(request, () => call, onAccepted)
+      : endpoint.call(target.node, putMethod, request, { ...call, onProgress: onAccepted })
   }
 
   async coordinate(
-    { node, partition }: VnodeTarget,
+    target: VnodeTarget,
     id: KeyId,
     write: Omit<CoordinateRequest, 'partition' | 'id'>,
     options: VnodeCallOptions,
   ): Promise<CoordinateReply> {
     const { host, endpoint } = this.#parts
-    const request = { ...write, partition, id }
-    if (this.#isOwn(node)) return host.coordinate(request)
-    const reply = await endpoint.call(node, coordinateMethod, request, options)
+    const request = { ...write, partition: target.partition, id, routing: routingOf(target) }
+    if (this.#isOwn(target.node)) return this.#router.coordinate(request, () => options)
+    const reply = await endpoint.call(target.node, coordinateMethod, request, options)
     checkValues(reply.record, host.crc32)
     return reply
   }
 
-  scan(node: string, request: ScanRequest, options: VnodeCallOptions): Promise<ScanReply> {
-    const { host, endpoint } = this.#parts
-    return this.#isOwn(node) ? host.scan(request, options) : endpoint.call(node, scanMethod, request, options)
+  /** `epoch` as that of a target. */
+  scan(
+    node: string,
+    request: ScanRequest & { readonly epoch?: number },
+    options: VnodeCallOptions,
+  ): Promise<ScanReply> {
+    const routed = { ...request, routing: routingOf({ epoch: request.epoch ?? 0 }) }
+    return this.#isOwn(node)
+      ? this.#router.scan(routed, () => options)
+      : this.#parts.endpoint.call(node, scanMethod, routed, options)
   }
 
   #isOwn(node: string): boolean {
     return node === this.#parts.node
   }
+}
+
+function routingOf({ role = 'primary', epoch = 0 }: Pick<VnodeTarget, 'role' | 'epoch'>): Routing {
+  return { role, epoch, forwards: 0, bySeal: false }
 }

@@ -47,7 +47,7 @@ async function mergePage(
     const cursor = heap.top
     const item = cursor?.first
     if (cursor === undefined || item === undefined) return { entries, done: true }
-    bytes += bytesOf(item.entry)
+    bytes += entryBytes(item.entry)
     const full = entries.length === page.limit || (entries.length > 0 && bytes > page.bytes)
     if (full) return { entries, done: false }
     entries.push(item.entry)
@@ -58,7 +58,8 @@ async function mergePage(
   }
 }
 
-function bytesOf({ term, bucket, key, clockDigest, payloads }: ScanEntry): number {
+/** What an entry counts against the bytes of a page. */
+export function entryBytes({ term, bucket, key, clockDigest, payloads }: ScanEntry): number {
   const fixed = ENTRY_OVERHEAD_BYTES + term.length + bucket.length + key.length + clockDigest.length
   return payloads.reduce((sum, payload) => sum + payload.length, fixed)
 }

@@ -1,21 +1,38 @@
-import type { RpcEndpoint } from '@atoll/transport'
+import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { checkValue, checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import type { Ownership } from './route.ts'
+import { type Patience, VnodeRouter } from './router.ts'
+
+export interface ServeOptions {
+  /** What this node's document says of who owns what; default that every request is served where it comes. */
+  readonly ownership?: (() => Ownership) | undefined
+}
 
 /**
  * Lets other nodes ask the vnodes of this one. Values that arrive are compared with their checksums before anything is
- * stored; one that differs is refused with `ATOLL_CORRUPT`.
+ * stored; one that differs is refused with `ATOLL_CORRUPT`. A request for a vnode that has moved is sent on.
  */
-export function serveVnodes(endpoint: Pick<RpcEndpoint, 'handle'>, host: VnodeHost): void {
-  endpoint.handle(getMethod, (request) => host.get(request))
+export function serveVnodes(
+  endpoint: Pick<RpcEndpoint, 'handle' | 'call'>,
+  host: VnodeHost,
+  { ownership }: ServeOptions = {},
+): void {
+  const router = new VnodeRouter({ host, endpoint, ownership })
+  endpoint.handle(getMethod, (request, call) => router.get(request, patienceOf(call)))
   endpoint.handle(putMethod, async (request, call) => {
     checkValues(request.record, host.crc32)
-    return host.put(request, { onAccepted: () => call.progress('accepted') })
+    return router.put(request, patienceOf(call), () => call.progress('accepted'))
   })
-  endpoint.handle(coordinateMethod, async (request) => {
+  endpoint.handle(coordinateMethod, async (request, call) => {
     checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
-    return host.coordinate(request)
+    return router.coordinate(request, patienceOf(call))
   })
-  endpoint.handle(scanMethod, (request, call) => host.scan(request, { signal: call.signal }))
+  endpoint.handle(scanMethod, (request, call) => router.scan(request, patienceOf(call)))
+}
+
+/** Asked only when a request does not end here: a signal costs. */
+function patienceOf<Progress>(call: CallContext<Progress>): () => Patience {
+  return () => ({ timeoutMs: call.remainingMs, signal: call.signal })
 }

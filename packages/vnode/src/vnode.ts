@@ -6,6 +6,7 @@ import {
   writeRecord,
 } from '@atoll/causality'
 import { AtollError, type KeyId } from '@atoll/core'
+import { ChangeLog } from './change-log.ts'
 import { BINARY } from './database.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
@@ -16,6 +17,8 @@ import { type Decided, type Decision, RecordWriter, type WriterParts } from './r
 export interface VnodeParts extends WriterParts {
   readonly policyOf: (type: string) => MergePolicy
 }
+
+type Put = Pick<PutRequest, 'id' | 'record'>
 
 /** One partition of the ring on one node. */
 export class Vnode {
@@ -41,17 +44,43 @@ export class Vnode {
   }
 
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
-  async put({ id, record }: PutRequest, onAccepted?: () => void): Promise<PutReply> {
+  async put({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
-    const merge = (current: StoredRecord | undefined) =>
-      current === undefined ? record : mergeRecords(policy, current, record)
-    const { changed } = await this.#write(
-      policy.kind === 'write-once'
-        ? () => this.#writer.overwrite(id, record)
-        : () => this.#writer.update({ id, seen: record.clock, decide: merge }),
-      onAccepted,
-    )
+    if (policy.kind !== 'write-once') return this.merge({ id, record }, onAccepted)
+    const { changed } = await this.#write(() => this.#writer.overwrite(id, record), onAccepted)
     return { changed }
+  }
+
+  /**
+   * As `put`, but reads what is there also if the type is write-once: for records that were moved, and may be older than
+   * the deletion that is here.
+   */
+  async merge({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
+    const policy = this.#parts.policyOf(id.type)
+    const decide = (current: StoredRecord | undefined) =>
+      current === undefined ? record : mergeRecords(policy, current, record)
+    const update = () => this.#writer.update({ id, seen: record.clock, decide })
+    const { changed } = await this.#write(update, onAccepted)
+    return { changed }
+  }
+
+  /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */
+  remove(id: KeyId, isExpected: (record: StoredRecord) => boolean): Promise<boolean> {
+    return this.#track(() => this.#writer.remove(id, isExpected))
+  }
+
+  /** The log of changes, while there is one. */
+  get changes(): ChangeLog | undefined {
+    return this.#writer.changes
+  }
+
+  /** From now on changes are noted. */
+  startNoting(): void {
+    this.#writer.changes ??= new ChangeLog(this.#layout)
+  }
+
+  stopNoting(): void {
+    this.#writer.changes = undefined
   }
 
   async coordinate({ id, context, ...rest }: CoordinateRequest): Promise<CoordinateReply> {
@@ -90,6 +119,7 @@ export class Vnode {
     await committer.commit([forget])
     try {
       await database.clear({ ...BINARY, ...this.#layout.indexRange })
+      await database.clear({ ...BINARY, ...this.#layout.noteRange })
       await database.clear({ ...BINARY, ...this.#layout.dataRange })
     } catch (cause) {
       throw new AtollError('ATOLL_STORAGE', 'the database failed to delete a partition', { cause })
@@ -98,11 +128,15 @@ export class Vnode {
     await committer.commit([forget])
   }
 
-  async #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
+  #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
+    return this.#track(() => this.#finish(decide, onAccepted))
+  }
+
+  async #track<T>(begin: () => Promise<T>): Promise<T> {
     if (this.#dropping) {
       throw new AtollError('ATOLL_CLOSED', 'the partition is being deleted', { transient: true })
     }
-    const write = this.#finish(decide, onAccepted)
+    const write = begin()
     this.#underWay.add(write)
     try {
       return await write

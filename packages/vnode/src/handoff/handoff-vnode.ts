@@ -1,0 +1,144 @@
+import { clockDigest, type StoredRecord } from '@atoll/causality'
+import { equalBytes, type KeyId } from '@atoll/core'
+import type { Admission } from '../admission.ts'
+import { BINARY, readBytes, reading } from '../database.ts'
+import { countRecords } from '../fold.ts'
+import { keyText } from '../keys.ts'
+import { VnodeLayout } from '../layout.ts'
+import type { Operation } from '../ports.ts'
+import type { Vnode, VnodeParts } from '../vnode.ts'
+import { openCursor, openTransfer, packCursor, packTransfer, type TransferNote } from './notes.ts'
+import { type Page, type PageLimits, readNotedPage, readPage } from './pages.ts'
+
+export interface HandoffVnodeParts extends VnodeParts {
+  readonly admission: Admission
+}
+
+/** A vnode as those see it who move its records: pages, digests, notes. */
+export class HandoffVnode {
+  readonly partition: number
+  readonly #vnode: () => Vnode
+  readonly #parts: HandoffVnodeParts
+  readonly #layout: VnodeLayout
+
+  constructor(partition: number, vnode: () => Vnode, parts: HandoffVnodeParts) {
+    this.partition = partition
+    this.#vnode = vnode
+    this.#parts = parts
+    this.#layout = new VnodeLayout(partition)
+  }
+
+  /** Resolves when what has begun to be written is on disk, or has failed. */
+  idle(): Promise<void> {
+    return this.#vnode().idle()
+  }
+
+  startNoting(): void {
+    this.#vnode().startNoting()
+  }
+
+  stopNoting(): void {
+    this.#vnode().stopNoting()
+  }
+
+  /** The names of records that change from now on. */
+  watch(): ReadonlySet<string> {
+    const { changes } = this.#vnode()
+    return changes?.watch() ?? new Set()
+  }
+
+  /** Records behind a cursor, as they are on disk now. */
+  page(cursor: Uint8Array | undefined, limits: PageLimits): Promise<Page> {
+    return readPage({ ...this.#parts, layout: this.#layout, limits }, this.#layout.rangeAfter(cursor))
+  }
+
+  /** Records of which a change was noted, behind a note. */
+  notedPage(after: Uint8Array | undefined, limits: PageLimits): Promise<Page> {
+    return readNotedPage({ ...this.#parts, layout: this.#layout, limits }, after)
+  }
+
+  /** Forgets notes whose records have not changed since, as `unchanged` has it. */
+  async forgetNotes(noteKeys: readonly Uint8Array[]): Promise<void> {
+    await this.#commit(noteKeys.map((key) => ({ type: 'del', key })))
+  }
+
+  /** By which a note is known among the names that `watch` tells. */
+  nameOfNote(noteKey: Uint8Array): string {
+    return keyText(this.#layout.dataKeyOf(noteKey))
+  }
+
+  async clearNotes(): Promise<void> {
+    const range = { ...BINARY, ...this.#layout.noteRange }
+    await reading(() => this.#parts.database.clear(range))
+  }
+
+  async holds(id: KeyId, digest: Uint8Array): Promise<boolean> {
+    const { record } = await this.#vnode().get(id)
+    return record !== undefined && equalBytes(this.#digest(record), digest)
+  }
+
+  /** Merges a record that comes from another vnode; resolves when it is on disk. */
+  async merge(id: KeyId, record: StoredRecord): Promise<void> {
+    const bytes = record.siblings.reduce((sum, { value }) => sum + value.length, 0)
+    await this.#parts.admission.run(bytes, () => this.#vnode().merge({ id, record }))
+  }
+
+  /** Deletes a record unless it has changed. */
+  remove(id: KeyId, digest: Uint8Array): Promise<boolean> {
+    return this.#vnode().remove(id, (record) => equalBytes(this.#digest(record), digest))
+  }
+
+  count(): Promise<number> {
+    return countRecords(this.#parts.database, this.#layout)
+  }
+
+  async readTransfer(): Promise<TransferNote | undefined> {
+    const key = this.#layout.transferKey
+    const stored = await readBytes(this.#parts.database, key)
+    if (stored === undefined) return undefined
+    return openTransfer(key, stored, this.#crc32) ?? this.#tellDamaged()
+  }
+
+  async saveTransfer(note: TransferNote): Promise<void> {
+    const key = this.#layout.transferKey
+    await this.#commit([{ type: 'put', key, value: packTransfer(key, note, this.#crc32) }])
+  }
+
+  async forgetTransfer(): Promise<void> {
+    await this.#commit([{ type: 'del', key: this.#layout.transferKey }])
+  }
+
+  async readRefill(name: string): Promise<Uint8Array | undefined> {
+    const key = this.#layout.refillKey(name)
+    const stored = await readBytes(this.#parts.database, key)
+    if (stored === undefined) return undefined
+    return openCursor(key, stored, this.#crc32) ?? this.#tellDamaged()
+  }
+
+  async saveRefill(name: string, cursor: Uint8Array): Promise<void> {
+    const key = this.#layout.refillKey(name)
+    await this.#commit([{ type: 'put', key, value: packCursor(key, cursor, this.#crc32) }])
+  }
+
+  async forgetRefill(name: string): Promise<void> {
+    await this.#commit([{ type: 'del', key: this.#layout.refillKey(name) }])
+  }
+
+  get #crc32() {
+    return this.#parts.runtime.digest.crc32
+  }
+
+  #digest(record: StoredRecord): Uint8Array {
+    return clockDigest(record, this.#parts.runtime.digest.sha1)
+  }
+
+  #commit(operations: readonly Operation[]): Promise<void> {
+    return operations.length === 0 ? Promise.resolve() : this.#parts.committer.commit(operations)
+  }
+
+  #tellDamaged(): undefined {
+    const { log, metrics } = this.#parts.runtime
+    metrics.count('vnode_corrupt_notes')
+    log.error({ partition: this.partition }, 'a note of a handoff is damaged: it begins anew')
+  }
+}

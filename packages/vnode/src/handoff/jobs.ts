@@ -1,0 +1,86 @@
+import type { Runtime } from '@atoll/core'
+import type { HandoffKind } from './protocol.ts'
+
+export interface HandoffStatus {
+  readonly kind: HandoffKind
+  readonly direction: 'out' | 'in'
+  readonly partition: number
+  readonly from: string
+  /** The node that gets the records; empty for a refill that chooses one for each record. */
+  readonly to: string
+  readonly phase: HandoffPhase
+  /** Sent, or taken, since `startedMs`. */
+  readonly records: number
+  readonly bytes: number
+  /** Looked at, and found to be there already. */
+  readonly skipped: number
+  /** By the monotonic clock of this node. */
+  readonly startedMs: number
+}
+
+/** `waiting`: for a slot, or for the end of the pause after a failure. */
+export type HandoffPhase =
+  | 'waiting'
+  | 'copying'
+  | 'catching-up'
+  | 'sealing'
+  | 'sealed'
+  | 'giving-back'
+  | 'refilling'
+  | 'receiving'
+
+export interface JobIdentity {
+  readonly kind: HandoffKind
+  readonly direction: 'out' | 'in'
+  readonly partition: number
+  readonly from: string
+  readonly to: string
+}
+
+/** One handoff under way, and how far it is. */
+export class Job {
+  phase: HandoffPhase = 'waiting'
+  records = 0
+  bytes = 0
+  skipped = 0
+  lastMs: number
+  readonly identity: JobIdentity
+  readonly #runtime: Runtime
+  readonly #startedMs: number
+
+  constructor(runtime: Runtime, identity: JobIdentity) {
+    this.identity = identity
+    this.#runtime = runtime
+    this.#startedMs = runtime.clock.monotonicMs()
+    this.lastMs = this.#startedMs
+  }
+
+  get status(): HandoffStatus {
+    const { phase, records, bytes, skipped } = this
+    return { ...this.identity, phase, records, bytes, skipped, startedMs: this.#startedMs }
+  }
+
+  /** Counts records that have moved. */
+  moved(records: number, bytes: number): void {
+    const { kind, direction } = this.identity
+    this.records += records
+    this.bytes += bytes
+    this.#runtime.metrics.count('handoff_records_total', records, { kind, direction })
+    this.#runtime.metrics.count('handoff_bytes_total', bytes, { kind, direction })
+  }
+
+  failed(code: string): void {
+    this.#runtime.metrics.count('handoff_failures_total', 1, { code })
+    this.#runtime.log.info({ ...this.identity, code }, 'a handoff has failed')
+  }
+
+  begin(): void {
+    this.#runtime.log.info({ ...this.identity }, 'a handoff begins')
+  }
+
+  end(): void {
+    const { records, bytes, skipped } = this
+    const tookMs = this.#runtime.clock.monotonicMs() - this.#startedMs
+    this.#runtime.log.info({ ...this.identity, records, bytes, skipped, tookMs }, 'a handoff is done')
+  }
+}

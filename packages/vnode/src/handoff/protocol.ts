@@ -1,0 +1,52 @@
+import type { StoredRecord } from '@atoll/causality'
+import type { ErrorCode, KeyId } from '@atoll/core'
+
+/** Why records move: the vnode gets another owner, or lies where it does not belong, or a replica is lacking. */
+export type HandoffKind = 'transfer' | 'give-back' | 'refill'
+
+/** Asks which of these records the vnode lacks. */
+export interface OfferRequest {
+  readonly partition: number
+  readonly kind: HandoffKind
+  readonly entries: readonly OfferEntry[]
+}
+
+export interface OfferEntry {
+  readonly id: KeyId
+  /** Of the record's clock. */
+  readonly digest: Uint8Array
+}
+
+export interface OfferReply {
+  /** Places in `entries` of the records that the vnode does not hold as they are, ascending. */
+  readonly lacking: readonly number[]
+}
+
+/** Gives the vnode records to merge. Answers when they are durable. */
+export interface SendRequest {
+  readonly partition: number
+  readonly kind: HandoffKind
+  readonly records: readonly SentRecord[]
+}
+
+export interface SentRecord {
+  readonly id: KeyId
+  readonly record: StoredRecord
+}
+
+export interface SendReply {
+  /** Records that the vnode will never take, such as one that is too large there. */
+  readonly refused: readonly { readonly at: number; readonly code: ErrorCode }[]
+  /** How long the sender shall wait before it sends more, in milliseconds. */
+  readonly pauseMs: number
+}
+
+export interface PartitionRequest {
+  readonly partition: number
+}
+
+/** Tells that nothing more of this comes for now. */
+export interface EndRequest {
+  readonly partition: number
+  readonly kind: HandoffKind
+}

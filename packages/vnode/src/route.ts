@@ -1,0 +1,111 @@
+import type { Routing } from './protocol.ts'
+
+/** What this node's document says of who serves what. */
+export interface Ownership {
+  /** Epoch of the document, from 1. */
+  readonly epoch: number
+  ownerOf(partition: number): string
+}
+
+/**
+ * How far a partition has gone on its way to another node.
+ *
+ * - `copying`: served here; what changes is noted.
+ * - `pausing`: served here, but writes wait, for the moment in which it is handed over.
+ * - `resealing`: handed over, but the other node has to be told again first, so everything waits.
+ * - `cut-off`: the same, and the last attempt to tell it has failed.
+ * - `sealed`: handed over; everything is sent on.
+ */
+export type GatePhase = 'copying' | 'pausing' | 'resealing' | 'cut-off' | 'sealed'
+
+/** Where a partition stands on this node. */
+export interface Standing {
+  readonly node: string
+  /** The transfer of the partition to another node, if there is one. */
+  readonly gate: { readonly to: string; readonly phase: GatePhase } | undefined
+  /** The node that has handed the partition over to this one, and still forwards. */
+  readonly inboundFrom: string | undefined
+  /** Undefined if nobody decides who owns what: everything is served where it is asked. */
+  readonly ownership: Ownership | undefined
+}
+
+export interface Request {
+  readonly partition: number
+  readonly kind: 'read' | 'write'
+  readonly routing: Routing
+}
+
+export type Route =
+  | { readonly kind: 'here' }
+  /** Until the gate of the partition changes. */
+  | { readonly kind: 'wait' }
+  | { readonly kind: 'forward'; readonly to: string; readonly routing: Routing }
+  /** `unsealed` if this node does not know that the partition was handed over to it. */
+  | { readonly kind: 'refuse'; readonly unsealed: boolean }
+
+export const HERE: Route = { kind: 'here' }
+const WAIT: Route = { kind: 'wait' }
+const REFUSE: Route = { kind: 'refuse', unsealed: false }
+const REFUSE_UNSEALED: Route = { kind: 'refuse', unsealed: true }
+
+/** A request goes from its coordinator to a former owner, over a seal, and perhaps over one more; then it is lost. */
+const MAX_FORWARDS = 4
+
+/**
+ * Who serves a request. Of the nodes that a partition moves between, one accepts at a time: the source until it has
+ * sealed, thereafter the target, first by what the source forwards and then by the document. A request that is sent on
+ * has a greater epoch each time, or goes over a seal, which a partition has one of; and it is sent on four times at most.
+ */
+export function route(request: Request, standing: Standing): Route {
+  const { gate } = standing
+  switch (gate?.phase) {
+    case 'sealed':
+      return bySealTo(gate.to, request, standing)
+    case 'resealing':
+      return WAIT
+    case 'cut-off':
+      return REFUSE
+    case 'pausing':
+      return request.kind === 'write' ? routeIfHere(request, standing, WAIT) : routeOpen(request, standing)
+    default:
+      return routeOpen(request, standing)
+  }
+}
+
+/** True if a partition without any gate serves the request for certain, which is nearly always so: to be asked first. */
+export function isPlainlyHere({ role, epoch, bySeal }: Routing, ownership: Ownership | undefined): boolean {
+  if (ownership === undefined) return true
+  return !bySeal && (epoch === 0 || role === 'fallback' || epoch >= ownership.epoch)
+}
+
+function routeIfHere(request: Request, standing: Standing, instead: Route): Route {
+  const open = routeOpen(request, standing)
+  return open.kind === 'here' ? instead : open
+}
+
+function routeOpen({ partition, routing }: Request, standing: Standing): Route {
+  const { ownership, node } = standing
+  if (isPlainlyHere(routing, ownership) || ownership === undefined) return HERE
+  const owner = ownership.ownerOf(partition)
+  if (owner === node) return HERE
+  if (!routing.bySeal) return forward(owner, { ...routing, epoch: ownership.epoch })
+  return routeSealed(owner, routing, standing)
+}
+
+/** A request by a node that has handed the partition over to this one. */
+function routeSealed(owner: string, routing: Routing, { ownership, inboundFrom }: Standing): Route {
+  const epoch = ownership?.epoch ?? 0
+  const isCurrent = routing.epoch >= epoch || owner === inboundFrom
+  if (inboundFrom !== undefined && isCurrent) return HERE
+  return isCurrent ? REFUSE_UNSEALED : forward(owner, { ...routing, bySeal: false, epoch })
+}
+
+function bySealTo(to: string, { routing }: Request, { ownership }: Standing): Route {
+  const epoch = Math.max(routing.epoch, ownership?.epoch ?? 0)
+  return forward(to, { ...routing, epoch, bySeal: true })
+}
+
+function forward(to: string, routing: Routing): Route {
+  if (routing.forwards >= MAX_FORWARDS) return REFUSE
+  return { kind: 'forward', to, routing: { ...routing, forwards: routing.forwards + 1 } }
+}

@@ -1,0 +1,222 @@
+import { AtollError, isAtollError } from '@atoll/core'
+import type { Method, RpcEndpoint } from '@atoll/transport'
+import { checkValues } from './envelope.ts'
+import type { VnodeHost } from './host.ts'
+import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  GetRequest,
+  PutReply,
+  PutRequest,
+  Routed,
+  Routing,
+  ScanReply,
+  ScanRequest,
+} from './protocol.ts'
+import { HERE, isPlainlyHere, type Ownership, type Route, route } from './route.ts'
+import { allHere, mergeScans, type ScanPart, splitScan } from './scan-split.ts'
+
+export interface RouterParts {
+  readonly host: VnodeHost
+  readonly endpoint: Pick<RpcEndpoint, 'call'>
+  /** What this node's document says; default that everything is served where it is asked. */
+  readonly ownership?: (() => Ownership) | undefined
+}
+
+/** What is left of the caller's patience. */
+export interface Patience {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Asking {
+  readonly partition: number
+  readonly kind: 'read' | 'write'
+  readonly routing: Routing
+}
+
+/** How long a request waits for a partition that is just being handed over, at most. */
+const MAX_WAIT_MS = 5000
+/** A node that restarted has to be told again that a partition was handed over to it; more than once is bad luck. */
+const MAX_TRIES = 4
+
+/** Brings every request to the node that serves its partition at this moment, which is nearly always this one. */
+export class VnodeRouter {
+  readonly #parts: RouterParts
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts
+  }
+
+  async get(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
+    const asking = { partition: request.partition, kind: 'read', routing: request.routing } as const
+    const { host } = this.#parts
+    if (this.#isHere(asking)) {
+      const reply = await host.get(request)
+      // A record that was given away while it was asked for is where the partition is now.
+      if (reply.record !== undefined || this.#isHere(asking)) return reply
+    }
+    const reply = await this.#elsewhere(asking, patience, {
+      here: () => host.get(request),
+      there: (to, routing, call) => this.#call(to, getMethod, { ...request, routing }, call),
+    })
+    if (reply.record !== undefined) checkValues(reply.record, host.crc32)
+    return reply
+  }
+
+  put(
+    request: Routed<PutRequest>,
+    patience: () => Patience,
+    onAccepted: (() => void) | undefined,
+  ): Promise<PutReply> {
+    const { host } = this.#parts
+    const asking = { partition: request.partition, kind: 'write', routing: request.routing } as const
+    if (this.#isHere(asking)) return host.put(request, { onAccepted })
+    return this.#elsewhere(asking, patience, {
+      here: () => host.put(request, { onAccepted }),
+      there: (to, routing, call) =>
+        this.#call(to, putMethod, { ...request, routing }, { ...call, onProgress: onAccepted }),
+    })
+  }
+
+  coordinate(request: Routed<CoordinateRequest>, patience: () => Patience): Promise<CoordinateReply> {
+    const { host } = this.#parts
+    const asking = { partition: request.partition, kind: 'write', routing: request.routing } as const
+    if (this.#isHere(asking)) return host.coordinate(request)
+    return this.#elsewhere(asking, patience, {
+      here: () => host.coordinate(request),
+      there: async (to, routing, call) => {
+        const reply = await this.#call(to, coordinateMethod, { ...request, routing }, call)
+        checkValues(reply.record, host.crc32)
+        return reply
+      },
+    })
+  }
+
+  /** A page of vnodes of which some have moved is put together from pages of those who serve them. */
+  async scan(request: Routed<ScanRequest>, patience: () => Patience): Promise<ScanReply> {
+    const { host } = this.#parts
+    const askings = request.vnodes.map(({ partition, role = 'primary' }) => ({
+      partition,
+      kind: 'read' as const,
+      routing: { ...request.routing, role },
+    }))
+    if (askings.every((asking) => this.#isHere(asking))) {
+      return host.scan(request, { signal: patience().signal })
+    }
+    return this.#retrying(askings, patience, async (routes, call) => {
+      if (allHere(routes)) return host.scan(request, { signal: call.signal })
+      const parts = splitScan(request, routes)
+      const pages = await Promise.all(parts.map((part) => this.#scanPart(part, call)))
+      return mergeScans(pages, { limit: request.limit, bytes: host.scanBytes })
+    })
+  }
+
+  #scanPart({ route: way, request }: ScanPart, call: Patience): Promise<ScanReply> {
+    return way.kind === 'forward'
+      ? this.#call(way.to, scanMethod, { ...request, routing: way.routing }, call)
+      : this.#parts.host.scan(request, { signal: call.signal })
+  }
+
+  #isHere({ partition, kind, routing }: Asking): boolean {
+    const { host, ownership } = this.#parts
+    const document = ownership?.()
+    if (host.gates.get(partition) === undefined && isPlainlyHere(routing, document)) return true
+    return this.#route({ partition, kind, routing }) === HERE
+  }
+
+  #route(asking: Asking): Route {
+    const { host, ownership } = this.#parts
+    return route(asking, {
+      node: host.node,
+      gate: host.gates.get(asking.partition),
+      inboundFrom: host.gates.inboundFrom(asking.partition),
+      ownership: ownership?.(),
+    })
+  }
+
+  #elsewhere<T>(
+    asking: Asking,
+    patience: () => Patience,
+    ways: {
+      readonly here: () => Promise<T>
+      readonly there: (to: string, routing: Routing, call: Patience) => Promise<T>
+    },
+  ): Promise<T> {
+    return this.#retrying([asking], patience, async ([way], call) => {
+      if (way?.kind !== 'forward') return ways.here()
+      const send = () => ways.there(way.to, way.routing, call)
+      return way.routing.bySeal ? this.#parts.host.gates.forwarding(asking.partition, send) : send()
+    })
+  }
+
+  /** Waits for gates that are about to open or close, and asks again where a seal was not known. */
+  async #retrying<T>(
+    askings: readonly Asking[],
+    patience: () => Patience,
+    ask: (routes: readonly Route[], call: Patience) => Promise<T>,
+  ): Promise<T> {
+    const { clock } = this.#parts.host.runtime
+    const { timeoutMs, signal } = patience()
+    const deadlineMs = clock.monotonicMs() + timeoutMs
+    const leftMs = () => deadlineMs - clock.monotonicMs()
+    for (let tries = 1; ; tries++) {
+      const routes = await this.#settled(askings, leftMs)
+      try {
+        return await ask(routes, { timeoutMs: leftMs(), signal })
+      } catch (error) {
+        if (tries === MAX_TRIES || !isUnsealed(error) || !routes.some(isBySeal)) throw error
+      }
+      await this.#reseal(askings, routes)
+    }
+  }
+
+  /** The routes, once none of them has to wait. */
+  async #settled(askings: readonly Asking[], leftMs: () => number): Promise<readonly Route[]> {
+    const keptMs = Math.max(0, leftMs() - MAX_WAIT_MS)
+    for (;;) {
+      const routes = askings.map((asking) => this.#route(asking))
+      for (const [at, way] of routes.entries()) {
+        if (way.kind === 'refuse') throw notServed(askings[at]?.partition, way.unsealed)
+      }
+      const waiting = askings.find((_, at) => routes[at]?.kind === 'wait')
+      if (waiting === undefined) return routes
+      const changed = await this.#parts.host.gates.changed(waiting.partition, leftMs() - keptMs)
+      if (!changed) throw notServed(waiting.partition, false)
+    }
+  }
+
+  async #reseal(askings: readonly Asking[], routes: readonly Route[]): Promise<void> {
+    const { gates } = this.#parts.host
+    for (const [at, { partition }] of askings.entries()) {
+      const way = routes[at]
+      const isSealed = gates.get(partition)?.phase === 'sealed'
+      if (way !== undefined && isBySeal(way) && isSealed) await gates.reseal(partition)
+    }
+  }
+
+  #call<Request, Response, Progress>(
+    to: string,
+    method: Method<Request, Response, Progress>,
+    request: Request,
+    call: Patience & { readonly onProgress?: ((value: Progress) => void) | undefined },
+  ): Promise<Response> {
+    this.#parts.host.runtime.metrics.count('vnode_forwards_total', 1, { method: method.name })
+    return this.#parts.endpoint.call(to, method, request, call)
+  }
+}
+
+function isBySeal(way: Route): boolean {
+  return way.kind === 'forward' && way.routing.bySeal
+}
+
+function notServed(partition: number | undefined, unsealed: boolean): AtollError {
+  const message = `partition ${partition} is being handed over, and this node does not serve it now`
+  return new AtollError('ATOLL_UNREACHABLE', message, { details: { partition: partition ?? -1, unsealed } })
+}
+
+function isUnsealed(error: unknown): boolean {
+  return isAtollError(error, 'ATOLL_UNREACHABLE') && error.details['unsealed'] === true
+}
