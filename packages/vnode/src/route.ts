@@ -4,7 +4,11 @@ import type { Routing } from './protocol.ts'
 export interface Ownership {
   /** Epoch of the document, from 1. */
   readonly epoch: number
-  ownerOf(partition: number): string
+  /**
+   * Who serves this node's replica of a partition: this node if it holds one, or else the node that has taken its place in
+   * the list; undefined if it never had one, or does not know any more who took it over.
+   */
+  ownerOf(partition: number): string | undefined
 }
 
 /**
@@ -87,6 +91,7 @@ function routeOpen({ partition, routing }: Request, standing: Standing): Route {
   const { ownership, node } = standing
   if (isPlainlyHere(routing, ownership) || ownership === undefined) return HERE
   const owner = ownership.ownerOf(partition)
+  if (owner === undefined) return REFUSE
   if (owner === node) return HERE
   if (!routing.bySeal) return forward(owner, { ...routing, epoch: ownership.epoch })
   return routeSealed(owner, routing, standing)

@@ -1,6 +1,7 @@
 import { AtollError } from '@atoll/core'
 import { Job } from './jobs.ts'
-import type { Page } from './pages.ts'
+import type { MovingRecord, Page } from './pages.ts'
+import type { Place } from './sender.ts'
 import type { Site } from './site.ts'
 
 export interface GivenBack {
@@ -14,20 +15,26 @@ export interface GivenBack {
   readonly corrupt: number
 }
 
-/** One pass over a vnode that belongs to another node: what is safe there is deleted here, unless it has changed. */
+/**
+ * One pass over a vnode that this node does not hold by the document: what all its holders have is deleted here, unless it
+ * has changed. A fallback does not know which of them it stood in for, and offers cost little where nothing is lacking.
+ */
 export class GiveBack {
   readonly job: Job
   readonly #site: Site
-  readonly #place: { readonly node: string; readonly partition: number }
+  readonly #places: readonly Place[]
+  readonly #partition: number
 
-  constructor(site: Site, partition: number, to: string) {
+  constructor(site: Site, partition: number, to: readonly string[]) {
     this.#site = site
-    this.#place = { node: to, partition }
-    this.job = new Job(site.runtime, { kind: 'give-back', direction: 'out', partition, from: site.node, to })
+    this.#partition = partition
+    this.#places = to.map((node) => ({ node, partition }))
+    const between = { from: site.node, to: to.join(' ') }
+    this.job = new Job(site.runtime, { kind: 'give-back', direction: 'out', partition, ...between })
   }
 
   async run(signal: AbortSignal): Promise<GivenBack> {
-    const vnode = this.#site.host.handoffOf(this.#place.partition)
+    const vnode = this.#site.host.handoffOf(this.#partition)
     this.job.phase = 'giving-back'
     const done = { records: 0, bytes: 0, corrupt: 0 }
     let next: Uint8Array | undefined
@@ -39,13 +46,17 @@ export class GiveBack {
       done.corrupt += page.corrupt
       next = page.next
     } while (next !== undefined)
-    await this.#site.sender.end(this.#place, this.job.identity)
+    for (const place of this.#places) await this.#site.sender.end(place, this.job.identity)
     return { ...done, left: await vnode.count() }
   }
 
   async #give(page: Page, signal: AbortSignal): Promise<Page['records']> {
-    const vnode = this.#site.host.handoffOf(this.#place.partition)
-    const held = await this.#site.sender.push(page.records, this.#place, { job: this.job, signal })
+    const vnode = this.#site.host.handoffOf(this.#partition)
+    let held: readonly MovingRecord[] = page.records
+    for (const place of this.#places) {
+      const there = new Set(await this.#site.sender.push(page.records, place, { job: this.job, signal }))
+      held = held.filter((record) => there.has(record))
+    }
     this.#checkOwner()
     signal.throwIfAborted()
     const removed = await Promise.all(held.map(({ id, digest }) => vnode.remove(id, digest)))
@@ -55,7 +66,7 @@ export class GiveBack {
   /** It may have become this node's own while it was being given away. */
   #checkOwner(): void {
     const { ownership, node } = this.#site
-    const { partition } = this.#place
+    const partition = this.#partition
     if (ownership === undefined || ownership().ownerOf(partition) !== node) return
     const message = `partition ${partition} belongs to this node: it is not given away`
     throw new AtollError('ATOLL_CHANGE_REFUSED', message)

@@ -106,15 +106,15 @@ export class Handoffs extends Lifecycle {
   }
 
   /**
-   * One pass over a vnode that does not belong to this node: what its owner holds durably, or gets now, is deleted here
+   * One pass over a vnode that does not belong to this node: what all its holders have durably, or get now, is deleted here
    * unless it has changed meanwhile. To be repeated until nothing is left.
    *
    * Throws `ATOLL_CHANGE_REFUSED` if the vnode is this node's own or on its way to another, `ATOLL_OVERLOADED` if a pass is
-   * under way, and whatever the other node answers.
+   * under way, and whatever the other nodes answer.
    */
   async giveBack(
     partition: number,
-    to: string,
+    to: readonly string[],
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<GivenBack> {
     this.assertOpen()
