@@ -96,7 +96,7 @@ export function encodeBasis(document: ClusterDocument): Uint8Array {
 }
 
 /** Names by number. */
-class Names {
+export class Names {
   readonly all: readonly NodeName[]
   readonly #numbers: ReadonlyMap<NodeName, number>
 
@@ -158,13 +158,13 @@ function unpackState(number: number): MemberState {
 
 const MOVE_KINDS = ['replace', 'add', 'drop'] as const
 
-function packMove(move: Move, names: Names): readonly TupleValue[] {
+export function packMove(move: Move, names: Names): readonly TupleValue[] {
   const head = [move.partition, MOVE_KINDS.indexOf(move.kind), names.numberOf(move.to)]
   const from = move.kind === 'add' ? move.waiting : [move.from]
   return [...head, ...from.map((node) => names.numberOf(node))]
 }
 
-function unpackMove(reader: TupleReader, names: Names): Move {
+export function unpackMove(reader: TupleReader, names: Names): Move {
   const partition = reader.uint()
   const number = reader.uint()
   const kind = MOVE_KINDS[number]
@@ -224,6 +224,6 @@ export function keyed<T>(items: readonly T[], keyOf: (item: T) => string): Reado
   return new Map(items.map((item) => [keyOf(item), item]))
 }
 
-function corrupt(why: string): AtollError {
-  return new AtollError('ATOLL_CORRUPT', `cluster document cannot be read: ${why}`)
+export function corrupt(why: string): AtollError {
+  return new AtollError('ATOLL_CORRUPT', `what is said of a cluster cannot be read: ${why}`)
 }

@@ -7,7 +7,7 @@ export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
 export { isReady } from './layout.ts'
 export { markDown, markUp, setAddress } from './member-edits.ts'
 export {
-  type Edit,
+  type ForceOptions,
   type JoinOptions,
   Membership,
   type MembershipCollaborators,
@@ -16,8 +16,10 @@ export {
 } from './membership.ts'
 export type { MembershipOptions } from './options.ts'
 export { type Plan, type PlannedMove, type PlanOptions, planOf } from './plan.ts'
+export { decodePlan, encodePlan } from './plan-codec.ts'
 export { planText } from './plan-text.ts'
 export type { MembershipStorage } from './ports.ts'
 export { exited, type Handed, handed, refilled } from './progress.ts'
+export type { Edit } from './proposal.ts'
 export { clearStaged, describeChange, stage, unstage } from './staging.ts'
 export { votersOf } from './voters.ts'

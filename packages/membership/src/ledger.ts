@@ -1,0 +1,214 @@
+import { type AcceptorState, accept, EMPTY_ACCEPTOR, prepare } from '@atoll/consensus'
+import { AtollError, compareBytes, equalBytes, fromUtf8, type Runtime, toHex, utf8 } from '@atoll/core'
+import { decodeAcceptor, encodeAcceptor, type KeptAcceptor } from './acceptor-codec.ts'
+import { decodeDocument } from './codec.ts'
+import type { ClusterDocument } from './document.ts'
+import type { MembershipStorage } from './ports.ts'
+import type {
+  AcceptAnswer,
+  AcceptRequest,
+  Basis,
+  Elsewhere,
+  PrepareAnswer,
+  PrepareRequest,
+} from './protocol.ts'
+import { refused } from './refusal.ts'
+import { votersOf } from './voters.ts'
+
+const DOCUMENT_KEY = 'document'
+const ACCEPTOR_KEY = 'acceptor'
+const ID_KEY = 'id'
+const ID_BYTES = 16
+
+/** A document with what names it. */
+export interface Known {
+  readonly document: ClusterDocument
+  readonly bytes: Uint8Array
+  readonly basis: Basis
+}
+
+export interface LedgerParts {
+  readonly storage: MembershipStorage
+  readonly node: string
+  readonly maxQueued: number
+  /** Called when another document counts, which is when it is durable. */
+  readonly onChanged: (document: ClusterDocument, previous: ClusterDocument | undefined) => void
+}
+
+/**
+ * What a node must not forget of its cluster: its document, and what it promised about the next one. One step after the
+ * other, each durable before anybody hears of it.
+ */
+export class Ledger {
+  readonly #runtime: Runtime
+  readonly #parts: LedgerParts
+  #known: Known | undefined
+  #acceptor: KeptAcceptor | undefined
+  #id = ''
+  #tail: Promise<unknown> = Promise.resolve()
+  #queued = 0
+
+  constructor(runtime: Runtime, parts: LedgerParts) {
+    this.#runtime = runtime
+    this.#parts = parts
+  }
+
+  get known(): Known | undefined {
+    return this.#known
+  }
+
+  /** Of this node's data. */
+  get id(): string {
+    return this.#id
+  }
+
+  /** Reads what is stored; makes an id for data that has none. */
+  async load(): Promise<void> {
+    const { storage } = this.#parts
+    const id = await storage.get(ID_KEY)
+    if (id === undefined) {
+      const created = toHex(this.#runtime.random.bytes(ID_BYTES))
+      await storage.put(ID_KEY, utf8(created))
+      this.#id = created
+    } else {
+      this.#id = fromUtf8(id)
+    }
+    const acceptor = await storage.get(ACCEPTOR_KEY)
+    this.#acceptor = acceptor === undefined ? undefined : decodeAcceptor(acceptor)
+    const bytes = await storage.get(DOCUMENT_KEY)
+    this.#known = bytes === undefined ? undefined : this.#name(bytes)
+  }
+
+  /** True if this node is a member with the data that it has. */
+  isMember(document: ClusterDocument): boolean {
+    return document.members.get(this.#parts.node)?.id === this.#id
+  }
+
+  /** Takes a document that is newer. Resolves with true if it is this node's now. */
+  learn(bytes: Uint8Array): Promise<boolean> {
+    return this.#inOrder(async () => {
+      const next = this.#name(bytes)
+      this.#check(next.document)
+      if (!this.#isNewer(next)) return false
+      await this.#parts.storage.put(DOCUMENT_KEY, bytes)
+      const previous = this.#known?.document
+      this.#known = next
+      this.#runtime.metrics.gauge('membership_epoch', next.document.epoch)
+      this.#parts.onChanged(next.document, previous)
+      return true
+    })
+  }
+
+  prepare({ basis, ballot }: PrepareRequest): Promise<PrepareAnswer> {
+    return this.#inOrder(async () => this.#elsewhere(basis) ?? this.#step((state) => prepare(state, ballot)))
+  }
+
+  accept({ basis, ballot, value }: AcceptRequest): Promise<AcceptAnswer> {
+    return this.#inOrder(async () => {
+      const elsewhere = this.#elsewhere(basis)
+      if (elsewhere !== undefined) return elsewhere
+      checkSuccessor(basis, value)
+      return this.#step((state) => accept(state, { ballot, value }))
+    })
+  }
+
+  #name(bytes: Uint8Array): Known {
+    const document = decodeDocument(bytes)
+    const { clusterId, epoch } = document
+    return { document, bytes, basis: { clusterId, epoch, digest: this.#runtime.digest.sha1(bytes) } }
+  }
+
+  #check(document: ClusterDocument): void {
+    const { node } = this.#parts
+    const own = this.#known?.document
+    if (own !== undefined && own.clusterId !== document.clusterId) {
+      this.#runtime.metrics.count('membership_refused_total')
+      const message = `${node} belongs to cluster ${own.clusterId}, and got a document of ${document.clusterId}`
+      throw new AtollError('ATOLL_PROTOCOL', message)
+    }
+    if (own !== undefined || this.isMember(document)) return
+    this.#runtime.metrics.count('membership_refused_total')
+    throw refused(
+      `make ${node} part of cluster ${document.clusterId}`,
+      'it is no member with the data that it has',
+    )
+  }
+
+  #isNewer({ document, bytes }: Known): boolean {
+    const own = this.#known
+    if (own === undefined || document.epoch > own.document.epoch) return true
+    if (document.epoch < own.document.epoch || equalBytes(bytes, own.bytes)) return false
+    const { epoch } = document
+    this.#runtime.metrics.count('membership_conflicts_total')
+    this.#runtime.log.error(
+      { epoch },
+      'there are two cluster documents of one epoch; the greater bytes are kept',
+    )
+    return compareBytes(bytes, own.bytes) > 0
+  }
+
+  /** What to answer if the question is not about the document that this node has. */
+  #elsewhere(basis: Basis): Elsewhere | undefined {
+    const { node } = this.#parts
+    const own = this.#known
+    const what = `decide epoch ${basis.epoch + 1} on ${node}`
+    if (own === undefined) throw refused(what, 'it has no document')
+    if (own.basis.clusterId !== basis.clusterId) {
+      throw new AtollError(
+        'ATOLL_PROTOCOL',
+        `${node} belongs to cluster ${own.basis.clusterId}, not ${basis.clusterId}`,
+      )
+    }
+    if (own.basis.epoch < basis.epoch) return { kind: 'behind' }
+    if (own.basis.epoch > basis.epoch || !equalBytes(own.basis.digest, basis.digest)) {
+      return { kind: 'document', bytes: own.bytes }
+    }
+    const votes = this.isMember(own.document) && votersOf(own.document).includes(node)
+    if (!votes) throw refused(what, 'it has no vote')
+    return undefined
+  }
+
+  async #step<Reply>(step: (state: AcceptorState) => { state: AcceptorState; reply: Reply }): Promise<Reply> {
+    const before = this.#stateOfNext()
+    const { state, reply } = step(before)
+    if (state !== before && this.#known !== undefined) {
+      const { epoch, digest } = this.#known.basis
+      const kept = { epoch, digest, state }
+      await this.#parts.storage.put(ACCEPTOR_KEY, encodeAcceptor(kept))
+      this.#acceptor = kept
+    }
+    return reply
+  }
+
+  /** What is kept counts only for the epoch after the document that this node has. */
+  #stateOfNext(): AcceptorState {
+    const kept = this.#acceptor
+    const basis = this.#known?.basis
+    if (kept === undefined || basis === undefined) return EMPTY_ACCEPTOR
+    return kept.epoch === basis.epoch && equalBytes(kept.digest, basis.digest) ? kept.state : EMPTY_ACCEPTOR
+  }
+
+  async #inOrder<T>(run: () => Promise<T>): Promise<T> {
+    const { maxQueued } = this.#parts
+    if (this.#queued >= maxQueued)
+      throw new AtollError('ATOLL_OVERLOADED', `${maxQueued} steps wait for the disk`)
+    this.#queued += 1
+    const done = this.#tail.then(run, run)
+    this.#tail = done
+    try {
+      return await done
+    } finally {
+      this.#queued -= 1
+    }
+  }
+}
+
+/** What cannot be read must not be decided: nothing could follow it. */
+function checkSuccessor({ clusterId, epoch }: Basis, value: Uint8Array): void {
+  const next = decodeDocument(value)
+  if (next.clusterId === clusterId && next.epoch === epoch + 1) return
+  throw new AtollError(
+    'ATOLL_PROTOCOL',
+    `epoch ${next.epoch} of ${next.clusterId} does not follow ${epoch} of ${clusterId}`,
+  )
+}

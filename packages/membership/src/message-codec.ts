@@ -1,0 +1,152 @@
+import type { Ballot } from '@atoll/consensus'
+import { AtollError, type TupleReader, type TupleValue } from '@atoll/core'
+import type { MessageCodec } from '@atoll/transport'
+import { packChange, unpackChange } from './change-codec.ts'
+import type {
+  AcceptAnswer,
+  AcceptRequest,
+  Basis,
+  Elsewhere,
+  JoinAnswer,
+  JoinRequest,
+  PrepareAnswer,
+  PrepareRequest,
+  TellAnswer,
+  TellRequest,
+} from './protocol.ts'
+
+/** The first field of every message. A peer of another version is refused, never misread. */
+const VERSION = 1
+
+export const prepareRequestCodec = versioned<PrepareRequest>({
+  encode: ({ basis, ballot }) => ({ tuple: [...packBasis(basis), ...packBallot(ballot)] }),
+  decode: (reader) => ({ basis: unpackBasis(reader), ballot: unpackBallot(reader) }),
+})
+
+export const prepareAnswerCodec = versioned<PrepareAnswer>({
+  encode: (answer) => {
+    if (answer.kind !== 'promise') return packRefusal(answer)
+    const { accepted } = answer
+    if (accepted === undefined) return { tuple: ['promise', null] }
+    return { tuple: ['promise', packBallot(accepted.ballot)], body: accepted.value }
+  },
+  decode: (reader, body) => {
+    const kind = reader.string()
+    if (kind !== 'promise') return unpackRefusal(kind, reader, body)
+    const ballot = reader.optional((field) => unpackWhole(field.tuple(), unpackBallot))
+    return { kind, accepted: ballot === undefined ? undefined : { ballot, value: body.slice() } }
+  },
+})
+
+/** The value is the body. */
+export const acceptRequestCodec = versioned<AcceptRequest>({
+  encode: ({ basis, ballot, value }) => ({
+    tuple: [...packBasis(basis), ...packBallot(ballot)],
+    body: value,
+  }),
+  decode: (reader, body) => ({
+    basis: unpackBasis(reader),
+    ballot: unpackBallot(reader),
+    value: body.slice(),
+  }),
+})
+
+export const acceptAnswerCodec = versioned<AcceptAnswer>({
+  encode: (answer) => (answer.kind === 'accepted' ? { tuple: ['accepted'] } : packRefusal(answer)),
+  decode: (reader, body) => {
+    const kind = reader.string()
+    return kind === 'accepted' ? { kind } : unpackRefusal(kind, reader, body)
+  },
+})
+
+/** The document is the body. */
+export const tellRequestCodec = versioned<TellRequest>({
+  encode: ({ bytes }) => ({ tuple: [], body: bytes }),
+  decode: (_, body) => ({ bytes: body.slice() }),
+})
+
+export const tellAnswerCodec = versioned<TellAnswer>({
+  encode: ({ epoch }) => ({ tuple: [epoch] }),
+  decode: (reader) => ({ epoch: reader.uint() }),
+})
+
+export const joinRequestCodec = versioned<JoinRequest>({
+  encode: ({ change }) => ({ tuple: [packChange(change)] }),
+  decode: (reader) => {
+    const change = unpackChange(reader.tuple())
+    if (change.kind !== 'join') throw corrupt(`a join cannot be a ${change.kind}`)
+    return { change }
+  },
+})
+
+/** The document is the body. */
+export const joinAnswerCodec = versioned<JoinAnswer>({
+  encode: ({ bytes }) => ({ tuple: [], body: bytes }),
+  decode: (_, body) => ({ bytes: body.slice() }),
+})
+
+type Refusal = Elsewhere | { readonly kind: 'conflict'; readonly promised: Ballot }
+
+function packRefusal(answer: Refusal): { tuple: readonly TupleValue[]; body?: Uint8Array } {
+  if (answer.kind === 'conflict') return { tuple: ['conflict', ...packBallot(answer.promised)] }
+  if (answer.kind === 'behind') return { tuple: ['behind'] }
+  return { tuple: ['document'], body: answer.bytes }
+}
+
+function unpackRefusal(kind: string, reader: TupleReader, body: Uint8Array): Refusal {
+  switch (kind) {
+    case 'conflict':
+      return { kind, promised: unpackBallot(reader) }
+    case 'behind':
+      return { kind }
+    case 'document':
+      return { kind, bytes: body.slice() }
+    default:
+      throw corrupt(`there is no answer "${kind}"`)
+  }
+}
+
+function packBasis({ clusterId, epoch, digest }: Basis): readonly TupleValue[] {
+  return [clusterId, epoch, digest]
+}
+
+function unpackBasis(reader: TupleReader): Basis {
+  return { clusterId: reader.string(), epoch: reader.uint(), digest: reader.bytes() }
+}
+
+function packBallot({ counter, proposer }: Ballot): readonly TupleValue[] {
+  return [counter, proposer]
+}
+
+function unpackBallot(reader: TupleReader): Ballot {
+  return { counter: reader.uint(), proposer: reader.string() }
+}
+
+function unpackWhole<T>(reader: TupleReader, item: (reader: TupleReader) => T): T {
+  const value = item(reader)
+  reader.end()
+  return value
+}
+
+function versioned<T>(codec: MessageCodec<T>): MessageCodec<T> {
+  return {
+    encode: (value) => {
+      const { tuple, body } = codec.encode(value)
+      return { tuple: [VERSION, ...tuple], body }
+    },
+    decode: (reader, body) => {
+      const version = reader.uint()
+      if (version !== VERSION) {
+        throw new AtollError(
+          'ATOLL_PROTOCOL',
+          `a message has version ${version}; this program speaks ${VERSION}`,
+        )
+      }
+      return codec.decode(reader, body)
+    },
+  }
+}
+
+function corrupt(why: string): AtollError {
+  return new AtollError('ATOLL_CORRUPT', `message cannot be read: ${why}`)
+}

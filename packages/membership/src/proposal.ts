@@ -1,0 +1,101 @@
+import { AtollError, isAtollError, type Runtime, toHex } from '@atoll/core'
+import { encodeDocument } from './codec.ts'
+import type { ClusterDocument } from './document.ts'
+import type { Known } from './ledger.ts'
+import { MAX_RECENT } from './limits.ts'
+import { refused } from './refusal.ts'
+import { Vote, type VotingParts } from './voting.ts'
+
+/**
+ * What to make of a document. Pure: it is applied again if another document was decided in the meantime. What it throws
+ * rejects the proposal; answering the very document that it got changes nothing.
+ */
+export type Edit = (document: ClusterDocument) => ClusterDocument
+
+export interface ProposalLimits {
+  readonly maxRounds: number
+  readonly backoffMs: number
+}
+
+const ID_BYTES = 8
+const MAX_BACKOFF_MS = 1000
+
+/** One edit on its way to become the next document, in as many rounds as it takes. */
+export class Proposal {
+  readonly #runtime: Runtime
+  readonly #parts: VotingParts
+  readonly #limits: ProposalLimits
+  readonly #id: string
+  /** The last failure of a vote, and whether the document of that vote may be decided all the same. */
+  #failure: AtollError | undefined
+  #doubtful = false
+
+  constructor(runtime: Runtime, parts: VotingParts, limits: ProposalLimits) {
+    this.#runtime = runtime
+    this.#parts = parts
+    this.#limits = limits
+    this.#id = toHex(runtime.random.bytes(ID_BYTES))
+  }
+
+  /** Resolves with the document in which the edit is. */
+  async decide(edit: Edit, signal: AbortSignal): Promise<ClusterDocument> {
+    for (let round = 0; round < this.#limits.maxRounds; round++) {
+      if (round > 0) await this.#pause(round, signal)
+      if (signal.aborted) break
+      const base = memberDocument(this.#parts)
+      if (base.document.recent.includes(this.#id)) return base.document
+      const edited = edit(base.document)
+      if (edited === base.document) return edited
+      await this.#vote(base, withProposal(base.document, edited, this.#id), signal)
+    }
+    throw this.#givenUp(signal)
+  }
+
+  async #vote(base: Known, next: ClusterDocument, signal: AbortSignal): Promise<void> {
+    const { ledger } = this.#parts
+    try {
+      const decided = await new Vote(this.#runtime, this.#parts, base).decide(encodeDocument(next), signal)
+      await ledger.learn(decided)
+    } catch (error) {
+      const goesOn = isAtollError(error) && (error.transient || error.code === 'ATOLL_ABORTED')
+      if (!goesOn && !signal.aborted) throw error
+      if (isAtollError(error)) this.#failure = error
+      this.#doubtful ||= !isAtollError(error) || !error.definite
+    }
+    // Once there is a later document it tells whether this one was among those before it.
+    if (ledger.known !== base) this.#doubtful = false
+  }
+
+  #givenUp(signal: AbortSignal): AtollError {
+    const { known } = this.#parts.ledger
+    const definite = !this.#doubtful
+    const why = this.#failure?.message ?? 'others changed the cluster all the time'
+    if (signal.aborted && !isAtollError(signal.reason, 'ATOLL_TIMEOUT')) {
+      const message = `a change of the cluster was given up by its caller: ${why}`
+      return new AtollError('ATOLL_ABORTED', message, { cause: signal.reason, definite })
+    }
+    const message = `epoch ${(known?.document.epoch ?? 0) + 1} could not be decided: ${why}`
+    return new AtollError('ATOLL_QUORUM_UNMET', message, { cause: this.#failure, definite })
+  }
+
+  async #pause(round: number, signal: AbortSignal): Promise<void> {
+    const ceilingMs = Math.min(MAX_BACKOFF_MS, this.#limits.backoffMs * 2 ** Math.min(round, 16))
+    const pauseMs = 1 + this.#runtime.random.below(ceilingMs)
+    await this.#runtime.clock.sleep(pauseMs, { signal }).catch(() => {})
+  }
+}
+
+/** Throws `ATOLL_CHANGE_REFUSED` if this node has no document, or is no member in it. */
+export function memberDocument({ ledger, node }: Pick<VotingParts, 'ledger' | 'node'>): Known {
+  const { known } = ledger
+  const what = `change the cluster from ${node}`
+  if (known === undefined) throw refused(what, 'it belongs to no cluster yet')
+  if (!ledger.isMember(known.document))
+    throw refused(what, `it is no member of ${known.document.clusterId} with its data`)
+  return known
+}
+
+/** The edited document as the one after `before`, whatever epochs the edit went through. */
+export function withProposal(before: ClusterDocument, edited: ClusterDocument, id: string): ClusterDocument {
+  return { ...edited, epoch: before.epoch + 1, recent: [...before.recent, id].slice(-MAX_RECENT) }
+}

@@ -1,0 +1,135 @@
+import { type Acceptors, type AcceptReply, type PrepareReply, Registers } from '@atoll/consensus'
+import { AtollError, encodeTuple, type Runtime, toHex } from '@atoll/core'
+import type { Method, RpcEndpoint } from '@atoll/transport'
+import type { Known, Ledger } from './ledger.ts'
+import { acceptMethod, prepareMethod, tellMethod } from './methods.ts'
+import type { AcceptRequest, Elsewhere, PrepareRequest } from './protocol.ts'
+import { votersOf } from './voters.ts'
+
+export interface VotingParts {
+  readonly endpoint: Pick<RpcEndpoint, 'call'>
+  readonly ledger: Ledger
+  readonly node: string
+  readonly callTimeoutMs: number
+}
+
+const PROPOSER_BYTES = 8
+const MAX_ATTEMPTS = 8
+
+/** One question to one member, wherever that is. */
+interface Question<Request, Answer> {
+  readonly method: Method<Request, Answer>
+  readonly request: Request
+  readonly ownAnswer: () => Promise<Answer>
+}
+
+/**
+ * One attempt to get the document after `base` decided by the voters of `base`: a register of its own for each epoch.
+ * Answers what was decided, which may be what somebody else proposed. Ends early when somebody has a newer document.
+ */
+export class Vote {
+  readonly #runtime: Runtime
+  readonly #parts: VotingParts
+  readonly #base: Known
+  /** Aborted when the vote cannot lead anywhere any more. */
+  readonly #over = new AbortController()
+
+  constructor(runtime: Runtime, parts: VotingParts, base: Known) {
+    this.#runtime = runtime
+    this.#parts = parts
+    this.#base = base
+  }
+
+  /** Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does. */
+  async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+    const { clusterId, epoch, digest } = this.#base.basis
+    const abort = () => this.#over.abort(signal.reason)
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      // A ballot must never be used twice, so every vote has a proposer of its own.
+      const proposer = `${this.#parts.node}/${toHex(this.#runtime.random.bytes(PROPOSER_BYTES))}`
+      const options = { proposer, maxAttempts: MAX_ATTEMPTS }
+      const registers = new Registers(this.#runtime, { acceptors: this.#acceptors() }, options)
+      const register = encodeTuple(1, [clusterId, epoch + 1, digest])
+      const acceptors = votersOf(this.#base.document)
+      const chosen = await registers.change(register, (current) => current ?? value, {
+        acceptors,
+        signal: this.#over.signal,
+      })
+      return chosen ?? value
+    } finally {
+      signal.removeEventListener('abort', abort)
+    }
+  }
+
+  #acceptors(): Acceptors {
+    const { ledger } = this.#parts
+    const { basis } = this.#base
+    return {
+      prepare: (node, _, ballot) => {
+        const request = { basis, ballot }
+        return this.#ask<PrepareRequest, PrepareReply>(node, {
+          method: prepareMethod,
+          request,
+          ownAnswer: () => ledger.prepare(request),
+        })
+      },
+      accept: (node, _, { ballot, value }) => {
+        const request = { basis, ballot, value }
+        return this.#ask<AcceptRequest, AcceptReply>(node, {
+          method: acceptMethod,
+          request,
+          ownAnswer: () => ledger.accept(request),
+        })
+      },
+    }
+  }
+
+  async #ask<Request, Reply extends { readonly kind: string }>(
+    node: string,
+    question: Question<Request, Reply | Elsewhere>,
+  ): Promise<Reply> {
+    const first = await this.#askOnce(node, question)
+    if (!isElsewhere(first)) return first
+    if (first.kind === 'document') await this.#hear(first.bytes)
+    await this.#tell(node)
+    const second = await this.#askOnce(node, question)
+    if (!isElsewhere(second)) return second
+    if (second.kind === 'document') await this.#hear(second.bytes)
+    throw new AtollError(
+      'ATOLL_UNREACHABLE',
+      `${node} has another document than epoch ${this.#base.basis.epoch}`,
+    )
+  }
+
+  #askOnce<Request, Answer>(node: string, question: Question<Request, Answer>): Promise<Answer> {
+    if (node === this.#parts.node) return question.ownAnswer()
+    const { method, request } = question
+    return this.#parts.endpoint.call(node, method, request, this.#callOptions())
+  }
+
+  /** Learns what another member has. If that is newer than what is voted on, the vote is over. */
+  async #hear(bytes: Uint8Array): Promise<void> {
+    const { ledger } = this.#parts
+    await ledger.learn(bytes)
+    if (ledger.known === this.#base) return
+    this.#over.abort(
+      new AtollError('ATOLL_ABORTED', `epoch ${this.#base.basis.epoch} is not the last one any more`),
+    )
+    this.#over.signal.throwIfAborted()
+  }
+
+  async #tell(node: string): Promise<void> {
+    await this.#parts.endpoint.call(node, tellMethod, { bytes: this.#base.bytes }, this.#callOptions())
+  }
+
+  #callOptions() {
+    return { timeoutMs: this.#parts.callTimeoutMs, signal: this.#over.signal }
+  }
+}
+
+function isElsewhere<Reply extends { readonly kind: string }>(
+  answer: Reply | Elsewhere,
+): answer is Elsewhere {
+  return answer.kind === 'document' || answer.kind === 'behind'
+}
