@@ -6,27 +6,19 @@ import { type TcpFactoryOptions, tcp } from '@atoll/transport-tcp'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { Authority } from './authority.ts'
 import type { Opened, Order } from './child.ts'
-import { type Compiled, compilePackages } from './compiled.ts'
+import { type Compiled, compile } from './compiled.ts'
 import { COPY, createTalker, ECHO, PING, PUT, STEPS, WAIT } from './talk.ts'
 import { SECRET } from './world.ts'
 
 const MiB = 1024 * 1024
 const SOON = { timeoutMs: 20_000 }
-const CHILD = 'packages/transport-tcp/test/child.ts'
+const CHILD = 'test/child.ts'
 
 let compiled: Compiled
 let authority: Authority
 beforeAll(async () => {
   authority = await Authority.create('the reef')
-  compiled = compilePackages(
-    ['packages/core', 'packages/transport', 'packages/transport-tcp'],
-    [
-      CHILD,
-      'packages/core/src/index.ts',
-      'packages/transport/src/index.ts',
-      'packages/transport-tcp/src/index.ts',
-    ],
-  )
+  compiled = compile('packages/transport-tcp', ['src/index.ts', CHILD])
 })
 afterAll(() => compiled.remove())
 
