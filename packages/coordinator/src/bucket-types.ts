@@ -1,120 +1,176 @@
-import type { MergePolicy } from '@atoll/causality'
-import { checkInteger, checkKnown, checkText, DEFAULT_TYPE, describe } from '@atoll/core'
-import { MAX_REPLICAS } from '@atoll/ring'
-import type { QuorumSize } from './kv.ts'
-import { quorumSize } from './quorum.ts'
+import type { MergeFunction, MergePolicy } from '@atoll/causality'
+import { AtollError, checkKnown, checkText, DEFAULT_TYPE, describe, isAtollError } from '@atoll/core'
+import {
+  type BucketChanges,
+  type BucketProperties,
+  checkChange,
+  checkProperties,
+  DEFAULT_PROPERTIES,
+} from './bucket-properties.ts'
+import { decodeBucketProperties, encodeBucketProperties } from './codec.ts'
 
-/** What a bucket type says of its keys. Each request may override the quorums. */
-export interface BucketProperties {
-  /** Replicas of a key, 1 to 16; default 3. In a smaller cluster, one on each node. */
-  readonly n: number
-  /** Default `quorum`. */
-  readonly r: QuorumSize
-  /** Default `quorum`. */
-  readonly w: QuorumSize
-  /** Default `quorum`. */
-  readonly dw: QuorumSize
-  /** Default 0. */
-  readonly pr: QuorumSize
-  /** Default 0. */
-  readonly pw: QuorumSize
-  /** Whether "I have none" counts towards r; default true. */
-  readonly notfoundOk: boolean
-  /** Whether a majority of "I have none" and failures ends a read early; default false. */
-  readonly basicQuorum: boolean
-  /** Whether fallbacks stand in for primaries that are down; default true. */
-  readonly sloppy: boolean
-  /** Default siblings: a write is lost only where that was chosen. */
-  readonly policy: MergePolicy
+/** By the names that policies give them. The same on every node of a cluster. */
+export type MergeFunctions = Readonly<Record<string, MergeFunction>>
+
+export interface BucketTypesOptions {
+  /** Default none. */
+  readonly merges?: MergeFunctions
 }
 
-/** Past this a cluster is not told apart by its types any more. */
+/** Past this a cluster is not told apart by its types any more. Also for names of merge functions. */
 const MAX_TYPES = 1024
 
-const DEFAULTS: BucketProperties = {
-  n: 3,
-  r: 'quorum',
-  w: 'quorum',
-  dw: 'quorum',
-  pr: 0,
-  pw: 0,
-  notfoundOk: true,
-  basicQuorum: false,
-  sloppy: true,
-  policy: { kind: 'siblings' },
+/** Bytes that this program cannot read; they are kept as they are. */
+interface Unreadable {
+  readonly bytes: Uint8Array
+  readonly error: AtollError
 }
 
-/** The bucket types of a cluster and what they say. The type `default` exists from the start. */
+/**
+ * The bucket types of a cluster and what they say. The type `default` exists from the start. What one type says that this
+ * node cannot do stops the requests of that type, and no others.
+ */
 export class BucketTypes {
-  readonly #types = new Map<string, BucketProperties>([[DEFAULT_TYPE, DEFAULTS]])
+  readonly #merges: Map<string, MergeFunction>
+  #types = new Map<string, BucketProperties | Unreadable>([[DEFAULT_TYPE, DEFAULT_PROPERTIES]])
 
-  /** Throws `RangeError` for a type that was never set. */
+  /** Throws `TypeError` for options that are not as described. */
+  constructor(options: BucketTypesOptions = {}) {
+    checkKnown('bucket types', options, ['merges'])
+    this.#merges = new Map(Object.entries(options.merges ?? {}))
+    for (const [name, merge] of this.#merges) checkMerge(name, merge)
+  }
+
+  has(type: string): boolean {
+    return this.#types.has(type)
+  }
+
+  /**
+   * Throws `RangeError` for a type that was never set, and `ATOLL_FORMAT` or `ATOLL_CORRUPT` for one of which the
+   * properties cannot be read. A merge function that this node lacks throws `ATOLL_FORMAT` when it is called.
+   */
   get(type: string): BucketProperties {
     const properties = this.#types.get(type)
     if (properties === undefined) throw new RangeError(`there is no bucket type ${describe(type)}`)
+    if ('error' in properties) throw properties.error
+    return properties
+  }
+
+  /** The same for serving a request: throws `ATOLL_FORMAT` if this node lacks the merge function of the type. */
+  forRequest(type: string): BucketProperties {
+    const properties = this.get(type)
+    const { policy } = properties
+    if (policy.kind === 'merge' && !this.#merges.has(policy.name)) throw lacking(type, policy.name)
     return properties
   }
 
   /**
-   * Creates a type, or changes some properties of one that exists; requests that begin later go by them. Throws
-   * `TypeError` or `RangeError` naming the property, its value and what was expected, and then changes nothing.
+   * What a type would say after some changes, which may create it; changes nothing. Throws `TypeError` or `RangeError`
+   * naming the property, its value and what was expected, and `ATOLL_CHANGE_REFUSED` for a change from or to write-once.
    */
-  set(type: string, changes: Partial<BucketProperties>): BucketProperties {
-    checkText('bucket type', type, /^[a-z0-9._-]{1,64}$/, '1 to 64 characters of a-z 0-9 . _ -')
-    checkKnown(`bucket type "${type}"`, changes, Object.keys(DEFAULTS))
-    const properties = checkProperties({ ...(this.#types.get(type) ?? DEFAULTS), ...changes })
-    if (!this.#types.has(type) && this.#types.size >= MAX_TYPES)
-      throw new RangeError(`there may be at most ${MAX_TYPES} bucket types`)
+  check(type: string, changes: BucketChanges): BucketProperties {
+    checkTypeName(type)
+    checkKnown(`bucket type "${type}"`, changes, Object.keys(DEFAULT_PROPERTIES))
+    const known = this.#types.has(type)
+    if (!known) checkCount(this.#types.size + 1)
+    const before = known ? this.get(type) : DEFAULT_PROPERTIES
+    const policy = 'policy' in changes ? this.#withFunction(changes.policy) : before.policy
+    const after = checkProperties({ ...before, ...changes, policy })
+    if (known) checkChange(type, before, after)
+    return after
+  }
+
+  /**
+   * Creates a type, or changes some properties of one that exists; requests that begin later go by them. Throws what
+   * `check` throws, and then changes nothing.
+   */
+  set(type: string, changes: BucketChanges): BucketProperties {
+    const properties = this.check(type, changes)
+    const { policy } = changes
+    if (policy?.kind === 'merge' && policy.merge !== undefined) {
+      if (!this.#merges.has(policy.name)) checkCount(this.#merges.size + 1)
+      this.#merges.set(policy.name, policy.merge)
+    }
     this.#types.set(type, properties)
     return properties
   }
 
+  /** Also for replicas of a type of which this node lacks the merge function: they keep siblings, and need none. */
   policyOf(type: string): MergePolicy {
     return this.get(type).policy
   }
 
-  /** Every type with its properties, in the order of creation. */
-  entries(): IterableIterator<[string, BucketProperties]> {
-    return this.#types.entries()
+  /** Every type whose properties can be read, in the order of creation. */
+  *entries(): IterableIterator<[string, BucketProperties]> {
+    for (const [type, properties] of this.#types) if (!('error' in properties)) yield [type, properties]
+  }
+
+  /** What goes into the cluster document, by type. */
+  toEncoded(): Map<string, Uint8Array> {
+    return new Map(
+      Array.from(this.#types, ([type, properties]) => [
+        type,
+        'error' in properties ? properties.bytes : encodeBucketProperties(properties),
+      ]),
+    )
+  }
+
+  /**
+   * Takes the types of a cluster document in place of all there were; `default` stays if it is not among them. What was
+   * decided is taken as it is: changes are checked before. Throws `RangeError` for too many types or a bad name of one,
+   * and then changes nothing.
+   */
+  replaceAll(encoded: ReadonlyMap<string, Uint8Array>): void {
+    const types = new Map<string, BucketProperties | Unreadable>([[DEFAULT_TYPE, DEFAULT_PROPERTIES]])
+    for (const [type, bytes] of encoded) types.set(checkTypeName(type), this.#read(type, bytes))
+    checkCount(types.size)
+    this.#types = types
+  }
+
+  #read(type: string, bytes: Uint8Array): BucketProperties | Unreadable {
+    try {
+      return decodeBucketProperties(bytes, (name) => this.#merges.get(name) ?? missing(type, name))
+    } catch (error) {
+      if (isAtollError(error)) return { bytes: bytes.slice(), error }
+      throw error
+    }
+  }
+
+  /** A name alone stands for the function that is registered under it. */
+  #withFunction(policy: BucketChanges['policy']): MergePolicy {
+    if (typeof policy !== 'object' || policy === null)
+      throw new TypeError(`policy must be a merge policy, got ${describe(policy)}`)
+    if (policy.kind !== 'merge' || policy.merge !== undefined) return policy
+    const merge = this.#merges.get(policy.name)
+    if (merge === undefined)
+      throw new RangeError(`policy.name must be that of a registered function, got ${describe(policy.name)}`)
+    return { ...policy, merge }
   }
 }
 
-function checkProperties(properties: BucketProperties): BucketProperties {
-  const { n, r, w, dw, pr, pw } = properties
-  checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
-  for (const [name, size, least] of [
-    ['r', r, 1],
-    ['w', w, 1],
-    ['dw', dw, 0],
-    ['pr', pr, 0],
-    ['pw', pw, 0],
-  ] as const) {
-    if (quorumSize(name, size, n) < least)
-      throw new RangeError(`${name} must be at least ${least}, got ${size}`)
-  }
-  for (const name of ['notfoundOk', 'basicQuorum', 'sloppy'] as const) {
-    const value: unknown = properties[name]
-    if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${describe(value)}`)
-  }
-  checkPolicy(properties.policy)
-  return Object.freeze(properties)
+function checkTypeName(type: string): string {
+  return checkText('bucket type', type, /^[a-z0-9._-]{1,64}$/, '1 to 64 characters of a-z 0-9 . _ -')
 }
 
-function checkPolicy(policy: MergePolicy): void {
-  if (typeof policy !== 'object' || policy === null)
-    throw new TypeError(`policy must be a merge policy, got ${describe(policy)}`)
-  switch (policy.kind) {
-    case 'siblings':
-    case 'last-write-wins':
-    case 'write-once':
-      return
-    case 'merge':
-      if (typeof policy.merge !== 'function')
-        throw new TypeError(`policy.merge must be a function, got ${describe(policy.merge)}`)
-      return
-    default:
-      throw new RangeError(
-        `policy.kind must be siblings, last-write-wins, merge or write-once, got ${describe(policy)}`,
-      )
+function checkCount(count: number): void {
+  if (count > MAX_TYPES) throw new RangeError(`there may be at most ${MAX_TYPES} bucket types`)
+}
+
+function checkMerge(name: string, merge: unknown): void {
+  if (typeof merge !== 'function')
+    throw new TypeError(`merges.${name} must be a function, got ${describe(merge)}`)
+}
+
+function missing(type: string, name: string): MergeFunction {
+  return () => {
+    throw lacking(type, name)
   }
+}
+
+function lacking(type: string, name: string): AtollError {
+  return new AtollError(
+    'ATOLL_FORMAT',
+    `bucket type "${type}" merges by the function "${name}", which this node lacks`,
+    { details: { type, merge: name } },
+  )
 }

@@ -11,7 +11,8 @@ import {
 } from '@atoll/causality'
 import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
 import { type Placement, partitionOf } from '@atoll/ring'
-import type { BucketProperties, BucketTypes } from './bucket-types.ts'
+import type { BucketProperties } from './bucket-properties.ts'
+import type { BucketTypes } from './bucket-types.ts'
 import type { CallOptions, Site } from './call.ts'
 import { Covers } from './covers.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
@@ -86,7 +87,8 @@ const NOTHING_TO_DELETE: KvWritten = { accepted: 0, durable: 0, primaries: 0, co
  * Reads and writes keys on their replicas with the quorums that the caller or the bucket type asks for. Every node
  * has one, and any of them serves any key. Open it first; `close` waits for what goes on in the background.
  *
- * Errors of every call: `TypeError` and `RangeError` for wrong arguments, `ATOLL_QUORUM_IMPOSSIBLE` if too few replicas
+ * Errors of every call: `TypeError` and `RangeError` for wrong arguments, `ATOLL_FORMAT` for a type that this node lacks
+ * the merge function of, `ATOLL_QUORUM_IMPOSSIBLE` if too few replicas
  * are up to begin, `ATOLL_QUORUM_UNMET` or `ATOLL_TIMEOUT` with the counts in `details`, `ATOLL_ABORTED`,
  * `ATOLL_OVERLOADED` past `maxRequests`. Of a write, `definite` says whether it certainly did not happen.
  */
@@ -204,7 +206,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   #admit(typeName: string, metric: string): BucketProperties {
     this.assertOpen()
-    const type = this.#means.bucketTypes.get(typeName)
+    const type = this.#means.bucketTypes.forRequest(typeName)
     const { requests, runtime } = this.#site
     if (requests.full) {
       runtime.probe.mark('coordinator.overloaded')

@@ -1,4 +1,6 @@
-export { type BucketProperties, BucketTypes } from './bucket-types.ts'
+export type { BucketChanges, BucketProperties } from './bucket-properties.ts'
+export { BucketTypes, type BucketTypesOptions, type MergeFunctions } from './bucket-types.ts'
+export { decodeBucketProperties, encodeBucketProperties } from './codec.ts'
 export { Coordinator, type CoordinatorMeans } from './coordinator.ts'
 export type {
   DeleteOptions,

@@ -1,6 +1,6 @@
 import { checkInteger, describe } from '@atoll/core'
 import { MAX_REPLICAS } from '@atoll/ring'
-import type { BucketProperties } from './bucket-types.ts'
+import type { BucketProperties } from './bucket-properties.ts'
 import type { QuorumSize, ReadOptions, WriteOptions } from './kv.ts'
 
 /** Quorums of one read as numbers, for the replicas that the cluster can really have. */

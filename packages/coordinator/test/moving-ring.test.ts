@@ -1,6 +1,6 @@
 import { AtollError, fromUtf8, type KeyId, utf8 } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
-import type { KvScan } from '../src/index.ts'
+import { BucketTypes, type KvScan } from '../src/index.ts'
 import { failure, type Islands, islands, keyId, keyOn, PARTITIONS, texts } from './islands.ts'
 
 const SCAN: KvScan = { type: 'default', index: 'list', scope: utf8('s') }
@@ -199,5 +199,25 @@ describe('a node that went away this instant', () => {
         cause: closing,
       })
     })
+  })
+})
+
+test('a type of which this node lacks the merge function is not served, and others are', async () => {
+  const { world, coordinator, types, replicas } = await islands()
+  const elsewhere = new BucketTypes()
+  elsewhere.set('odd', {
+    policy: { kind: 'merge', name: 'first', merge: ([sibling]) => sibling?.value ?? utf8('') },
+  })
+  await world.run(async () => {
+    types.replaceAll(elsewhere.toEncoded())
+    const id = keyId('a', 'odd')
+    for (const call of [
+      coordinator.get(id),
+      coordinator.put(id, { value: utf8('a') }),
+      coordinator.delete(id),
+    ])
+      expect(await failure(call)).toMatchObject({ code: 'ATOLL_FORMAT', definite: true })
+    expect(replicas.calls).toEqual([])
+    expect(await coordinator.put(keyId('a'), { value: utf8('a') })).toMatchObject({ durable: 2 })
   })
 })
