@@ -180,6 +180,32 @@ describe('movement', () => {
     expect(moved).toBeLessThanOrEqual(1.2 * 20)
   })
 
+  /** Each step by itself: how many partitions change hands, as a multiple of the least that balance allows. */
+  function ratios(steps: readonly (readonly ClaimMember[])[]): number[] {
+    let current = claim({ partitions: 64, members: steps[0]! }).owners
+    return steps.slice(1).map((members) => {
+      const result = claim({ partitions: 64, members, current })
+      current = result.owners
+      return result.moved / result.leastMoves
+    })
+  }
+
+  it('is at most 1.2 times the least at every step from 1 to 8 nodes and back, and for 1, 5, 3 and a replaced node', () => {
+    const sizes = [1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5, 4, 3, 2, 1]
+    expect(Math.max(...ratios(sizes.map((nodes) => names(0, nodes))))).toBeLessThanOrEqual(1.2)
+    const replaced = [...names(0, 2), ...names(5, 6)]
+    expect(ratios([names(0, 1), names(0, 5), names(0, 3), replaced])).toEqual([1, 1, 1])
+    const oneByOne = [1, 2, 3, 4, 5, 4, 3].map((nodes) => names(0, nodes))
+    expect(ratios([...oneByOne, replaced])).toEqual(new Array(7).fill(1))
+  })
+
+  it.each([2, 3])('is so with %i zones too, while each gets or loses a node in the same change', (zones) => {
+    const shapes = [zones, 2 * zones, 3 * zones, 2 * zones, zones].map((nodes) =>
+      inZones(names(0, nodes), zones),
+    )
+    expect(Math.max(...ratios(shapes))).toBeLessThanOrEqual(1.2)
+  })
+
   it('lets one node of each zone join with no more than 1.2 times the least', () => {
     for (const Q of [64, 256]) {
       for (const zones of [3, 4]) {
