@@ -1,53 +1,34 @@
-import { BucketTypes, Coordinator, type Replicas } from '@atoll/coordinator'
-import { Lifecycle, type Runtime } from '@atoll/core'
-import { KV_TYPES, ObjectStore } from '@atoll/objects'
+import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
+import { AtollError, assert, Lifecycle, type Runtime } from '@atoll/core'
+import { Gossip } from '@atoll/gossip'
+import { type ClusterDocument, Membership, markUp, setAddress, setBucketType } from '@atoll/membership'
+import { ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
-import { RpcEndpoint, type Transport } from '@atoll/transport'
-import { type Database, serveVnodes, VnodeHost, VnodeReplicas } from '@atoll/vnode'
-import type { ClusterRecord } from './cluster-record.ts'
-import { PeerLiveness } from './liveness.ts'
-import { type CommonOptions, DEFAULT_PARTITIONS } from './options.ts'
-
-/** The part of a node that has to be open before it is known which cluster the node belongs to. */
-export interface NodeStorage {
-  readonly name: string
-  readonly runtime: Runtime
-  readonly database: Database
-  readonly bucketTypes: BucketTypes
-  readonly vnodes: VnodeHost
-  readonly options: CommonOptions
-}
-
-/** Opens the vnodes of a node on its database; see `VnodeHost.open` for what may be wrong with that. */
-export async function openStorage(
-  name: string,
-  parts: { readonly runtime: Runtime; readonly database: Database; readonly options: CommonOptions },
-): Promise<NodeStorage> {
-  const { runtime, database, options } = parts
-  const bucketTypes = bucketTypesOf(options)
-  const vnodes = new VnodeHost(
-    runtime,
-    { database, policyOf: (type) => bucketTypes.policyOf(type) },
-    { ...options.vnodes, node: name, partitions: options.partitions ?? DEFAULT_PARTITIONS },
-  )
-  await vnodes.open()
-  return { name, ...parts, bucketTypes, vnodes }
-}
-
-function bucketTypesOf({ bucketTypes = {} }: CommonOptions): BucketTypes {
-  const types = new BucketTypes()
-  for (const [type, properties] of Object.entries(KV_TYPES)) types.set(type, properties)
-  for (const [type, properties] of Object.entries(bucketTypes)) types.set(type, properties)
-  return types
-}
-
-const HEARTBEAT = { heartbeatMs: 500, heartbeatTimeoutMs: 500, downAfterMisses: 3 }
+import { RpcEndpoint } from '@atoll/transport'
+import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas } from '@atoll/vnode'
+import { ClusterControl } from './cluster-control.ts'
+import { DataMover } from './data-mover.ts'
+import { Heirs } from './heirs.ts'
+import type { NodeNetwork } from './node-network.ts'
+import type { NodeStorage } from './node-storage.ts'
 
 export interface AtollNodeCollaborators {
-  readonly transport: Transport
+  readonly network: NodeNetwork
   /** Stands between the coordinator and the replicas; default nothing. */
   readonly around?: ((replicas: Replicas) => Replicas) | undefined
 }
+
+/** How a node comes to the document of its cluster. */
+export interface AtollNodeStart {
+  /** What its storage, a seed, or whoever begins the cluster says. */
+  readonly known: ClusterDocument
+  /** Where members of the cluster listen, by name: asked while the document does not say. */
+  readonly seeds: Readonly<Record<string, string>>
+  readonly zone: string | undefined
+}
+
+const LOOK_MS = 1000
+const SETTLE_TIMEOUT_MS = 10_000
 
 /** One node: its partitions, its coordinator, its object store. Any node answers any request. */
 export class AtollNode extends Lifecycle {
@@ -58,72 +39,213 @@ export class AtollNode extends Lifecycle {
   readonly objects: ObjectStore
   /** The key-value store below the objects, for records of your own. */
   readonly kv: Coordinator
-  /** Bucket types and their properties; they may change while the node runs. */
+  /** Bucket types and their properties, as the cluster has them. `cluster.setBucketType` changes them. */
   readonly bucketTypes: BucketTypes
-  /** The partitions that this node hosts. */
+  /** The replicas that this node keeps. */
   readonly vnodes: VnodeHost
+  /** The cluster as this node sees it, and how to change it. */
+  readonly cluster: ClusterControl
+  readonly #start: AtollNodeStart
+  readonly #network: NodeNetwork
   readonly #endpoint: RpcEndpoint
-  readonly #liveness: PeerLiveness
-  readonly #placement: Placement
+  readonly #membership: Membership
+  readonly #gossip: Gossip
+  readonly #handoffs: Handoffs
+  readonly #mover: DataMover
+  readonly #heirs: Heirs
+  readonly #ownership: () => Ownership
+  readonly #configured: ReadonlyMap<string, Uint8Array>
+  #placement: Placement | undefined
 
   /** Use `createNode` or `createCluster`, which check the options. */
-  constructor(storage: NodeStorage, collaborators: AtollNodeCollaborators, cluster: ClusterRecord) {
+  constructor(storage: NodeStorage, collaborators: AtollNodeCollaborators, start: AtollNodeStart) {
     super()
-    const { name, runtime, options } = storage
+    const { name, runtime, options, vnodes, bucketTypes } = storage
+    const { network, around } = collaborators
     this.label = `node ${name}`
     this.name = name
     this.runtime = runtime
-    this.bucketTypes = storage.bucketTypes
-    this.vnodes = storage.vnodes
-    this.#placement = new Placement(cluster.ring)
-    this.#endpoint = new RpcEndpoint(
+    this.bucketTypes = bucketTypes
+    this.#configured = bucketTypes.toEncoded()
+    this.vnodes = vnodes
+    this.#start = start
+    this.#network = network
+    const endpoint = new RpcEndpoint(
       runtime,
-      { transport: collaborators.transport, addressOf: (node) => node },
-      { node: name, clusterId: cluster.clusterId },
+      { transport: network.transport, addressOf: (node) => this.#addressOf(node) },
+      { node: name, clusterId: network.clusterName },
     )
-    const peers = cluster.members.filter((member) => member !== name)
-    this.#liveness = new PeerLiveness(
+    this.#endpoint = endpoint
+    const membership = new Membership(runtime, { endpoint, storage: storage.cluster }, { node: name })
+    this.#membership = membership
+    const document = {
+      version: () => membership.document?.epoch ?? 0,
+      read: () => membership.bytes,
+      learn: async (_version: number, bytes: Uint8Array) => {
+        await membership.learn(bytes)
+      },
+    }
+    this.#gossip = new Gossip(runtime, { endpoint, document }, { ...options.gossip, node: name })
+    const ownership = () => this.#heirs.ownership
+    this.#ownership = ownership
+    this.#heirs = new Heirs(name)
+    this.#handoffs = new Handoffs(runtime, { host: vnodes, endpoint, ownership }, options.handoff ?? {})
+    const placement = () => this.#currentPlacement()
+    const isUp = (node: string) => this.isUp(node)
+    const replicas = new VnodeReplicas({ node: name, host: vnodes, endpoint, ownership })
+    const replicasOf = (type: string) => (bucketTypes.has(type) ? bucketTypes.get(type).n : undefined)
+    this.#mover = new DataMover(
       runtime,
-      { endpoint: this.#endpoint },
-      { ...HEARTBEAT, node: name, peers },
+      { membership, handoffs: this.#handoffs, vnodes, placement, isUp, replicasOf },
+      { node: name, lookMs: LOOK_MS },
     )
-    const replicas = new VnodeReplicas({ node: name, host: this.vnodes, endpoint: this.#endpoint })
     this.kv = new Coordinator(
       runtime,
       {
         node: name,
-        placement: () => this.#placement,
-        replicas: collaborators.around?.(replicas) ?? replicas,
-        liveness: this.#liveness,
-        bucketTypes: this.bucketTypes,
+        placement,
+        replicas: around?.(replicas) ?? replicas,
+        liveness: { isUp },
+        bucketTypes,
       },
       options.coordinator ?? {},
     )
     this.objects = new ObjectStore(runtime, { kv: this.kv }, options.objects ?? {})
+    this.cluster = new ClusterControl({
+      node: name,
+      runtime,
+      endpoint,
+      membership,
+      gossip: this.#gossip,
+      handoffs: this.#handoffs,
+      vnodes,
+      bucketTypes,
+      isUp,
+    })
   }
 
   get ring(): Ring {
-    return this.#placement.ring
+    return this.#currentPlacement().ring
+  }
+
+  /** Who holds what, by the newest document that this node has. */
+  get placement(): Placement {
+    return this.#currentPlacement()
+  }
+
+  /** Where this node listens, as others are told. */
+  get address(): string {
+    return this.#network.advertise ?? this.#endpoint.address
   }
 
   /** Whether this node believes `node` to be up. */
   isUp(node: string): boolean {
-    return this.#liveness.isUp(node)
+    return this.#gossip.isUp(node) && this.#membership.document?.members.get(node)?.state !== 'down'
   }
 
   protected async onOpen(): Promise<void> {
     await this.vnodes.open()
-    serveVnodes(this.#endpoint, this.vnodes)
+    await this.#handoffs.open()
+    serveVnodes(this.#endpoint, this.vnodes, { ownership: this.#ownership })
+    this.cluster.serve()
     await this.#endpoint.open()
-    await this.#liveness.open()
+    this.#membership.events.on('changed', this.#onDocument)
+    await this.#membership.open()
+    await this.#findDocument()
+    await this.#gossip.open()
+    this.#gossip.events.on('up', this.#mover.look)
     await this.kv.open()
+    await this.#mover.open()
+    await this.#comeBack()
   }
 
   /** Requests first, storage last: what was promised meanwhile is still kept. */
   protected async onClose(): Promise<void> {
     await this.kv.close()
-    await this.#liveness.close()
+    this.#gossip.events.off('up', this.#mover.look)
+    await this.#mover.close()
+    await this.#handoffs.close()
+    await this.#gossip.close()
+    await this.#membership.close()
+    this.#membership.events.off('changed', this.#onDocument)
     await this.#endpoint.close()
     await this.vnodes.close()
   }
+
+  /** From storage, or by beginning a cluster, or by joining one. */
+  async #findDocument(): Promise<void> {
+    const { known, seeds, zone } = this.#start
+    const membership = this.#membership
+    const own = (membership.document ?? known).members.get(this.name)
+    if (own !== undefined && own.id !== membership.id) throw otherData(this.name, membership.id)
+    if (membership.document === undefined && own !== undefined) await membership.bootstrap(known)
+    else if (membership.document === undefined) {
+      this.#follow(known)
+      await membership.join({ seeds: Object.keys(seeds), address: this.address, zone })
+    } else if (own === undefined) throw hasLeft(this.name)
+    const { document } = membership
+    assert(document !== undefined, 'a node has a document once it began a cluster or joined one')
+    this.#follow(document)
+  }
+
+  /** What may have changed while the node was away; it serves already, so none of this must succeed at once. */
+  async #comeBack(): Promise<void> {
+    const edit = (document: ClusterDocument) => this.#returned(document)
+    const { document } = this.#membership
+    if (document === undefined || edit(document) === document) return
+    await this.#membership.propose(edit, { timeoutMs: SETTLE_TIMEOUT_MS }).catch((cause: unknown) => {
+      this.runtime.log.warn({ node: this.name, cause }, 'the cluster was not told that this node is back')
+    })
+  }
+
+  /** The address of this node may be another one, and it may know bucket types that the cluster does not. */
+  #returned(document: ClusterDocument): ClusterDocument {
+    const own = document.members.get(this.name)
+    if (own === undefined) return document
+    const placed = setAddress(document, this.name, this.address)
+    const here = own.state === 'down' ? markUp(placed, this.name) : placed
+    return [...this.#configured].reduce((known, [name, bytes]) => {
+      if (known.bucketTypes.has(name)) return known
+      return setBucketType(known, { name, bytes, n: decodeBucketProperties(bytes).n })
+    }, here)
+  }
+
+  readonly #onDocument = (document: ClusterDocument) => {
+    this.#follow(document)
+    if (this.#gossip.state === 'open') this.#gossip.announce()
+  }
+
+  #follow(document: ClusterDocument): void {
+    this.bucketTypes.replaceAll(document.bucketTypes)
+    this.#placement = new Placement(document.ring, document.epoch, document.replicas)
+    this.#heirs.follow(document)
+    this.#gossip.setMembers([...document.members.keys()])
+  }
+
+  #currentPlacement(): Placement {
+    assert(this.#placement !== undefined, `${this.label} has a placement once it is open`)
+    return this.#placement
+  }
+
+  #addressOf(node: string): string {
+    if (node === this.name) return this.#network.listen
+    const address = this.#membership.document?.members.get(node)?.address ?? this.#start.seeds[node]
+    if (address !== undefined) return address
+    throw new AtollError('ATOLL_UNREACHABLE', `nobody has told ${this.name} where ${node} listens`)
+  }
+}
+
+function otherData(node: string, id: string): AtollError {
+  const change = `{ kind: 'force-replace', node: '${node}', by: '${node}', id: '${id}' }`
+  return new AtollError(
+    'ATOLL_FORMAT',
+    `the cluster knows ${node} with other data: start it with that, or if that is lost stage ${change} on another node`,
+  )
+}
+
+function hasLeft(node: string): AtollError {
+  return new AtollError(
+    'ATOLL_FORMAT',
+    `${node} has left the cluster: on an empty directory it may join anew`,
+  )
 }

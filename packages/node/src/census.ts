@@ -1,6 +1,6 @@
 import type { KeyId } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
-import { Placement, partitionOf } from '@atoll/ring'
+import { partitionOf } from '@atoll/ring'
 import type { AtollNode } from './atoll-node.ts'
 
 /** Replicas of some records, by the node that holds them. */
@@ -17,15 +17,14 @@ async function countOn(
   node: AtollNode,
   ids: readonly KeyId[],
 ): Promise<{ primary: number; fallback: number }> {
-  const placement = new Placement(node.ring)
+  const { placement } = node
   const count = { primary: 0, fallback: 0 }
   for (const id of ids) {
-    const n = node.bucketTypes.get(id.type).n
-    const slice = partitionOf(id, node.ring.partitions, node.runtime.digest.sha1)
-    for (const { partition, node: owner } of placement.primaries(slice, n)) {
-      const { record } = await node.vnodes.get({ partition, id })
-      if (record !== undefined) count[owner === node.name ? 'primary' : 'fallback'] += 1
-    }
+    const partition = partitionOf(id, placement.ring.partitions, node.runtime.digest.sha1)
+    const { record } = await node.vnodes.get({ partition, id })
+    if (record === undefined) continue
+    const holders = placement.primaries(partition, node.bucketTypes.get(id.type).n)
+    count[holders.some((holder) => holder.node === node.name) ? 'primary' : 'fallback'] += 1
   }
   return count
 }

@@ -1,11 +1,19 @@
 import type { Replicas } from '@atoll/coordinator'
 import { AtollError, assert, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
-import { claim, createRing, type NodeName, type Ring } from '@atoll/ring'
+import { type ClusterDocument, firstDocument } from '@atoll/membership'
+import type { NodeName, Placement, Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
-import { AtollNode, type NodeStorage, openStorage } from './atoll-node.ts'
+import { AtollNode } from './atoll-node.ts'
 import { type Census, countReplicas } from './census.ts'
-import { type ClusterRecord, joinCluster, readClusterRecord } from './cluster-record.ts'
-import { type ClusterOptions, DEFAULT_N, DEFAULT_PARTITIONS, validateClusterOptions } from './options.ts'
+import { memoryNetworkOf } from './node-network.ts'
+import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
+import {
+  type ClusterOptions,
+  checkNodeName,
+  DEFAULT_N,
+  DEFAULT_PARTITIONS,
+  validateClusterOptions,
+} from './options.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
 /**
@@ -22,27 +30,45 @@ export async function createCluster(options: ClusterOptions): Promise<Cluster> {
 
 export class Cluster extends Lifecycle {
   readonly label = 'cluster'
-  readonly names: readonly NodeName[]
   readonly network: MemoryNetwork
   readonly #options: ClusterOptions
+  readonly #names: NodeName[]
+  readonly #zones = new Map<NodeName, string>()
+  readonly #digest = nodeDigests()
   readonly #runtimes = new Map<NodeName, Runtime>()
   readonly #running = new Map<NodeName, AtollNode>()
-  #record: ClusterRecord | undefined
+  /** What a node knew when it was last heard of, for the questions that are asked while all are down. */
+  #last: Placement | undefined
 
   /** Use `createCluster`, which checks the options. */
   constructor(options: ClusterOptions, names: readonly NodeName[]) {
     super()
     this.#options = options
-    this.names = names
-    const digest = nodeDigests()
-    for (const name of names) this.#runtimes.set(name, options.runtime?.(name) ?? systemRuntime({ digest }))
+    this.#names = [...names]
+    for (const [node, zone] of Object.entries(options.zones ?? {})) this.#zones.set(node, zone)
     this.network = options.network ?? new MemoryNetwork(options.runtime?.('network') ?? systemRuntime(), {})
   }
 
-  get ring(): Ring {
+  /** The nodes that it was opened with, and those that were added since. */
+  get names(): readonly NodeName[] {
+    return this.#names
+  }
+
+  /** Who holds what, by the newest document that a running node has. */
+  get placement(): Placement {
     this.assertOpen()
-    assert(this.#record !== undefined, 'an open cluster has a record')
-    return this.#record.ring
+    const placements = this.nodes.map((node) => node.placement)
+    const newest = placements.reduce<Placement | undefined>(
+      (best, placement) => (best === undefined || placement.epoch > best.epoch ? placement : best),
+      undefined,
+    )
+    this.#last = newest ?? this.#last
+    assert(this.#last !== undefined, 'an open cluster has had a running node')
+    return this.#last
+  }
+
+  get ring(): Ring {
+    return this.placement.ring
   }
 
   /** The nodes that run now, in the order of their names. */
@@ -73,15 +99,46 @@ export class Cluster extends Lifecycle {
     await node.close().catch(() => {})
   }
 
-  /** Starts a node that crashed, on what its storage kept. Does nothing for one that runs. */
+  /**
+   * Starts a node that crashed, on what its storage kept. One that lost everything is taken back under its old name, which a
+   * majority of the others has to decide; they give it copies of what it shall hold. Does nothing for one that runs.
+   */
   async restart(name: NodeName): Promise<void> {
     this.assertOpen()
     if (this.isRunning(name)) return
-    assert(this.#record !== undefined, 'an open cluster has a record')
-    const storage = await this.#openStorage(name)
-    await joinCluster(storage.database, this.#record)
+    const data = await this.#openData(name)
+    const { partitions } = (data.document ?? this.placement).ring
+    const storage = await this.#openStorage(name, data, partitions)
     this.network.restore(name)
-    await this.#start(storage, this.#record)
+    if (data.document === undefined) await this.#takeBack(storage)
+    else await this.#start(storage, data.document)
+  }
+
+  /** Adds a node that joins the cluster: it takes part at once, and holds data when a plan with it is committed. */
+  async add(name: NodeName, { zone }: { readonly zone?: string } = {}): Promise<AtollNode> {
+    this.assertOpen()
+    checkNodeName(name)
+    if (this.#names.includes(name)) throw new RangeError(`the cluster has a node "${name}" already`)
+    const data = await this.#openData(name)
+    const { document } = this.#someRunning().cluster
+    const storage = await this.#openStorage(name, data, document.ring.partitions)
+    if (zone !== undefined) this.#zones.set(name, zone)
+    this.#names.push(name)
+    try {
+      return await this.#start(storage, data.document ?? document)
+    } catch (error) {
+      this.#names.splice(this.#names.indexOf(name), 1)
+      throw error
+    }
+  }
+
+  /** Forgets a node, which is closed if it runs: for one that has left the cluster, or shall never come back. */
+  async forget(name: NodeName): Promise<void> {
+    this.#assertMember(name)
+    const node = this.#running.get(name)
+    this.#running.delete(name)
+    this.#names.splice(this.#names.indexOf(name), 1)
+    await node?.close()
   }
 
   /** Lets nothing pass between two groups of nodes, in either direction, until `heal`. */
@@ -106,14 +163,24 @@ export class Cluster extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
-    const storages: NodeStorage[] = []
+    const opened: NodeStorage[] = []
+    const data = new Map<NodeName, NodeData>()
     try {
-      for (const name of this.names) storages.push(await this.#openStorage(name))
-      const record = await this.#agreeOnRecord(storages)
-      for (const storage of storages) await this.#start(storage, record)
-      this.#record = record
+      for (const name of this.#names) data.set(name, await this.#openData(name))
+      const known = this.#newest([...data.values()])
+      const partitions = known?.ring.partitions ?? this.#options.partitions ?? DEFAULT_PARTITIONS
+      for (const [name, of] of data) opened.push(await this.#openStorage(name, of, partitions))
+      const first = known ?? this.#firstDocument(opened)
+      const isNew = ({ name }: NodeStorage) => known !== undefined && data.get(name)?.document === undefined
+      for (const storage of opened.filter((one) => !isNew(one)))
+        await this.#start(storage, data.get(storage.name)?.document ?? first)
+      for (const storage of opened.filter(isNew)) await this.#takeBack(storage)
     } catch (error) {
-      await Promise.allSettled(storages.map((storage) => storage.vnodes.close()))
+      const nodes = [...this.#running.values()]
+      this.#running.clear()
+      await Promise.allSettled(nodes.map((node) => node.close()))
+      await Promise.allSettled(opened.map((storage) => storage.vnodes.close()))
+      await Promise.allSettled([...data.values()].map(({ database }) => database.close()))
       throw error
     }
   }
@@ -125,45 +192,100 @@ export class Cluster extends Lifecycle {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
-  #openStorage(name: NodeName): Promise<NodeStorage> {
-    const runtime = this.#runtimes.get(name) ?? systemRuntime()
-    return openStorage(name, { runtime, database: this.#options.storage(name), options: this.#options })
+  #runtimeOf(name: NodeName): Runtime {
+    const known = this.#runtimes.get(name)
+    if (known !== undefined) return known
+    const runtime = this.#options.runtime?.(name) ?? systemRuntime({ digest: this.#digest })
+    this.#runtimes.set(name, runtime)
+    return runtime
   }
 
-  /** What the databases say; a node whose database is new or was lost takes it from the others. */
-  async #agreeOnRecord(storages: readonly NodeStorage[]): Promise<ClusterRecord> {
-    let known: ClusterRecord | undefined
-    for (const { database } of storages) known ??= await readClusterRecord(database)
-    const record = { ...(known ?? this.#newRecord()), members: this.names }
-    for (const { database } of storages) await joinCluster(database, record)
-    return record
+  #openData(name: NodeName): Promise<NodeData> {
+    return openData(this.#options.storage(name), this.#runtimeOf(name))
   }
 
-  async #start(storage: NodeStorage, record: ClusterRecord): Promise<void> {
+  #openStorage(name: NodeName, data: NodeData, partitions: number): Promise<NodeStorage> {
+    return openStorage(name, data, { runtime: this.#runtimeOf(name), options: this.#options, partitions })
+  }
+
+  /** The newest document that a database has; a node whose database is new or was lost takes it from the others. */
+  #newest(data: readonly NodeData[]): ClusterDocument | undefined {
+    const documents = data.flatMap(({ document }) => document ?? [])
+    const [first] = documents
+    if (first === undefined) return undefined
+    const newest = documents.reduce(
+      (best, document) => (document.epoch > best.epoch ? document : best),
+      first,
+    )
+    const stranger = documents.find(({ clusterId }) => clusterId !== newest.clusterId)
+    const members = [...newest.members.keys()]
+    const same = members.length === this.#names.length && members.every((node) => this.#names.includes(node))
+    if (stranger === undefined && same) return newest
+    const found = `cluster ${(stranger ?? newest).clusterId} of ${[...(stranger ?? newest).members.keys()].join(', ')}`
+    throw new AtollError(
+      'ATOLL_FORMAT',
+      `the data belongs to ${found}, not to one with members ${this.#names.join(', ')}`,
+    )
+  }
+
+  async #start(storage: NodeStorage, known: ClusterDocument): Promise<AtollNode> {
     const { name } = storage
-    const transport = this.network.transport(name)
     const { replicas } = this.#options
     const around = replicas && ((inner: Replicas) => replicas(name, inner))
-    const node = new AtollNode(storage, { transport, around }, record)
-    await node.open()
+    const seeds = Object.fromEntries(
+      this.#names.filter((other) => other !== name).map((other) => [other, other]),
+    )
+    const node = new AtollNode(
+      storage,
+      { network: memoryNetworkOf(this.network, name), around },
+      { known, seeds, zone: this.#zones.get(name) },
+    )
+    try {
+      await node.open()
+    } catch (error) {
+      await storage.vnodes.close()
+      throw error
+    }
     this.#running.set(name, node)
+    return node
   }
 
-  #newRecord(): ClusterRecord {
-    const { partitions = DEFAULT_PARTITIONS, n = DEFAULT_N, zones = {} } = this.#options
-    const members = this.names.map((node) => {
-      const zone = zones[node]
-      return zone === undefined ? { node } : { node, zone }
-    })
-    const { owners } = claim({ partitions, members, n })
-    const ring = createRing({ partitions, owners, zones: new Map(Object.entries(zones)) })
-    return { clusterId: toHex(this.#someRuntime().random.bytes(8)), members: this.names, ring }
+  /** A node without data under a name that the cluster knows. What else is staged is committed with it. */
+  async #takeBack(storage: NodeStorage): Promise<void> {
+    const { name, id } = storage
+    try {
+      const { cluster } = this.#someRunning()
+      await cluster.stage({ kind: 'force-replace', node: name, by: name, id })
+      const document = await cluster.commit(await cluster.plan())
+      await this.#start(storage, document)
+    } catch (error) {
+      await storage.vnodes.close()
+      throw error
+    }
   }
 
-  #someRuntime(): Runtime {
-    const [first] = this.#runtimes.values()
+  #firstDocument(storages: readonly NodeStorage[]): ClusterDocument {
+    const { partitions = DEFAULT_PARTITIONS, n = DEFAULT_N } = this.#options
+    const [first] = storages
     assert(first !== undefined, 'a cluster has at least one node')
-    return first
+    return firstDocument({
+      clusterId: toHex(first.runtime.random.bytes(8)),
+      partitions,
+      n,
+      members: storages.map(({ name, id }) => ({
+        node: name,
+        id,
+        address: name,
+        zone: this.#zones.get(name),
+      })),
+      bucketTypes: bucketTypesOf(this.#options).toEncoded(),
+    })
+  }
+
+  #someRunning(): AtollNode {
+    const [node] = this.nodes
+    if (node === undefined) throw new AtollError('ATOLL_UNREACHABLE', 'no node of the cluster runs')
+    return node
   }
 
   #assertMember(name: NodeName): void {

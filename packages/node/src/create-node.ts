@@ -1,42 +1,73 @@
-import { toHex } from '@atoll/core'
-import { createRing } from '@atoll/ring'
+import { AtollError, toHex } from '@atoll/core'
+import { type ClusterDocument, firstDocument } from '@atoll/membership'
 import { MemoryNetwork } from '@atoll/transport'
-import { AtollNode, openStorage } from './atoll-node.ts'
-import { type ClusterRecord, joinCluster, readClusterRecord } from './cluster-record.ts'
-import { DEFAULT_PARTITIONS, type NodeOptions, validateNodeOptions } from './options.ts'
+import { AtollNode } from './atoll-node.ts'
+import { memoryNetworkOf, networkOf } from './node-network.ts'
+import { bucketTypesOf, type NodeStorage, openData, openStorage } from './node-storage.ts'
+import { DEFAULT_N, DEFAULT_PARTITIONS, type NodeOptions, validateNodeOptions } from './options.ts'
+import { peekDocument } from './peek-document.ts'
 import { systemRuntime } from './system-runtime.ts'
 
+const CLUSTER_ID_BYTES = 8
+
 /**
- * One node on one database, opened: an object store inside the process. It keeps one replica of everything, since two
- * on the same disk would guard against nothing.
+ * One node on one database, opened: an object store inside the process. Alone it keeps one replica of everything, since
+ * two on the same disk would guard against nothing; with a transport it begins a cluster, joins one, or comes back to its
+ * own.
  *
- * @throws TypeError, RangeError for options that cannot be; `ATOLL_LOCKED` if another process has the directory;
- * `ATOLL_STORE_UNSUPPORTED` for a database without snapshots; `ATOLL_FORMAT` if it holds something else.
+ * @throws TypeError, RangeError for options that cannot be; `ATOLL_LOCKED` if another process has the directory or the
+ * address; `ATOLL_STORE_UNSUPPORTED` for a database without snapshots; `ATOLL_FORMAT` if it holds something else, or if
+ * the cluster knows this node with other data; `ATOLL_UNREACHABLE`, `ATOLL_UNAUTHORIZED`, `ATOLL_PROTOCOL` for what the
+ * seeds answer; `ATOLL_CHANGE_REFUSED` if the cluster does not take the node.
  */
 export async function createNode(options: NodeOptions): Promise<AtollNode> {
   validateNodeOptions(options)
-  const {
-    name = 'n1',
-    partitions = DEFAULT_PARTITIONS,
-    storage: database,
-    runtime = systemRuntime(),
-  } = options
-  const storage = await openStorage(name, { runtime, database, options })
+  const { name = 'n1', runtime = systemRuntime(), transport, seeds = {}, zone } = options
+  const network =
+    transport === undefined
+      ? memoryNetworkOf(new MemoryNetwork(runtime, {}), name)
+      : networkOf(transport, runtime, name)
+  const data = await openData(options.storage, runtime)
   try {
-    const known = await readClusterRecord(database)
-    const owners = Array.from({ length: partitions }, () => name)
-    const cluster: ClusterRecord = {
-      clusterId: known?.clusterId ?? toHex(runtime.random.bytes(8)),
-      members: [name],
-      ring: createRing({ partitions, owners, zones: new Map() }),
-    }
-    await joinCluster(database, cluster)
-    const transport = new MemoryNetwork(runtime, {}).transport(name)
-    const node = new AtollNode(storage, { transport }, cluster)
+    if (transport === undefined) checkAlone(data.document)
+    const joins = data.document === undefined && Object.keys(seeds).some((seed) => seed !== name)
+    const known = joins ? await peekDocument(name, network, { runtime, seeds }) : data.document
+    const partitions = known?.ring.partitions ?? options.partitions ?? DEFAULT_PARTITIONS
+    const storage = await openStorage(name, data, { runtime, options, partitions })
+    const node = new AtollNode(
+      storage,
+      { network },
+      { known: known ?? beginning(storage, options, network), seeds, zone },
+    )
     await node.open()
     return node
   } catch (error) {
-    await storage.vnodes.close()
+    await options.storage.close()
     throw error
   }
+}
+
+function checkAlone(document: ClusterDocument | undefined): void {
+  if (document === undefined || document.members.size === 1) return
+  const members = [...document.members.keys()].join(', ')
+  throw new AtollError(
+    'ATOLL_FORMAT',
+    `the data belongs to cluster ${document.clusterId} of ${members}: a node of it needs a transport`,
+  )
+}
+
+/** The document of a cluster of this node alone. */
+function beginning(
+  { name, id, runtime }: NodeStorage,
+  options: NodeOptions,
+  { advertise, listen }: { readonly advertise: string | undefined; readonly listen: string },
+): ClusterDocument {
+  const { partitions = DEFAULT_PARTITIONS, n = DEFAULT_N, zone } = options
+  return firstDocument({
+    clusterId: toHex(runtime.random.bytes(CLUSTER_ID_BYTES)),
+    partitions,
+    n,
+    members: [{ node: name, id, address: advertise ?? listen, zone }],
+    bucketTypes: bucketTypesOf(options).toEncoded(),
+  })
 }

@@ -1,18 +1,28 @@
-import type { BucketProperties, CoordinatorOptions, Replicas } from '@atoll/coordinator'
+import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } from '@atoll/coordinator'
 import { checkInteger, checkKnown, checkText, describe, type Runtime } from '@atoll/core'
+import type { GossipOptions } from '@atoll/gossip'
 import type { ObjectStoreOptions } from '@atoll/objects'
-import type { MemoryNetwork } from '@atoll/transport'
-import type { Database, VnodeHostOptions } from '@atoll/vnode'
+import type { MemoryNetwork, TransportFactory } from '@atoll/transport'
+import type { Database, HandoffOptions, VnodeHostOptions } from '@atoll/vnode'
 
 /** What every node of a cluster shares, and a single node as well. Everything may be left out. */
 export interface CommonOptions {
-  /** Partitions of the ring, a power of two from 8 to 1024; default 64. Fixed when the data is created. */
+  /** Partitions of the ring, a power of two from 8 to 1024; default 64. Fixed when the cluster begins. */
   readonly partitions?: number
-  /** Bucket types of your own, and changed properties of the built-in ones. */
+  /** Replicas that the claim keeps apart, 1 to 16; default 3. Fixed when the cluster begins. */
+  readonly n?: number
+  /**
+   * Bucket types of your own, and changed properties of the built-in ones. A cluster begins with them; later
+   * `node.cluster.setBucketType` changes them everywhere, and what is said here of a type that the cluster knows is ignored.
+   */
   readonly bucketTypes?: Readonly<Record<string, Partial<BucketProperties>>>
+  /** Merge functions by the name that bucket types know them by. Every node of a cluster needs the same. */
+  readonly merges?: MergeFunctions
   readonly objects?: Partial<ObjectStoreOptions>
   readonly coordinator?: Partial<CoordinatorOptions>
   readonly vnodes?: Partial<VnodeHostOptions>
+  readonly gossip?: Partial<GossipOptions>
+  readonly handoff?: Partial<HandoffOptions>
 }
 
 export interface NodeOptions extends CommonOptions {
@@ -22,6 +32,15 @@ export interface NodeOptions extends CommonOptions {
   readonly name?: string
   /** Default the real world, quiet, with metrics in memory. */
   readonly runtime?: Runtime
+  /** How to reach other nodes, such as `tcp({ … })` of `@atoll/transport-tcp`. Without it the node is alone for ever. */
+  readonly transport?: TransportFactory
+  /**
+   * Members of a cluster and where they listen. A node without data joins it: it takes part at once, and holds data when a
+   * plan with it is committed. Without seeds a node without data begins a cluster of its own.
+   */
+  readonly seeds?: Readonly<Record<string, string>>
+  /** Failure zone; a node without one is a zone of its own. Looked at when the node begins or joins a cluster. */
+  readonly zone?: string
 }
 
 export interface ClusterOptions extends CommonOptions {
@@ -29,8 +48,6 @@ export interface ClusterOptions extends CommonOptions {
   readonly nodes: number | readonly string[]
   /** Makes the database of a node: called at start and at every restart. The node opens and closes it. */
   readonly storage: (node: string) => Database
-  /** Replicas that the claim keeps apart, 1 to 16; default 3. The n of a bucket type may be smaller, not usefully larger. */
-  readonly n?: number
   /** Failure zone of each node; a node that is not named is a zone of its own. */
   readonly zones?: Readonly<Record<string, string>>
   /** The world of each node; default the real one. */
@@ -46,26 +63,32 @@ export interface ClusterOptions extends CommonOptions {
 export const DEFAULT_PARTITIONS = 64
 export const DEFAULT_N = 3
 
-const COMMON = ['partitions', 'bucketTypes', 'objects', 'coordinator', 'vnodes']
-const NODE_OPTIONS = [...COMMON, 'storage', 'name', 'runtime']
-const CLUSTER_OPTIONS = [
-  ...COMMON,
-  'nodes',
-  'storage',
+const COMMON = [
+  'partitions',
   'n',
-  'zones',
-  'runtime',
-  'network',
-  'onCrash',
-  'replicas',
+  'bucketTypes',
+  'merges',
+  'objects',
+  'coordinator',
+  'vnodes',
+  'gossip',
+  'handoff',
 ]
+const NODE_OPTIONS = [...COMMON, 'storage', 'name', 'runtime', 'transport', 'seeds', 'zone']
+const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'zones', 'runtime', 'network', 'onCrash', 'replicas']
 
 /** Throws `TypeError` or `RangeError`, naming the value, for anything that cannot be. */
 export function validateNodeOptions(options: NodeOptions): void {
   checkKnown('createNode', options, NODE_OPTIONS)
   checkStorage(options.storage)
   checkNodeName(options.name ?? 'n1')
-  checkPartitions(options.partitions ?? DEFAULT_PARTITIONS)
+  checkRing(options)
+  if (options.transport === undefined && options.seeds !== undefined)
+    throw new TypeError('seeds are of no use without transport')
+  for (const [seed, address] of Object.entries(options.seeds ?? {})) {
+    checkNodeName(seed)
+    checkText(`seeds.${seed}`, address, /^.{1,255}$/, 'an address of 1 to 255 characters')
+  }
 }
 
 /** The names of the nodes, after every option was checked. */
@@ -76,8 +99,7 @@ export function validateClusterOptions(options: ClusterOptions): readonly string
       `storage must be a function from a node's name to a database, got ${describe(options.storage)}`,
     )
   }
-  checkPartitions(options.partitions ?? DEFAULT_PARTITIONS)
-  checkInteger('n', options.n ?? DEFAULT_N, { min: 1, max: 16 })
+  checkRing(options)
   const names = namesOf(options.nodes)
   for (const zoned of Object.keys(options.zones ?? {})) {
     if (!names.includes(zoned))
@@ -98,8 +120,13 @@ function namesOf(nodes: number | readonly string[]): readonly string[] {
   return nodes
 }
 
-function checkNodeName(name: string): void {
+export function checkNodeName(name: string): void {
   checkText('name of a node', name, /^[A-Za-z0-9._-]{1,64}$/, '1 to 64 characters of a-z A-Z 0-9 . _ -')
+}
+
+function checkRing({ partitions = DEFAULT_PARTITIONS, n = DEFAULT_N }: CommonOptions): void {
+  checkPartitions(partitions)
+  checkInteger('n', n, { min: 1, max: 16 })
 }
 
 function checkPartitions(partitions: number): void {

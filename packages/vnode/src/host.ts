@@ -3,6 +3,7 @@ import { checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
 import { claimDatabase, hasKeys, openDatabase } from './database.ts'
+import { estimateBytes } from './estimate.ts'
 import { countRecords, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { HandoffVnode } from './handoff/handoff-vnode.ts'
@@ -140,6 +141,11 @@ export class VnodeHost extends Lifecycle {
   /** How many records a partition holds, tombstones included. Reads all of its keys. */
   async count(partition: number): Promise<number> {
     return countRecords(this.#parts.database, this.#layout(partition))
+  }
+
+  /** About how many bytes the records of a partition have: its keys are counted, and some of its records looked at. */
+  async estimateBytes(partition: number): Promise<number> {
+    return estimateBytes(this.#parts.database, this.#layout(partition))
   }
 
   /** Deletes a partition with its indexes. Writes to it are refused meanwhile; thereafter it is a new vnode. */

@@ -1,0 +1,236 @@
+import { type BucketChanges, type BucketTypes, encodeBucketProperties } from '@atoll/coordinator'
+import { AtollError, assert, EMPTY_BYTES, type Runtime } from '@atoll/core'
+import type { Gossip, MemberStatus } from '@atoll/gossip'
+import {
+  type Change,
+  type ClusterDocument,
+  type CommitOptions,
+  type Edit,
+  type MemberState,
+  type Membership,
+  markDown,
+  markUp,
+  type Plan,
+  type ProposeOptions,
+  setBucketType,
+} from '@atoll/membership'
+import type { NodeName } from '@atoll/ring'
+import type { RpcEndpoint } from '@atoll/transport'
+import type { HandoffStatus, Handoffs, VnodeHost } from '@atoll/vnode'
+import { documentMethod, sizesMethod, transfersMethod } from './control-methods.ts'
+
+export interface ClusterControlParts {
+  readonly node: NodeName
+  readonly runtime: Runtime
+  readonly endpoint: RpcEndpoint
+  readonly membership: Membership
+  readonly gossip: Gossip
+  readonly handoffs: Handoffs
+  readonly vnodes: VnodeHost
+  readonly bucketTypes: BucketTypes
+  readonly isUp: (node: NodeName) => boolean
+}
+
+export interface MemberReport {
+  readonly node: NodeName
+  readonly state: MemberState
+  readonly liveness: MemberStatus
+  readonly address: string
+  readonly zone: string | undefined
+  /** Partitions of which it holds a replica now. */
+  readonly replicas: number
+  /** The epoch that it was last seen to know; 0 if it was not heard of. */
+  readonly epoch: number
+}
+
+export interface ClusterStatus {
+  readonly clusterId: string
+  readonly epoch: number
+  readonly partitions: number
+  readonly members: readonly MemberReport[]
+  readonly staged: readonly Change[]
+  /** Replicas that are still to be moved or added, and bucket types of which copies are owed. */
+  readonly pendingMoves: number
+  readonly pendingRefills: number
+}
+
+const ASK_TIMEOUT_MS = 5000
+const SETTLED_LOOK_MS = 100
+
+/** What operators ask of a cluster, on any node of it. Every change is decided by a majority of the members. */
+export class ClusterControl {
+  readonly #parts: ClusterControlParts
+
+  constructor(parts: ClusterControlParts) {
+    this.#parts = parts
+  }
+
+  /** The newest document that this node knows. Throws `ATOLL_CLOSED` before the node is open. */
+  get document(): ClusterDocument {
+    const { document } = this.#parts.membership
+    if (document === undefined)
+      throw new AtollError('ATOLL_CLOSED', `node ${this.#parts.node} has no cluster yet`)
+    return document
+  }
+
+  /** Members, their states, and what is pending, as this node knows it. */
+  status(): ClusterStatus {
+    const { clusterId, epoch, ring, members, staged, moves, refills } = this.document
+    const reports = [...members.values()].map((member) => this.#report(member.node))
+    return {
+      clusterId,
+      epoch,
+      partitions: ring.partitions,
+      members: reports,
+      staged,
+      pendingMoves: moves.length,
+      pendingRefills: refills.length,
+    }
+  }
+
+  /** Every handoff that is under way, asked of all nodes that are up. */
+  async transfers(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<readonly HandoffStatus[]> {
+    const { handoffs } = this.#parts
+    const asked = this.#others().map((node) => this.#ask(node, options.signal).catch(() => []))
+    const all = [handoffs.status(), ...(await Promise.all(asked))].flat()
+    return all.filter(({ direction }) => direction === 'out')
+  }
+
+  /**
+   * Stages a change: nothing moves before a plan with it is committed. A node that joins is a member at once that holds
+   * nothing. Throws `ATOLL_CHANGE_REFUSED` if the cluster does not allow it, `ATOLL_QUORUM_UNMET` without a majority.
+   */
+  stage(change: Change, options?: ProposeOptions): Promise<ClusterDocument> {
+    return this.#parts.membership.stage(change, options)
+  }
+
+  /** Takes back what is staged of a node. */
+  unstage(node: NodeName, options?: ProposeOptions): Promise<ClusterDocument> {
+    return this.#parts.membership.unstage(node, options)
+  }
+
+  /** Takes back everything that is staged. */
+  clear(options?: ProposeOptions): Promise<ClusterDocument> {
+    return this.#parts.membership.clear(options)
+  }
+
+  /** What a commit of the staged changes would do, with the bytes of every transfer as far as its holders tell. */
+  async plan(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Plan> {
+    const sizes = await this.#sizes(options.signal)
+    return this.#parts.membership.plan({ bytesOf: (partition) => sizes.get(partition) })
+  }
+
+  /** Decides exactly this plan, or fails: with `ATOLL_STALE_PLAN` if the cluster changed since it was made. */
+  commit(plan: Plan, options?: ProposeOptions & CommitOptions): Promise<ClusterDocument> {
+    return this.#parts.membership.commit(plan, options)
+  }
+
+  /** Says that a node is down, for good or until it returns: it is not asked any more, and has no vote. */
+  down(node: NodeName, options?: ProposeOptions): Promise<ClusterDocument> {
+    return this.#parts.membership.propose((document) => markDown(document, node), options)
+  }
+
+  up(node: NodeName, options?: ProposeOptions): Promise<ClusterDocument> {
+    return this.#parts.membership.propose((document) => markUp(document, node), options)
+  }
+
+  /**
+   * Creates a bucket type or changes some of its properties, everywhere. Raising n owes copies to the new replicas, which
+   * are made in the background. Throws `TypeError` or `RangeError` for what cannot be.
+   */
+  setBucketType(type: string, changes: BucketChanges, options?: ProposeOptions): Promise<ClusterDocument> {
+    const { membership, bucketTypes } = this.#parts
+    const edit: Edit = (document) => {
+      const nBefore = bucketTypes.has(type) ? bucketTypes.get(type).n : undefined
+      const properties = bucketTypes.check(type, changes)
+      const bytes = encodeBucketProperties(properties)
+      return setBucketType(document, { name: type, bytes, n: properties.n, nBefore })
+    }
+    return membership.propose(edit, options)
+  }
+
+  /**
+   * Decides a change without a majority: for an operator who knows that the `missing` members are gone for good. It is
+   * recorded in the document. Refused while a majority remains without them.
+   */
+  force(
+    edit: Edit,
+    options: { readonly missing: readonly NodeName[]; readonly reason: string },
+  ): Promise<ClusterDocument> {
+    return this.#parts.membership.force(edit, options)
+  }
+
+  /** Resolves when nothing is left to move, add or copy; rejects with the reason of `signal`. */
+  async settled(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    const { clock } = this.#parts.runtime
+    for (;;) {
+      options.signal?.throwIfAborted()
+      const { moves, refills } = this.document
+      if (moves.length === 0 && refills.length === 0) return
+      await clock.sleep(SETTLED_LOOK_MS, options)
+    }
+  }
+
+  /** Answers what other nodes ask for `plan` and `transfers`. Called once by the node. */
+  serve(): void {
+    const { endpoint, handoffs, membership, vnodes } = this.#parts
+    endpoint.handle(documentMethod, async () => membership.bytes ?? EMPTY_BYTES)
+    endpoint.handle(transfersMethod, async () => handoffs.status())
+    endpoint.handle(sizesMethod, async ({ partitions }) => {
+      const sizes: number[] = []
+      for (const partition of partitions) sizes.push(await vnodes.estimateBytes(partition))
+      return sizes
+    })
+  }
+
+  #report(node: NodeName): MemberReport {
+    const { members, replicas } = this.document
+    const member = members.get(node)
+    assert(member !== undefined, 'the node comes from the same document')
+    const view = this.#parts.gossip.members().find((known) => known.node === node)
+    return {
+      node,
+      state: member.state,
+      liveness: this.#parts.gossip.statusOf(node),
+      address: member.address,
+      zone: member.zone,
+      replicas: replicas.filter((holders) => holders.includes(node)).length,
+      epoch: node === this.#parts.node ? this.document.epoch : (view?.documentVersion ?? 0),
+    }
+  }
+
+  #others(): readonly NodeName[] {
+    const { node, isUp } = this.#parts
+    return [...this.document.members.keys()].filter((other) => other !== node && isUp(other))
+  }
+
+  #ask(node: NodeName, signal: AbortSignal | undefined): Promise<readonly HandoffStatus[]> {
+    return this.#parts.endpoint.call(node, transfersMethod, null, { timeoutMs: ASK_TIMEOUT_MS, signal })
+  }
+
+  /** Bytes by partition, each asked of its first holder that is up. */
+  async #sizes(signal: AbortSignal | undefined): Promise<ReadonlyMap<number, number>> {
+    const { node, endpoint, vnodes, isUp } = this.#parts
+    const shares = new Map<NodeName, number[]>()
+    for (const [partition, holders] of this.document.replicas.entries()) {
+      const holder = holders.includes(node) ? node : holders.find(isUp)
+      if (holder !== undefined) shares.set(holder, [...(shares.get(holder) ?? []), partition])
+    }
+    const sizes = new Map<number, number>()
+    const ask = async (holder: NodeName, partitions: readonly number[]) => {
+      if (holder === node) {
+        for (const partition of partitions) sizes.set(partition, await vnodes.estimateBytes(partition))
+        return
+      }
+      const timeoutMs = ASK_TIMEOUT_MS
+      const told = await endpoint
+        .call(holder, sizesMethod, { partitions }, { timeoutMs, signal })
+        .catch(() => [])
+      for (const [at, bytes] of told.entries()) sizes.set(partitions[at] ?? -1, bytes)
+    }
+    await Promise.all([...shares].map(([holder, partitions]) => ask(holder, partitions)))
+    return sizes
+  }
+}

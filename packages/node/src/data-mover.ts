@@ -1,0 +1,236 @@
+import { isAtollError, type KeyId, Lifecycle, messageOf, type Runtime, type Timer, toHex } from '@atoll/core'
+import {
+  type ClusterDocument,
+  type Edit,
+  exited,
+  type Handed,
+  handed,
+  type Membership,
+  type Move,
+  type Refill,
+  refilled,
+} from '@atoll/membership'
+import { MAX_REPLICAS, type NodeName, type Placement } from '@atoll/ring'
+import type { Handoffs, VnodeHost } from '@atoll/vnode'
+import { type DataWork, nameOfWork, workFor } from './data-work.ts'
+
+export interface DataMoverCollaborators {
+  readonly membership: Membership
+  readonly handoffs: Handoffs
+  readonly vnodes: VnodeHost
+  readonly placement: () => Placement
+  readonly isUp: (node: NodeName) => boolean
+  /** Replicas of a bucket type; undefined for one that this node does not know. */
+  readonly replicasOf: (type: string) => number | undefined
+}
+
+export interface DataMoverOptions {
+  readonly node: NodeName
+  /** Pause between two looks for work when nothing calls for one, in milliseconds. */
+  readonly lookMs: number
+}
+
+const RETRY_MS = { least: 250, most: 30_000 }
+/** Transfers that are done are reported together, so that a plan costs few epochs. */
+const REPORT_MS = 50
+const REPORT_TIMEOUT_MS = 10_000
+
+/** Moves that are done and will be reported in one edit. */
+interface Batch {
+  readonly moves: Handed[]
+  readonly reported: Promise<void>
+}
+
+interface Retry {
+  readonly failures: number
+  readonly atMs: number
+}
+
+/** Brings data to where the cluster document says that it belongs, as far as it lies on this node. */
+export class DataMover extends Lifecycle {
+  readonly label: string
+  readonly #runtime: Runtime
+  readonly #means: DataMoverCollaborators
+  readonly #options: DataMoverOptions
+  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #retries = new Map<string, Retry>()
+  /** Copies that an earlier life of this node began may not be gone on with: the copy of a copy may be gone. */
+  #life = ''
+  #stop = new AbortController()
+  #timer: Timer | undefined
+  #looking: Promise<void> | undefined
+  #lookAgain = false
+  #batch: Batch | undefined
+
+  constructor(runtime: Runtime, collaborators: DataMoverCollaborators, options: DataMoverOptions) {
+    super()
+    this.label = `data mover of ${options.node}`
+    this.#runtime = runtime
+    this.#means = collaborators
+    this.#options = options
+  }
+
+  /** Whether nothing is under way, nor waits to be tried again. */
+  get idle(): boolean {
+    return this.#underWay.size === 0 && this.#looking === undefined
+  }
+
+  /** The document, or who is up, has changed: what could not be done may be possible now. */
+  readonly look = (): void => {
+    if (this.state !== 'open' && this.state !== 'opening') return
+    this.#lookAgain = true
+    this.#looking ??= this.#lookWhileAsked().finally(() => {
+      this.#looking = undefined
+    })
+  }
+
+  protected async onOpen(): Promise<void> {
+    this.#stop = new AbortController()
+    this.#life = toHex(this.#runtime.random.bytes(6))
+    this.#retries.clear()
+    this.#batch = undefined
+    this.#means.membership.events.on('changed', this.look)
+    this.look()
+  }
+
+  protected async onClose(): Promise<void> {
+    this.#means.membership.events.off('changed', this.look)
+    this.#timer?.cancel()
+    this.#stop.abort(new Error(`${this.label} is closed`))
+    await this.#looking
+    await Promise.all(this.#underWay.values())
+  }
+
+  async #lookWhileAsked(): Promise<void> {
+    while (this.#lookAgain && !this.#stop.signal.aborted) {
+      this.#lookAgain = false
+      try {
+        for (const work of await this.#work()) this.#begin(work)
+      } catch (error) {
+        if (!this.#stop.signal.aborted) this.#complain('cannot look for data to move', error)
+      }
+    }
+    this.#timer?.cancel()
+    if (!this.#stop.signal.aborted) {
+      this.#timer = this.#runtime.clock.timer(this.#options.lookMs, this.look)
+    }
+  }
+
+  async #work(): Promise<readonly DataWork[]> {
+    const { membership, vnodes, handoffs, isUp } = this.#means
+    const held = await vnodes.partitions()
+    const { document } = membership
+    if (document === undefined) return []
+    return workFor({ node: this.#options.node, document, held, outgoing: handoffs.outgoing(), isUp })
+  }
+
+  #begin(work: DataWork): void {
+    const name = nameOfWork(work)
+    if (this.#underWay.has(name)) return
+    const retry = this.#retries.get(name)
+    if (retry !== undefined && this.#runtime.clock.monotonicMs() < retry.atMs) return
+    const running = this.#do(work).then(
+      () => this.#retries.delete(name),
+      (error: unknown) => this.#failed(name, error),
+    )
+    const over = running.then(() => {
+      this.#underWay.delete(name)
+      this.look()
+    })
+    this.#underWay.set(name, over)
+  }
+
+  #failed(name: string, error: unknown): void {
+    if (this.#stop.signal.aborted) return
+    const failures = (this.#retries.get(name)?.failures ?? 0) + 1
+    const ceilingMs = Math.min(RETRY_MS.most, RETRY_MS.least * 2 ** failures)
+    const pauseMs = RETRY_MS.least + this.#runtime.random.below(Math.ceil(ceilingMs))
+    this.#retries.set(name, { failures, atMs: this.#runtime.clock.monotonicMs() + pauseMs })
+    this.#complain(name, error)
+  }
+
+  #complain(what: string, error: unknown): void {
+    const { log, metrics } = this.#runtime
+    const code = isAtollError(error) ? error.code : 'other'
+    metrics.count('node_data_work_failures_total', 1, { code })
+    log.warn({ node: this.#options.node, work: what, code }, messageOf(error))
+  }
+
+  async #do(work: DataWork): Promise<void> {
+    const { handoffs } = this.#means
+    const { signal } = this.#stop
+    switch (work.kind) {
+      case 'transfer':
+        await handoffs.transfer(work.move.partition, work.move.to, { signal })
+        return this.#report(work.move)
+      case 'copy':
+        await this.#copy(work.move)
+        return this.#report(work.move)
+      case 'cancel':
+        return handoffs.cancel(work.partition, { signal, isLost: work.isLost })
+      case 'release':
+        return handoffs.release(work.partition)
+      case 'give-back':
+        await handoffs.giveBack(work.partition, work.to, { signal })
+        return
+      case 'refill':
+        return this.#refill(work.refill)
+      case 'exit':
+        return this.#propose((document) => exited(document, this.#options.node))
+    }
+  }
+
+  /** Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. */
+  async #copy({ partition, to }: Move): Promise<void> {
+    const { handoffs, placement, replicasOf } = this.#means
+    const position = placement().primaries(partition, MAX_REPLICAS).length
+    const target = [{ node: to, partition }]
+    const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > position ? target : [])
+    const id = `add.${this.#life}.${partition}.${to}`
+    await handoffs.refill({ id, partition, select, signal: this.#stop.signal })
+  }
+
+  /** Says that a move is done; rejects if the document cannot be brought to say so. */
+  #report(move: Handed): Promise<void> {
+    this.#batch ??= this.#openBatch()
+    this.#batch.moves.push(move)
+    return this.#batch.reported
+  }
+
+  #openBatch(): Batch {
+    const { signal } = this.#stop
+    const moves: Handed[] = []
+    const report = async () => {
+      await this.#runtime.clock.sleep(REPORT_MS, { signal })
+      this.#batch = undefined
+      await this.#propose((document) => handed(document, this.#options.node, stillWanted(document, moves)))
+    }
+    return { moves, reported: report() }
+  }
+
+  async #propose(edit: Edit): Promise<void> {
+    await this.#means.membership.propose(edit, { signal: this.#stop.signal, timeoutMs: REPORT_TIMEOUT_MS })
+  }
+
+  /** To each replica that the bucket type got, from each that it had. */
+  async #refill(refill: Refill): Promise<void> {
+    const { handoffs, placement, vnodes } = this.#means
+    const { node } = this.#options
+    const current = placement()
+    const held = new Set(await vnodes.partitions())
+    for (const partition of current.partitionsOf(node, refill.from).filter((own) => held.has(own))) {
+      const targets = current.primaries(partition, refill.to).slice(refill.from)
+      const select = ({ type }: KeyId) => (type === refill.type ? targets : [])
+      const id = `type.${refill.id.replaceAll('/', '.')}`
+      await handoffs.refill({ id, partition, select, signal: this.#stop.signal })
+    }
+    await this.#propose((document) => refilled(document, node, [refill.id]))
+  }
+}
+
+/** A document that was decided meanwhile may have given up some of the moves. */
+function stillWanted({ moves }: ClusterDocument, done: readonly Handed[]): readonly Handed[] {
+  return done.filter(({ partition, kind, to }) =>
+    moves.some((move) => move.partition === partition && move.kind === kind && move.to === to),
+  )
+}

@@ -1,0 +1,116 @@
+import { type ClusterDocument, isReady, type Move, type Refill } from '@atoll/membership'
+import type { NodeName } from '@atoll/ring'
+
+/** Something that a node has to do about data that lies, or shall lie, elsewhere than the document says. */
+export type DataWork =
+  /** Hand a replica to the node that takes its place, or that stays, and say so when that has everything. */
+  | { readonly kind: 'transfer'; readonly move: Exclude<Move, { kind: 'add' }> }
+  /** Copy a replica to a node that joins its list, and say so when that has everything. */
+  | { readonly kind: 'copy'; readonly move: Extract<Move, { kind: 'add' }> }
+  /** The document does not want a transfer any more that has begun. */
+  | { readonly kind: 'cancel'; readonly partition: number; readonly isLost: boolean }
+  /** The document knows that a transfer is done. */
+  | { readonly kind: 'release'; readonly partition: number }
+  /** Give to its holders what lies here for them: hinted handoff, and what a former holder still has. */
+  | { readonly kind: 'give-back'; readonly partition: number; readonly to: readonly NodeName[] }
+  /** Copy the records of a bucket type to the replicas that it got. */
+  | { readonly kind: 'refill'; readonly refill: Refill }
+  /** Nothing is left here: the node that leaves may go. */
+  | { readonly kind: 'exit' }
+
+/** What a node knows when it looks for work. */
+export interface Outlook {
+  readonly node: NodeName
+  readonly document: ClusterDocument
+  /** Partitions with records on this node. */
+  readonly held: readonly number[]
+  /** Transfers that this node has begun: partition and target. */
+  readonly outgoing: ReadonlyMap<number, NodeName>
+  readonly isUp: (node: NodeName) => boolean
+}
+
+/** All that this node has to do now, in the order in which it should begin. */
+export function workFor(outlook: Outlook): readonly DataWork[] {
+  return [
+    ...settlements(outlook),
+    ...handovers(outlook),
+    ...givingBack(outlook),
+    ...refilling(outlook),
+    ...exiting(outlook),
+  ]
+}
+
+/** One text for each piece of work, by which it is known from one look to the next. */
+export function nameOfWork(work: DataWork): string {
+  switch (work.kind) {
+    case 'exit':
+      return 'exit'
+    case 'refill':
+      return `refill ${work.refill.id}`
+    case 'transfer':
+    case 'copy':
+      return `${work.kind} ${work.move.partition} to ${work.move.to}`
+    case 'give-back':
+      return `give back ${work.partition} to ${work.to.join(' ')}`
+    default:
+      return `${work.kind} ${work.partition}`
+  }
+}
+
+/** What has begun and is not wanted any more, or is settled. */
+function settlements(outlook: Outlook): DataWork[] {
+  const { document, node } = outlook
+  return [...outlook.outgoing].flatMap(([partition, to]): DataWork[] => {
+    const wanted = ownMoves(outlook).some((move) => move.partition === partition && move.to === to)
+    if (wanted) return []
+    if (!holdersOf(outlook, partition).includes(node)) return [{ kind: 'release', partition }]
+    return [{ kind: 'cancel', partition, isLost: !document.members.has(to) }]
+  })
+}
+
+/** A replica is handed to one node at a time: an older transfer is cancelled or settled first. */
+function handovers(outlook: Outlook): DataWork[] {
+  const { outgoing, isUp } = outlook
+  return ownMoves(outlook).flatMap((move): DataWork[] => {
+    if (!isUp(move.to)) return []
+    if (move.kind === 'add') return [{ kind: 'copy', move }]
+    const begun = outgoing.get(move.partition)
+    return begun === undefined || begun === move.to ? [{ kind: 'transfer', move }] : []
+  })
+}
+
+/** The moves that wait for this node, and that it can begin. */
+function ownMoves(outlook: Outlook): readonly Move[] {
+  const { node, document } = outlook
+  return document.moves.filter((move) => {
+    const source = move.kind === 'add' ? move.waiting.includes(node) : move.from === node
+    return source && isReady(document, move)
+  })
+}
+
+/** What a transfer has brought here already is nobody's hint. */
+function givingBack(outlook: Outlook): DataWork[] {
+  const { node, document, held, outgoing, isUp } = outlook
+  const expected = new Set(document.moves.filter(({ to }) => to === node).map(({ partition }) => partition))
+  return held.flatMap((partition): DataWork[] => {
+    const holders = holdersOf(outlook, partition)
+    const settled = !expected.has(partition) && !outgoing.has(partition)
+    if (holders.includes(node) || !settled || !holders.every(isUp)) return []
+    return [{ kind: 'give-back', partition, to: holders }]
+  })
+}
+
+function refilling({ node, document }: Outlook): DataWork[] {
+  return document.refills
+    .filter(({ waiting }) => waiting.includes(node))
+    .map((refill) => ({ kind: 'refill', refill }))
+}
+
+function exiting({ node, document, held }: Outlook): DataWork[] {
+  const going = document.members.get(node)?.state === 'exiting'
+  return going && held.length === 0 ? [{ kind: 'exit' }] : []
+}
+
+function holdersOf({ document }: Outlook, partition: number): readonly NodeName[] {
+  return document.replicas[partition] ?? []
+}

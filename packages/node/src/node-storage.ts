@@ -1,0 +1,121 @@
+import { BucketTypes } from '@atoll/coordinator'
+import type { Runtime } from '@atoll/core'
+import { AtollError } from '@atoll/core'
+import { type ClusterDocument, decodeDocument, firstDocument } from '@atoll/membership'
+import { KV_TYPES } from '@atoll/objects'
+import { type Database, openDatabase, VnodeHost } from '@atoll/vnode'
+import {
+  CLUSTER_RECORD,
+  ClusterStorage,
+  DOCUMENT,
+  decodeClusterRecord,
+  legacyIdOf,
+} from './cluster-storage.ts'
+import type { CommonOptions } from './options.ts'
+
+/** An open database, and what it says of the cluster that its node belongs to. Nothing was written to it. */
+export interface NodeData {
+  readonly database: Database
+  readonly cluster: ClusterStorage
+  readonly document: ClusterDocument | undefined
+}
+
+/** The part of a node that has to be open before it takes part in its cluster. */
+export interface NodeStorage {
+  readonly name: string
+  /** Of the data on this database, from its beginning to its loss. */
+  readonly id: string
+  readonly runtime: Runtime
+  readonly cluster: ClusterStorage
+  readonly bucketTypes: BucketTypes
+  readonly vnodes: VnodeHost
+  readonly options: CommonOptions
+}
+
+export interface NodeStorageParts {
+  readonly runtime: Runtime
+  readonly options: CommonOptions
+  /** Of the ring of the cluster. */
+  readonly partitions: number
+}
+
+/** Opens a database and reads what it says of its cluster. It stays closed after a failure. */
+export async function openData(database: Database, runtime: Runtime): Promise<NodeData> {
+  await openDatabase(database)
+  try {
+    const cluster = new ClusterStorage(database)
+    return { database, cluster, document: await storedDocument(cluster, runtime) }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+async function storedDocument(
+  cluster: ClusterStorage,
+  runtime: Runtime,
+): Promise<ClusterDocument | undefined> {
+  const document = await cluster.get(DOCUMENT)
+  if (document !== undefined) return decodeDocument(document)
+  const record = await cluster.get(CLUSTER_RECORD)
+  return record === undefined ? undefined : documentOf(record, runtime)
+}
+
+/** Version 0.1.0 kept members and ring alone, fixed for ever: every one of its nodes makes the same document of them. */
+function documentOf(record: Uint8Array, { digest }: Runtime): ClusterDocument {
+  const { clusterId, members, ring } = decodeClusterRecord(record)
+  return firstDocument({
+    clusterId,
+    partitions: ring.partitions,
+    owners: ring.owners,
+    bucketTypes: bucketTypesOf({}).toEncoded(),
+    members: members.map((node) => ({
+      node,
+      id: legacyIdOf(clusterId, node, digest.sha1),
+      address: node,
+      zone: ring.zones.get(node),
+    })),
+  })
+}
+
+/**
+ * Opens the vnodes of a node on its database, which belongs to the node from then on; see `VnodeHost.open` for what may
+ * be wrong with that. The database is closed after a failure.
+ */
+export async function openStorage(
+  name: string,
+  data: NodeData,
+  { runtime, options, partitions }: NodeStorageParts,
+): Promise<NodeStorage> {
+  const { database, cluster, document } = data
+  try {
+    checkPartitions(partitions, options)
+    const bucketTypes = bucketTypesOf(options)
+    const vnodes = new VnodeHost(
+      runtime,
+      { database, policyOf: (type) => bucketTypes.policyOf(type) },
+      { ...options.vnodes, node: name, partitions },
+    )
+    await vnodes.open()
+    const legacy = document && legacyIdOf(document.clusterId, name, runtime.digest.sha1)
+    const migrating = document?.members.get(name)?.id === legacy
+    const id = await cluster.nodeId(runtime, migrating ? legacy : undefined)
+    return { name, id, runtime, options, bucketTypes, vnodes, cluster }
+  } catch (error) {
+    await database.close()
+    throw error
+  }
+}
+
+function checkPartitions(known: number, { partitions = known }: CommonOptions): void {
+  if (partitions === known) return
+  throw new AtollError('ATOLL_FORMAT', `the ring of the cluster has ${known} partitions, not ${partitions}`)
+}
+
+/** Those of the objects, and what the options say of these and of others. */
+export function bucketTypesOf({ bucketTypes = {}, merges = {} }: CommonOptions): BucketTypes {
+  const types = new BucketTypes({ merges })
+  for (const [type, properties] of Object.entries(KV_TYPES)) types.set(type, properties)
+  for (const [type, properties] of Object.entries(bucketTypes)) types.set(type, properties)
+  return types
+}
