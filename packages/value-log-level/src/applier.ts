@@ -1,4 +1,5 @@
 import { storedBytes } from './checksum.ts'
+import type { InnerReads } from './inner-reads.ts'
 import {
   APPLIED_KEY,
   asBuffer,
@@ -21,11 +22,13 @@ import type { Segments } from './segments.ts'
 export class Applier {
   readonly #inner: InnerLevel
   readonly #segments: Segments
+  readonly #reads: InnerReads
   /** A database in memory would keep a whole record alive for one small value of it. */
   readonly #copies: boolean
 
-  constructor(inner: InnerLevel, segments: Segments) {
+  constructor(inner: InnerLevel, reads: InnerReads, segments: Segments) {
     this.#inner = inner
+    this.#reads = reads
     this.#segments = segments
     this.#copies = !inner.supports.permanence
   }
@@ -57,7 +60,7 @@ export class Applier {
   /** What the keys point to now, except those of small puts. */
   async #pointersOf(ops: readonly LoggedOp[]): Promise<Map<string, Pointer | undefined>> {
     const keys = ops.filter(({ type }) => type !== OP_SMALL).map(({ key }) => key)
-    const found = await this.#inner.getMany(keys, BYTES)
+    const found = await this.#reads.getMany(keys)
     const known = new Map<string, Pointer | undefined>()
     keys.forEach((key, index) => {
       const value = found[index]

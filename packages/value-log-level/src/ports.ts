@@ -20,11 +20,14 @@ export interface InnerLevel {
     readonly explicitSnapshots: boolean
     readonly implicitSnapshots: boolean
     readonly permanence: boolean
+    readonly getSync?: boolean
     readonly additionalMethods: Readonly<Record<string, boolean>>
   }
   open(): Promise<void>
   close(): Promise<void>
   get(key: Uint8Array, options: InnerReadOptions): Promise<Uint8Array | undefined>
+  /** Used, where there is one, for single keys. */
+  getSync?(key: Uint8Array, options: InnerReadOptions): Uint8Array | undefined
   getMany(keys: Uint8Array[], options: InnerReadOptions): Promise<(Uint8Array | undefined)[]>
   has(key: Uint8Array, options: InnerReadOptions): Promise<boolean>
   hasMany(keys: Uint8Array[], options: InnerReadOptions): Promise<boolean[]>

@@ -287,12 +287,14 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     options: ReadOptions,
     take: (stored: Stored) => T | Promise<T>,
   ): Promise<T | undefined> {
-    const { readers, overlay } = this.#open
+    const { readers, overlay, reads } = this.#open
     const ticket = readers.enter()
     try {
       const recent = options.snapshot ? undefined : overlay.find(innerKey)
       if (recent !== undefined) return recent.stored && (await take(recent.stored))
-      const value = await this.#parts.inner.get(innerKey, await bytesAt(options))
+      const value = await (options.snapshot === undefined
+        ? reads.get(innerKey)
+        : this.#parts.inner.get(innerKey, await bytesAt(options)))
       return value && (await take(decodeStored(value)))
     } finally {
       readers.leave(ticket)

@@ -4,6 +4,7 @@ import { Checkpointer, settleInner, writeCheckpoint } from './checkpointer.ts'
 import { corrupt } from './checksum.ts'
 import { Compactor } from './compactor.ts'
 import { FilePool } from './file-pool.ts'
+import { InnerReads } from './inner-reads.ts'
 import { Log } from './log.ts'
 import { inspectDirectory, listSlots, loadCheckpoint, type OpenChoice, openInner } from './open-directory.ts'
 import type { ValueLogSettings } from './options.ts'
@@ -33,6 +34,7 @@ interface Opening extends ValueLogParts {
 export interface ValueLog {
   readonly log: Log
   readonly overlay: Overlay
+  readonly reads: InnerReads
   readonly readers: Readers
   readonly segments: Segments
   readonly values: ValueReader
@@ -65,7 +67,8 @@ async function assemble(opening: Opening, pool: FilePool, unlock: () => Promise<
   const { identity } = checkpoint
   const segments = await loadSegments(opening, pool, checkpoint)
   const values = new ValueReader(crc32, pool)
-  const applier = new Applier(inner, segments)
+  const reads = new InnerReads(inner, runtime.clock)
+  const applier = new Applier(inner, reads, segments)
   const position = await recover({ crc32, pool, segments, applier, values }, checkpoint, runtime)
   const generation = checkpoint.generation + 1
   await storing('preallocating segments', () => segments.preallocate(settings.preallocateBytes))
@@ -94,7 +97,7 @@ async function assemble(opening: Opening, pool: FilePool, unlock: () => Promise<
     await inner.close()
     await unlock()
   }
-  return { log, overlay, readers, segments, values, compactor, close }
+  return { log, overlay, reads, readers, segments, values, compactor, close }
 }
 
 /** Without a last checkpoint nothing is lost: the log is read again at the next open. */
