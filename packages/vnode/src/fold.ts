@@ -42,10 +42,10 @@ export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): Async
   }
 }
 
-/** How many records a vnode holds, sound or not. Reads every key. */
-export function countRecords(database: Database, layout: VnodeLayout): Promise<number> {
+/** How many keys there are in a range. Reads every one. */
+export function countKeys(database: Database, range: KeyRange): Promise<number> {
   return reading(async () => {
-    const iterator = database.keys({ ...BINARY, ...layout.dataRange })
+    const iterator = database.keys({ ...BINARY, ...range })
     try {
       let count = 0
       for (;;) {

@@ -4,7 +4,7 @@ import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
 import { claimDatabase, hasKeys, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
-import { countRecords, type FoldItem, foldRecords } from './fold.ts'
+import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { KeyOrder } from './key-order.ts'
@@ -140,7 +140,7 @@ export class VnodeHost extends Lifecycle {
 
   /** How many records a partition holds, tombstones included. Reads all of its keys. */
   async count(partition: number): Promise<number> {
-    return countRecords(this.#parts.database, this.#layout(partition))
+    return countKeys(this.#parts.database, this.#layout(partition).dataRange)
   }
 
   /** About how many bytes the records of a partition have: its keys are counted, and some of its records looked at. */

@@ -91,18 +91,20 @@ function routeOpen({ partition, routing }: Request, standing: Standing): Route {
   const { ownership, node } = standing
   if (isPlainlyHere(routing, ownership) || ownership === undefined) return HERE
   const owner = ownership.ownerOf(partition)
-  if (owner === undefined) return REFUSE
   if (owner === node) return HERE
-  if (!routing.bySeal) return forward(owner, { ...routing, epoch: ownership.epoch })
-  return routeSealed(owner, routing, standing)
+  if (routing.bySeal) return routeSealed(owner, routing, standing)
+  return owner === undefined ? REFUSE : forward(owner, { ...routing, epoch: ownership.epoch })
 }
 
 /** A request by a node that has handed the partition over to this one. */
-function routeSealed(owner: string, routing: Routing, { ownership, inboundFrom }: Standing): Route {
+function routeSealed(owner: string | undefined, routing: Routing, standing: Standing): Route {
+  const { ownership, inboundFrom } = standing
   const epoch = ownership?.epoch ?? 0
-  const isCurrent = routing.epoch >= epoch || owner === inboundFrom
-  if (inboundFrom !== undefined && isCurrent) return HERE
-  return isCurrent ? REFUSE_UNSEALED : forward(owner, { ...routing, bySeal: false, epoch })
+  // Unless this node knows of someone who has got the partition since.
+  if (owner === undefined || owner === inboundFrom || routing.epoch >= epoch) {
+    return inboundFrom === undefined ? REFUSE_UNSEALED : HERE
+  }
+  return forward(owner, { ...routing, bySeal: false, epoch })
 }
 
 function bySealTo(to: string, { routing }: Request, { ownership }: Standing): Route {

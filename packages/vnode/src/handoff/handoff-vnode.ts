@@ -2,7 +2,7 @@ import { clockDigest, type StoredRecord } from '@atoll/causality'
 import { equalBytes, type KeyId } from '@atoll/core'
 import type { Admission } from '../admission.ts'
 import { BINARY, readBytes, reading } from '../database.ts'
-import { countRecords } from '../fold.ts'
+import { countKeys } from '../fold.ts'
 import { keyText } from '../keys.ts'
 import { VnodeLayout } from '../layout.ts'
 import type { Operation } from '../ports.ts'
@@ -57,7 +57,12 @@ export class HandoffVnode {
     return readNotedPage({ ...this.#parts, layout: this.#layout, limits }, after)
   }
 
-  /** Forgets notes whose records have not changed since, as `unchanged` has it. */
+  /** Reads the keys of all notes. */
+  countNotes(): Promise<number> {
+    return countKeys(this.#parts.database, this.#layout.noteRange)
+  }
+
+  /** At once as far as its order among writes goes: what is queued thereafter stays. */
   async forgetNotes(noteKeys: readonly Uint8Array[]): Promise<void> {
     await this.#commit(noteKeys.map((key) => ({ type: 'del', key })))
   }
@@ -89,7 +94,7 @@ export class HandoffVnode {
   }
 
   count(): Promise<number> {
-    return countRecords(this.#parts.database, this.#layout)
+    return countKeys(this.#parts.database, this.#layout.dataRange)
   }
 
   async readTransfer(): Promise<TransferNote | undefined> {

@@ -15,7 +15,14 @@ export interface TransferPlan {
 }
 
 /** Notes may come in as fast as they are worked off; after so many rounds the pause has to be long enough. */
-const MAX_CATCH_UPS = 20
+const MAX_CATCH_UPS = 8
+
+interface SendNoted {
+  readonly signal: AbortSignal
+  readonly hurried?: boolean
+  /** Default as many as there are. */
+  readonly maxPages?: number
+}
 
 /**
  * Moves a vnode to another node, from wherever an earlier attempt has come to:
@@ -84,24 +91,29 @@ export class Transfer {
     await this.#vnode.saveTransfer({ ...note, phase: 'catch-up', cursor: undefined })
   }
 
+  /** Few notes left, or as many as come in while they are worked off: the rest is sent while writes wait. */
   async #catchUp(signal: AbortSignal): Promise<void> {
     this.job.phase = 'catching-up'
+    const { pageRecords } = this.#site.options
     for (let round = 0; round < MAX_CATCH_UPS; round++) {
-      if ((await this.#sendNoted({ signal })) <= 1) return
+      const noted = await this.#vnode.countNotes()
+      if (noted <= pageRecords && round > 0) return
+      await this.#sendNoted({ signal, maxPages: Math.ceil(noted / pageRecords) })
     }
   }
 
-  /** Sends every noted record once. Resolves with the number of pages. */
-  async #sendNoted(options: { readonly signal: AbortSignal; readonly hurried?: boolean }): Promise<number> {
+  /** Sends noted records in the order of keys, each once at most. */
+  async #sendNoted(options: SendNoted): Promise<void> {
+    const { maxPages = Number.POSITIVE_INFINITY, ...push } = options
     let next: Uint8Array | undefined
-    for (let pages = 1; ; pages++) {
+    for (let pages = 0; pages < maxPages; pages++) {
       const changed = this.#vnode.watch()
       await this.#vnode.idle()
       const page = await this.#vnode.notedPage(next, this.#site.options)
-      await this.#push(page, options)
+      await this.#push(page, push)
       // A note whose record has changed again is another one, under the same key.
       await this.#vnode.forgetNotes(page.notes.filter((key) => !changed.has(this.#vnode.nameOfNote(key))))
-      if (page.next === undefined) return pages
+      if (page.next === undefined) return
       next = page.next
     }
   }
