@@ -28,7 +28,8 @@ export function compile(folder: string, files: readonly string[]): Compiled {
       declaration: false,
       declarationMap: false,
       sourceMap: false,
-      customConditions: ['@atoll/source'],
+      // Not by way of node_modules: files that the compiler meets there first are sometimes taken for foreign, and left out.
+      paths: { '@atoll/*': [join(root, 'packages/*/src/index.ts')] },
       // Types are checked elsewhere.
       noCheck: true,
       types: ['node'],
