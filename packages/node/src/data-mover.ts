@@ -56,7 +56,9 @@ export class DataMover extends Lifecycle {
   readonly #retries = new Map<string, Retry>()
   /** Copies that an earlier life of this node began may not be gone on with: the copy of a copy may be gone. */
   #life = ''
-  #stop = new AbortController()
+  #stopped = true
+  /** One for each piece of work: Node takes more than ten listeners on one signal for a leak. */
+  readonly #stops = new Set<AbortController>()
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #lookAgain = false
@@ -85,7 +87,7 @@ export class DataMover extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
-    this.#stop = new AbortController()
+    this.#stopped = false
     this.#life = toHex(this.#runtime.random.bytes(6))
     this.#retries.clear()
     this.#batch = undefined
@@ -96,22 +98,23 @@ export class DataMover extends Lifecycle {
   protected async onClose(): Promise<void> {
     this.#means.membership.events.off('changed', this.look)
     this.#timer?.cancel()
-    this.#stop.abort(new Error(`${this.label} is closed`))
+    this.#stopped = true
+    for (const stop of this.#stops) stop.abort(new Error(`${this.label} is closed`))
     await this.#looking
     await Promise.all(this.#underWay.values())
   }
 
   async #lookWhileAsked(): Promise<void> {
-    while (this.#lookAgain && !this.#stop.signal.aborted) {
+    while (this.#lookAgain && !this.#stopped) {
       this.#lookAgain = false
       try {
         for (const work of await this.#work()) this.#begin(work)
       } catch (error) {
-        if (!this.#stop.signal.aborted) this.#complain('cannot look for data to move', error)
+        if (!this.#stopped) this.#complain('cannot look for data to move', error)
       }
     }
     this.#timer?.cancel()
-    if (!this.#stop.signal.aborted) {
+    if (!this.#stopped) {
       this.#timer = this.#runtime.clock.timer(this.#options.lookMs, this.look)
     }
   }
@@ -129,11 +132,14 @@ export class DataMover extends Lifecycle {
     if (this.#underWay.has(name)) return
     const retry = this.#retries.get(name)
     if (retry !== undefined && this.#runtime.clock.monotonicMs() < retry.atMs) return
-    const running = this.#do(work).then(
+    const stop = new AbortController()
+    this.#stops.add(stop)
+    const running = this.#do(work, stop.signal).then(
       () => this.#retries.delete(name),
       (error: unknown) => this.#failed(name, error),
     )
     const over = running.then(() => {
+      this.#stops.delete(stop)
       this.#underWay.delete(name)
       this.look()
     })
@@ -141,7 +147,7 @@ export class DataMover extends Lifecycle {
   }
 
   #failed(name: string, error: unknown): void {
-    if (this.#stop.signal.aborted) return
+    if (this.#stopped) return
     const failures = (this.#retries.get(name)?.failures ?? 0) + 1
     const ceilingMs = Math.min(RETRY_MS.most, RETRY_MS.least * 2 ** failures)
     const pauseMs = RETRY_MS.least + this.#runtime.random.below(Math.ceil(ceilingMs))
@@ -156,15 +162,14 @@ export class DataMover extends Lifecycle {
     log.warn({ node: this.#options.node, work: what, code }, messageOf(error))
   }
 
-  async #do(work: DataWork): Promise<void> {
+  async #do(work: DataWork, signal: AbortSignal): Promise<void> {
     const { handoffs } = this.#means
-    const { signal } = this.#stop
     switch (work.kind) {
       case 'transfer':
         await handoffs.transfer(work.move.partition, work.move.to, { signal })
         return this.#report(work.move)
       case 'copy':
-        await this.#copy(work.move)
+        await this.#copy(work.move, signal)
         return this.#report(work.move)
       case 'cancel':
         return handoffs.cancel(work.partition, { signal, isLost: work.isLost })
@@ -174,20 +179,19 @@ export class DataMover extends Lifecycle {
         await handoffs.giveBack(work.partition, work.to, { signal })
         return
       case 'refill':
-        return this.#refill(work.refill)
+        return this.#refill(work.refill, signal)
       case 'exit':
-        return this.#propose((document) => exited(document, this.#options.node))
+        return this.#propose((document) => exited(document, this.#options.node), signal)
     }
   }
 
   /** Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. */
-  async #copy({ partition, to }: Move): Promise<void> {
+  async #copy({ partition, to }: Move, signal: AbortSignal): Promise<void> {
     const { handoffs, placement, replicasOf } = this.#means
     const position = placement().primaries(partition, MAX_REPLICAS).length
     const target = [{ node: to, partition }]
     const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > position ? target : [])
-    const id = `add.${this.#life}.${partition}.${to}`
-    await handoffs.refill({ id, partition, select, signal: this.#stop.signal })
+    await handoffs.refill({ id: `add.${this.#life}.${partition}.${to}`, partition, select, signal })
   }
 
   /** Says that a move is done; rejects if the document cannot be brought to say so. */
@@ -198,33 +202,35 @@ export class DataMover extends Lifecycle {
   }
 
   #openBatch(): Batch {
-    const { signal } = this.#stop
     const moves: Handed[] = []
+    const stop = new AbortController()
+    this.#stops.add(stop)
     const report = async () => {
-      await this.#runtime.clock.sleep(REPORT_MS, { signal })
+      await this.#runtime.clock.sleep(REPORT_MS, { signal: stop.signal })
       this.#batch = undefined
-      await this.#propose((document) => handed(document, this.#options.node, stillWanted(document, moves)))
+      const { node } = this.#options
+      await this.#propose((document) => handed(document, node, stillWanted(document, moves)), stop.signal)
     }
-    return { moves, reported: report() }
+    return { moves, reported: report().finally(() => this.#stops.delete(stop)) }
   }
 
-  async #propose(edit: Edit): Promise<void> {
-    await this.#means.membership.propose(edit, { signal: this.#stop.signal, timeoutMs: REPORT_TIMEOUT_MS })
+  async #propose(edit: Edit, signal: AbortSignal): Promise<void> {
+    await this.#means.membership.propose(edit, { signal, timeoutMs: REPORT_TIMEOUT_MS })
   }
 
   /** To each replica that the bucket type got, from each that it had. */
-  async #refill(refill: Refill): Promise<void> {
+  async #refill(refill: Refill, signal: AbortSignal): Promise<void> {
     const { handoffs, placement, vnodes } = this.#means
     const { node } = this.#options
     const current = placement()
     const held = new Set(await vnodes.partitions())
+    const id = `type.${refill.id.replaceAll('/', '.')}`
     for (const partition of current.partitionsOf(node, refill.from).filter((own) => held.has(own))) {
       const targets = current.primaries(partition, refill.to).slice(refill.from)
       const select = ({ type }: KeyId) => (type === refill.type ? targets : [])
-      const id = `type.${refill.id.replaceAll('/', '.')}`
-      await handoffs.refill({ id, partition, select, signal: this.#stop.signal })
+      await handoffs.refill({ id, partition, select, signal })
     }
-    await this.#propose((document) => refilled(document, node, [refill.id]))
+    await this.#propose((document) => refilled(document, node, [refill.id]), signal)
   }
 }
 

@@ -1,0 +1,102 @@
+import { MemoryLevel } from 'memory-level'
+import { expect, test } from 'vitest'
+import { type Cluster, createCluster } from '../src/index.ts'
+
+function inMemory() {
+  return new MemoryLevel<Uint8Array, Uint8Array>({
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    storeEncoding: 'view',
+  })
+}
+
+/** Writes and reads objects without a pause until it is stopped; keeps what was acknowledged and what failed. */
+class Client {
+  readonly written = new Map<string, string>()
+  readonly failures: unknown[] = []
+  readonly #cluster: Cluster
+  #stopped = false
+  #running: Promise<void> | undefined
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster
+  }
+
+  start(): void {
+    this.#running = this.#run()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    for (let at = 0; !this.#stopped; at++) {
+      // In memory nothing waits for the world: without this no timer would ever fire.
+      await new Promise(setImmediate)
+      const { nodes } = this.#cluster
+      const node = nodes[at % nodes.length]
+      const key = `k${at % 40}`
+      try {
+        const text = `value ${at} `.repeat(1 + (at % 3) * 200)
+        await node?.objects.put('photos', key, text)
+        this.written.set(key, text)
+        const [back] = [...this.written].slice(at % this.written.size)
+        if (back !== undefined && node !== undefined) expect(await read(node, back[0])).toBe(back[1])
+      } catch (error) {
+        this.failures.push(error)
+      }
+    }
+  }
+}
+
+async function read(node: Cluster['nodes'][number], key: string): Promise<string> {
+  const { body } = await node.objects.get('photos', key)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
+}
+
+/** Commits what is staged, waits until it is done, and answers the plan. */
+async function change(cluster: Cluster) {
+  const [node] = cluster.nodes
+  if (node === undefined) throw new Error('no node runs')
+  const plan = await node.cluster.plan()
+  await node.cluster.commit(plan, { allowViolations: true })
+  await node.cluster.settled()
+  return plan
+}
+
+test('a cluster grows from 1 to 5, shrinks to 3 and replaces a node, and its clients notice nothing', async () => {
+  await using cluster = await createCluster({ nodes: 1, partitions: 32, storage: inMemory })
+  await cluster.node(1).objects.createBucket('photos')
+  const client = new Client(cluster)
+  client.start()
+  for (const name of ['n2', 'n3', 'n4', 'n5']) {
+    await cluster.add(name)
+    const plan = await change(cluster)
+    expect(plan.moved).toBeLessThanOrEqual(1.2 * plan.leastMoves)
+  }
+  for (const name of ['n5', 'n2']) {
+    await cluster.node(1).cluster.stage({ kind: 'leave', node: name })
+    const plan = await change(cluster)
+    expect(plan.moved).toBeLessThanOrEqual(1.2 * plan.leastMoves)
+    await cluster.forget(name)
+  }
+  await cluster.add('n6')
+  await cluster.node(1).cluster.stage({ kind: 'replace', node: 'n3', by: 'n6' })
+  await change(cluster)
+  await client.stop()
+  expect(client.failures).toEqual([])
+  expect(client.written.size).toBeGreaterThan(10)
+  for (const node of cluster.nodes) {
+    for (const [key, text] of client.written) expect(await read(node, key)).toBe(text)
+  }
+  expect(
+    cluster
+      .node('n1')
+      .cluster.status()
+      .members.filter(({ state }) => state === 'valid'),
+  ).toHaveLength(3)
+}, 120_000)
