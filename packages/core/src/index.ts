@@ -17,6 +17,7 @@ export {
   type TupleCodec,
   TupleReader,
 } from './codec.ts'
+export { combineCrc32 } from './crc32-combine.ts'
 export {
   AtollError,
   type AtollErrorOptions,

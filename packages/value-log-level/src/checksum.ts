@@ -1,4 +1,4 @@
-import { AtollError, type Digests } from '@atoll/core'
+import { AtollError, combineCrc32, type Digests } from '@atoll/core'
 
 /** Values are checked in chunks of this size, so that a range of one can be checked without the rest. Part of the format. */
 export const CHUNK_BYTES = 64 * 1024
@@ -51,6 +51,18 @@ export function chunksAreSound(crc32: Crc32, run: ChunkRun): boolean {
     if (sum !== run.table.readUInt32LE(4 * index)) return false
   }
   return true
+}
+
+/** The plain CRC-32 of all bytes of a sound run, by its table: a few microseconds instead of reading them once more. */
+export function plainSum(run: ChunkRun): number {
+  let sum = 0
+  for (let index = 0, from = 0; from < run.bytes.length; index++, from += CHUNK_BYTES) {
+    const length = Math.min(CHUNK_BYTES, run.bytes.length - from)
+    // What a seed has done to a checksum is undone by putting it in front, since sums are linear.
+    const before = (sum ^ chunkSeed(run.seed, run.first + index)) >>> 0
+    sum = combineCrc32(before, run.table.readUInt32LE(4 * index), length)
+  }
+  return sum
 }
 
 export function corrupt(what: string, details: Readonly<Record<string, unknown>>): AtollError {

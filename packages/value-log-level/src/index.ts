@@ -5,6 +5,7 @@ export type { DataFile, Files, InnerLevel, ValueLogRuntime } from './ports.ts'
 export type { ValueLogParts } from './value-log.ts'
 export {
   type GetRangeOptions,
+  type SummedValue,
   ValueLogLevel,
   type ValueLogLevelOptions,
   type ValueLogUsage,

@@ -1,4 +1,4 @@
-import { AtollError, checkInteger, describe } from '@atoll/core'
+import { AtollError, checkBytes, checkInteger, describe } from '@atoll/core'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -11,6 +11,7 @@ import {
   type AbstractPutOptions,
   type AbstractSnapshot,
 } from 'abstract-level'
+import { plainSum } from './checksum.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
 import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
 import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
@@ -31,6 +32,13 @@ export interface GetRangeOptions {
   readonly start?: number
   /** Behind the last byte. Default, and at most, the length of the value. */
   readonly end?: number
+}
+
+/** A value, and its CRC-32 if the value log knows it without reading the value again. */
+export interface SummedValue {
+  readonly value: Uint8Array
+  /** CRC-32 (as in zlib) of all of the value; undefined for a small value. */
+  readonly crc32: number | undefined
 }
 
 /** What a value log takes. */
@@ -116,7 +124,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
         permanence: supports.permanence,
         implicitSnapshots: supports.implicitSnapshots,
         explicitSnapshots: supports.explicitSnapshots,
-        additionalMethods: { getRange: true, compact: true, usage: true },
+        additionalMethods: { getRange: true, getSummed: true, compact: true, usage: true },
       },
       levelOptions,
     )
@@ -140,6 +148,21 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
       if (!isPointer(stored)) return stored.subarray(start, end)
       const range = { start: Math.min(start, stored.bytes), end: Math.min(end, stored.bytes) }
       return values.readRange(innerKey, stored, range)
+    })
+  }
+
+  /**
+   * As `get`, with the CRC-32 of the value: it follows from the checksums that reading has compared, so whoever has a
+   * checksum of his own need not pass over the bytes once more. Key and value are bytes, whatever the encodings.
+   */
+  async getSummed(key: Uint8Array, options: ReadOptions = {}): Promise<SummedValue | undefined> {
+    if (this.status === 'opening') await this.open({ passive: true })
+    const { values } = this.#open
+    const innerKey = innerKeyOf(checkBytes('key', key, { min: 0, max: Number.MAX_SAFE_INTEGER }))
+    return this.#reading(innerKey, options, async (stored) => {
+      if (!isPointer(stored)) return { value: stored, crc32: undefined }
+      const run = await values.readRun(innerKey, stored)
+      return { value: run.bytes, crc32: plainSum(run) }
     })
   }
 

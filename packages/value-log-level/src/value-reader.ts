@@ -1,5 +1,13 @@
 import type { Digests } from '@atoll/core'
-import { CHUNK_BYTES, checksumSeed, chunksAreSound, corrupt, storedBytes, tableBytes } from './checksum.ts'
+import {
+  CHUNK_BYTES,
+  type ChunkRun,
+  checksumSeed,
+  chunksAreSound,
+  corrupt,
+  storedBytes,
+  tableBytes,
+} from './checksum.ts'
 import type { FilePool } from './file-pool.ts'
 import type { Pointer } from './pointer.ts'
 import type { DataFile } from './ports.ts'
@@ -16,16 +24,21 @@ export class ValueReader {
   }
 
   /** The whole value, by one positioned read. */
-  read(innerKey: Uint8Array, pointer: Pointer): Promise<Uint8Array> {
+  async read(innerKey: Uint8Array, pointer: Pointer): Promise<Uint8Array> {
+    const { bytes } = await this.readRun(innerKey, pointer)
+    return bytes
+  }
+
+  /** The whole value with its table, which was compared with it. */
+  readRun(innerKey: Uint8Array, pointer: Pointer): Promise<ChunkRun> {
     return this.#storing(pointer, async (file) => {
       const { bytes, offset } = pointer
       const stored = Buffer.allocUnsafeSlow(storedBytes(bytes))
       const length = await file.read(stored, offset)
-      const value = stored.subarray(0, bytes)
       const seed = checksumSeed(this.#crc32, innerKey, pointer.sequence)
-      const run = { bytes: value, table: stored.subarray(bytes), seed, first: 0 }
+      const run = { bytes: stored.subarray(0, bytes), table: stored.subarray(bytes), seed, first: 0 }
       if (length < stored.length || !chunksAreSound(this.#crc32, run)) throw damaged(pointer)
-      return value
+      return run
     })
   }
 

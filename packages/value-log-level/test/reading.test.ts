@@ -1,7 +1,8 @@
+import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { held } from './held.ts'
-import { SimDisk } from './sim-disk.ts'
+import { drawFrom, SimDisk } from './sim-disk.ts'
 import { openOn } from './workload.ts'
 
 const KiB = 1024
@@ -45,6 +46,40 @@ describe('a range of a value', () => {
       code: 'ATOLL_CORRUPT',
     })
     await expect(db.get('k')).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
+    await db.close()
+  })
+})
+
+describe('a summed value', () => {
+  test('has the sum of all its bytes, whatever its length', async () => {
+    const db = openOn(new SimDisk(), { segmentBytes: 1024 * KiB })
+    const random = drawFrom(7)
+    for (const length of [300, 301, 64 * KiB - 1, 64 * KiB, 64 * KiB + 1, 200 * KiB + 3, 256 * KiB]) {
+      const value = Buffer.from(Array.from({ length }, () => random(256)))
+      await db.put('k', value, { sync: true })
+      const summed = await db.getSummed(Buffer.from('k'))
+      expect(value.equals(summed?.value ?? Buffer.of())).toBe(true)
+      expect(summed?.crc32).toBe(crc32(value))
+    }
+    await db.close()
+  })
+
+  test('is a value like any other when it is small, missing, of another time, or damaged', async () => {
+    const disk = new SimDisk()
+    const db = openOn(disk)
+    const key = Buffer.from('k')
+    expect(await db.getSummed(key)).toBeUndefined()
+    await db.put('k', Buffer.from('small'), { sync: true })
+    const snapshot = db.snapshot()
+    await db.put('k', Buffer.alloc(1000, 1), { sync: true })
+    const before = await db.getSummed(key, { snapshot })
+    expect(Buffer.from(before?.value ?? '').toString()).toBe('small')
+    expect(before?.crc32).toBeUndefined()
+    await snapshot.close()
+    const bytes = [...disk.image.files.values()].find(({ length }) => length === 64 * KiB) ?? Buffer.of()
+    for (let at = 4096; at < 6000; at++) bytes[at] = (bytes[at] ?? 0) ^ 1
+    await expect(db.getSummed(key)).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
+    await expect(db.getSummed(Object('k'))).rejects.toThrow(TypeError)
     await db.close()
   })
 })

@@ -8,7 +8,7 @@ import {
   type TupleCodec,
 } from '@atoll/core'
 import { FORMAT_KEY } from './layout.ts'
-import type { Database } from './ports.ts'
+import type { Database, SummedBytes } from './ports.ts'
 import { type Crc32, seal, unseal } from './seal.ts'
 
 /** Binary keys and values, whatever the database's own defaults are. */
@@ -63,6 +63,19 @@ export async function reading<T>(read: () => Promise<T>): Promise<T> {
 export async function readBytes(database: Database, key: Uint8Array): Promise<Uint8Array | undefined> {
   try {
     return await database.get(key, BINARY)
+  } catch (error) {
+    throw readFailed(error)
+  }
+}
+
+/** As `readBytes`, with the CRC-32 of the bytes where the database knows it. */
+export async function readSummed(database: Database, key: Uint8Array): Promise<SummedBytes | undefined> {
+  if (database.getSummed === undefined) {
+    const value = await readBytes(database, key)
+    return value && { value, crc32: undefined }
+  }
+  try {
+    return await database.getSummed(key)
   } catch (error) {
     throw readFailed(error)
   }

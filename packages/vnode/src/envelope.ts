@@ -1,5 +1,5 @@
 import { decodeRecord, encodeRecord, type Sibling, type StoredRecord } from '@atoll/causality'
-import { AtollError, KiB } from '@atoll/core'
+import { AtollError, combineCrc32, KiB } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
 /**
@@ -36,8 +36,15 @@ export function encodeEnvelope(key: Uint8Array, record: StoredRecord, crc32: Crc
   return bytes
 }
 
+export interface EnvelopeMeans {
+  readonly crc32: Crc32
+  /** The CRC-32 of the whole envelope, if whoever read it knows that: then a single value is not summed once more. */
+  readonly sum?: number | undefined
+}
+
 /** Never throws: what cannot be read is `corrupt`. The values are views of `bytes`. */
-export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32): StoredState {
+export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, means: EnvelopeMeans): StoredState {
+  const { crc32 } = means
   if (bytes.length < HEAD_AT || bytes[0] !== VERSION) return UNREADABLE
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
   const bodyAt = HEAD_AT + view.getUint32(LENGTH_AT)
@@ -45,7 +52,10 @@ export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, crc32: Crc32)
   const sum = headSum(key, bytes.subarray(LENGTH_AT, bodyAt), crc32)
   if (sum !== view.getUint32(CRC_AT)) return UNREADABLE
   try {
-    const record = decodeRecord(bytes.subarray(HEAD_AT, bodyAt), bytes.subarray(bodyAt))
+    const body = bytes.subarray(bodyAt)
+    const record = decodeRecord(bytes.subarray(HEAD_AT, bodyAt), body)
+    if (means.sum !== undefined && body.length >= REMEMBERED_BYTES)
+      sound.set(body, combineCrc32(crc32(bytes.subarray(0, bodyAt)), means.sum, body.length))
     return { record, corrupt: !record.siblings.every((sibling) => isSound(sibling, crc32)) }
   } catch {
     return UNREADABLE
@@ -65,7 +75,7 @@ export function checkValue(value: SummedValue, crc32: Crc32): void {
 type SummedValue = Pick<Sibling, 'value' | 'valueCrc32'>
 
 /**
- * Values that were compared with their checksum. A value that goes from node to node inside one process is one and the
+ * Values and the checksums that they were found to have. A value that goes from node to node inside one process is one and the
  * same object, and is summed once; what comes from a disk or a network is always another one.
  */
 const sound = new WeakMap<Uint8Array, number>()

@@ -15,12 +15,19 @@ export interface Database {
   close(): Promise<void>
   keyEncoding(name: 'view'): { readonly format: string }
   get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined>
+  /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */
+  getSummed?(key: Uint8Array): Promise<SummedBytes | undefined>
   batch(operations: Operation[], options: BatchOptions): Promise<void>
   iterator(options: RangeOptions): DatabaseIterator<[Uint8Array, Uint8Array]>
   keys(options: RangeOptions): DatabaseIterator<Uint8Array>
   clear(options: Pick<RangeOptions, 'keyEncoding' | 'gte' | 'lt'>): Promise<void>
   snapshot(): AbstractSnapshot
   sublevel<K, V>(name: string | string[], options: SublevelOptions): Sublevel<K, V>
+}
+
+export interface SummedBytes {
+  readonly value: Uint8Array
+  readonly crc32: number | undefined
 }
 
 export interface BinaryEncodings {

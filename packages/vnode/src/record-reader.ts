@@ -1,7 +1,7 @@
 import { type Runtime, toHex } from '@atoll/core'
-import { hasCode, readBytes } from './database.ts'
+import { hasCode, readSummed } from './database.ts'
 import { decodeEnvelope, NOTHING_STORED, type StoredState, UNREADABLE } from './envelope.ts'
-import type { Database } from './ports.ts'
+import type { Database, SummedBytes } from './ports.ts'
 
 /** Reads records, checks every byte, and tells about those that fail. */
 export class RecordReader {
@@ -15,32 +15,33 @@ export class RecordReader {
 
   /** Throws `ATOLL_STORAGE` only if the database itself fails. */
   async read(key: Uint8Array): Promise<StoredState> {
-    const bytes = await this.#bytesOf(key)
-    return bytes instanceof Uint8Array ? this.decode(key, bytes) : bytes
+    const stored = await this.#storedAt(key)
+    return 'value' in stored ? this.#decode(key, this.#owned(stored.value), stored.crc32) : stored
   }
 
   /** As `read`, for those who give no value away: it may be the database's own bytes. */
   async peek(key: Uint8Array): Promise<StoredState> {
-    const bytes = await this.#bytesOf(key)
-    return bytes instanceof Uint8Array ? this.#decode(key, bytes) : bytes
+    const stored = await this.#storedAt(key)
+    return 'value' in stored ? this.#decode(key, stored.value, stored.crc32) : stored
   }
 
   decode(key: Uint8Array, bytes: Uint8Array): StoredState {
-    return this.#decode(key, this.#owned(bytes))
+    return this.#decode(key, this.#owned(bytes), undefined)
   }
 
-  async #bytesOf(key: Uint8Array): Promise<Uint8Array | StoredState> {
+  /** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
+  async #storedAt(key: Uint8Array): Promise<SummedBytes | StoredState> {
     try {
-      return (await readBytes(this.#database, key)) ?? NOTHING_STORED
+      return (await readSummed(this.#database, key)) ?? NOTHING_STORED
     } catch (error) {
-      if (!hasCode(error, 'LEVEL_CORRUPTION')) throw error
+      if (!hasCode(error, 'LEVEL_CORRUPTION') && !hasCode(error, 'ATOLL_CORRUPT')) throw error
       this.#tell(key)
       return UNREADABLE
     }
   }
 
-  #decode(key: Uint8Array, bytes: Uint8Array): StoredState {
-    const state = decodeEnvelope(key, bytes, this.#runtime.digest.crc32)
+  #decode(key: Uint8Array, bytes: Uint8Array, sum: number | undefined): StoredState {
+    const state = decodeEnvelope(key, bytes, { crc32: this.#runtime.digest.crc32, sum })
     if (state.corrupt) this.#tell(key)
     return state
   }

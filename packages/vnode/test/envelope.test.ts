@@ -55,9 +55,9 @@ describe('the envelope of a record', () => {
   const bytes = encodeEnvelope(key, RECORD, crc32)
 
   it('opens what was stored, and what older programs stored', () => {
-    expect(decodeEnvelope(key, bytes, crc32)).toEqual({ record: RECORD, corrupt: false })
+    expect(decodeEnvelope(key, bytes, { crc32 })).toEqual({ record: RECORD, corrupt: false })
     const old = golden('record-v1', bytes)
-    expect(decodeEnvelope(key, old, crc32)).toEqual({ record: RECORD, corrupt: false })
+    expect(decodeEnvelope(key, old, { crc32 })).toEqual({ record: RECORD, corrupt: false })
     expect(toHex(bytes)).toBe(toHex(old))
   })
 
@@ -66,29 +66,48 @@ describe('the envelope of a record', () => {
       for (const flip of [0x01, 0x80, 0xff]) {
         const bad = new Uint8Array(bytes)
         bad[at] = (bad[at] ?? 0) ^ flip
-        expect(decodeEnvelope(key, bad, crc32).corrupt, `byte ${at}`).toBe(true)
+        expect(decodeEnvelope(key, bad, { crc32 }).corrupt, `byte ${at}`).toBe(true)
       }
     }
   })
 
   it('gives out nothing if bytes are missing, or too many', () => {
     for (let length = 0; length < bytes.length; length++) {
-      expect(decodeEnvelope(key, bytes.subarray(0, length), crc32).corrupt).toBe(true)
+      expect(decodeEnvelope(key, bytes.subarray(0, length), { crc32 }).corrupt).toBe(true)
     }
-    expect(decodeEnvelope(key, new Uint8Array([...bytes, 0]), crc32).corrupt).toBe(true)
-    expect(decodeEnvelope(key, new Uint8Array(bytes.length), crc32)).not.toEqual(NOTHING_STORED)
+    expect(decodeEnvelope(key, new Uint8Array([...bytes, 0]), { crc32 }).corrupt).toBe(true)
+    expect(decodeEnvelope(key, new Uint8Array(bytes.length), { crc32 })).not.toEqual(NOTHING_STORED)
   })
 
   it('gives out nothing under the key of another record', () => {
-    expect(decodeEnvelope(layout.dataKey(id('kez')), bytes, crc32).corrupt).toBe(true)
+    expect(decodeEnvelope(layout.dataKey(id('kez')), bytes, { crc32 }).corrupt).toBe(true)
   })
 
   it('still tells of a bad value what its head says', () => {
     const bad = new Uint8Array(bytes)
     bad[bytes.length - 1] = 0
-    const { record, corrupt } = decodeEnvelope(key, bad, crc32)
+    const { record, corrupt } = decodeEnvelope(key, bad, { crc32 })
     expect(corrupt).toBe(true)
     expect(record?.clock).toEqual(RECORD.clock)
+  })
+
+  it('is known to be sound by its whole sum, without a second look at a large value', () => {
+    const value = new Uint8Array(100_000).fill(7)
+    const [first] = RECORD.siblings
+    const clock = new Map([['00000000000000aa', 7]])
+    const record = { clock, siblings: [{ ...first!, value, valueCrc32: crc32(value) }] }
+    const whole = encodeEnvelope(key, record, crc32)
+    let summedBytes = 0
+    const counting = (bytes: Uint8Array, seed?: number) => {
+      summedBytes += bytes.length
+      return crc32(bytes, seed)
+    }
+    const read = () => decodeEnvelope(key, whole, { crc32: counting, sum: crc32(whole) })
+    expect(read()).toEqual({ record, corrupt: false })
+    expect(summedBytes).toBeLessThan(1000)
+    whole[50_000] = 0
+    expect(read().corrupt).toBe(true)
+    expect(decodeEnvelope(key, whole, { crc32, sum: 0 }).corrupt).toBe(true)
   })
 
   it('refuses values that are not those of the record', () => {

@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import { type KeyId, utf8 } from '@atoll/core'
+import { AtollError, type KeyId, utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { VnodeHost } from '../src/index.ts'
@@ -141,11 +141,14 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
   })
 })
 
-it('a checksum error of the database itself is a damaged record too', async () => {
+it.each([
+  ['LevelDB', Object.assign(new Error('bad block'), { code: 'LEVEL_CORRUPTION' })],
+  ['a value log', new AtollError('ATOLL_CORRUPT', 'bad value')],
+])('a checksum error of %s is a damaged record too', async (_, error) => {
   class Rotten extends MemoryLevel {
     rotten = false
     async _get(...args: unknown[]) {
-      if (this.rotten) throw Object.assign(new Error('bad block'), { code: 'LEVEL_CORRUPTION' })
+      if (this.rotten) throw error
       // @ts-expect-error the private interface of abstract-level has no types
       return super._get(...args)
     }
