@@ -1,20 +1,15 @@
 import type { Random } from '@atoll/core'
-import {
-  compareVerdicts,
-  type Digest,
-  hasNewerFacts,
-  isNews,
-  type MemberStatus,
-  mergeVerdict,
-  newcomer,
-} from './digest.ts'
+import { type Digest, hasNewerFacts, type MemberStatus, mergeVerdict } from './digest.ts'
 import { DocumentPulls } from './document-pulls.ts'
 import type { GossipDecision, GossipEvent } from './events.ts'
+import { type FactRequest, FactRequests } from './fact-requests.ts'
 import { type Fact, Facts, type FactsDelta } from './facts.ts'
 import type { FullGossipOptions } from './options.ts'
+import { Own } from './own.ts'
 import { Prober, type ProbeStep } from './prober.ts'
 import { Rumours } from './rumours.ts'
 import { Suspicions, suspicionTimes } from './suspicions.ts'
+import { type Comparison, Teller } from './teller.ts'
 import { Transitions } from './transitions.ts'
 import { View } from './view.ts'
 
@@ -35,17 +30,15 @@ export class GossipMachine {
   readonly #suspicions = new Suspicions()
   readonly #facts = new Facts()
   readonly #fetches: DocumentPulls
-  #self: Digest
+  readonly #own: Own
+  readonly #requests = new FactRequests()
+  readonly #teller: Teller
+  readonly #transitions = new Transitions()
   #started = false
   #nowMs = 0
   #roundMs = Number.POSITIVE_INFINITY
   #exchangeMs = Number.POSITIVE_INFINITY
   #nextMs = Number.POSITIVE_INFINITY
-  /** Whose facts were asked for, and until when nobody else is asked. */
-  readonly #asked = new Map<string, number>()
-  /** Those who have to be told what is said of them: they speak as if they did not know it. */
-  readonly #unaware = new Set<string>()
-  readonly #transitions = new Transitions()
   #decisions: GossipDecision[] = []
 
   constructor(random: Random, options: FullGossipOptions) {
@@ -54,7 +47,9 @@ export class GossipMachine {
     this.#view = new View(random)
     this.#prober = new Prober(this.#view, options)
     this.#fetches = new DocumentPulls(options)
-    this.#self = newcomer(options.node)
+    this.#own = new Own(options.node)
+    const parts = { own: this.#own, view: this.#view, facts: this.#facts, rumours: this.#rumours }
+    this.#teller = new Teller({ ...parts, options })
   }
 
   /** When the next tick is due, in ms of the clock that the events are timed by. */
@@ -68,7 +63,7 @@ export class GossipMachine {
   }
 
   get self(): Digest {
-    return this.#self
+    return this.#own.digest
   }
 
   /** The other members. */
@@ -77,14 +72,14 @@ export class GossipMachine {
   }
 
   isUp(node: string): boolean {
-    if (node === this.#self.node) return true
+    if (node === this.self.node) return true
     const digest = this.#view.get(node)
     return digest !== undefined && digest.status !== 'dead' && this.#prober.isReachable(node)
   }
 
   /** As far as this node can tell: suspect is also who cannot be reached from here. Dead is also who is no member. */
   statusOf(node: string): MemberStatus {
-    if (node === this.#self.node) return 'alive'
+    if (node === this.self.node) return 'alive'
     const status = this.#view.get(node)?.status ?? 'dead'
     return status === 'alive' && !this.#prober.isReachable(node) ? 'suspect' : status
   }
@@ -98,37 +93,14 @@ export class GossipMachine {
     return this.#view.get(node) === undefined || this.isUp(node)
   }
 
-  /** What goes with a message to `peer`: this node, what is said of the peer itself, and some of the news. */
+  /** What goes with a message to `peer`. */
   newsFor(peer: string): readonly Digest[] {
-    const { maxRumours, rumourMultiplier } = this.#options
-    const times = Math.ceil(rumourMultiplier * Math.log2(this.#view.size + 2))
-    const digests: Digest[] = [this.#self]
-    const claim = this.#view.get(peer)
-    const isClaimed = claim !== undefined && (claim.status !== 'alive' || this.#unaware.has(peer))
-    if (isClaimed) digests.push(claim)
-    for (const node of this.#rumours.take(maxRumours, times)) {
-      const digest = this.#view.get(node)
-      if (digest !== undefined && node !== peer) digests.push(digest)
-    }
-    return digests
+    return this.#teller.newsFor(peer)
   }
 
   /** The answer to an exchange, once it has been heard: what this node knows better. */
-  compare(theirs: readonly Digest[]): { readonly digests: readonly Digest[]; readonly deltas: FactsDelta[] } {
-    const digests: Digest[] = [this.#self]
-    const deltas: FactsDelta[] = []
-    let bytes = this.#options.maxExchangeBytes
-    for (const their of theirs) {
-      const mine = this.#digestOf(their.node)
-      if (mine === undefined) continue
-      if (mine !== this.#self && isNews(mine, their)) digests.push(mine)
-      if (!hasNewerFacts(mine, their)) continue
-      const delta = this.#facts.delta(mine, their, bytes)
-      if (delta === undefined) continue
-      deltas.push(delta)
-      bytes -= delta.facts.reduce((sum, { value }) => sum + value.length, 0)
-    }
-    return { digests, deltas }
+  compare(theirs: readonly Digest[]): Comparison {
+    return this.#teller.compare(theirs)
   }
 
   /** Throws for a fact that cannot be published; see `Gossip.publish`. */
@@ -191,9 +163,7 @@ export class GossipMachine {
     const names = [...this.#view.all()].map((digest) => digest.node)
     this.#setMembers([])
     this.#setMembers(names)
-    const incarnation = 1 + this.#random.below(MAX_FIRST_INCARNATION)
-    const counter = this.#facts.renumber(node)
-    this.#self = { ...this.#self, incarnation, generation: incarnation, counter }
+    this.#own.begin(1 + this.#random.below(MAX_FIRST_INCARNATION), this.#facts.renumber(node))
     this.#started = true
     this.#roundMs = this.#nowMs + this.#random.below(periodMs)
     this.#exchangeMs = this.#nowMs + this.#random.below(exchangeMs)
@@ -206,11 +176,11 @@ export class GossipMachine {
     this.#follow(this.#prober.tick(this.#nowMs))
     for (const node of this.#suspicions.takeDue(this.#nowMs)) {
       const digest = this.#view.get(node)
-      if (digest?.status === 'suspect') this.#judge({ ...digest, status: 'dead', accusers: [] })
+      if (digest?.status === 'suspect') this.#judge(digest, { ...digest, status: 'dead', accusers: [] })
     }
     if (this.#roundMs <= this.#nowMs) {
       this.#roundMs = this.#nowMs + periodMs
-      this.#forgetOld()
+      this.#askAgain()
       this.#follow(this.#prober.round(this.#nowMs))
     }
     if (this.#exchangeMs <= this.#nowMs) {
@@ -221,7 +191,7 @@ export class GossipMachine {
   }
 
   #exchange(peer: string, digests: readonly Digest[]): void {
-    this.#decisions.push({ kind: 'exchange', with: peer, digests: [this.#self, ...digests] })
+    this.#decisions.push({ kind: 'exchange', with: peer, digests: [this.self, ...digests] })
   }
 
   /** What did not happen meanwhile says nothing of the others, but something of this node. */
@@ -236,7 +206,7 @@ export class GossipMachine {
 
   #setMembers(names: readonly string[]): void {
     const others = new Set(names)
-    others.delete(this.#self.node)
+    others.delete(this.self.node)
     const { came, went } = this.#view.setMembers(others)
     for (const node of went) this.#forget(node)
     if (!this.#started) return
@@ -248,18 +218,20 @@ export class GossipMachine {
     this.#rumours.forget(node)
     this.#suspicions.clear(node)
     this.#facts.forget(node)
-    this.#asked.delete(node)
-    this.#unaware.delete(node)
+    this.#requests.end(node)
+    this.#teller.forget(node)
     this.#transitions.forget(node)
   }
 
-  #forgetOld(): void {
+  /** What got lost is asked for again. */
+  #askAgain(): void {
     this.#fetches.forgetOld(this.#nowMs)
-    for (const [node, untilMs] of this.#asked) if (untilMs <= this.#nowMs) this.#asked.delete(node)
+    const untilMs = this.#nowMs + this.#options.periodMs
+    for (const request of this.#requests.overdue(this.#nowMs, untilMs)) this.#ask(request)
   }
 
   #answered(from: string, digests: readonly Digest[]): void {
-    if (this.#view.get(from) !== undefined) this.#transitions.touch(from)
+    this.#touch(from)
     this.#follow(this.#prober.answered(from))
     this.#hear(from, digests)
   }
@@ -273,50 +245,38 @@ export class GossipMachine {
   }
 
   #hear(from: string, digests: readonly Digest[]): void {
-    const wanted: Digest[] = []
+    const wanted: string[] = []
     for (const digest of digests) {
       if (digest.node === from) this.#perhapsFetch(from, digest.documentVersion)
-      if (digest.node === this.#self.node) {
+      if (digest.node === this.self.node) {
         this.#hearOfSelf(digest)
         continue
       }
-      if (this.#view.get(digest.node) === undefined) continue
-      this.#judge(digest)
-      if (this.#hearOfFacts(digest)) wanted.push(digest)
-      if (digest.node === from) this.#compareWithItself(digest)
+      const before = this.#view.get(digest.node)
+      if (before === undefined) continue
+      if (this.#hearOfFacts(this.#judge(before, digest), digest)) wanted.push(digest.node)
+      if (digest.node === from) this.#teller.hearOfItself(digest)
     }
-    if (wanted.length > 0) this.#askFor(from, wanted)
+    if (wanted.length === 0) return
+    const nodes = this.#requests.begin({ peer: from, nodes: wanted }, this.#nowMs + this.#options.periodMs)
+    this.#ask({ peer: from, nodes })
   }
 
-  /** A process that was started anew knows nothing of its former life until it is told. */
-  #compareWithItself(itself: Digest): void {
-    const mine = this.#view.get(itself.node)
-    if (mine !== undefined && (compareVerdicts(mine, itself) > 0 || hasNewerFacts(mine, itself)))
-      this.#unaware.add(itself.node)
-    else this.#unaware.delete(itself.node)
-  }
-
-  /** Nobody but this node counts up its numbers. Who says more speaks of a former life, and is outdone. */
+  /** Tells everybody better, and this node to doubt itself if it was accused. */
   #hearOfSelf(claim: Digest): void {
-    const mine = this.#self
     if (!this.#started) return
-    if (hasNewerFacts(claim, mine)) {
-      const counter = this.#facts.renumber(mine.node)
-      this.#self = { ...mine, generation: claim.generation + 1, counter }
-    }
-    if (compareVerdicts(claim, mine) <= 0) return
-    if (claim.incarnation === mine.incarnation) this.#prober.doubt(1)
-    this.#self = { ...this.#self, incarnation: claim.incarnation + 1 }
-    this.#decisions.push({ kind: 'refuted', incarnation: this.#self.incarnation })
+    if (hasNewerFacts(claim, this.self)) this.#own.beginAfter(claim, this.#facts.renumber(claim.node))
+    const refuted = this.#own.refute(claim)
+    if (refuted === 'nothing') return
+    if (refuted === 'accusation') this.#prober.doubt(1)
+    this.#decisions.push({ kind: 'refuted', incarnation: this.self.incarnation })
     this.#tellSome()
   }
 
-  /** Takes over a verdict if it wins, and spreads it. */
-  #judge(digest: Digest): void {
-    const before = this.#view.get(digest.node)
-    if (before === undefined) return
-    const after = mergeVerdict(before, digest)
-    if (after === before) return
+  /** Takes over a verdict if it wins, and spreads it; answers what is known now. */
+  #judge(before: Digest, claim: Digest): Digest {
+    const after = mergeVerdict(before, claim)
+    if (after === before) return before
     const { node, incarnation, status } = after
     this.#view.put(after)
     this.#transitions.touch(node)
@@ -326,18 +286,17 @@ export class GossipMachine {
       const times = suspicionTimes(this.#view.size + 1, this.#options)
       const accusers = after.accusers.length
       this.#suspicions.accuse({ node, incarnation, accusers }, { nowMs: this.#nowMs, times })
-      return
+      return after
     }
     this.#suspicions.clear(node)
-    if (status === 'dead' || before.status === 'alive') return
+    if (status === 'dead' || before.status === 'alive') return after
     if (before.status === 'suspect') this.#decisions.push({ kind: 'false-alarm', node })
     if (this.#prober.hasMissed(node)) this.#follow(this.#prober.probe(node, 'turn', this.#nowMs))
+    return after
   }
 
   /** True if there are facts to be asked for. */
-  #hearOfFacts(theirs: Digest): boolean {
-    const mine = this.#view.get(theirs.node)
-    if (mine === undefined) return false
+  #hearOfFacts(mine: Digest, theirs: Digest): boolean {
     const { generation, counter, documentVersion } = theirs
     if (generation > mine.generation && counter === 0) {
       for (const name of this.#facts.of(mine.node).keys())
@@ -353,23 +312,18 @@ export class GossipMachine {
   }
 
   /** Who tells that there is news has it. */
-  #askFor(peer: string, wanted: readonly Digest[]): void {
-    const fresh = wanted.filter(({ node }) => !this.#asked.has(node))
-    if (fresh.length === 0) return
-    for (const { node } of fresh) this.#asked.set(node, this.#nowMs + this.#options.periodMs)
-    this.#exchange(
-      peer,
-      fresh.flatMap(({ node }) => this.#view.get(node) ?? []),
-    )
+  #ask({ peer, nodes }: FactRequest): void {
+    const digests = nodes.flatMap((node) => this.#view.get(node) ?? [])
+    if (digests.length > 0) this.#exchange(peer, digests)
   }
 
   #apply(delta: FactsDelta): void {
     const { node, generation, upTo: counter } = delta
     const mine = this.#view.get(node)
     if (mine === undefined) return
-    this.#asked.delete(node)
     const names = this.#facts.apply(mine, delta, this.#options)
     if (names === undefined) return
+    this.#requests.end(node)
     const documentVersion = generation === mine.generation ? mine.documentVersion : 0
     this.#view.put({ ...mine, generation, counter, documentVersion })
     this.#rumours.facts(node)
@@ -377,10 +331,10 @@ export class GossipMachine {
   }
 
   #publish(name: string, value: Uint8Array): void {
-    const counter = this.#self.counter + 1
-    this.#facts.publish(this.#self.node, { name, counter, value }, this.#options)
-    this.#self = { ...this.#self, counter }
-    this.#decisions.push({ kind: 'fact', node: this.#self.node, name })
+    const { node, counter } = this.self
+    this.#facts.publish(node, { name, counter: counter + 1, value }, this.#options)
+    this.#own.published()
+    this.#decisions.push({ kind: 'fact', node, name })
   }
 
   #disconnected(node: string): void {
@@ -391,13 +345,11 @@ export class GossipMachine {
   }
 
   #setDocument(version: number): void {
-    if (version <= this.#self.documentVersion) return
-    this.#self = { ...this.#self, documentVersion: version }
-    if (this.#started) this.#tellSome()
+    if (this.#own.documentIs(version) && this.#started) this.#tellSome()
   }
 
   #perhapsFetch(from: string, version: number): void {
-    if (!this.#started || version <= this.#self.documentVersion) return
+    if (!this.#started || version <= this.self.documentVersion) return
     if (this.#fetches.begin(from, this.#nowMs)) this.#decisions.push({ kind: 'fetch', from, version })
   }
 
@@ -409,26 +361,25 @@ export class GossipMachine {
   #follow(steps: readonly ProbeStep[]): void {
     for (const step of steps) {
       this.#decisions.push(step)
+      if (step.kind === 'ping') this.#touch(step.to)
       if (step.kind !== 'probed') continue
-      if (this.#view.get(step.node) !== undefined) this.#transitions.touch(step.node)
+      this.#touch(step.node)
       if (step.outcome === 'failed') this.#accuse(step.node)
     }
-    // A direct probe that was missed may have changed who can be reached.
-    for (const step of steps) if (step.kind === 'relay') this.#transitions.touch(step.target)
+  }
+
+  #touch(node: string): void {
+    if (this.#view.get(node) !== undefined) this.#transitions.touch(node)
   }
 
   #accuse(node: string): void {
     const digest = this.#view.get(node)
     if (digest === undefined || digest.status === 'dead') return
-    this.#judge({ ...digest, status: 'suspect', accusers: [this.#self.node] })
+    this.#judge(digest, { ...digest, status: 'suspect', accusers: [this.self.node] })
   }
 
   #report(): void {
     const conditionOf = (node: string) => ({ status: this.statusOf(node), up: this.isUp(node) })
     this.#decisions.push(...this.#transitions.take(conditionOf))
-  }
-
-  #digestOf(node: string): Digest | undefined {
-    return node === this.#self.node ? this.#self : this.#view.get(node)
   }
 }

@@ -24,7 +24,7 @@ export interface GossipOptions {
   readonly fanout?: number
   /** News on one message; default 10. */
   readonly maxRumours?: number
-  /** How many times log2 of the cluster's size a piece of news is told; default 3. */
+  /** How many times log2 of the cluster's size a piece of news is told by each node; default 2. */
   readonly rumourMultiplier?: number
   /** The most that this node doubts its own health: its probes wait up to so many times longer, plus one; default 8. */
   readonly maxHealth?: number
@@ -32,7 +32,7 @@ export interface GossipOptions {
   readonly stallMs?: number
   /** Members asked when this node opens; default 10. */
   readonly firstContacts?: number
-  /** Digests in an exchange; in larger clusters they take turns. Default 256. */
+  /** Digests in an exchange; in larger clusters they take turns. Default 128. */
   readonly maxDigests?: number
   /** Facts in the answer to an exchange, in bytes; default 64 KiB. */
   readonly maxExchangeBytes?: number
@@ -58,11 +58,11 @@ export const DEFAULT_GOSSIP_OPTIONS = {
   exchangeMs: 1000,
   fanout: 3,
   maxRumours: 10,
-  rumourMultiplier: 3,
+  rumourMultiplier: 2,
   maxHealth: 8,
   stallMs: 250,
   firstContacts: 10,
-  maxDigests: 256,
+  maxDigests: 128,
   maxExchangeBytes: 64 * KiB,
   maxFacts: 32,
   maxFactBytes: KiB,

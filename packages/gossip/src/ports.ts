@@ -1,7 +1,7 @@
 import type { RpcEndpoint } from '@atoll/transport'
 
 /** What gossip needs of the rpc endpoint. */
-export type GossipEndpoint = Pick<RpcEndpoint, 'call' | 'handle' | 'events' | 'peers'>
+export type GossipEndpoint = Pick<RpcEndpoint, 'call' | 'handle' | 'events'>
 
 /** The one document that is spread. Gossip knows nothing of what is in it. */
 export interface DocumentPort {

@@ -201,11 +201,13 @@ export class Prober {
     const canHelp = (node: string) => node !== target && this.isReachable(node)
     const { indirectProbes } = this.#options
     const via = this.#view.sample(indirectProbes, ({ node, status }) => status === 'alive' && canHelp(node))
-    if (via.length === 0) return this.#failed(probe)
     probe.relayed = true
+    probe.refused = false
     for (const node of via) probe.silent.add(node)
     const timeoutMs = Math.max(1, probe.endMs - nowMs)
-    return via.map((node) => ({ kind: 'relay', via: node, target, probe: id, timeoutMs }))
+    const relays = via.map((node): ProbeStep => ({ kind: 'relay', via: node, target, probe: id, timeoutMs }))
+    // And once more directly: it may have been one message, or a connection that broke on the way.
+    return [{ kind: 'ping', to: target, probe: id, timeoutMs }, ...relays]
   }
 
   /** There is nothing to wait for once everybody has said that there is no answer. */
