@@ -20,6 +20,11 @@ export interface DatabaseFormat {
   readonly partitions: number
 }
 
+interface StoredFormat extends DatabaseFormat {
+  /** False in the first format: a record lies under the partition whose owner kept it, not under that of its key. */
+  readonly filedByKey: boolean
+}
+
 /**
  * Opens a database, and writes nothing. Throws `ATOLL_STORE_UNSUPPORTED` for one without snapshots or binary keys,
  * `ATOLL_LOCKED` for one in use, `ATOLL_STORAGE`.
@@ -35,15 +40,29 @@ export async function openDatabase(database: Database): Promise<void> {
 
 /**
  * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
- * Throws `ATOLL_FORMAT` or `ATOLL_STORAGE`.
+ * Answers whether its records are filed as they should be. Throws `ATOLL_FORMAT` or `ATOLL_STORAGE`.
  */
-export async function claimDatabase(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
+export async function claimDatabase(
+  database: Database,
+  format: DatabaseFormat,
+  crc32: Crc32,
+): Promise<boolean> {
   const stored = await readBytes(database, FORMAT_KEY)
-  if (stored !== undefined) return checkFormat(readFormat(stored, crc32), format)
+  if (stored !== undefined) {
+    const found = readFormat(stored, crc32)
+    checkFormat(found, format)
+    return found.filedByKey
+  }
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
   }
-  const value = seal(FORMAT_KEY, encodeWith(formatCodec, format), crc32)
+  await noteFormat(database, format, crc32)
+  return true
+}
+
+/** Notes whose the database is, and that its records are filed by their keys. */
+export async function noteFormat(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
+  const value = seal(FORMAT_KEY, encodeWith(formatCodec, { ...format, filedByKey: true }), crc32)
   try {
     await database.batch([{ type: 'put', key: FORMAT_KEY, value }], { ...BINARY, sync: true })
   } catch (cause) {
@@ -155,17 +174,18 @@ function atollErrorIn(error: unknown): AtollError | undefined {
 
 const PROGRAM = 'atoll vnodes'
 
-const formatCodec: TupleCodec<DatabaseFormat> = {
+const formatCodec: TupleCodec<StoredFormat> = {
   name: 'the format of the database',
-  version: 1,
-  encode: ({ node, partitions }) => [PROGRAM, node, partitions],
+  version: 2,
+  encode: ({ node, partitions, filedByKey }) => [PROGRAM, node, partitions, filedByKey],
   decode: (reader) => {
     if (reader.string() !== PROGRAM) throw new AtollError('ATOLL_CORRUPT', 'not the format of vnodes')
-    return { node: reader.string(), partitions: reader.uint() }
+    return { node: reader.string(), partitions: reader.uint(), filedByKey: reader.boolean() }
   },
+  migrations: { 1: (older) => [older.string(), older.string(), older.uint(), false] },
 }
 
-function readFormat(stored: Uint8Array, crc32: Crc32): DatabaseFormat {
+function readFormat(stored: Uint8Array, crc32: Crc32): StoredFormat {
   try {
     return decodeWith(formatCodec, unseal(FORMAT_KEY, stored, crc32))
   } catch (cause) {

@@ -2,7 +2,7 @@ import type { MergePolicy } from '@atoll/causality'
 import { checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
-import { claimDatabase, hasKeys, openDatabase } from './database.ts'
+import { claimDatabase, hasKeys, noteFormat, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -22,6 +22,7 @@ import type {
   ScanRequest,
 } from './protocol.ts'
 import { RecordReader } from './record-reader.ts'
+import { refile } from './refile.ts'
 import { checkKeyId, checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
 import type { Crc32 } from './seal.ts'
@@ -171,7 +172,10 @@ export class VnodeHost extends Lifecycle {
     const { node, partitions } = this.#options
     const { database } = this.#parts
     await openDatabase(database)
-    await claimDatabase(database, { node, partitions }, this.crc32)
+    if (!(await claimDatabase(database, { node, partitions }, this.crc32))) {
+      await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions })
+      await noteFormat(database, { node, partitions }, this.crc32)
+    }
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
   }
 

@@ -135,7 +135,7 @@ it('refuses a newer format', async () => {
   await database.batch([{ type: 'put', key: FORMAT_KEY, value: stored }], { ...BINARY, sync: true })
   await expect(makeHost(database).open()).rejects.toMatchObject({
     code: 'ATOLL_FORMAT',
-    message: expect.stringMatching(/version 2/),
+    message: expect.stringMatching(/version 3/),
   })
 })
 

@@ -1,0 +1,92 @@
+import { mergeRecords, type StoredRecord } from '@atoll/causality'
+import { type KeyId, MiB, type Runtime } from '@atoll/core'
+import { partitionOf } from '@atoll/ring'
+import { BINARY } from './database.ts'
+import { encodeEnvelope } from './envelope.ts'
+import { foldRecords } from './fold.ts'
+import { indexDeletes, indexOperations } from './index-entry.ts'
+import { VnodeLayout } from './layout.ts'
+import type { Database, Operation } from './ports.ts'
+import type { RecordReader } from './record-reader.ts'
+
+export interface RefileParts {
+  readonly runtime: Runtime
+  readonly database: Database
+  readonly reader: RecordReader
+  readonly partitions: number
+}
+
+/** Bytes of values in one batch, about. */
+const BATCH_BYTES = 4 * MiB
+
+/**
+ * Brings every record to the vnode of its own partition. The first format filed a replica under the partition whose owner
+ * kept it, so that every change of the ring would have moved it from one vnode of a node to another. A record with its
+ * index entries moves in one batch: what was interrupted goes on when the database is opened again.
+ */
+export async function refile(parts: RefileParts): Promise<void> {
+  const { database, reader, partitions, runtime } = parts
+  let moved = 0
+  for (let partition = 0; partition < partitions; partition++) {
+    const batch = new Batch(database)
+    for await (const { id, record } of foldRecords(new VnodeLayout(partition), {
+      database,
+      reader,
+      signal: undefined,
+    })) {
+      const home = partitionOf(id, partitions, runtime.digest.sha1)
+      if (home === partition) continue
+      moved += 1
+      await batch.add(await moving(parts, { id, record, from: partition, to: home }))
+    }
+    await batch.flush()
+  }
+  if (moved > 0)
+    runtime.log.info({ records: moved }, 'records were filed anew, by the partitions of their keys')
+}
+
+interface Moving {
+  readonly id: KeyId
+  readonly record: StoredRecord
+  readonly from: number
+  readonly to: number
+}
+
+async function moving(parts: RefileParts, { id, record, from, to }: Moving): Promise<readonly Operation[]> {
+  const { crc32, sha1 } = parts.runtime.digest
+  const [source, target] = [new VnodeLayout(from), new VnodeLayout(to)]
+  const key = target.dataKey(id)
+  const { record: there } = await parts.reader.peek(key)
+  const after = there === undefined ? record : mergeRecords({ kind: 'siblings' }, there, record)
+  const means = { layout: target, crc32, sha1, sliceOf: () => to }
+  return [
+    { type: 'del', key: source.dataKey(id) },
+    ...indexDeletes(id, record, source),
+    { type: 'put', key, value: encodeEnvelope(key, after, crc32) },
+    ...indexOperations({ id, before: there, after }, means),
+  ]
+}
+
+/** Operations that are written together, a few records at a time. */
+class Batch {
+  readonly #database: Database
+  #operations: Operation[] = []
+  #bytes = 0
+
+  constructor(database: Database) {
+    this.#database = database
+  }
+
+  async add(operations: readonly Operation[]): Promise<void> {
+    this.#operations.push(...operations)
+    for (const operation of operations) if (operation.type === 'put') this.#bytes += operation.value.length
+    if (this.#bytes >= BATCH_BYTES) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    if (this.#operations.length === 0) return
+    await this.#database.batch(this.#operations, { ...BINARY, sync: true })
+    this.#operations = []
+    this.#bytes = 0
+  }
+}
