@@ -129,7 +129,7 @@ it('refuses a newer format', async () => {
   await openDatabase(database)
   await claimDatabase(database, { node: 'n1', partitions: 8 }, runtime.digest.crc32)
   const stored = new Uint8Array((await database.get(FORMAT_KEY, BINARY))!)
-  stored[0] = 2
+  stored[0] = 3
   const sum = runtime.digest.crc32(stored.subarray(0, -4), runtime.digest.crc32(FORMAT_KEY))
   new DataView(stored.buffer).setUint32(stored.length - 4, sum)
   await database.batch([{ type: 'put', key: FORMAT_KEY, value: stored }], { ...BINARY, sync: true })
