@@ -15,7 +15,7 @@ import {
 import { content, policyOf, valuesOf, write } from './world.ts'
 
 export const PARTITIONS = 8
-export const CALL = { timeoutMs: 3000 }
+export const CALL = { timeoutMs: 400 }
 
 /** Who owns what, as of an epoch. */
 export interface Document {
@@ -84,6 +84,8 @@ export class Island {
   /** Blows at an operation of the disk. */
   fuse: Fuse | undefined
   isUp = false
+  /** The largest record that the node takes. */
+  recordBytes: number | undefined
   readonly #atoll: Atoll
 
   constructor(atoll: Atoll, name: string, document: Document) {
@@ -102,7 +104,9 @@ export class Island {
   async start(): Promise<void> {
     const { runtime, name } = this
     const database = fused(this.disk.open(), this)
-    this.host = new VnodeHost(runtime, { database, policyOf }, { node: name, partitions: PARTITIONS })
+    const limits = this.recordBytes === undefined ? {} : { recordBytes: this.recordBytes }
+    const options = { node: name, partitions: PARTITIONS, ...limits }
+    this.host = new VnodeHost(runtime, { database, policyOf }, options)
     await this.host.open()
     this.#watchAccepted()
     const transport = this.#atoll.network.transport(name)

@@ -4,7 +4,6 @@ import { Atoll, CALL, type Island, MOVED, OWNED_BY_N1 } from './atoll.ts'
 import { collect, content, id, write } from './world.ts'
 
 const AT_N1 = { node: 'n1', partition: 1, role: 'primary', epoch: 1 } as const
-const AT_N2 = { node: 'n2', partition: 1, role: 'primary', epoch: 2 } as const
 const NAMES = ['n1', 'n2', 'n3']
 
 const listed = (term: string) => ({
@@ -83,7 +82,7 @@ describe('a transfer', () => {
   })
 
   it('loses no write that comes meanwhile, and never are there two owners that accept', async () => {
-    for (let seed = 0; seed < 3; seed++) {
+    for (let seed = 0; seed < 2; seed++) {
       const atoll = new Atoll(NAMES, OWNED_BY_N1, { seed, handoff: { pageRecords: 5 } })
       await atoll.run(async () => {
         const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
@@ -95,7 +94,7 @@ describe('a transfer', () => {
             const name = `k${((at * 7 + client) % 40).toString().padStart(3, '0')}`
             await n3.write(AT_N1, id(name, 'lww'), `${client}/${at}`)
             acknowledged.set(name, [`${client}/${at}`])
-            await atoll.sleep(n3.runtime.random.below(6))
+            await atoll.sleep(n3.runtime.random.below(12))
           }
         })
         await n1.handoffs.transfer(1, 'n2')
@@ -161,7 +160,7 @@ describe('a transfer', () => {
   })
 
   it('that is cancelled after it was sealed brings back what was written meanwhile', async () => {
-    for (let seed = 0; seed < 4; seed++) {
+    for (let seed = 0; seed < 3; seed++) {
       const atoll = new Atoll(NAMES, OWNED_BY_N1, { seed, handoff: { pageRecords: 4 } })
       await atoll.run(async () => {
         const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
@@ -174,6 +173,7 @@ describe('a transfer', () => {
             const name = `c${which}-${at}`
             await n3.write(AT_N1, id(name), name)
             acknowledged.set(name, name)
+            await atoll.sleep(n3.runtime.random.below(16))
           }
         }
         const clients = [client(1), client(2), client(3)]
@@ -212,10 +212,10 @@ describe('giving back', () => {
   })
 
   it('loses nothing that is written while it goes on', async () => {
-    for (let seed = 0; seed < 4; seed++) {
+    for (let seed = 0; seed < 3; seed++) {
       const atoll = new Atoll(NAMES, OWNED_BY_N1, { seed, handoff: { pageRecords: 3 } })
       await atoll.run(async () => {
-        const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+        const [, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
         const fallback = { node: 'n3', partition: 1, role: 'fallback', epoch: 1 } as const
         const acknowledged = new Map<string, Set<string>>()
         const writing = Array.from({ length: 60 }, async (_, at) => {

@@ -89,7 +89,7 @@ export class HandoffVnode {
   }
 
   /** Deletes a record unless it has changed. */
-  remove(id: KeyId, digest: Uint8Array): Promise<boolean> {
+  async remove(id: KeyId, digest: Uint8Array): Promise<boolean> {
     return this.#vnode().remove(id, (record) => equalBytes(this.#digest(record), digest))
   }
 

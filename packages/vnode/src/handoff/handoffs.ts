@@ -95,14 +95,13 @@ export class Handoffs extends Lifecycle {
     await this.#runs.end(`transfer ${partition}`)
     const gate = this.#site.host.gates.get(partition)
     if (gate === undefined) return
-    if (gate.phase === 'copying' || options.isLost === true) {
-      await this.#forget(partition)
-      return this.#site.sender.end({ node: gate.to, partition }, { kind: 'transfer' })
+    const { signal, isLost = false } = options
+    if (gate.phase === 'copying' || isLost) await this.#forget(partition)
+    else {
+      const askBack = (running: AbortSignal) => this.#seals.askBack(partition, running)
+      await this.#runs.run(`return ${partition}`, { job: undefined, signal }, askBack)
     }
-    const { signal } = options
-    await this.#runs.run(`return ${partition}`, { job: undefined, signal }, (running) =>
-      this.#seals.askBack(partition, running),
-    )
+    await this.#site.sender.end({ node: gate.to, partition }, { kind: 'transfer' })
   }
 
   /**

@@ -23,7 +23,7 @@ export interface HandoffOptions {
   readonly retryBaseMs?: number
   /** The longest that this pause grows to, in milliseconds. Default 10 000. */
   readonly retryCapMs?: number
-  /** Silence after which an incoming handoff counts as over, in milliseconds. Default 30 000. */
+  /** Silence after which an incoming handoff counts as over, in milliseconds. Default 10 000. */
   readonly incomingIdleMs?: number
 }
 
@@ -38,7 +38,7 @@ const DEFAULTS = {
   pauseTimeoutMs: 2000,
   retryBaseMs: 100,
   retryCapMs: 10_000,
-  incomingIdleMs: 30_000,
+  incomingIdleMs: 10_000,
 } as const satisfies Required<HandoffOptions>
 
 const MAX_DELAY_MS = 2 ** 31 - 1

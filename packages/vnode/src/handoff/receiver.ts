@@ -46,7 +46,10 @@ export class Receiver {
     const job = this.#admit(request, from)
     const refused = await mergeAll(host, request.partition, request.records)
     job.moved(request.records.length - refused.length, bytes)
-    return { refused, pauseMs: this.#pace.charge(bytes) }
+    const pauseMs = this.#pace.charge(bytes)
+    // Silence that this node has asked for does not count.
+    job.lastMs = this.#runtime.clock.monotonicMs() + pauseMs
+    return { refused, pauseMs }
   }
 
   end({ partition, kind }: EndRequest, from: string): void {
