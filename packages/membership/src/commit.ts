@@ -67,9 +67,15 @@ function checkSpacing(document: ClusterDocument, { members, claimants }: Outcome
   const { ring, n } = document
   const planned = violationsOf(ringOf(plan.owners, members), n)
   const present = violationsOf(ring, n)
-  const worse = (['node', 'zone'] as const).filter((kind) => missing(planned, kind) > missing(present, kind))
-  if (worse.length === 0) return
   const names = claimants.map(({ node, zone }) => ({ node, zone }))
+  const enough = {
+    node: names.length >= n,
+    zone: new Set(names.map(({ node, zone }) => zone ?? `only ${node}`)).size >= n,
+  }
+  const worse = (['node', 'zone'] as const).filter(
+    (kind) => enough[kind] && missing(planned, kind) > missing(present, kind),
+  )
+  if (worse.length === 0) return
   const fresh = claim({ partitions: ring.partitions, members: names, n })
   for (const kind of worse) {
     const count = planned.filter((violation) => violation.kind === kind).length

@@ -8,9 +8,17 @@ export interface Layout {
   readonly moves: readonly Move[]
 }
 
-/** Whether a move can be begun now: some wait for others of their partition. */
-export function isReady({ replicas }: Pick<Layout, 'replicas'>, move: Move): boolean {
-  const holders = replicas[move.partition] ?? []
+/** Whether a move can be begun now: some wait for earlier ones of their partition. */
+export function isReady({ replicas, moves }: Layout, move: Move): boolean {
+  for (const other of moves) {
+    if (other === move) return fits(replicas[move.partition] ?? [], move)
+    if (other.partition === move.partition && concern(other, move)) return false
+  }
+  return false
+}
+
+/** Whether a move makes sense for a list. */
+export function fits(holders: readonly NodeName[], move: Move): boolean {
   switch (move.kind) {
     case 'replace':
       return holders.includes(move.from) && !holders.includes(move.to)
@@ -19,6 +27,15 @@ export function isReady({ replicas }: Pick<Layout, 'replicas'>, move: Move): boo
     case 'drop':
       return holders.includes(move.from) && holders.includes(move.to)
   }
+}
+
+/** Whether a move takes the node into a list or out of it. */
+export function touches(move: Move, node: NodeName): boolean {
+  return (move.kind !== 'drop' && move.to === node) || (move.kind !== 'add' && move.from === node)
+}
+
+function concern(a: Move, b: Move): boolean {
+  return touches(a, b.to) || (b.kind !== 'add' && touches(a, b.from))
 }
 
 /** The list of a partition once a move is done. */

@@ -34,11 +34,13 @@ function nodeText(replicas: ReplicaTable, { transfers, members }: Plan, node: st
   return `${state}, holds ${holds}, gives ${gives}, gets ${gets}${waits}`
 }
 
-function warnings({ n }: ClusterDocument, { owners, violations, lost }: Plan): string[] {
+function warnings({ n }: ClusterDocument, { owners, violations, lost, members }: Plan): string[] {
   const nodes = new Set(owners).size
   const all = `Warning: all copies of ${lost.length} partitions are lost: ${lost.join(', ')}`
   const few = `Warning: ${n} replicas need ${n} nodes; there will be ${nodes}`
-  const shared = (['node', 'zone'] as const).flatMap((kind) => {
+  const zoned = [...members.values()].some(({ zone }) => zone !== undefined)
+  const kinds = zoned ? (['node', 'zone'] as const) : (['node'] as const)
+  const shared = kinds.flatMap((kind) => {
     const count = violations.filter((violation) => violation.kind === kind).length
     return count === 0
       ? []

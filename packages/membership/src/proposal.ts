@@ -41,9 +41,10 @@ export class Proposal {
   async decide(edit: Edit, signal: AbortSignal): Promise<ClusterDocument> {
     for (let round = 0; round < this.#limits.maxRounds; round++) {
       if (round > 0) await this.#pause(round, signal)
+      const done = this.#parts.ledger.known?.document
+      if (done?.recent.includes(this.#id) === true) return done
       if (signal.aborted) break
       const base = memberDocument(this.#parts)
-      if (base.document.recent.includes(this.#id)) return base.document
       const edited = edit(base.document)
       if (edited === base.document) return edited
       await this.#vote(base, withProposal(base.document, edited, this.#id), signal)
@@ -53,17 +54,20 @@ export class Proposal {
 
   async #vote(base: Known, next: ClusterDocument, signal: AbortSignal): Promise<void> {
     const { ledger } = this.#parts
+    const vote = new Vote(this.#runtime, this.#parts, base)
     try {
-      const decided = await new Vote(this.#runtime, this.#parts, base).decide(encodeDocument(next), signal)
+      const decided = await vote.decide(encodeDocument(next), signal)
+      this.#doubtful = true
       await ledger.learn(decided)
     } catch (error) {
       const goesOn = isAtollError(error) && (error.transient || error.code === 'ATOLL_ABORTED')
+      this.#doubtful ||= !neverProposed(error)
       if (!goesOn && !signal.aborted) throw error
       if (isAtollError(error)) this.#failure = error
-      this.#doubtful ||= !isAtollError(error) || !error.definite
     }
-    // Once there is a later document it tells whether this one was among those before it.
-    if (ledger.known !== base) this.#doubtful = false
+    // A later document tells whether this one was among those before it, unless that is too long ago.
+    const epochs = (ledger.known?.document.epoch ?? 0) - base.document.epoch
+    if (epochs > 0 && epochs <= MAX_RECENT) this.#doubtful = false
   }
 
   #givenUp(signal: AbortSignal): AtollError {
@@ -83,6 +87,12 @@ export class Proposal {
     const pauseMs = 1 + this.#runtime.random.below(ceilingMs)
     await this.#runtime.clock.sleep(pauseMs, { signal }).catch(() => {})
   }
+}
+
+/** Only these tell of the vote itself; any other error may hide that something was proposed. */
+function neverProposed(error: unknown): boolean {
+  const ofVote = isAtollError(error, 'ATOLL_QUORUM_UNMET') || isAtollError(error, 'ATOLL_OVERLOADED')
+  return ofVote && error.definite
 }
 
 /** Throws `ATOLL_CHANGE_REFUSED` if this node has no document, or is no member in it. */

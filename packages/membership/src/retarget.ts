@@ -1,6 +1,6 @@
 import type { NodeName, ReplicaTable } from '@atoll/ring'
 import type { ClusterDocument, Move } from './document.ts'
-import { applyMove, type Layout, movesByPartition, sourcesOf } from './layout.ts'
+import { applyMove, fits, type Layout, movesByPartition, sourcesOf, touches } from './layout.ts'
 
 type Members = ClusterDocument['members']
 
@@ -32,7 +32,10 @@ export function retarget(layout: Layout, wanted: ReplicaTable, members: Members)
 
 function planCourse(pending: readonly Move[], course: Course): readonly Move[] {
   const { partition, holders, wanted, members } = course
-  const kept = pending.filter((move) => move.kind !== 'add' || wanted.includes(move.to))
+  const kept = sensible(
+    holders,
+    pending.filter((move) => move.kind !== 'add' || wanted.includes(move.to)),
+  )
   const goal = kept.reduce(applyMove, holders)
   const leaving = goal.filter((node) => !wanted.includes(node))
   const coming = wanted.filter((node) => !goal.includes(node))
@@ -48,6 +51,16 @@ function planCourse(pending: readonly Move[], course: Course): readonly Move[] {
   return moves
 }
 
+/** Without those that have lost their sense, since one that they waited for is gone. */
+function sensible(holders: readonly NodeName[], moves: readonly Move[]): readonly Move[] {
+  let list = holders
+  return moves.filter((move) => {
+    const makesSense = fits(list, move)
+    if (makesSense) list = applyMove(list, move)
+    return makesSense
+  })
+}
+
 /** A pending move to `from` that waits for another is led to `to` at once. */
 function replaceBy(
   moves: Move[],
@@ -58,7 +71,8 @@ function replaceBy(
     (other) => other.kind === 'replace' && other.to === move.from && !holders.includes(other.from),
   )
   const waiting = moves[at]
-  if (waiting?.kind !== 'replace') moves.push(move)
+  const inTheWay = moves.slice(at + 1).some((other) => touches(other, move.to))
+  if (waiting?.kind !== 'replace' || inTheWay) moves.push(move)
   else if (waiting.from === move.to) moves.splice(at, 1)
   else moves[at] = { ...waiting, to: move.to }
 }

@@ -31,8 +31,9 @@ export class Vote {
   readonly #runtime: Runtime
   readonly #parts: VotingParts
   readonly #base: Known
-  /** Aborted when the vote cannot lead anywhere any more. */
+  /** Aborted when the vote cannot lead anywhere any more, and with it every call that still runs. */
   readonly #over = new AbortController()
+  readonly #calls = new Set<AbortController>()
 
   constructor(runtime: Runtime, parts: VotingParts, base: Known) {
     this.#runtime = runtime
@@ -43,7 +44,7 @@ export class Vote {
   /** Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does. */
   async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const { clusterId, epoch, digest } = this.#base.basis
-    const abort = () => this.#over.abort(signal.reason)
+    const abort = () => this.#end(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     try {
       // A ballot must never be used twice, so every vote has a proposer of its own.
@@ -104,8 +105,7 @@ export class Vote {
 
   #askOnce<Request, Answer>(node: string, question: Question<Request, Answer>): Promise<Answer> {
     if (node === this.#parts.node) return question.ownAnswer()
-    const { method, request } = question
-    return this.#parts.endpoint.call(node, method, request, this.#callOptions())
+    return this.#call(node, question.method, question.request)
   }
 
   /** Learns what another member has. If that is newer than what is voted on, the vote is over. */
@@ -113,18 +113,34 @@ export class Vote {
     const { ledger } = this.#parts
     await ledger.learn(bytes)
     if (ledger.known === this.#base) return
-    this.#over.abort(
-      new AtollError('ATOLL_ABORTED', `epoch ${this.#base.basis.epoch} is not the last one any more`),
-    )
+    const message = `epoch ${this.#base.basis.epoch} is not the last one any more`
+    this.#end(new AtollError('ATOLL_ABORTED', message))
     this.#over.signal.throwIfAborted()
   }
 
   async #tell(node: string): Promise<void> {
-    await this.#parts.endpoint.call(node, tellMethod, { bytes: this.#base.bytes }, this.#callOptions())
+    await this.#call(node, tellMethod, { bytes: this.#base.bytes })
   }
 
-  #callOptions() {
-    return { timeoutMs: this.#parts.callTimeoutMs, signal: this.#over.signal }
+  async #call<Request, Answer>(
+    node: string,
+    method: Method<Request, Answer>,
+    request: Request,
+  ): Promise<Answer> {
+    this.#over.signal.throwIfAborted()
+    const { endpoint, callTimeoutMs: timeoutMs } = this.#parts
+    const controller = new AbortController()
+    this.#calls.add(controller)
+    try {
+      return await endpoint.call(node, method, request, { timeoutMs, signal: controller.signal })
+    } finally {
+      this.#calls.delete(controller)
+    }
+  }
+
+  #end(reason: unknown): void {
+    this.#over.abort(reason)
+    for (const call of this.#calls) call.abort(reason)
   }
 }
 

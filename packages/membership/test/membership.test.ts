@@ -1,0 +1,178 @@
+import { expect, test } from 'vitest'
+import { type ClusterDocument, encodeDocument, firstDocument, markDown, setBucketType } from '../src/index.ts'
+import { Sea } from './world.ts'
+
+const NODES = ['n1', 'n2', 'n3', 'n4', 'n5']
+const type = (name: string) => ({ name, bytes: new Uint8Array([1]), n: 3 })
+
+async function inSea(run: (sea: Sea) => Promise<void>, sea = new Sea(1)): Promise<Sea> {
+  await sea.world.run(async () => {
+    await run(sea)
+    await sea.end()
+  })
+  return sea
+}
+
+test('a cluster grows from one node to five by joins, and shrinks again', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1'])
+    for (const node of NODES.slice(1)) {
+      const membership = await sea.machine(node).start()
+      const document = await membership.join({ seeds: ['n1'], address: `${node}:1` })
+      expect(document.members.get(node)).toMatchObject({ state: 'joining', id: membership.id })
+    }
+    expect(await sea.converge()).toBe(true)
+    const plan = sea.member('n3').plan()
+    expect(plan.changes).toHaveLength(4)
+    await sea.member('n3').commit(plan)
+    expect(await sea.converge()).toBe(true)
+    await sea.world.runtime('test').clock.sleep(10_000)
+    expect(sea.machine('n1').document?.moves).toEqual([])
+    await sea.member('n2').stage({ kind: 'leave', node: 'n1' })
+    await sea.member('n4').stage({ kind: 'leave', node: 'n5' })
+    await sea.member('n4').commit(sea.member('n4').plan())
+    await sea.world.runtime('test').clock.sleep(20_000)
+    expect([...(sea.machine('n2').document?.members.keys() ?? [])]).toEqual(['n2', 'n3', 'n4'])
+    expect(sea.conflicts).toEqual([])
+  }))
+
+test('a plan that is stale is refused', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1', 'n2', 'n3'])
+    await sea.member('n1').stage({ kind: 'leave', node: 'n3' })
+    const plan = sea.member('n1').plan()
+    await sea.member('n1').propose((document) => setBucketType(document, type('t')))
+    await sea.member('n2').propose((document) => markDown(document, 'n2'))
+    await expect(sea.member('n1').commit(plan)).rejects.toMatchObject({ code: 'ATOLL_STALE_PLAN' })
+  }))
+
+test('a minority decides nothing, and learns what the majority has decided', () =>
+  inSea(async (sea) => {
+    await sea.begin(NODES)
+    sea.split(['n1', 'n2'], ['n3', 'n4', 'n5'])
+    const lost = sea
+      .member('n1')
+      .propose((document) => setBucketType(document, type('lost')), { timeoutMs: 3000 })
+    await expect(lost).rejects.toMatchObject({ code: 'ATOLL_QUORUM_UNMET', definite: true })
+    expect(sea.machine('n2').document?.epoch).toBe(1)
+    const { epoch } = await sea.member('n5').propose((document) => setBucketType(document, type('kept')))
+    expect(epoch).toBe(2)
+    sea.network.heal()
+    expect(await sea.converge()).toBe(true)
+    expect([...(sea.machine('n1').document?.bucketTypes.keys() ?? [])]).toEqual(['kept'])
+    expect(sea.conflicts).toEqual([])
+  }))
+
+test('proposals of all nodes at one time are all decided, one after the other', () =>
+  inSea(async (sea) => {
+    await sea.begin(NODES)
+    await Promise.all(
+      NODES.map((node) => sea.member(node).propose((document) => setBucketType(document, type(node)))),
+    )
+    expect(await sea.converge()).toBe(true)
+    expect(sea.machine('n1').document).toMatchObject({ epoch: 6 })
+    expect([...(sea.machine('n1').document?.bucketTypes.keys() ?? [])].sort()).toEqual(NODES)
+  }))
+
+test('an edit that changes nothing makes no epoch, and one that throws rejects', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1', 'n2', 'n3'])
+    expect(await sea.member('n1').propose((document) => document)).toMatchObject({ epoch: 1 })
+    const wrong = sea.member('n1').stage({ kind: 'leave', node: 'n9' })
+    await expect(wrong).rejects.toMatchObject({ code: 'ATOLL_CHANGE_REFUSED' })
+    expect(sea.machine('n1').document?.epoch).toBe(1)
+  }))
+
+test('a forced change is refused while a majority is left, and else recorded and obeyed', () =>
+  inSea(async (sea) => {
+    await sea.begin(NODES)
+    const edit = (document: ClusterDocument) => setBucketType(document, type('forced'))
+    const early = sea.member('n1').force(edit, { missing: ['n4', 'n5'], reason: 'fire' })
+    await expect(early).rejects.toMatchObject({ code: 'ATOLL_CHANGE_REFUSED' })
+    for (const node of ['n3', 'n4', 'n5']) await sea.machine(node).crash()
+    const forced = await sea.member('n1').force(edit, { missing: ['n3', 'n4', 'n5'], reason: 'fire' })
+    expect(forced).toMatchObject({
+      epoch: 1_000_001,
+      forced: [{ by: 'n1', missing: ['n3', 'n4', 'n5'], reason: 'fire' }],
+    })
+    expect(forced.members.get('n4')?.state).toBe('down')
+    expect(await sea.converge()).toBe(true)
+    expect((await sea.member('n2').propose((document) => setBucketType(document, type('next')))).epoch).toBe(
+      1_000_002,
+    )
+    await sea.machine('n4').start()
+    expect(await sea.converge()).toBe(true)
+    expect(sea.machine('n4').document?.epoch).toBe(1_000_002)
+  }))
+
+test('two forced documents of one epoch are noticed, and the same one is kept everywhere', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1', 'n2'])
+    sea.split(['n1'], ['n2'])
+    for (const [node, missing] of [
+      ['n1', 'n2'],
+      ['n2', 'n1'],
+    ] as const)
+      await sea.member(node).force((document) => document, { missing: [missing], reason: 'alone' })
+    sea.network.heal()
+    expect(await sea.converge()).toBe(true)
+    expect(sea.conflicts).toEqual([1_000_001])
+    const count = ['n1', 'n2'].map((node) =>
+      sea.machine(node).runtime.metrics.value('membership_conflicts_total'),
+    )
+    expect(Math.max(...count)).toBeGreaterThan(0)
+  }))
+
+test('a wiped disk is refused under its old name until it is staged as new', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1', 'n2', 'n3'])
+    await sea.machine('n3').crash()
+    sea.world.disk('n3').wipe()
+    const { id } = await sea.machine('n3').start()
+    const join = () => sea.member('n3').join({ seeds: ['n9', 'n1'], address: 'n3:1', timeoutMs: 3000 })
+    await expect(join()).rejects.toMatchObject({
+      code: 'ATOLL_CHANGE_REFUSED',
+      message: expect.stringMatching(
+        /n3 is a member with other data; start it with its data, or stage a force-replace/,
+      ),
+    })
+    await sea.member('n1').stage({ kind: 'force-replace', node: 'n3', by: 'n3', id })
+    await sea.member('n1').commit(sea.member('n1').plan())
+    expect(await join()).toMatchObject({ epoch: expect.any(Number) })
+    expect(sea.member('n3').isMember).toBe(true)
+  }))
+
+test('documents of another cluster are refused and counted, and rubbish is not read', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1'])
+    const own = sea.member('n1')
+    const members = [{ node: 'n1', id: own.id, address: 'n1:1' }]
+    const foreign = encodeDocument(firstDocument({ clusterId: 'other', members }))
+    await expect(own.learn(foreign)).rejects.toMatchObject({ code: 'ATOLL_PROTOCOL' })
+    await expect(own.learn(new Uint8Array([1, 2, 3]))).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
+    expect(sea.machine('n1').runtime.metrics.value('membership_refused_total')).toBe(1)
+    await expect(own.bootstrap(firstDocument({ clusterId: 'other', members }))).rejects.toMatchObject({
+      code: 'ATOLL_CHANGE_REFUSED',
+    })
+    const stranger = await sea.machine('n2').start()
+    await expect(stranger.learn(own.bytes ?? foreign)).rejects.toMatchObject({ code: 'ATOLL_CHANGE_REFUSED' })
+    await expect(stranger.propose((document) => document)).rejects.toMatchObject({
+      code: 'ATOLL_CHANGE_REFUSED',
+    })
+  }))
+
+test('a caller can give up, and a node that closes lets nobody wait', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1', 'n2', 'n3'])
+    sea.split(['n1'], ['n2', 'n3'])
+    const controller = new AbortController()
+    const edit = (document: ClusterDocument) => setBucketType(document, type('t'))
+    const given = sea.member('n1').propose(edit, { signal: controller.signal })
+    sea.world.schedule(500, 'give up', () => controller.abort(new Error('enough')))
+    await expect(given).rejects.toMatchObject({ code: 'ATOLL_ABORTED', definite: true })
+    const closed = sea.member('n1').propose(edit)
+    const close = sea.member('n1').close()
+    await expect(closed).rejects.toMatchObject({ code: 'ATOLL_ABORTED' })
+    await close
+    await expect(sea.member('n1').propose(edit)).rejects.toMatchObject({ code: 'ATOLL_CLOSED' })
+  }))
