@@ -6,6 +6,7 @@ import {
   commit,
   exited,
   handed,
+  isReady,
   markDown,
   markUp,
   planOf,
@@ -309,6 +310,16 @@ describe('moves', () => {
     const after = handed(grown, move.from, [move])
     expect(after.replicas[move.partition]).toContain('n4')
     refusing(() => handed(after, move.from, [move]), /no such replace/)
+  })
+
+  it('wait for those before them that take the same node in or out', () => {
+    const leave = (node: string): Change => ({ kind: 'leave', node })
+    const four = clusterOf(['n1', 'n2', 'n3', 'n4'], { partitions: 8 })
+    const pending = [[leave('n1')], [join('n5')], [leave('n2')]].reduce(commitAll, four)
+    const chained = pending.moves.filter((move) => !isReady(pending, move))
+    expect(chained.length).toBeGreaterThan(0)
+    const end = finishMoves(pending, (ready) => ready.at(-1))
+    for (const holders of end.replicas) expect([...holders].sort()).toEqual(['n3', 'n4', 'n5'])
   })
 
   it('that add a node end when all sources are done', () => {
