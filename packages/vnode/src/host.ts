@@ -236,6 +236,7 @@ export class VnodeHost extends Lifecycle {
     const known = this.#vnodes.get(partition)
     if (known !== undefined) return known
     const vnode = new Vnode(partition, this.#shared)
+    if (this.gates.get(partition) !== undefined) vnode.startNoting()
     this.#vnodes.set(partition, vnode)
     return vnode
   }

@@ -82,10 +82,12 @@ async function move(trouble: Trouble): Promise<boolean> {
   await atoll.run(async () => {
     const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
     const target = { node: 'n1', partition: 1, role: 'primary', epoch: 1 } as const
-    for (let at = 0; at < 8; at++) await n1.write(target, id(`k${at}`), `v${at}`)
+    for (let at = 0; at < 8; at++) await n1.write(target, id(`k${at}`), `k${at}`)
     const armed = arm(atoll, trouble)
     const clients = new Clients(atoll, 2)
     await insist(atoll, n1, () => n1.handoffs.transfer(1, 'n2'))
+    const early = [...clients.acknowledged]
+    await insist(atoll, n2, () => expectAll(n2, early, trouble))
     await atoll.sleep(5)
     atoll.decide(MOVED, ['n1', 'n3'])
     await insist(atoll, n1, () => n1.handoffs.release(1))
@@ -99,10 +101,8 @@ async function move(trouble: Trouble): Promise<boolean> {
     n1.fuse = n2.fuse = undefined
     await armed.over
     const where = JSON.stringify(trouble)
-    for (const name of [...clients.acknowledged, ...Array.from({ length: 8 }, (_, at) => `k${at}`)]) {
-      const { record } = await n2.host.get({ partition: 1, id: id(name) })
-      expect(valuesOf(record), `${name} ${where}`).toEqual([name.replace('k', 'v')])
-    }
+    const names = Array.from({ length: 8 }, (_, at) => `k${at}`)
+    await expectAll(n2, [...clients.acknowledged, ...names], trouble)
     expect(clients.acknowledged.length, where).toBeGreaterThan(0)
     expect(await n1.host.partitions(), where).toEqual([])
     expect(await n3.host.partitions()).toEqual([])
@@ -131,16 +131,22 @@ async function moveAndReturn(trouble: Trouble): Promise<boolean> {
     await armed.over
     const where = JSON.stringify(trouble)
     expect(n1.handoffs.outgoing().size, where).toBe(0)
-    for (const name of clients.acknowledged) {
-      const { record } = await n1.host.get({ partition: 1, id: id(name) })
-      expect(valuesOf(record), `${name} ${where}`).toEqual([name])
-    }
+    await expectAll(n1, clients.acknowledged, trouble)
     await insist(atoll, n1, () => n1.write(target, id('last'), 'last'))
     expect(turnsOf(atoll), where).toEqual(['n1', 'n2', 'n1'])
     await insist(atoll, n2, async () => expect((await n2.handoffs.giveBack(1, ['n1'])).left).toBe(0))
     expect(await n2.host.partitions(), where).toEqual([])
   })
   return blown
+}
+
+/** Every key was written once, with its own name. */
+async function expectAll({ host }: Island, names: readonly string[], trouble: Trouble): Promise<void> {
+  const found = new Map<string, string[]>()
+  for (const name of names) {
+    found.set(name, valuesOf((await host.get({ partition: 1, id: id(name) })).record))
+  }
+  expect(found, JSON.stringify(trouble)).toEqual(new Map(names.map((name) => [name, [name]])))
 }
 
 function turnsOf({ accepted }: Atoll): string[] {

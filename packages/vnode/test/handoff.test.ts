@@ -1,7 +1,7 @@
 import { utf8 } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { Atoll, CALL, type Island, MOVED, OWNED_BY_N1 } from './atoll.ts'
-import { collect, content, id, write } from './world.ts'
+import { collect, content, id, valuesOf, write } from './world.ts'
 
 const AT_N1 = { node: 'n1', partition: 1, role: 'primary', epoch: 1 } as const
 const NAMES = ['n1', 'n2', 'n3']
@@ -87,26 +87,33 @@ describe('a transfer', () => {
       await atoll.run(async () => {
         const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
         await fill(n1, 30)
-        const acknowledged = new Map<string, string[]>()
+        const acknowledged = new Map<string, Set<string>>()
         let over = false
-        const clients = Array.from({ length: 4 }, async (_, client) => {
+        const clients = Array.from({ length: 6 }, async (_, client) => {
           for (let at = 0; !over; at++) {
-            const name = `k${((at * 7 + client) % 40).toString().padStart(3, '0')}`
-            await n3.write(AT_N1, id(name, 'lww'), `${client}/${at}`)
-            acknowledged.set(name, [`${client}/${at}`])
-            await atoll.sleep(n3.runtime.random.below(12))
+            // Some keys are hot, others come but once.
+            const name = at % 3 === 0 ? `c${client}-${at}` : `k00${n3.runtime.random.below(10)}`
+            await n3.write(AT_N1, id(name), `${client}/${at}`)
+            acknowledged.set(name, (acknowledged.get(name) ?? new Set()).add(`${client}/${at}`))
+            await atoll.sleep(n3.runtime.random.below(5))
           }
         })
+        const missing = async () => {
+          const known = [...acknowledged].map(([name, values]) => [name, [...values]] as const)
+          const missed = known.map(async ([name, values]) => {
+            const there = valuesOf((await n2.host.get({ partition: 1, id: id(name) })).record)
+            return values.filter((value) => !there.includes(value))
+          })
+          return (await Promise.all(missed)).flat()
+        }
+        await atoll.sleep(5)
         await n1.handoffs.transfer(1, 'n2')
+        expect(await missing()).toEqual([])
         await atoll.sleep(20)
         over = true
         await Promise.all(clients)
-        expect([...acknowledged.keys()].length).toBeGreaterThan(20)
-        const there = await recordsOf(n2)
-        const here = await recordsOf(n1)
-        for (const [name, record] of here)
-          expect(there.get(name)?.clock.size, name).toBeGreaterThanOrEqual(record.clock.size)
-        for (const name of acknowledged.keys()) expect(there.has(`lww ${name}`)).toBe(true)
+        expect(await missing()).toEqual([])
+        expect(acknowledged.size).toBeGreaterThan(20)
         expect(atoll.accepted.lastIndexOf('n1')).toBeLessThan(atoll.accepted.indexOf('n2'))
         expect(n1.runtime.metrics.value('handoff_failures_total', { code: 'ATOLL_TIMEOUT' })).toBe(0)
       })

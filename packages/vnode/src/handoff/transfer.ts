@@ -72,8 +72,7 @@ export class Transfer {
     this.#vnode.startNoting()
     if (known?.phase !== 'sealed') this.#setGate('copying')
     if (known !== undefined && isSame) return known
-    // What was decided before the notes began is on disk when the first page is read.
-    await this.#vnode.idle()
+    // Queued behind everything that was decided before changes were noted: that is on disk when the first page is read.
     const note: TransferNote = { to, phase: 'copy', cursor: undefined, isReturn }
     await this.#vnode.saveTransfer(note)
     return note
