@@ -15,29 +15,39 @@ import type { Database } from '@atoll/vnode'
 export const DOCUMENT = 'document'
 const NODE_ID = 'id'
 const NODE_ID_BYTES = 8
+const CLUSTER_RECORD = 'record'
 
 const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
-/** The durable notes of a node about its cluster: the sublevel `cluster` of its database, each write synced. */
+type Crc32 = Runtime['digest']['crc32']
+
+/**
+ * The durable notes of a node about its cluster: the sublevel `cluster` of its database, each write synced. Behind every
+ * value stands its checksum: a document or a vote that the disk has changed would be believed by the whole cluster.
+ */
 export class ClusterStorage {
   readonly #database: Database
+  readonly #crc32: Crc32
 
-  constructor(database: Database) {
+  constructor(database: Database, { crc32 }: Runtime['digest']) {
     this.#database = database
+    this.#crc32 = crc32
   }
 
-  /** Throws `ATOLL_STORAGE`. */
+  /** Throws `ATOLL_STORAGE`, or `ATOLL_CORRUPT` for a value that is not the one that was put. */
   async get(name: string): Promise<Uint8Array | undefined> {
-    try {
-      return await this.#database.get(keyOf(name), BINARY)
-    } catch (cause) {
-      throw failed('read', cause)
-    }
+    const stored = await this.#read(name)
+    return stored === undefined ? undefined : unseal(name, stored, this.#crc32)
+  }
+
+  /** The note of version 0.1.0, which has no checksum. Throws `ATOLL_STORAGE`. */
+  legacyRecord(): Promise<Uint8Array | undefined> {
+    return this.#read(CLUSTER_RECORD)
   }
 
   /** Resolves when the value is on disk. Throws `ATOLL_STORAGE`. */
   put(name: string, value: Uint8Array): Promise<void> {
-    return this.#write([{ type: 'put', key: keyOf(name), value }])
+    return this.#write([{ type: 'put', key: keyOf(name), value: seal(name, value, this.#crc32) }])
   }
 
   delete(name: string): Promise<void> {
@@ -53,6 +63,14 @@ export class ClusterStorage {
     return id
   }
 
+  async #read(name: string): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#database.get(keyOf(name), BINARY)
+    } catch (cause) {
+      throw failed('read', cause)
+    }
+  }
+
   async #write(operations: Parameters<Database['batch']>[0]): Promise<void> {
     try {
       await this.#database.batch(operations, { ...BINARY, sync: true })
@@ -64,6 +82,30 @@ export class ClusterStorage {
 
 function keyOf(name: string): Uint8Array {
   return utf8(`!cluster!${name}`)
+}
+
+const CRC_BYTES = 4
+
+/** The name is in the sum, so that a value which the disk answers for another one is not believed. */
+function checksum(name: string, value: Uint8Array, crc32: Crc32): number {
+  return crc32(value, crc32(utf8(name)))
+}
+
+function seal(name: string, value: Uint8Array, crc32: Crc32): Uint8Array {
+  const sealed = new Uint8Array(value.length + CRC_BYTES)
+  sealed.set(value)
+  new DataView(sealed.buffer).setUint32(value.length, checksum(name, value, crc32))
+  return sealed
+}
+
+function unseal(name: string, sealed: Uint8Array, crc32: Crc32): Uint8Array {
+  const end = sealed.length - CRC_BYTES
+  if (end >= 0) {
+    const value = sealed.slice(0, end)
+    const expected = new DataView(sealed.buffer, sealed.byteOffset + end).getUint32(0)
+    if (checksum(name, value, crc32) === expected) return value
+  }
+  throw new AtollError('ATOLL_CORRUPT', `what the database notes of the cluster is damaged: ${name}`)
 }
 
 function failed(what: string, cause: unknown): AtollError {
@@ -80,7 +122,6 @@ export interface ClusterRecord {
   readonly ring: Ring
 }
 
-export const CLUSTER_RECORD = 'record'
 
 const clusterRecordCodec: TupleCodec<ClusterRecord> = {
   name: 'cluster record',

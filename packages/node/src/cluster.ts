@@ -1,6 +1,6 @@
 import type { Replicas } from '@atoll/coordinator'
 import { AtollError, assert, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
-import { type ClusterDocument, firstDocument } from '@atoll/membership'
+import { type Change, type ClusterDocument, firstDocument } from '@atoll/membership'
 import type { NodeName, Placement, Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
@@ -107,8 +107,7 @@ export class Cluster extends Lifecycle {
     this.assertOpen()
     if (this.isRunning(name)) return
     const data = await this.#openData(name)
-    const { partitions } = (data.document ?? this.placement).ring
-    const storage = await this.#openStorage(name, data, partitions)
+    const storage = await this.#openAgain(name, data)
     this.network.restore(name)
     if (data.document === undefined) await this.#takeBack(storage)
     else await this.#start(storage, data.document)
@@ -119,8 +118,8 @@ export class Cluster extends Lifecycle {
     this.assertOpen()
     checkNodeName(name)
     if (this.#names.includes(name)) throw new RangeError(`the cluster has a node "${name}" already`)
+    const { document } = this.#someMember().cluster
     const data = await this.#openData(name)
-    const { document } = this.#someRunning().cluster
     const storage = await this.#openStorage(name, data, document.ring.partitions)
     if (zone !== undefined) this.#zones.set(name, zone)
     this.#names.push(name)
@@ -208,6 +207,18 @@ export class Cluster extends Lifecycle {
     return openStorage(name, data, { runtime: this.#runtimeOf(name), options: this.#options, partitions })
   }
 
+  /** One whose data is lost has to be told by another how many partitions there are. */
+  async #openAgain(name: NodeName, data: NodeData): Promise<NodeStorage> {
+    let known = data.document
+    try {
+      known ??= this.#someMember().cluster.document
+    } catch (error) {
+      await data.database.close()
+      throw error
+    }
+    return this.#openStorage(name, data, known.ring.partitions)
+  }
+
   /** The newest document that a database has; a node whose database is new or was lost takes it from the others. */
   #newest(data: readonly NodeData[]): ClusterDocument | undefined {
     const documents = data.flatMap(({ document }) => document ?? [])
@@ -254,10 +265,16 @@ export class Cluster extends Lifecycle {
   async #takeBack(storage: NodeStorage): Promise<void> {
     const { name, id } = storage
     try {
-      const { cluster } = this.#someRunning()
-      await cluster.stage({ kind: 'force-replace', node: name, by: name, id })
-      const document = await cluster.commit(await cluster.plan())
-      await this.#start(storage, document)
+      const { cluster } = this.#someMember()
+      // It may be that an earlier attempt was decided, or that what it lost was new then.
+      if (cluster.document.members.get(name)?.id !== id) {
+        const isOld = (change: Change) =>
+          change.kind === 'force-replace' && change.node === name && change.id !== id
+        if (cluster.document.staged.some(isOld)) await cluster.unstage(name)
+        await cluster.stage({ kind: 'force-replace', node: name, by: name, id })
+        await cluster.commit(await cluster.plan())
+      }
+      await this.#start(storage, cluster.document)
     } catch (error) {
       await storage.vnodes.close()
       throw error
@@ -282,10 +299,15 @@ export class Cluster extends Lifecycle {
     })
   }
 
-  #someRunning(): AtollNode {
-    const [node] = this.nodes
-    if (node === undefined) throw new AtollError('ATOLL_UNREACHABLE', 'no node of the cluster runs')
-    return node
+  /** Of the members that run, one that knows the newest document. */
+  #someMember(): AtollNode {
+    const members = this.nodes.filter(({ name, cluster }) => cluster.document.members.has(name))
+    const newest = members.reduce<AtollNode | undefined>(
+      (best, node) => (best !== undefined && best.placement.epoch >= node.placement.epoch ? best : node),
+      undefined,
+    )
+    if (newest === undefined) throw new AtollError('ATOLL_UNREACHABLE', 'no member of the cluster runs')
+    return newest
   }
 
   #assertMember(name: NodeName): void {

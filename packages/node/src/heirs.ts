@@ -25,20 +25,13 @@ export class Heirs {
   follow({ epoch, replicas }: ClusterDocument): void {
     for (const [partition, holders] of replicas.entries()) {
       const before = this.#replicas[partition] ?? []
-      if (holders === before) continue
+      const last = before.includes(this.#node) ? this.#node : this.#heirs.get(partition)
       if (holders.includes(this.#node)) this.#heirs.delete(partition)
-      else if (before.includes(this.#node)) this.#inherit(partition, holders[before.indexOf(this.#node)])
-      else this.#pass(partition, before, holders)
+      else if (last !== undefined && !holders.includes(last))
+        this.#inherit(partition, heirOf(last, before, holders))
     }
     this.#replicas = replicas
     this.#ownership = { epoch, ownerOf: (partition) => this.#ownerOf(partition) }
-  }
-
-  /** The heir may hand over in its turn. */
-  #pass(partition: number, before: readonly NodeName[], holders: readonly NodeName[]): void {
-    const heir = this.#heirs.get(partition)
-    if (heir === undefined || holders.includes(heir)) return
-    this.#inherit(partition, holders[before.indexOf(heir)])
   }
 
   #inherit(partition: number, heir: NodeName | undefined): void {
@@ -50,4 +43,14 @@ export class Heirs {
     if (this.#replicas[partition]?.includes(this.#node)) return this.#node
     return this.#heirs.get(partition)
   }
+}
+
+/** Who came to the place of `last`. Where others left the list as well, places do not tell any more. */
+function heirOf(
+  last: NodeName,
+  before: readonly NodeName[],
+  holders: readonly NodeName[],
+): NodeName | undefined {
+  const heir = before.length <= holders.length ? holders[before.indexOf(last)] : undefined
+  return heir === undefined || before.includes(heir) ? undefined : heir
 }

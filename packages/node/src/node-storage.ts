@@ -4,13 +4,7 @@ import { AtollError } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, firstDocument } from '@atoll/membership'
 import { KV_TYPES } from '@atoll/objects'
 import { type Database, openDatabase, VnodeHost } from '@atoll/vnode'
-import {
-  CLUSTER_RECORD,
-  ClusterStorage,
-  DOCUMENT,
-  decodeClusterRecord,
-  legacyIdOf,
-} from './cluster-storage.ts'
+import { ClusterStorage, DOCUMENT, decodeClusterRecord, legacyIdOf } from './cluster-storage.ts'
 import type { CommonOptions } from './options.ts'
 
 /** An open database, and what it says of the cluster that its node belongs to. Nothing was written to it. */
@@ -43,7 +37,7 @@ export interface NodeStorageParts {
 export async function openData(database: Database, runtime: Runtime): Promise<NodeData> {
   await openDatabase(database)
   try {
-    const cluster = new ClusterStorage(database)
+    const cluster = new ClusterStorage(database, runtime.digest)
     return { database, cluster, document: await storedDocument(cluster, runtime) }
   } catch (error) {
     await database.close()
@@ -57,7 +51,7 @@ async function storedDocument(
 ): Promise<ClusterDocument | undefined> {
   const document = await cluster.get(DOCUMENT)
   if (document !== undefined) return decodeDocument(document)
-  const record = await cluster.get(CLUSTER_RECORD)
+  const record = await cluster.legacyRecord()
   return record === undefined ? undefined : documentOf(record, runtime)
 }
 

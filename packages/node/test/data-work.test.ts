@@ -1,0 +1,80 @@
+import { type ClusterDocument, commit, firstDocument, handed, planOf, stage } from '@atoll/membership'
+import { describe, expect, test } from 'vitest'
+import { nameOfWork, type Outlook, workFor } from '../src/data-work.ts'
+
+const id = (node: string) => Buffer.from(node.padEnd(8)).toString('hex')
+const member = (node: string) => ({ node, id: id(node), address: node })
+
+function clusterOf(...nodes: string[]): ClusterDocument {
+  return firstDocument({ clusterId: 'test', partitions: 8, members: nodes.map(member) })
+}
+
+function grown(document: ClusterDocument, node: string): ClusterDocument {
+  const staged = stage(document, { kind: 'join', ...member(node) })
+  return commit(staged, planOf(staged), { allowViolations: true })
+}
+
+function outlook(document: ClusterDocument, node: string, more: Partial<Outlook> = {}): Outlook {
+  return { node, document, held: [], outgoing: new Map(), isUp: () => true, ...more }
+}
+
+const names = (look: Outlook) => workFor(look).map(nameOfWork)
+
+describe('the data of a node', () => {
+  test('is where it belongs: there is nothing to do', () => {
+    const document = clusterOf('n1', 'n2', 'n3')
+    expect(workFor(outlook(document, 'n1', { held: [0, 1, 2, 3, 4, 5, 6, 7] }))).toEqual([])
+  })
+
+  test('is handed over by whoever is replaced, while the new holder is up', () => {
+    const document = grown(clusterOf('n1', 'n2', 'n3'), 'n4')
+    const move = document.moves.find(({ kind }) => kind === 'replace')
+    if (move?.kind !== 'replace') throw new Error('a fourth node takes the place of others')
+    expect(names(outlook(document, move.from))).toContain(`transfer ${move.partition} to n4`)
+    expect(names(outlook(document, move.from, { isUp: (node) => node !== 'n4' }))).toEqual([])
+    expect(names(outlook(document, 'n4'))).toEqual([])
+  })
+
+  test('is copied by all holders to one who joins the list', () => {
+    const document = grown(clusterOf('n1', 'n2'), 'n3')
+    expect(document.moves.map(({ kind }) => kind)).toEqual(Array(8).fill('add'))
+    for (const node of ['n1', 'n2']) expect(names(outlook(document, node))).toContain('copy 0 to n3')
+  })
+
+  test('is released when the document says that it has moved, and asked back when it is not wanted there', () => {
+    const document = grown(clusterOf('n1', 'n2', 'n3'), 'n4')
+    const move = document.moves.find(({ kind }) => kind === 'replace')
+    if (move?.kind !== 'replace') throw new Error('a fourth node takes the place of others')
+    const outgoing = new Map([[move.partition, 'n4']])
+    const done = handed(document, move.from, [move])
+    expect(names(outlook(done, move.from, { outgoing }))).toContain(`release ${move.partition}`)
+    const other = new Map([[move.partition, 'n9']])
+    const work = workFor(outlook(document, move.from, { outgoing: other }))
+    expect(work).toContainEqual({ kind: 'cancel', partition: move.partition, isLost: true })
+    expect(work).not.toContainEqual({ kind: 'transfer', move })
+  })
+
+  test('is given back by whoever does not hold it, when all who do are up; not what is arriving', () => {
+    const document = clusterOf('n1', 'n2', 'n3', 'n4')
+    const stranger = ['n1', 'n2', 'n3', 'n4'].find((node) => !document.replicas[0]?.includes(node)) ?? ''
+    const [holder = ''] = document.replicas[0] ?? []
+    const look = outlook(document, stranger, { held: [0] })
+    expect(workFor(look)).toEqual([{ kind: 'give-back', partition: 0, to: document.replicas[0] }])
+    expect(workFor({ ...look, isUp: (node) => node !== holder })).toEqual([])
+    expect(workFor({ ...look, outgoing: new Map([[0, 'n9']]) }).map(({ kind }) => kind)).toEqual(['release'])
+    const joined = grown(document, 'n5')
+    const coming = joined.moves.find(({ to }) => to === 'n5')?.partition ?? -1
+    expect(names(outlook(joined, 'n5', { held: [coming] }))).toEqual([])
+  })
+
+  test('is gone from a node that leaves before the node goes', () => {
+    const staged = stage(clusterOf('n1', 'n2', 'n3', 'n4'), { kind: 'leave', node: 'n4' })
+    let document = commit(staged, planOf(staged), { allowViolations: true })
+    for (const move of document.moves) if (move.kind !== 'add') document = handed(document, move.from, [move])
+    expect(document.members.get('n4')?.state).toBe('exiting')
+    expect(names(outlook(document, 'n4', { held: [3] }))).toEqual([
+      `give back 3 to ${document.replicas[3]?.join(' ')}`,
+    ])
+    expect(names(outlook(document, 'n4'))).toEqual(['exit'])
+  })
+})
