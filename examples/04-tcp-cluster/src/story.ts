@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Status } from './commands.ts'
 
 const LOOK_MS = 50
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 120_000
 
 export function chapter(text: string): void {
   process.stdout.write(`\n» ${text}\n\n`)
@@ -20,11 +20,11 @@ export function showMembers({ epoch, members }: Status): void {
     )
 }
 
-/** Waits until `done` holds; throws after a minute. */
-export async function until(what: string, done: () => Promise<boolean>): Promise<void> {
+/** Waits until `look` says true and not what is so instead. Throws after two minutes. */
+export async function until(what: string, look: () => Promise<true | string>): Promise<void> {
   const lastMs = performance.now() + PATIENCE_MS
-  while (!(await done())) {
-    if (performance.now() > lastMs) throw new Error(`waited in vain until ${what}`)
+  for (let seen = await look(); seen !== true; seen = await look()) {
+    if (performance.now() > lastMs) throw new Error(`waited in vain until ${what}: ${seen}`)
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
   }
 }

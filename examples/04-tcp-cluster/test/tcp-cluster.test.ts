@@ -66,7 +66,7 @@ test('five processes join, lose one, get it back whole, and let one go', async (
   expect(said.out).toMatch(/n3 +valid +down/)
   expect(said.out).toMatch(/n5 leave/)
   await expectNothingLeft(said.out)
-}, 180_000)
+}, 300_000)
 
 test('a story that is interrupted leaves no process and no file behind', async () => {
   const { story, said, ended } = tell()
