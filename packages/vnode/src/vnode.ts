@@ -44,24 +44,21 @@ export class Vnode {
   }
 
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
-  async put({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
-    const policy = this.#parts.policyOf(id.type)
-    if (policy.kind !== 'write-once') return this.merge({ id, record }, onAccepted)
-    const { changed } = await this.#write(() => this.#writer.overwrite(id, record), onAccepted)
-    return { changed }
+  put({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
+    return this.#parts.policyOf(id.type).kind === 'write-once'
+      ? this.#changed(() => this.#writer.overwrite(id, record), onAccepted)
+      : this.merge({ id, record }, onAccepted)
   }
 
   /**
    * As `put`, but reads what is there also if the type is write-once: for records that were moved, and may be older than
    * the deletion that is here.
    */
-  async merge({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
+  merge({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
     const decide = (current: StoredRecord | undefined) =>
       current === undefined ? record : mergeRecords(policy, current, record)
-    const update = () => this.#writer.update({ id, seen: record.clock, decide })
-    const { changed } = await this.#write(update, onAccepted)
-    return { changed }
+    return this.#changed(() => this.#writer.update({ id, seen: record.clock, decide }), onAccepted)
   }
 
   /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */
@@ -126,6 +123,11 @@ export class Vnode {
     }
     // A synced batch makes durable what was deleted before it, too.
     await committer.commit([forget])
+  }
+
+  async #changed(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<PutReply> {
+    const { changed } = await this.#write(decide, onAccepted)
+    return { changed }
   }
 
   #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
