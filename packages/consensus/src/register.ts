@@ -38,6 +38,8 @@ export class Registers {
   readonly #proposer: string
   readonly #maxAttempts: number
   readonly #backoffMs: number
+  /** The greatest ballot of this proposer. A ballot that two attempts shared could be accepted with two values. */
+  #last: Ballot | undefined
 
   constructor(runtime: Runtime, collaborators: { readonly acceptors: Acceptors }, options: RegistersOptions) {
     this.#runtime = runtime
@@ -62,7 +64,8 @@ export class Registers {
     let proposed = false
     for (let attempt = 0; attempt < this.#maxAttempts; attempt++) {
       if (attempt > 0) await this.#pause(attempt, options.signal)
-      const ballot = nextBallot(this.#proposer, seen)
+      const ballot = nextBallot(this.#proposer, compareBallots(seen, this.#last) > 0 ? seen : this.#last)
+      this.#last = ballot
       const outcome = await this.#attempt(
         register,
         beginAttempt(ballot, options.acceptors, change),

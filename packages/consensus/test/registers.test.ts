@@ -130,3 +130,26 @@ test('reading a register that was never written gives nothing', async () => {
     await world.run(() => registers.change(REGISTER, (current) => current, { acceptors: NODES })),
   ).toBeUndefined()
 })
+
+test('one proposer never gives a ballot to two attempts, neither of one call nor of several at once', async () => {
+  const world = createWorld({ seed: 3 })
+  const inner = lossyAcceptors(world, 200)
+  const values = new Map<string, Set<string>>()
+  const acceptors: Acceptors = {
+    prepare: inner.prepare,
+    accept: (node, register, proposal, signal) => {
+      const ballot = `${proposal.ballot.counter} ${proposal.ballot.proposer}`
+      values.set(ballot, (values.get(ballot) ?? new Set()).add(fromUtf8(proposal.value)))
+      return inner.accept(node, register, proposal, signal)
+    },
+  }
+  await world.run(async () => {
+    const registers = new Registers(world.runtime('a'), { acceptors }, { proposer: 'a' })
+    const calls = Array.from({ length: 20 }, (_, at) =>
+      registers.change(REGISTER, () => utf8(`value ${at}`), { acceptors: NODES }).catch(() => undefined),
+    )
+    await Promise.all(calls)
+  })
+  expect(values.size).toBeGreaterThan(5)
+  for (const proposed of values.values()) expect(proposed.size).toBe(1)
+})
