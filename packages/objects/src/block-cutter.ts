@@ -1,6 +1,8 @@
+import { EMPTY_BYTES } from '@atoll/core'
+
 /**
- * Cuts chunks of any size into blocks of one size. A block that lies whole within a chunk is a view of it; only what
- * crosses the border of chunks is copied, once.
+ * Cuts chunks of any size into blocks of one size. Every byte is copied once, here, and not again on its way to the disks:
+ * a block may still be on its way to the slowest of them when the put is over and the chunks are the caller's again.
  */
 export class BlockCutter {
   readonly #blockBytes: number
@@ -13,7 +15,7 @@ export class BlockCutter {
     this.#blockBytes = blockBytes
   }
 
-  /** Takes a chunk, which must not change any more, and yields the blocks that it completes. */
+  /** Takes a chunk, which must not change until `end`, and yields the blocks that it completes. */
   *push(chunk: Uint8Array): Generator<Uint8Array, void, void> {
     let rest = chunk
     if (this.#filled > 0) {
@@ -22,7 +24,7 @@ export class BlockCutter {
       yield this.#take()
     }
     while (rest.length >= this.#blockBytes) {
-      yield rest.subarray(0, this.#blockBytes)
+      yield new Uint8Array(rest.subarray(0, this.#blockBytes))
       rest = rest.subarray(this.#blockBytes)
     }
     if (rest.length > 0) {
@@ -53,7 +55,7 @@ export class BlockCutter {
   }
 
   #take(): Uint8Array {
-    const block = this.#room?.subarray(0, this.#filled) ?? this.#begun ?? new Uint8Array(0)
+    const block = this.#room?.subarray(0, this.#filled) ?? new Uint8Array(this.#begun ?? EMPTY_BYTES)
     this.#begun = undefined
     this.#room = undefined
     this.#filled = 0

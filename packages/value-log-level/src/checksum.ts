@@ -35,6 +35,60 @@ export function writeTable(
   }
 }
 
+/** A value in two parts: `head`, shorter than a chunk, and the rest. */
+export interface TwoParts {
+  readonly head: Uint8Array
+  readonly tail: Uint8Array
+  /** The plain CRC-32 of the tail, if the caller knows it. */
+  readonly tailCrc32: number | undefined
+}
+
+/** Plain sums of stretches of a tail: the first stretch fills the chunk that the head begins, the others are chunks. */
+interface PieceSums {
+  readonly firstBytes: number
+  readonly sums: readonly number[]
+  /** Of all stretches together. */
+  readonly whole: number
+}
+
+/** Nodes of one process write the same bytes to a log each: these are read once for all of them. */
+const pieceSums = new WeakMap<Uint8Array, PieceSums>()
+
+/** Writes the table of a value in two parts. */
+export function writeTableOfTwo(
+  crc32: Crc32,
+  parts: TwoParts,
+  table: { seed: number; target: Buffer; at: number },
+): void {
+  const { firstBytes, sums } = sumsOfTail(crc32, parts)
+  let from = 0
+  sums.forEach((sum, index) => {
+    const end = Math.min(parts.tail.length, firstBytes + index * CHUNK_BYTES)
+    const seed = chunkSeed(table.seed, index)
+    const before = index === 0 ? crc32(parts.head, seed) : seed
+    table.target.writeUInt32LE(combineCrc32(before, sum, end - from), table.at + 4 * index)
+    from = end
+  })
+}
+
+/** What is remembered counts only if it adds up to what the caller expects: the bytes may be others by now. */
+function sumsOfTail(crc32: Crc32, { head, tail, tailCrc32 }: TwoParts): PieceSums {
+  const firstBytes = CHUNK_BYTES - head.length
+  const known = pieceSums.get(tail)
+  if (known?.firstBytes === firstBytes && known.whole === tailCrc32) return known
+  const sums: number[] = []
+  let whole = 0
+  for (let from = 0, end = firstBytes; from < tail.length; from = end, end += CHUNK_BYTES) {
+    const piece = tail.subarray(from, end)
+    const sum = crc32(piece)
+    sums.push(sum)
+    whole = combineCrc32(whole, sum, piece.length)
+  }
+  const found = { firstBytes, sums, whole }
+  pieceSums.set(tail, found)
+  return found
+}
+
 /** Bytes that start at a chunk, with what they must sum up to. */
 export interface ChunkRun {
   readonly bytes: Uint8Array

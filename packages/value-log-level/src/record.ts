@@ -1,5 +1,5 @@
 import type { Digests } from '@atoll/core'
-import { checksumSeed, storedBytes, writeTable } from './checksum.ts'
+import { checksumSeed, storedBytes, type TwoParts, writeTable, writeTableOfTwo } from './checksum.ts'
 import { DATA_PREFIX, INLINE_TAG, type Pointer, readPointer, writePointer } from './pointer.ts'
 
 /**
@@ -31,7 +31,15 @@ export type OpType = typeof OP_SMALL | typeof OP_DELETE | typeof OP_LARGE | type
 
 /** An operation on its way to the log. */
 export type Op =
-  | { readonly type: typeof OP_SMALL | typeof OP_LARGE; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: typeof OP_SMALL; readonly key: Uint8Array; readonly value: Uint8Array }
+  | {
+      readonly type: typeof OP_LARGE
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      /** The rest of the value, if it comes in two parts; the first is shorter than a chunk then. */
+      readonly tail: Uint8Array | undefined
+      readonly tailCrc32: number | undefined
+    }
   | { readonly type: typeof OP_DELETE; readonly key: Uint8Array }
   | {
       readonly type: typeof OP_MOVE
@@ -75,7 +83,12 @@ export function metaBytesOf(op: Op): number {
 
 /** Bytes an operation takes behind the head. */
 export function bodyBytesOf(op: Op): number {
-  return op.type === OP_LARGE || op.type === OP_MOVE ? storedBytes(op.value.length) : 0
+  if (op.type === OP_MOVE) return storedBytes(op.value.length)
+  return op.type === OP_LARGE ? storedBytes(lengthOf(op)) : 0
+}
+
+function lengthOf({ value, tail }: { value: Uint8Array; tail: Uint8Array | undefined }): number {
+  return tail === undefined ? value.length : value.length + tail.length
 }
 
 export function recordBytes(metaBytes: number, bodyBytes: number): number {
@@ -174,14 +187,19 @@ function writeOp(op: Op, head: Buffer, at: number, bodies: Bodies): { op: Logged
     const inline = head.subarray(at + 4, end)
     return { op: { type, key, inline, pointer: undefined, from: undefined }, end }
   }
-  head.writeUIntLE(op.value.length, at, 6)
+  const { value } = op
+  const tail = type === OP_LARGE ? op.tail : undefined
+  head.writeUIntLE(lengthOf({ value, tail }), at, 6)
   at += 6
   const from = type === OP_MOVE ? op.from : undefined
   if (from !== undefined) {
     writePointer(from, head, at)
     at += 22
   }
-  return { op: { type, key, inline: undefined, pointer: bodies.add(key, op.value), from }, end: at }
+  const tailCrc32 = type === OP_LARGE ? op.tailCrc32 : undefined
+  const pointer =
+    tail === undefined ? bodies.add(key, value) : bodies.addTwo(key, { head: value, tail, tailCrc32 })
+  return { op: { type, key, inline: undefined, pointer, from }, end: at }
 }
 
 /** Gathers the large values of a record and their tables. */
@@ -198,10 +216,7 @@ class Bodies {
   }
 
   add(key: Uint8Array, value: Uint8Array): Pointer {
-    const { slot, sequence } = this.#place
-    const seed = checksumSeed(this.#crc32, key, sequence)
-    const pointer = { slot, offset: this.#offset, bytes: value.length, sequence }
-    const stored = storedBytes(value.length)
+    const { seed, pointer, stored } = this.#begin(key, value.length)
     if (value.length >= COPY_BELOW_BYTES) {
       const target = Buffer.allocUnsafe(stored - value.length)
       writeTable(this.#crc32, value, { seed, target, at: 0 })
@@ -212,8 +227,25 @@ class Bodies {
       writeTable(this.#crc32, value, { seed, target, at: value.length })
       this.buffers.push(target)
     }
-    this.#offset += stored
     return pointer
+  }
+
+  addTwo(key: Uint8Array, parts: TwoParts): Pointer {
+    const { head, tail } = parts
+    const bytes = head.length + tail.length
+    const { seed, pointer, stored } = this.#begin(key, bytes)
+    const target = Buffer.allocUnsafe(stored - bytes)
+    writeTableOfTwo(this.#crc32, parts, { seed, target, at: 0 })
+    this.buffers.push(head, tail, target)
+    return pointer
+  }
+
+  #begin(key: Uint8Array, bytes: number): { seed: number; pointer: Pointer; stored: number } {
+    const { slot, sequence } = this.#place
+    const pointer = { slot, offset: this.#offset, bytes, sequence }
+    const stored = storedBytes(bytes)
+    this.#offset += stored
+    return { seed: checksumSeed(this.#crc32, key, sequence), pointer, stored }
   }
 }
 

@@ -1,4 +1,4 @@
-import { AtollError, checkBytes, checkInteger, describe } from '@atoll/core'
+import { AtollError, checkBytes, checkInteger, concatBytes, describe } from '@atoll/core'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -11,11 +11,19 @@ import {
   type AbstractPutOptions,
   type AbstractSnapshot,
 } from 'abstract-level'
-import { plainSum } from './checksum.ts'
+import { CHUNK_BYTES, plainSum } from './checksum.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
 import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
 import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
 import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
+import type {
+  BytesOperation,
+  GetRangeOptions,
+  ReadOptions,
+  SummedValue,
+  ValueLogUsage,
+  WriteOptions,
+} from './requests.ts'
 import { openValueLog, type ValueLog, type ValueLogParts } from './value-log.ts'
 import { ValueLogIterator } from './value-log-iterator.ts'
 import { ValueLogSnapshot } from './value-log-snapshot.ts'
@@ -25,44 +33,8 @@ export interface ValueLogLevelOptions<K, V> extends AbstractDatabaseOptions<K, V
   readonly valueLog?: ValueLogOptions
 }
 
-/** Options of `getRange`. */
-export interface GetRangeOptions {
-  readonly snapshot?: AbstractSnapshot | undefined
-  /** The first byte. Default 0. */
-  readonly start?: number
-  /** Behind the last byte. Default, and at most, the length of the value. */
-  readonly end?: number
-}
-
-/** A value, and its CRC-32 if the value log knows it without reading the value again. */
-export interface SummedValue {
-  readonly value: Uint8Array
-  /** CRC-32 (as in zlib) of all of the value; undefined for a small value. */
-  readonly crc32: number | undefined
-}
-
-/** What a value log takes. */
-export interface ValueLogUsage {
-  /** Bytes of large values in use, about, as they lie in the log. */
-  readonly liveBytes: number
-  /** Size of all segment files. */
-  readonly diskBytes: number
-  readonly segments: number
-  /** Segments that are free to be written again. */
-  readonly freeSegments: number
-}
-
 /** What abstract-level calls the format of keys and values: the same as that of classic-level. */
 type Format = string | Buffer | Uint8Array
-
-export interface WriteOptions {
-  /** Acknowledge the write when it is durable. Default false: when it is with the operating system. */
-  readonly sync?: boolean
-}
-
-interface ReadOptions {
-  readonly snapshot?: AbstractSnapshot | undefined
-}
 
 type Operation =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
@@ -124,7 +96,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
         permanence: supports.permanence,
         implicitSnapshots: supports.implicitSnapshots,
         explicitSnapshots: supports.explicitSnapshots,
-        additionalMethods: { getRange: true, getSummed: true, compact: true, usage: true },
+        additionalMethods: { getRange: true, getSummed: true, batchBytes: true, compact: true, usage: true },
       },
       levelOptions,
     )
@@ -140,8 +112,8 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
    */
   async getRange(key: K, options: GetRangeOptions = {}): Promise<Uint8Array | undefined> {
     if (this.status === 'opening') await this.open({ passive: true })
-    const start = checkInteger('start', options.start ?? 0, OFFSETS)
-    const end = checkInteger('end', options.end ?? Number.MAX_SAFE_INTEGER, { ...OFFSETS, min: start })
+    const start = checkInteger('start', options.start ?? 0, UP_TO_ANY)
+    const end = checkInteger('end', options.end ?? Number.MAX_SAFE_INTEGER, { ...UP_TO_ANY, min: start })
     const { values } = this.#open
     const innerKey = innerKeyOf(bytesOf(this.keyEncoding().encode(key)))
     return this.#reading(innerKey, options, (stored) => {
@@ -158,12 +130,25 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   async getSummed(key: Uint8Array, options: ReadOptions = {}): Promise<SummedValue | undefined> {
     if (this.status === 'opening') await this.open({ passive: true })
     const { values } = this.#open
-    const innerKey = innerKeyOf(checkBytes('key', key, { min: 0, max: Number.MAX_SAFE_INTEGER }))
+    const innerKey = innerKeyOf(checkBytes('key', key, UP_TO_ANY))
     return this.#reading(innerKey, options, async (stored) => {
       if (!isPointer(stored)) return { value: stored, crc32: undefined }
       const run = await values.readRun(innerKey, stored)
       return { value: run.bytes, crc32: plainSum(run) }
     })
+  }
+
+  /**
+   * As `batch`, for those who have bytes already: keys and values are taken as they are, whatever the encodings, and a
+   * value may come in two parts, of which none is copied. Hooks, sublevels and events of abstract-level have no part in it.
+   */
+  async batchBytes(operations: readonly BytesOperation[], options: WriteOptions = {}): Promise<void> {
+    if (this.status === 'opening') await this.open({ passive: true })
+    const ops = operations.map((operation): Op => {
+      const key = checkBytes('key', operation.key, UP_TO_ANY)
+      return operation.type === 'put' ? this.#putInParts(operation) : { type: OP_DELETE, key }
+    })
+    if (ops.length > 0) await this.#append(ops, options)
   }
 
   /** Counts what is in use and compacts now whatever is worth it, at the rate that the options allow. */
@@ -301,8 +286,19 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   #putOf(key: Uint8Array, value: Uint8Array): Op {
-    const type = value.length >= this.#settings.thresholdBytes ? OP_LARGE : OP_SMALL
-    return { type, key, value }
+    return value.length >= this.#settings.thresholdBytes
+      ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined }
+      : { type: OP_SMALL, key, value }
+  }
+
+  #putInParts({ key, value, tail, tailCrc32 }: Extract<BytesOperation, { type: 'put' }>): Op {
+    checkBytes('value', value, UP_TO_ANY)
+    if (tail === undefined) return this.#putOf(key, value)
+    checkBytes('tail', tail, UP_TO_ANY)
+    const { thresholdBytes } = this.#settings
+    const isLong = value.length < CHUNK_BYTES && tail.length >= Math.max(CHUNK_BYTES, thresholdBytes)
+    if (!isLong) return this.#putOf(key, concatBytes([value, tail]))
+    return { type: OP_LARGE, key, value, tail, tailCrc32 }
   }
 
   async #reading<T>(
@@ -352,7 +348,7 @@ function bytesOf(encoded: Format): Uint8Array {
   throw new TypeError(`a key must be encoded as bytes, got ${describe(encoded)}`)
 }
 
-const OFFSETS = { min: 0, max: Number.MAX_SAFE_INTEGER }
+const UP_TO_ANY = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 /** Whoever uses the promise hears of its failure; nobody has to. */
 function quietly<T>(promise: Promise<T>): Promise<T> {

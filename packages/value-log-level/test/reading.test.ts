@@ -1,11 +1,18 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { nodeRuntime } from '../src/index.ts'
 import { held } from './held.ts'
 import { drawFrom, SimDisk } from './sim-disk.ts'
 import { openOn } from './workload.ts'
 
 const KiB = 1024
+
+const LARGE = { segmentBytes: 2048 * KiB, reserveBytes: 0 }
+
+/** What the first segment holds behind its header, which differs from log to log. */
+const recordsOf = (disk: SimDisk) =>
+  Buffer.from(disk.image.files.get('00000000.segment')?.subarray(4096) ?? [])
 
 const textOf = async (bytes: Promise<Uint8Array | undefined>) => Buffer.from((await bytes) ?? '').toString()
 
@@ -81,6 +88,85 @@ describe('a summed value', () => {
     await expect(db.getSummed(key)).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
     await expect(db.getSummed(Object('k'))).rejects.toThrow(TypeError)
     await db.close()
+  })
+})
+
+describe('a batch of bytes', () => {
+  const parts = fc.record({
+    head: fc.integer({ min: 0, max: 70 * KiB }),
+    tail: fc.integer({ min: 0, max: 200 * KiB }),
+  })
+
+  test('lies on the disk as if each value had come in one part', async () => {
+    const random = drawFrom(3)
+    const bytes = Buffer.from(Array.from({ length: 300 * KiB }, () => random(256)))
+    const key = Buffer.from('k')
+    await fc.assert(
+      fc.asyncProperty(parts, async ({ head, tail }) => {
+        const inOne = new SimDisk()
+        const inTwo = new SimDisk()
+        const [one, two] = [openOn(inOne, LARGE), openOn(inTwo, LARGE)]
+        const whole = bytes.subarray(0, head + tail)
+        const value = whole.subarray(0, head)
+        for (const _ of [1, 2]) {
+          await one.put('k', whole, { sync: true })
+          await two.batchBytes([{ type: 'put', key, value, tail: bytes.subarray(head, head + tail) }], {
+            sync: true,
+          })
+        }
+        expect(whole.equals((await two.get('k')) ?? Buffer.of())).toBe(true)
+        await two.close()
+        await one.close()
+        expect(recordsOf(inTwo).equals(recordsOf(inOne))).toBe(true)
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  test('deletes, too, and is refused as a whole if a part of it is no bytes', async () => {
+    const db = openOn(new SimDisk())
+    const [a, b] = [Buffer.from('a'), Buffer.from('b')]
+    await db.batchBytes([
+      { type: 'put', key: a, value: a },
+      { type: 'put', key: b, value: a, tail: b },
+      { type: 'del', key: a },
+    ])
+    expect(await textOf(db.get('b'))).toBe('ab')
+    await expect(
+      db.batchBytes([
+        { type: 'put', key: a, value: b },
+        { type: 'put', key: b, value: Object('text') },
+      ]),
+    ).rejects.toThrow(/value must be a Uint8Array/)
+    expect(await db.keys().all()).toEqual(['b'])
+    await db.close()
+  })
+
+  test('of bytes that another log has written before reads them only to write them', async () => {
+    const runtime = nodeRuntime()
+    let summedBytes = 0
+    const counting = (data: Uint8Array, seed?: number) => {
+      summedBytes += data.length
+      return runtime.digest.crc32(data, seed)
+    }
+    const tail = Buffer.alloc(200 * KiB, 5)
+    const tailCrc32 = crc32(tail)
+    const put = { type: 'put', key: Buffer.from('k'), value: Buffer.from('head'), tail, tailCrc32 } as const
+    const first = openOn(new SimDisk(), LARGE)
+    await first.batchBytes([put], { sync: true })
+    const second = openOn(new SimDisk(), LARGE, { ...runtime, digest: { crc32: counting } })
+    await second.open()
+    summedBytes = 0
+    await second.batchBytes([put], { sync: true })
+    expect(summedBytes).toBeLessThan(1000)
+    // The same buffer, with other bytes in it.
+    tail.fill(6)
+    await second.batchBytes([{ ...put, tailCrc32: crc32(tail) }], { sync: true })
+    expect((await second.get('k'))?.subarray(4)).toEqual(tail)
+    await second.batchBytes([{ ...put, tailCrc32: undefined }], { sync: true })
+    expect((await second.get('k'))?.subarray(4)).toEqual(tail)
+    await first.close()
+    await second.close()
   })
 })
 

@@ -2,7 +2,7 @@ import { AtollError, type Clock, type Metrics } from '@atoll/core'
 import type { Database, Operation } from './ports.ts'
 
 export interface CommitterParts {
-  readonly database: Pick<Database, 'batch'>
+  readonly database: Pick<Database, 'batch' | 'batchBytes'>
   readonly clock: Clock
   readonly metrics: Metrics
   /** Called at once when a batch has failed, before anyone who waits for it. */
@@ -63,10 +63,8 @@ export class Committer {
     const writes = this.#takeBatch()
     const startMs = clock.monotonicMs()
     try {
-      await database.batch(
-        writes.flatMap(({ operations }) => operations),
-        SYNCED,
-      )
+      const operations = writes.flatMap((write) => write.operations)
+      await (database.batchBytes?.(operations, SYNCED) ?? database.batch(operations, SYNCED))
     } catch (cause) {
       metrics.count('vnode_batches_failed')
       onFailed(cause)
@@ -102,10 +100,12 @@ export class Committer {
 }
 
 function bytesOf(operations: readonly Operation[]): number {
-  return operations.reduce(
-    (sum, operation) => sum + operation.key.length + (operation.type === 'put' ? operation.value.length : 0),
-    0,
-  )
+  let bytes = 0
+  for (const operation of operations) {
+    bytes += operation.key.length
+    if (operation.type === 'put') bytes += operation.value.length + (operation.tail?.length ?? 0)
+  }
+  return bytes
 }
 
 function sumOf(writes: readonly Write[], field: 'bytes'): number {

@@ -1,5 +1,5 @@
 import { decodeRecord, encodeRecord, type Sibling, type StoredRecord } from '@atoll/causality'
-import { AtollError, combineCrc32, KiB } from '@atoll/core'
+import { AtollError, combineCrc32, concatBytes, KiB } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
 /**
@@ -23,17 +23,28 @@ export interface StoredState {
 export const NOTHING_STORED: StoredState = { record: undefined, corrupt: false }
 export const UNREADABLE: StoredState = { record: undefined, corrupt: true }
 
-/** The one copy of a value on its way to the disk. `key` is the whole key under which the record will lie. */
-export function encodeEnvelope(key: Uint8Array, record: StoredRecord, crc32: Crc32): Uint8Array {
+/** An envelope in two parts, of which the second is the values as they are. */
+export interface EnvelopeParts {
+  readonly front: Uint8Array
+  readonly body: Uint8Array
+}
+
+/** `key` is the whole key under which the record will lie. */
+export function envelopeParts(key: Uint8Array, record: StoredRecord, crc32: Crc32): EnvelopeParts {
   const { head, body } = encodeRecord(record)
-  const bytes = new Uint8Array(HEAD_AT + head.length + body.length)
-  bytes[0] = VERSION
-  const view = new DataView(bytes.buffer)
+  const front = new Uint8Array(HEAD_AT + head.length)
+  front[0] = VERSION
+  const view = new DataView(front.buffer)
   view.setUint32(LENGTH_AT, head.length)
-  bytes.set(head, HEAD_AT)
-  bytes.set(body, HEAD_AT + head.length)
-  view.setUint32(CRC_AT, headSum(key, bytes.subarray(LENGTH_AT, HEAD_AT + head.length), crc32))
-  return bytes
+  front.set(head, HEAD_AT)
+  view.setUint32(CRC_AT, headSum(key, front.subarray(LENGTH_AT), crc32))
+  return { front, body }
+}
+
+/** The one copy of a value on its way to the disk. */
+export function encodeEnvelope(key: Uint8Array, record: StoredRecord, crc32: Crc32): Uint8Array {
+  const { front, body } = envelopeParts(key, record, crc32)
+  return concatBytes([front, body])
 }
 
 export interface EnvelopeMeans {

@@ -18,6 +18,8 @@ export interface Database {
   /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */
   getSummed?(key: Uint8Array): Promise<SummedBytes | undefined>
   batch(operations: Operation[], options: BatchOptions): Promise<void>
+  /** What a value log has: as `batch`, for values in two parts, of which it copies none. */
+  batchBytes?(operations: readonly Operation[], options: { readonly sync: boolean }): Promise<void>
   iterator(options: RangeOptions): DatabaseIterator<[Uint8Array, Uint8Array]>
   keys(options: RangeOptions): DatabaseIterator<Uint8Array>
   clear(options: Pick<RangeOptions, 'keyEncoding' | 'gte' | 'lt'>): Promise<void>
@@ -51,7 +53,14 @@ export interface BatchOptions extends BinaryEncodings {
 }
 
 export type Operation =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | {
+      readonly type: 'put'
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      /** The rest of the value and its CRC-32: only for a database with `batchBytes`. */
+      readonly tail?: Uint8Array | undefined
+      readonly tailCrc32?: number | undefined
+    }
   | { readonly type: 'del'; readonly key: Uint8Array }
 
 export interface DatabaseIterator<Item> {

@@ -1,10 +1,10 @@
 import type { Dot, StoredRecord, VersionVector } from '@atoll/causality'
-import { AtollError, type KeyId, type Runtime } from '@atoll/core'
+import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type { ChangeLog } from './change-log.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
-import { encodeEnvelope, type StoredState } from './envelope.ts'
+import { encodeEnvelope, envelopeParts, type StoredState } from './envelope.ts'
 import { type Claim, Incarnation } from './incarnation.ts'
 import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
 import type { KeyOrder } from './key-order.ts'
@@ -56,6 +56,9 @@ interface Ground extends StoredState, Place {
 
 const DURABLE = Promise.resolve()
 
+/** Smaller values are not worth a buffer of their own on the way to the disk. */
+const UNCOPIED_BYTES = 64 * KiB
+
 /** The write path of one vnode: read, decide, queue; one decision at a time for each key. */
 export class RecordWriter {
   /** Where changes are noted; set while the vnode is copied to another node. */
@@ -86,11 +89,15 @@ export class RecordWriter {
     })
   }
 
-  /** The write-once way: nothing is read. So a sound copy also heals a damaged one, whatever that held. */
+  /**
+   * The write-once way: nothing is read. So a sound copy also heals a damaged one, whatever that held. A large value is
+   * written from where it is, where the database can: it must not change any more.
+   */
   overwrite(id: KeyId, record: StoredRecord): Promise<Decided> {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
-      const operations = this.#operations(place, { id, before: undefined, after: record })
+      const put = this.#putInParts(place.key, record)
+      const operations = [put, ...this.#besides(place, { id, before: undefined, after: record })]
       return { record, changed: true, durable: this.#queue(place.name, record, operations) }
     })
   }
@@ -141,8 +148,9 @@ export class RecordWriter {
     }
     const record = decide(current, nextDot)
     if (record === current) return { record, changed: false, durable: ground.durable }
-    const change = this.#operations(ground, { id, before: ground.record, after: record })
-    const operations = [...ground.orphans, ...change, ...(claim?.operations ?? [])]
+    const put = this.#put(ground.key, record)
+    const besides = this.#besides(ground, { id, before: ground.record, after: record })
+    const operations = [...ground.orphans, put, ...besides, ...(claim?.operations ?? [])]
     const durable = this.#queue(ground.name, record, operations)
     if (claim !== undefined) incarnation.granted(claim)
     return { record, changed: true, durable }
@@ -159,18 +167,35 @@ export class RecordWriter {
     return { key, name: keyText(key) }
   }
 
-  #operations({ key, name }: Place, change: RecordChange): Operation[] {
-    const { runtime, partitions, recordBytes } = this.#parts
+  #put(key: Uint8Array, record: StoredRecord): Operation {
+    const value = encodeEnvelope(key, record, this.#parts.runtime.digest.crc32)
+    this.#checkRoom(value.length)
+    return { type: 'put', key, value }
+  }
+
+  #putInParts(key: Uint8Array, record: StoredRecord): Operation {
+    const [only] = record.siblings
+    const isLarge = record.siblings.length === 1 && (only?.value.length ?? 0) >= UNCOPIED_BYTES
+    if (!isLarge || this.#parts.database.batchBytes === undefined) return this.#put(key, record)
+    const { front, body } = envelopeParts(key, record, this.#parts.runtime.digest.crc32)
+    this.#checkRoom(front.length + body.length)
+    return { type: 'put', key, value: front, tail: body, tailCrc32: only?.valueCrc32 }
+  }
+
+  #checkRoom(bytes: number): void {
+    const { recordBytes } = this.#parts
+    if (bytes <= recordBytes) return
+    const message = `the record would have ${bytes} bytes, and ${recordBytes} are allowed`
+    throw new AtollError('ATOLL_TOO_LARGE', message)
+  }
+
+  /** What is written together with a record. */
+  #besides({ key, name }: Place, change: RecordChange): Operation[] {
+    const { runtime, partitions } = this.#parts
     const { crc32, sha1 } = runtime.digest
-    const value = encodeEnvelope(key, change.after, crc32)
-    if (value.length > recordBytes) {
-      const message = `the record would have ${value.length} bytes, and ${recordBytes} are allowed`
-      throw new AtollError('ATOLL_TOO_LARGE', message)
-    }
     const sliceOf = (id: KeyId) => partitionOf(id, partitions, sha1)
     const indexes = indexOperations(change, { layout: this.#layout, crc32, sha1, sliceOf })
-    const put: Operation = { type: 'put', key, value }
-    return this.changes === undefined ? [put, ...indexes] : [put, ...indexes, this.changes.note(key, name)]
+    return this.changes === undefined ? indexes : [...indexes, this.changes.note(key, name)]
   }
 
   #pendingGround(place: Place): Ground | undefined {

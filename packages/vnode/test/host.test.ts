@@ -1,7 +1,9 @@
 import { writeOnceRecord } from '@atoll/causality'
 import { utf8 } from '@atoll/core'
+import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { VnodeHost } from '../src/index.ts'
+import type { Operation } from '../src/ports.ts'
 import {
   collect,
   content,
@@ -14,6 +16,8 @@ import {
   valuesOf,
   write,
 } from './world.ts'
+
+const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
   let store: TestStore
@@ -135,4 +139,32 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(await host.get({ partition: 3, id: id('a') })).toEqual({ record: undefined, corrupt: false })
     expect(valuesOf((await host.get({ partition: 4, id: id('z') })).record)).toEqual(['z'])
   })
+})
+
+it('writes large write-once values from where they are, where the database can', async () => {
+  const batches: Operation[][] = []
+  class InParts extends MemoryLevel<Uint8Array, Uint8Array> {
+    batchBytes(operations: readonly Operation[], options: { sync: boolean }) {
+      batches.push([...operations])
+      const joined = operations.map((operation) =>
+        operation.type === 'put' && operation.tail !== undefined
+          ? { ...operation, value: Buffer.concat([operation.value, operation.tail]), ...VIEW }
+          : { ...operation, ...VIEW },
+      )
+      return this.batch(joined, { ...VIEW, ...options })
+    }
+  }
+  const inParts = makeHost(new InParts({ ...VIEW, storeEncoding: 'view' }))
+  await inParts.open()
+  const large = new Uint8Array(100_000).fill(3)
+  for (const type of ['blocks', 'default']) {
+    const key = id('k', type)
+    const { record } = await inParts.coordinate(write(key, content(large)))
+    const read = await inParts.get({ partition: 1, id: key })
+    expect(read).toEqual({ record, corrupt: false })
+  }
+  const tails = batches.flat().flatMap((put) => (put.type === 'put' && put.tail) || [])
+  expect(tails).toHaveLength(1)
+  expect(tails[0]?.length).toBe(large.length)
+  await inParts.close()
 })

@@ -1,0 +1,49 @@
+import type { AbstractSnapshot } from 'abstract-level'
+
+export interface WriteOptions {
+  /** Acknowledge the write when it is durable. Default false: when it is with the operating system. */
+  readonly sync?: boolean
+}
+
+export interface ReadOptions {
+  readonly snapshot?: AbstractSnapshot | undefined
+}
+
+/** Options of `getRange`. */
+export interface GetRangeOptions extends ReadOptions {
+  /** The first byte. Default 0. */
+  readonly start?: number
+  /** Behind the last byte. Default, and at most, the length of the value. */
+  readonly end?: number
+}
+
+/** A value, and its CRC-32 if the value log knows it without reading the value again. */
+export interface SummedValue {
+  readonly value: Uint8Array
+  /** CRC-32 (as in zlib) of all of the value; undefined for a small value. */
+  readonly crc32: number | undefined
+}
+
+/** An operation in bytes. */
+export type BytesOperation =
+  | {
+      readonly type: 'put'
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      /** The rest of the value. Both parts are written from where they are, and must not change until the batch is acknowledged. */
+      readonly tail?: Uint8Array | undefined
+      /** CRC-32 (as in zlib) of the tail. With it, a tail that several logs of a process write is summed once for all. */
+      readonly tailCrc32?: number | undefined
+    }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+/** What a value log takes. */
+export interface ValueLogUsage {
+  /** Bytes of large values in use, about, as they lie in the log. */
+  readonly liveBytes: number
+  /** Size of all segment files. */
+  readonly diskBytes: number
+  readonly segments: number
+  /** Segments that are free to be written again. */
+  readonly freeSegments: number
+}
