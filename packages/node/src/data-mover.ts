@@ -1,4 +1,13 @@
-import { isAtollError, type KeyId, Lifecycle, messageOf, type Runtime, type Timer, toHex } from '@atoll/core'
+import {
+  AtollError,
+  isAtollError,
+  type KeyId,
+  Lifecycle,
+  messageOf,
+  type Runtime,
+  type Timer,
+  toHex,
+} from '@atoll/core'
 import {
   type ClusterDocument,
   type Edit,
@@ -32,7 +41,7 @@ export interface DataMoverOptions {
 
 const RETRY_MS = { least: 250, most: 30_000 }
 /** Transfers that are done are reported together, so that a plan costs few epochs. */
-const REPORT_MS = 50
+const REPORT_MS = 200
 const REPORT_TIMEOUT_MS = 10_000
 
 /** Moves that are done and will be reported in one edit. */
@@ -176,13 +185,20 @@ export class DataMover extends Lifecycle {
       case 'release':
         return handoffs.release(work.partition)
       case 'give-back':
-        await handoffs.giveBack(work.partition, work.to, { signal })
-        return
+        return this.#giveBack(work.partition, work.to, signal)
       case 'refill':
         return this.#refill(work.refill, signal)
       case 'exit':
         return this.#propose((document) => exited(document, this.#options.node), signal)
     }
+  }
+
+  /** What did not go at all, such as a damaged record, is no reason to try again at once. */
+  async #giveBack(partition: number, to: readonly NodeName[], signal: AbortSignal): Promise<void> {
+    const { records, left, corrupt } = await this.#means.handoffs.giveBack(partition, to, { signal })
+    if (records > 0 || left === 0) return
+    const message = `partition ${partition} is not wanted here, and of its records ${left} stay, ${corrupt} of them damaged`
+    throw new AtollError('ATOLL_OVERLOADED', message)
   }
 
   /** Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. */

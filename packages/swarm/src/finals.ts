@@ -2,14 +2,13 @@ import { createHash } from 'node:crypto'
 import { decodeContext, encodeRecord, type StoredRecord } from '@atoll/causality'
 import { type KeyId, messageOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import { Placement, partitionOf } from '@atoll/ring'
 import type { Replicas } from '@atoll/sim'
 import type { RegisterFinal } from './check-registers.ts'
 import { orNothing } from './client.ts'
-import { nameOf } from './liveness.ts'
 import {
   BUCKET,
   elementsOf,
+  nameOf,
   objectKeys,
   onlyValue,
   REGISTERS_TYPE,
@@ -20,6 +19,7 @@ import {
   SETS_TYPE,
   setKeys,
 } from './scene.ts'
+import { holdersOf, partitionIn } from './strays.ts'
 
 /** What everything is in the end, as any node says it. */
 export interface Finals {
@@ -72,19 +72,14 @@ async function readRegister(node: AtollNode, key: string): Promise<RegisterFinal
 }
 
 /** Asks the storage of every primary itself: what it answers is there. */
-async function readReplicas({ cluster }: Scene, ids: readonly KeyId[]): Promise<Map<string, Replicas>> {
+async function readReplicas(scene: Scene, ids: readonly KeyId[]): Promise<Map<string, Replicas>> {
   const records = new Map<string, Replicas>()
-  const placement = new Placement(cluster.ring)
-  const { sha1 } = cluster.node(1).runtime.digest
   for (const id of ids) {
+    const partition = partitionIn(scene, id)
     const held = new Map<string, string | undefined>()
-    const { n } = cluster.node(1).bucketTypes.get(id.type)
-    for (const { node, partition } of placement.primaries(
-      partitionOf(id, cluster.ring.partitions, sha1),
-      n,
-    )) {
-      const { record } = await cluster.node(node).vnodes.get({ partition, id })
-      held.set(`${node}/${partition}`, record && digestOf(record))
+    for (const holder of holdersOf(scene, id)) {
+      const { record } = await holder.vnodes.get({ partition, id })
+      held.set(holder.name, record && digestOf(record))
     }
     records.set(nameOf(id), held)
   }

@@ -28,9 +28,9 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
   await cluster.node(1).objects.createBucket(BUCKET)
   const plan = drawFaults(scene)
   await rage(scene, plan)
-  const ids = await convergence(scene)
+  const { ids, violations: undelivered } = await convergence(scene)
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
-  const violations = [...brokenPromises(scene, finals, damageOf(plan)), ...left]
+  const violations = [...undelivered, ...brokenPromises(scene, finals, damageOf(plan)), ...left]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }

@@ -1,5 +1,6 @@
 import type { KvRead } from '@atoll/coordinator'
-import { fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import { fromUtf8, type KeyId, toHex, utf8 } from '@atoll/core'
+import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
 import { describeOperation, History, type Intent, type Operation, type World } from '@atoll/sim'
 import { Bodies } from './bodies.ts'
@@ -59,6 +60,18 @@ function numbered(letter: string, count: number): readonly string[] {
 
 export function recordId(type: string, key: string): KeyId {
   return { type, bucket: utf8(BUCKET), key: utf8(key) }
+}
+
+export function nameOf({ type, bucket, key }: KeyId): string {
+  return `${type}/${toHex(bucket)}/${toHex(key)}`
+}
+
+/** Of the documents that running nodes have. */
+export function newestDocument({ nodes }: Cluster): ClusterDocument {
+  const documents = nodes.map(({ cluster }) => cluster.document)
+  const [first] = documents
+  if (first === undefined) throw new Error('no node runs')
+  return documents.reduce((best, document) => (document.epoch > best.epoch ? document : best), first)
 }
 
 /** Runs an operation, keeps it in the history and tells the timeline. */

@@ -18,7 +18,7 @@ const LOST = ['lost-write', 'lost-element', 'lost-register', 'unreadable']
 
 const CAUGHT: Readonly<Record<string, Caught>> = {
   'drop-read-repair': { within: 20, rules: ['convergence'] },
-  'ack-before-write': { within: 50, rules: LOST },
+  'ack-before-write': { within: 50, rules: [...LOST, 'left-behind'] },
   'forget-sibling': { within: 20, rules: ['lost-element'] },
   'stale-index': { within: 50, rules: ['listing'] },
   'reuse-actor': {

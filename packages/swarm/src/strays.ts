@@ -1,0 +1,62 @@
+import { mergeRecords, type StoredRecord } from '@atoll/causality'
+import type { KeyId } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
+import { partitionOf } from '@atoll/ring'
+import type { Violation } from '@atoll/sim'
+import { nameOf, newestDocument, type Scene } from './scene.ts'
+
+/** A record that lies on a node which is none of its holders: what a fallback took, or what a former holder still has. */
+export interface Stray {
+  readonly node: string
+  readonly id: KeyId
+  readonly record: StoredRecord
+}
+
+export async function findStrays({ cluster }: Scene): Promise<readonly Stray[]> {
+  const { replicas } = newestDocument(cluster)
+  const strays: Stray[] = []
+  for (const node of cluster.nodes) {
+    for (const partition of await node.vnodes.partitions()) {
+      if (replicas[partition]?.includes(node.name)) continue
+      for await (const { id, record } of node.vnodes.fold(partition)) {
+        strays.push({ node: node.name, id, record })
+      }
+    }
+  }
+  return strays
+}
+
+/** Nodes that have records of partitions which they do not hold; damaged ones nobody can be given. */
+export async function keepersOfStrays(scene: Scene): Promise<readonly string[]> {
+  const strays = await findStrays(scene)
+  return strays.map(({ node, id }) => `${node} still has ${nameOf(id)}, and does not hold it`)
+}
+
+/** What strayed has come to all who hold it, without anybody having read it. */
+export async function checkDelivered(scene: Scene, strays: readonly Stray[]): Promise<readonly Violation[]> {
+  const violations: Violation[] = []
+  for (const { node, id, record } of strays) {
+    for (const holder of holdersOf(scene, id)) {
+      const { record: held } = await holder.vnodes.get({ partition: partitionIn(scene, id), id })
+      const policy = holder.bucketTypes.policyOf(id.type)
+      if (held !== undefined && mergeRecords(policy, held, record) === held) continue
+      const message = `${holder.name} does not have what ${node} had for it`
+      violations.push({ rule: 'undelivered', key: nameOf(id), message })
+    }
+  }
+  return violations
+}
+
+export function partitionIn({ cluster }: Scene, id: KeyId): number {
+  const [node] = cluster.nodes
+  if (node === undefined) throw new Error('no node runs')
+  return partitionOf(id, cluster.ring.partitions, node.runtime.digest.sha1)
+}
+
+/** The nodes that hold a record by its bucket type. */
+export function holdersOf(scene: Scene, id: KeyId): readonly AtollNode[] {
+  const { cluster } = scene
+  const [node] = cluster.nodes
+  const n = node?.bucketTypes.get(id.type).n ?? 0
+  return cluster.placement.primaries(partitionIn(scene, id), n).map((entry) => cluster.node(entry.node))
+}
