@@ -37,7 +37,7 @@ export class LogWriter {
     return this.#active === undefined ? 0 : this.#active.sizeBytes - SEAL_BYTES - this.#offset
   }
 
-  /** Writes the batches as one record, for which there is room. */
+  /** Writes the batches as one record, for which there is room. After a failure the next record takes its place. */
   async write(waiting: readonly Waiting[]): Promise<Group> {
     const segment = this.#active
     if (segment === undefined) throw new Error('there is no segment to write to')
@@ -45,11 +45,11 @@ export class LogWriter {
     const { slot, offset, ...rest } = this.#place(segment)
     const record = encodeBatch(this.#context.crc32, ops, { slot, offset, ...rest })
     const left = this.#left
-    this.#left = undefined
-    this.#offset += record.bytes
-    this.#sequence += 1
-    await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
     const { bytes } = record
+    await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
+    this.#offset += bytes
+    this.#sequence += 1
+    this.#left = undefined
     return { waiting, ops: record.ops, bytes, sequence: rest.sequence, slot, end: offset + bytes, left }
   }
 
@@ -61,8 +61,13 @@ export class LogWriter {
     if (previous !== undefined) {
       const place = this.#place(previous)
       const seal = encodeSeal(crc32, next.slot, place)
+      try {
+        await pool.use(previous.slot, (file) => file.write([seal], place.offset))
+      } catch (error) {
+        next.state = 'free'
+        throw error
+      }
       this.#sequence += 1
-      await pool.use(previous.slot, (file) => file.write([seal], place.offset))
       this.#left = previous.slot
     }
     this.#active = next

@@ -8,7 +8,7 @@ import type { Overlay } from './overlay.ts'
 import type { ValueLogRuntime } from './ports.ts'
 import type { Op } from './record.ts'
 import type { Segments } from './segments.ts'
-import { storageError } from './storage-error.ts'
+import { isNoRoom, storageError } from './storage-error.ts'
 import { type Group, type Stage, type Waiting, WriteQueue } from './write-queue.ts'
 
 export interface LogContext {
@@ -36,8 +36,8 @@ const AHEAD_BYTES = 64 * 1024 * 1024
  * as soon as it is written; until it is applied the overlay answers for it.
  *
  * The inner database never holds what the synced log does not: otherwise a crash could leave it with pointers to
- * nothing. A failed write or sync therefore ends all writing until the log is opened again; what was durable before is
- * applied all the same. If applying fails, it is the next open that brings it into the inner database.
+ * nothing. A failed write or sync therefore ends all writing until the log is opened again, unless there was only no
+ * room for a write: then the next record takes its place. What was durable before a failure is applied all the same. If applying fails, it is the next open that brings it into the inner database.
  */
 export class Log {
   readonly #context: LogContext
@@ -159,7 +159,9 @@ export class Log {
       this.#written.push(group)
       this.#startSync()
     } catch (error) {
-      const failure = this.#fail('writing the log', error)
+      const failure = isNoRoom(error)
+        ? storageError('writing the log', error)
+        : this.#fail('writing the log', error)
       for (const { reject } of waiting) reject(failure)
     }
   }
@@ -171,7 +173,7 @@ export class Log {
       void this.#context.segments.makeReady()
     } catch (error) {
       const failure = storageError('going on to the next segment', error)
-      if (failure.definite) for (const { reject } of this.#queue.take(1)) reject(failure)
+      if (failure.definite || isNoRoom(error)) for (const { reject } of this.#queue.take(1)) reject(failure)
       else this.#fail('writing the log', failure)
     }
   }

@@ -18,3 +18,9 @@ export async function storing<T>(doing: string, action: () => Promise<T>): Promi
     throw storageError(doing, error)
   }
 }
+
+/** True if a write failed because there is no room: then it may be tried again when there is. */
+export function isNoRoom(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return ('code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT')) || isNoRoom(error.cause)
+}

@@ -73,7 +73,7 @@ export interface ValueLogLevel<K, V> {
  * after a crash, and a synced one makes all before it durable.
  *
  * Errors are `AtollError`s: `ATOLL_CORRUPT` for a value that fails its checksum, `ATOLL_STORAGE` if the disk fails
- * (then no more writes are taken until the database is opened again), `ATOLL_OVERLOADED` past `maxPendingBytes`, and as
+ * (then no more writes are taken until the database is opened again, unless only room was lacking), `ATOLL_OVERLOADED` past `maxPendingBytes`, and as
  * the cause of a failed open also `ATOLL_LOCKED` and `ATOLL_FORMAT`.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are inherited; the interface only widens their options.

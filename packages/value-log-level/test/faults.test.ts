@@ -1,7 +1,7 @@
 import { isAtollError } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { held } from './held.ts'
-import { drawFrom, emptyImage, SimDisk } from './sim-disk.ts'
+import { drawFrom, emptyImage, type Image, SimDisk } from './sim-disk.ts'
 import {
   contents,
   countOf,
@@ -158,6 +158,44 @@ describe('a full disk', () => {
     expect(await db.get('k6')).toEqual(value)
     await db.close()
   })
+
+  test('in the middle of any write costs the batches of that record, and nothing before or after', async () => {
+    const writes = Array.from({ length: WRITES }, (_, index) => drawWrite(index, drawFrom(index)))
+    let clean = false
+    for (let n = 1; !clean; n++) {
+      const disk = new SimDisk()
+      const db = openOn(disk)
+      await db.open()
+      let fileWrites = 0
+      disk.fault = (_, op) => {
+        if (op === 'write') fileWrites += 1
+        return op === 'write' && fileWrites === n
+          ? Object.assign(new Error('full'), { code: 'ENOSPC' })
+          : undefined
+      }
+      const taken: Write[] = []
+      for (const write of writes) {
+        const batch = db.batch(operationsOf(write), { sync: write.sync })
+        await batch.then(
+          () => taken.push(write),
+          (error) => expect(error).toMatchObject({ code: 'ATOLL_STORAGE' }),
+        )
+      }
+      disk.fault = () => undefined
+      await db.put('at last', Buffer.of(1), { sync: true })
+      await db.del('at last', { sync: true })
+      clean = fileWrites < n
+      expect(taken.length).toBeGreaterThanOrEqual(clean ? WRITES : WRITES - 1)
+      expect(await contents(db)).toEqual(modelAfter(taken, taken.length))
+      const crashed = openOn(new SimDisk(copyOf(disk.image)))
+      expect(await contents(crashed)).toEqual(modelAfter(taken, taken.length))
+      await crashed.close()
+      await db.close()
+      await db.open()
+      expect(await contents(db)).toEqual(modelAfter(taken, taken.length))
+      await db.close()
+    }
+  })
 })
 
 describe('a slow disk', () => {
@@ -239,10 +277,13 @@ async function crashed(puts: (db: Db) => Promise<void>[]): Promise<SimDisk> {
   for (const put of await sequence(puts, db)) await put
   // What is still on its way to the inner database could not be told from a torn end of the log.
   await db.keys().all()
-  const files = new Map([...disk.image.files].map(([name, bytes]) => [name, bytes.slice()]))
-  const left = new SimDisk({ files, inner: new Map(disk.image.inner) })
+  const left = new SimDisk(copyOf(disk.image))
   await db.close()
   return left
+}
+
+function copyOf({ files, inner }: Image): Image {
+  return { files: new Map([...files].map(([name, bytes]) => [name, bytes.slice()])), inner: new Map(inner) }
 }
 
 async function sequence(puts: (db: Db) => Promise<void>[], db: Db): Promise<Promise<void>[]> {

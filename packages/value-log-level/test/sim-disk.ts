@@ -133,9 +133,17 @@ class SimFile implements DataFile {
     return part.length
   }
 
+  /** A write that fails is done in part. */
   async write(buffers: readonly Uint8Array[], position: number): Promise<void> {
-    await this.#disk.step('write', this.#name)
-    this.#disk.do({ op: 'write', name: this.#name, bytes: Buffer.concat(buffers), position })
+    const bytes = Buffer.concat(buffers)
+    const write = { op: 'write', name: this.#name, position } as const
+    try {
+      await this.#disk.step('write', this.#name)
+    } catch (error) {
+      this.#disk.do({ ...write, bytes: bytes.subarray(0, bytes.length / 2) })
+      throw error
+    }
+    this.#disk.do({ ...write, bytes })
   }
 
   async truncate(size: number): Promise<void> {
