@@ -8,10 +8,11 @@ import type { JoinRequest } from './protocol.ts'
 export interface JoiningParts {
   readonly endpoint: Pick<RpcEndpoint, 'call'>
   readonly ledger: Ledger
-  readonly callTimeoutMs: number
 }
 
 const PAUSE_MS = 500
+/** The member that is asked has to get a document decided before it answers, perhaps against others that join. */
+const ASK_TIMEOUT_MS = 5000
 
 /**
  * Asks members, one after the other and again, to stage a join, until one of them answers with a document in which this
@@ -38,12 +39,15 @@ export async function joinThrough(
 }
 
 async function ask(
-  { endpoint, ledger, callTimeoutMs }: JoiningParts,
+  { endpoint, ledger }: JoiningParts,
   seed: NodeName,
   { request, signal }: { readonly request: JoinRequest; readonly signal: AbortSignal },
 ): Promise<AtollError | undefined> {
   try {
-    const { bytes } = await endpoint.call(seed, joinMethod, request, { timeoutMs: callTimeoutMs, signal })
+    const { bytes } = await endpoint.call(seed, joinMethod, request, {
+      timeoutMs: ASK_TIMEOUT_MS,
+      signal,
+    })
     await ledger.learn(bytes)
     return undefined
   } catch (error) {

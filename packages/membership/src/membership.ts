@@ -169,9 +169,9 @@ export class Membership extends Lifecycle {
    */
   join({ seeds, address, zone, ...options }: JoinOptions): Promise<ClusterDocument> {
     return this.#within(options, async (signal) => {
-      const { node, callTimeoutMs } = this.#options
+      const { node } = this.#options
       const change = { kind: 'join' as const, node, id: this.id, address, zone }
-      const parts = { endpoint: this.#endpoint, ledger: this.#ledger, callTimeoutMs }
+      const parts = { endpoint: this.#endpoint, ledger: this.#ledger }
       if (!this.isMember) await joinThrough(this.#runtime, parts, { seeds, request: { change }, signal })
       return memberDocument({ ledger: this.#ledger, node }).document
     })

@@ -29,6 +29,7 @@ export interface AtollNodeStart {
 
 const LOOK_MS = 1000
 const SETTLE_TIMEOUT_MS = 10_000
+const JOIN_TIMEOUT_MS = 60_000
 
 /** One node: its partitions, its coordinator, its object store. Any node answers any request. */
 export class AtollNode extends Lifecycle {
@@ -96,7 +97,15 @@ export class AtollNode extends Lifecycle {
     const replicasOf = (type: string) => (bucketTypes.has(type) ? bucketTypes.get(type).n : undefined)
     this.#mover = new DataMover(
       runtime,
-      { membership, handoffs: this.#handoffs, vnodes, placement, isUp, replicasOf },
+      {
+        membership,
+        handoffs: this.#handoffs,
+        vnodes,
+        placement,
+        isUp,
+        types: () => [...bucketTypes.entries()].map(([type]) => type),
+        replicasOf,
+      },
       { node: name, lookMs: LOOK_MS },
     )
     this.kv = new Coordinator(
@@ -181,7 +190,9 @@ export class AtollNode extends Lifecycle {
     if (membership.document === undefined && own !== undefined) await membership.bootstrap(known)
     else if (membership.document === undefined) {
       this.#follow(known)
-      await membership.join({ seeds: Object.keys(seeds), address: this.address, zone })
+      const members = Object.keys(seeds).filter((seed) => seed !== this.name)
+      const timeoutMs = JOIN_TIMEOUT_MS
+      await membership.join({ seeds: members, address: this.address, zone, timeoutMs })
     } else if (own === undefined) throw hasLeft(this.name)
     const { document } = membership
     assert(document !== undefined, 'a node has a document once it began a cluster or joined one')

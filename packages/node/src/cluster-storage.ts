@@ -122,7 +122,6 @@ export interface ClusterRecord {
   readonly ring: Ring
 }
 
-
 const clusterRecordCodec: TupleCodec<ClusterRecord> = {
   name: 'cluster record',
   version: 1,

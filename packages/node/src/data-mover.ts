@@ -20,8 +20,8 @@ import {
   refilled,
 } from '@atoll/membership'
 import { MAX_REPLICAS, type NodeName, type Placement } from '@atoll/ring'
-import type { Handoffs, VnodeHost } from '@atoll/vnode'
-import { type DataWork, nameOfWork, workFor } from './data-work.ts'
+import type { GiveBackPlan, Handoffs, VnodeHost } from '@atoll/vnode'
+import { type DataWork, nameOfWork, type Surplus, workFor } from './data-work.ts'
 
 export interface DataMoverCollaborators {
   readonly membership: Membership
@@ -29,6 +29,8 @@ export interface DataMoverCollaborators {
   readonly vnodes: VnodeHost
   readonly placement: () => Placement
   readonly isUp: (node: NodeName) => boolean
+  /** The bucket types of the cluster. */
+  readonly types: () => readonly string[]
   /** Replicas of a bucket type; undefined for one that this node does not know. */
   readonly replicasOf: (type: string) => number | undefined
 }
@@ -100,17 +102,28 @@ export class DataMover extends Lifecycle {
     this.#life = toHex(this.#runtime.random.bytes(6))
     this.#retries.clear()
     this.#batch = undefined
-    this.#means.membership.events.on('changed', this.look)
+    this.#means.membership.events.on('changed', this.#onDocument)
     this.look()
   }
 
   protected async onClose(): Promise<void> {
-    this.#means.membership.events.off('changed', this.look)
+    this.#means.membership.events.off('changed', this.#onDocument)
     this.#timer?.cancel()
     this.#stopped = true
     for (const stop of this.#stops) stop.abort(new Error(`${this.label} is closed`))
     await this.#looking
     await Promise.all(this.#underWay.values())
+  }
+
+  /** A node that came back with other data has lost what was sent to it: to go on behind that would leave a gap. */
+  readonly #onDocument = (document: ClusterDocument, previous: ClusterDocument | undefined): void => {
+    const idIn = (of: ClusterDocument | undefined, node: NodeName) => of?.members.get(node)?.id
+    for (const [partition, to] of this.#means.handoffs.outgoing()) {
+      const before = idIn(previous, to)
+      if (before === undefined || before === idIn(document, to)) continue
+      this.#begin({ kind: 'cancel', partition, isLost: true })
+    }
+    this.look()
   }
 
   async #lookWhileAsked(): Promise<void> {
@@ -133,7 +146,24 @@ export class DataMover extends Lifecycle {
     const held = await vnodes.partitions()
     const { document } = membership
     if (document === undefined) return []
-    return workFor({ node: this.#options.node, document, held, outgoing: handoffs.outgoing(), isUp })
+    const surplus = await this.#surplus(held)
+    return workFor({ node: this.#options.node, document, held, surplus, outgoing: handoffs.outgoing(), isUp })
+  }
+
+  async #surplus(held: readonly number[]): Promise<readonly Surplus[]> {
+    const { placement, replicasOf, types, vnodes } = this.#means
+    const { node } = this.#options
+    const current = placement()
+    const found: Surplus[] = []
+    for (const partition of held) {
+      const position = current.primaries(partition, MAX_REPLICAS).findIndex((entry) => entry.node === node)
+      for (const type of position < 0 ? [] : types()) {
+        const n = replicasOf(type) ?? MAX_REPLICAS
+        if (n > position || !(await vnodes.holdsType(partition, type))) continue
+        found.push({ partition, type, n })
+      }
+    }
+    return found
   }
 
   #begin(work: DataWork): void {
@@ -185,7 +215,7 @@ export class DataMover extends Lifecycle {
       case 'release':
         return handoffs.release(work.partition)
       case 'give-back':
-        return this.#giveBack(work.partition, work.to, signal)
+        return this.#giveBack(work, signal)
       case 'refill':
         return this.#refill(work.refill, signal)
       case 'exit':
@@ -194,10 +224,10 @@ export class DataMover extends Lifecycle {
   }
 
   /** What did not go at all, such as a damaged record, is no reason to try again at once. */
-  async #giveBack(partition: number, to: readonly NodeName[], signal: AbortSignal): Promise<void> {
-    const { records, left, corrupt } = await this.#means.handoffs.giveBack(partition, to, { signal })
+  async #giveBack(plan: GiveBackPlan, signal: AbortSignal): Promise<void> {
+    const { records, left, corrupt } = await this.#means.handoffs.giveBack(plan, { signal })
     if (records > 0 || left === 0) return
-    const message = `partition ${partition} is not wanted here, and of its records ${left} stay, ${corrupt} of them damaged`
+    const message = `partition ${plan.partition} is not wanted here, and of its records ${left} stay, ${corrupt} of them damaged`
     throw new AtollError('ATOLL_OVERLOADED', message)
   }
 

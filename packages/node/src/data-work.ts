@@ -12,11 +12,24 @@ export type DataWork =
   /** The document knows that a transfer is done. */
   | { readonly kind: 'release'; readonly partition: number }
   /** Give to its holders what lies here for them: hinted handoff, and what a former holder still has. */
-  | { readonly kind: 'give-back'; readonly partition: number; readonly to: readonly NodeName[] }
+  | {
+      readonly kind: 'give-back'
+      readonly partition: number
+      readonly to: readonly NodeName[]
+      /** Only this bucket type, which has fewer replicas than the partition has holders. */
+      readonly type?: string
+    }
   /** Copy the records of a bucket type to the replicas that it got. */
   | { readonly kind: 'refill'; readonly refill: Refill }
   /** Nothing is left here: the node that leaves may go. */
   | { readonly kind: 'exit' }
+
+export interface Surplus {
+  readonly partition: number
+  readonly type: string
+  /** Replicas of the type. */
+  readonly n: number
+}
 
 /** What a node knows when it looks for work. */
 export interface Outlook {
@@ -24,6 +37,8 @@ export interface Outlook {
   readonly document: ClusterDocument
   /** Partitions with records on this node. */
   readonly held: readonly number[]
+  /** Records of bucket types with so few replicas that this node, which holds the partition, is none of them. */
+  readonly surplus: readonly Surplus[]
   /** Transfers that this node has begun: partition and target. */
   readonly outgoing: ReadonlyMap<number, NodeName>
   readonly isUp: (node: NodeName) => boolean
@@ -51,7 +66,7 @@ export function nameOfWork(work: DataWork): string {
     case 'copy':
       return `${work.kind} ${work.move.partition} to ${work.move.to}`
     case 'give-back':
-      return `give back ${work.partition} to ${work.to.join(' ')}`
+      return `give back ${work.type ?? 'all'} of ${work.partition} to ${work.to.join(' ')}`
     default:
       return `${work.kind} ${work.partition}`
   }
@@ -90,14 +105,17 @@ function ownMoves(outlook: Outlook): readonly Move[] {
 
 /** What a transfer has brought here already is nobody's hint. */
 function givingBack(outlook: Outlook): DataWork[] {
-  const { node, document, held, outgoing, isUp } = outlook
+  const { node, document, held, surplus, outgoing, isUp } = outlook
   const expected = new Set(document.moves.filter(({ to }) => to === node).map(({ partition }) => partition))
-  return held.flatMap((partition): DataWork[] => {
-    const holders = holdersOf(outlook, partition)
-    const settled = !expected.has(partition) && !outgoing.has(partition)
-    if (holders.includes(node) || !settled || !holders.every(isUp)) return []
-    return [{ kind: 'give-back', partition, to: holders }]
+  const strays = held
+    .filter((partition) => !holdersOf(outlook, partition).includes(node) && !expected.has(partition))
+    .map((partition) => ({ partition, to: holdersOf(outlook, partition) }))
+  const surpluses = surplus.map(({ partition, type, n }) => {
+    return { partition, type, to: holdersOf(outlook, partition).slice(0, n) }
   })
+  return [...strays, ...surpluses]
+    .filter(({ partition, to }) => !outgoing.has(partition) && to.every(isUp))
+    .map((given) => ({ kind: 'give-back', ...given }))
 }
 
 function refilling({ node, document }: Outlook): DataWork[] {

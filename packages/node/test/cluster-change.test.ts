@@ -26,6 +26,10 @@ class Client {
     this.#running = this.#run()
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true
     await this.#running
@@ -64,14 +68,20 @@ async function change(cluster: Cluster) {
   if (node === undefined) throw new Error('no node runs')
   const plan = await node.cluster.plan()
   await node.cluster.commit(plan, { allowViolations: true })
-  await node.cluster.settled()
+  await node.cluster.settled({ signal: AbortSignal.timeout(30_000) }).catch(async (error: unknown) => {
+    const { moves, refills, epoch } = node.cluster.document
+    const transfers = await node.cluster.transfers()
+    throw new Error(`epoch ${epoch} does not settle: ${JSON.stringify({ moves, refills, transfers })}`, {
+      cause: error,
+    })
+  })
   return plan
 }
 
 test('a cluster grows from 1 to 5, shrinks to 3 and replaces a node, and its clients notice nothing', async () => {
   await using cluster = await createCluster({ nodes: 1, partitions: 32, storage: inMemory })
   await cluster.node(1).objects.createBucket('photos')
-  const client = new Client(cluster)
+  await using client = new Client(cluster)
   client.start()
   for (const name of ['n2', 'n3', 'n4', 'n5']) {
     await cluster.add(name)

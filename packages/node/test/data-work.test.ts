@@ -15,7 +15,7 @@ function grown(document: ClusterDocument, node: string): ClusterDocument {
 }
 
 function outlook(document: ClusterDocument, node: string, more: Partial<Outlook> = {}): Outlook {
-  return { node, document, held: [], outgoing: new Map(), isUp: () => true, ...more }
+  return { node, document, held: [], surplus: [], outgoing: new Map(), isUp: () => true, ...more }
 }
 
 const names = (look: Outlook) => workFor(look).map(nameOfWork)
@@ -67,13 +67,21 @@ describe('the data of a node', () => {
     expect(names(outlook(joined, 'n5', { held: [coming] }))).toEqual([])
   })
 
+  test('of a type with few replicas is given to these by the other holders of the partition', () => {
+    const document = clusterOf('n1', 'n2', 'n3')
+    const [first = '', second = '', third = ''] = document.replicas[0] ?? []
+    const surplus = [{ partition: 0, type: 'pairs', n: 2 }]
+    const work = { kind: 'give-back', partition: 0, type: 'pairs', to: [first, second] }
+    expect(workFor(outlook(document, third, { held: [0], surplus }))).toEqual([work])
+  })
+
   test('is gone from a node that leaves before the node goes', () => {
     const staged = stage(clusterOf('n1', 'n2', 'n3', 'n4'), { kind: 'leave', node: 'n4' })
     let document = commit(staged, planOf(staged), { allowViolations: true })
     for (const move of document.moves) if (move.kind !== 'add') document = handed(document, move.from, [move])
     expect(document.members.get('n4')?.state).toBe('exiting')
     expect(names(outlook(document, 'n4', { held: [3] }))).toEqual([
-      `give back 3 to ${document.replicas[3]?.join(' ')}`,
+      `give back all of 3 to ${document.replicas[3]?.join(' ')}`,
     ])
     expect(names(outlook(document, 'n4'))).toEqual(['exit'])
   })

@@ -7,6 +7,7 @@ import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { HandoffVnode } from './handoff/handoff-vnode.ts'
+import { Holdings } from './holdings.ts'
 import { KeyOrder } from './key-order.ts'
 import { VnodeLayout } from './layout.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
@@ -134,9 +135,15 @@ export class VnodeHost extends Lifecycle {
   async partitions(): Promise<number[]> {
     const held: number[] = []
     for (let partition = 0; partition < this.#options.partitions; partition++) {
-      if (await hasKeys(this.#parts.database, this.#layout(partition).dataRange)) held.push(partition)
+      const look = () => hasKeys(this.#parts.database, this.#layout(partition).dataRange)
+      if (await this.#shared.holdings.has(partition, look)) held.push(partition)
     }
     return held
+  }
+
+  /** Whether a partition holds records of a bucket type. */
+  async holdsType(partition: number, type: string): Promise<boolean> {
+    return hasKeys(this.#parts.database, this.#layout(partition).typeRange(type))
   }
 
   /** How many records a partition holds, tombstones included. Reads all of its keys. */
@@ -183,6 +190,7 @@ export class VnodeHost extends Lifecycle {
     const underWay = [...this.#vnodes.values()].map((vnode) => vnode.idle())
     await Promise.allSettled([...underWay, ...this.#drops.values()])
     this.#vnodes.clear()
+    this.#shared.holdings.clear()
     this.gates.clear()
     await this.#parts.database.close()
   }
@@ -220,6 +228,7 @@ export class VnodeHost extends Lifecycle {
       partitions,
       recordBytes,
       policyOf,
+      holdings: new Holdings(),
     }
   }
 

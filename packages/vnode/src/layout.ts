@@ -85,10 +85,16 @@ export class VnodeLayout {
     return new Uint8Array(dataKey.subarray(this.#data.length))
   }
 
-  /** The records behind a cursor; all of them without one. */
-  rangeAfter(cursor: Uint8Array | undefined): KeyRange {
-    if (cursor === undefined) return this.dataRange
-    return { ...this.dataRange, gte: concatBytes([this.#data, cursor, ZERO]) }
+  /** The records behind a cursor, of one bucket type if it is named; all of them without either. */
+  rangeAfter(cursor: Uint8Array | undefined, type?: string): KeyRange {
+    const range = type === undefined ? this.dataRange : this.typeRange(type)
+    return cursor === undefined ? range : { ...range, gte: concatBytes([this.#data, cursor, ZERO]) }
+  }
+
+  /** The records of one bucket type. */
+  typeRange(type: string): KeyRange {
+    const prefix = encodePrefix(this.#data, [utf8(type)])
+    return { gte: prefix, lt: endOfPrefix(prefix) }
   }
 
   get dataRange(): KeyRange {

@@ -8,6 +8,7 @@ import {
 import { AtollError, type KeyId } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
 import { BINARY } from './database.ts'
+import type { Holdings } from './holdings.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
@@ -15,6 +16,7 @@ import type { CoordinateReply, CoordinateRequest, GetReply, PutReply, PutRequest
 import { type Decided, type Decision, RecordWriter, type WriterParts } from './record-writer.ts'
 
 export interface VnodeParts extends WriterParts {
+  readonly holdings: Holdings
   readonly policyOf: (type: string) => MergePolicy
 }
 
@@ -23,6 +25,7 @@ type Put = Pick<PutRequest, 'id' | 'record'>
 /** One partition of the ring on one node. */
 export class Vnode {
   readonly #parts: VnodeParts
+  readonly #partition: number
   readonly #layout: VnodeLayout
   readonly #writer: RecordWriter
   readonly #underWay = new Set<Promise<unknown>>()
@@ -30,6 +33,7 @@ export class Vnode {
 
   constructor(partition: number, parts: VnodeParts) {
     this.#parts = parts
+    this.#partition = partition
     this.#layout = new VnodeLayout(partition)
     this.#writer = new RecordWriter(this.#layout, parts)
   }
@@ -63,7 +67,10 @@ export class Vnode {
 
   /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */
   remove(id: KeyId, isExpected: (record: StoredRecord) => boolean): Promise<boolean> {
-    return this.#track(() => this.#writer.remove(id, isExpected))
+    const { holdings } = this.#parts
+    holdings.shrinking(this.#partition)
+    const removing = this.#track(() => this.#writer.remove(id, isExpected))
+    return removing.finally(() => holdings.shrinking(this.#partition))
   }
 
   /** The log of changes, while there is one. */
@@ -123,6 +130,7 @@ export class Vnode {
     }
     // A synced batch makes durable what was deleted before it, too.
     await committer.commit([forget])
+    this.#parts.holdings.shrinking(this.#partition)
   }
 
   async #changed(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<PutReply> {
@@ -138,12 +146,15 @@ export class Vnode {
     if (this.#dropping) {
       throw new AtollError('ATOLL_CLOSED', 'the partition is being deleted', { transient: true })
     }
+    const { holdings } = this.#parts
+    holdings.growing(this.#partition)
     const write = begin()
     this.#underWay.add(write)
     try {
       return await write
     } finally {
       this.#underWay.delete(write)
+      holdings.growing(this.#partition)
     }
   }
 

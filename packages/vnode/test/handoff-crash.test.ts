@@ -95,7 +95,7 @@ async function move(trouble: Trouble): Promise<boolean> {
     atoll.decide(MOVED, ['n2'])
     await clients.stop()
     await insist(atoll, n1, async () => {
-      while ((await n1.handoffs.giveBack(1, ['n2'])).left > 0) await atoll.sleep(1)
+      while ((await n1.handoffs.giveBack({ partition: 1, to: ['n2'] })).left > 0) await atoll.sleep(1)
     })
     blown = trouble.victim === 'n1' ? n1.fuse === undefined : n2.fuse === undefined
     n1.fuse = n2.fuse = undefined
@@ -134,7 +134,9 @@ async function moveAndReturn(trouble: Trouble): Promise<boolean> {
     await expectAll(n1, clients.acknowledged, trouble)
     await insist(atoll, n1, () => n1.write(target, id('last'), 'last'))
     expect(turnsOf(atoll), where).toEqual(['n1', 'n2', 'n1'])
-    await insist(atoll, n2, async () => expect((await n2.handoffs.giveBack(1, ['n1'])).left).toBe(0))
+    await insist(atoll, n2, async () =>
+      expect((await n2.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0),
+    )
     expect(await n2.host.partitions(), where).toEqual([])
   })
   return blown

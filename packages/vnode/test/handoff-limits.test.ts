@@ -104,7 +104,11 @@ it('a record that is too large for the other node stays where it is, and the oth
     expect(await n2.host.count(1)).toBe(6)
     atoll.decide({ epoch: 2, owners: OWNED_BY_N1.owners.map(() => 'n2') })
     await n1.handoffs.release(1)
-    expect(await n1.handoffs.giveBack(1, ['n2'])).toMatchObject({ records: 6, left: 1, corrupt: 0 })
+    expect(await n1.handoffs.giveBack({ partition: 1, to: ['n2'] })).toMatchObject({
+      records: 6,
+      left: 1,
+      corrupt: 0,
+    })
   })
 })
 

@@ -70,7 +70,11 @@ describe('a transfer', () => {
       atoll.decide(MOVED, ['n1', 'n2'])
       await n1.handoffs.release(1)
       expect(await n3.values(AT_N1, id('later'))).toEqual(['late'])
-      expect(await n1.handoffs.giveBack(1, ['n2'])).toMatchObject({ records: 60, left: 0, corrupt: 0 })
+      expect(await n1.handoffs.giveBack({ partition: 1, to: ['n2'] })).toMatchObject({
+        records: 60,
+        left: 0,
+        corrupt: 0,
+      })
       expect(sent(n1, 'give-back')).toBe(0)
       expect(await n1.host.partitions()).toEqual([])
       expect(await n3.values(AT_N1, id('later'))).toEqual(['late'])
@@ -146,7 +150,11 @@ describe('a transfer', () => {
       expect(await n2.host.count(1)).toBe(9)
       atoll.decide(MOVED)
       await n1.handoffs.release(1)
-      expect(await n1.handoffs.giveBack(1, ['n2'])).toMatchObject({ records: 9, left: 1, corrupt: 1 })
+      expect(await n1.handoffs.giveBack({ partition: 1, to: ['n2'] })).toMatchObject({
+        records: 9,
+        left: 1,
+        corrupt: 1,
+      })
     })
   })
 
@@ -160,7 +168,7 @@ describe('a transfer', () => {
       expect(await transfer).toMatchObject({ code: 'ATOLL_ABORTED' })
       expect(n1.handoffs.outgoing().size).toBe(0)
       await n3.write(AT_N1, id('more'), 'v')
-      expect((await n2.handoffs.giveBack(1, ['n1'])).left).toBe(0)
+      expect((await n2.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
       expect(await n2.host.partitions()).toEqual([])
       expect(await n1.host.count(1)).toBe(41)
     })
@@ -197,7 +205,7 @@ describe('a transfer', () => {
         const { accepted } = atoll
         const turns = accepted.filter((node, at) => node !== accepted[at - 1])
         expect(turns).toEqual(['n1', 'n2', 'n1'])
-        expect((await n2.handoffs.giveBack(1, ['n1'])).left).toBe(0)
+        expect((await n2.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
         expect(n2.handoffs.status().filter(({ direction }) => direction === 'out')).toEqual([])
       })
     }
@@ -210,10 +218,10 @@ describe('giving back', () => {
       const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
       const fallback = { node: 'n3', partition: 1, role: 'fallback', epoch: 1 } as const
       const first = await n2.write(fallback, id('k'), 'one')
-      expect((await n3.handoffs.giveBack(1, ['n1'])).left).toBe(0)
+      expect((await n3.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
       const second = await n2.write(fallback, id('k'), 'two')
       expect(second.siblings[0]?.dot.actor).not.toBe(first.siblings[0]?.dot.actor)
-      expect((await n3.handoffs.giveBack(1, ['n1'])).left).toBe(0)
+      expect((await n3.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
       expect((await n1.values(AT_N1, id('k'))).sort()).toEqual(['one', 'two'])
     })
   })
@@ -232,11 +240,11 @@ describe('giving back', () => {
           acknowledged.set(name, (acknowledged.get(name) ?? new Set()).add(`${at}`))
         })
         for (let pass = 0; pass < 12; pass++) {
-          await n3.handoffs.giveBack(1, ['n1'])
+          await n3.handoffs.giveBack({ partition: 1, to: ['n1'] })
           await atoll.sleep(3)
         }
         await Promise.all(writing)
-        expect((await n3.handoffs.giveBack(1, ['n1'])).left).toBe(0)
+        expect((await n3.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
         for (const [name, values] of acknowledged) {
           expect(new Set(await n2.values(AT_N1, id(name))), `${seed} ${name}`).toEqual(values)
         }
@@ -251,7 +259,7 @@ describe('giving back', () => {
       const request = write(id('k', 'blocks'), content('block'))
       await n3.host.coordinate(request)
       await n1.write(AT_N1, id('k', 'blocks'), '', { tombstone: true })
-      expect((await n3.handoffs.giveBack(1, ['n1'])).left).toBe(0)
+      expect((await n3.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
       const { record } = await n1.host.get({ partition: 1, id: id('k', 'blocks') })
       expect(record?.siblings.map(({ tombstone }) => tombstone)).toEqual([true])
     })
@@ -261,10 +269,14 @@ describe('giving back', () => {
     await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
       const [n1, n2] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
       await fill(n1, 5)
-      await expect(n1.handoffs.giveBack(1, ['n2'])).rejects.toMatchObject({ code: 'ATOLL_CHANGE_REFUSED' })
+      await expect(n1.handoffs.giveBack({ partition: 1, to: ['n2'] })).rejects.toMatchObject({
+        code: 'ATOLL_CHANGE_REFUSED',
+      })
       await n1.handoffs.transfer(1, 'n2')
       // What was brought by the transfer is nobody's hint.
-      await expect(n2.handoffs.giveBack(1, ['n1'])).rejects.toMatchObject({ code: 'ATOLL_OVERLOADED' })
+      await expect(n2.handoffs.giveBack({ partition: 1, to: ['n1'] })).rejects.toMatchObject({
+        code: 'ATOLL_OVERLOADED',
+      })
       expect(await n2.host.count(1)).toBe(5)
     })
   })

@@ -5,6 +5,7 @@ import { FORMAT_KEY } from '../src/layout.ts'
 import { seal } from '../src/seal.ts'
 import { content, id, makeHost, memoryStore, testRuntime, valuesOf, write } from './world.ts'
 
+const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const { digest } = testRuntime()
 const KEYS = Array.from({ length: 40 }, (_, at) => `k${at}`)
 const homeOf = (key: string) => partitionOf(id(key), 8, digest.sha1)
@@ -21,7 +22,8 @@ async function oldStore() {
     })
   }
   const note = encodeTuple(1, ['atoll vnodes', 'n1', 8])
-  await store.database.put(FORMAT_KEY, seal(FORMAT_KEY, note, digest.crc32))
+  const value = seal(FORMAT_KEY, note, digest.crc32)
+  await store.database.batch([{ type: 'put', key: FORMAT_KEY, value }], { ...BINARY, sync: true })
   await host.close()
   return store
 }

@@ -15,6 +15,14 @@ export interface GivenBack {
   readonly corrupt: number
 }
 
+export interface GiveBackPlan {
+  readonly partition: number
+  /** All who hold what is given. */
+  readonly to: readonly string[]
+  /** Only records of this bucket type, which has fewer replicas than others: then the vnode may be this node's own. */
+  readonly type?: string | undefined
+}
+
 /**
  * One pass over a vnode that this node does not hold by the document: what all its holders have is deleted here, unless it
  * has changed. A fallback does not know which of them it stood in for, and offers cost little where nothing is lacking.
@@ -24,10 +32,12 @@ export class GiveBack {
   readonly #site: Site
   readonly #places: readonly Place[]
   readonly #partition: number
+  readonly #type: string | undefined
 
-  constructor(site: Site, partition: number, to: readonly string[]) {
+  constructor(site: Site, { partition, to, type }: GiveBackPlan) {
     this.#site = site
     this.#partition = partition
+    this.#type = type
     this.#places = to.map((node) => ({ node, partition }))
     const between = { from: site.node, to: to.join(' ') }
     this.job = new Job(site.runtime, { kind: 'give-back', direction: 'out', partition, ...between })
@@ -39,7 +49,7 @@ export class GiveBack {
     const done = { records: 0, bytes: 0, corrupt: 0 }
     let next: Uint8Array | undefined
     do {
-      const page = await vnode.page(next, this.#site.options)
+      const page = await vnode.page(next, this.#site.options, this.#type)
       const gone = await this.#give(page, signal)
       done.records += gone.length
       done.bytes += gone.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -47,7 +57,7 @@ export class GiveBack {
       next = page.next
     } while (next !== undefined)
     for (const place of this.#places) await this.#site.sender.end(place, this.job.identity)
-    return { ...done, left: await vnode.count() }
+    return { ...done, left: await vnode.count(this.#type) }
   }
 
   async #give(page: Page, signal: AbortSignal): Promise<Page['records']> {
@@ -67,7 +77,7 @@ export class GiveBack {
   #checkOwner(): void {
     const { ownership, node } = this.#site
     const partition = this.#partition
-    if (ownership === undefined || ownership().ownerOf(partition) !== node) return
+    if (this.#type !== undefined || ownership?.().ownerOf(partition) !== node) return
     const message = `partition ${partition} belongs to this node: it is not given away`
     throw new AtollError('ATOLL_CHANGE_REFUSED', message)
   }

@@ -47,9 +47,9 @@ export class HandoffVnode {
     return changes?.watch() ?? new Set()
   }
 
-  /** Records behind a cursor, as they are on disk now. */
-  page(cursor: Uint8Array | undefined, limits: PageLimits): Promise<Page> {
-    return readPage({ ...this.#parts, layout: this.#layout, limits }, this.#layout.rangeAfter(cursor))
+  /** Records behind a cursor, as they are on disk now; of one bucket type if it is named. */
+  page(cursor: Uint8Array | undefined, limits: PageLimits, type?: string): Promise<Page> {
+    return readPage({ ...this.#parts, layout: this.#layout, limits }, this.#layout.rangeAfter(cursor, type))
   }
 
   /** Records of which a change was noted, behind a note. */
@@ -93,8 +93,8 @@ export class HandoffVnode {
     return this.#vnode().remove(id, (record) => equalBytes(this.#digest(record), digest))
   }
 
-  count(): Promise<number> {
-    return countKeys(this.#parts.database, this.#layout.dataRange)
+  count(type?: string): Promise<number> {
+    return countKeys(this.#parts.database, this.#layout.rangeAfter(undefined, type))
   }
 
   async readTransfer(): Promise<TransferNote | undefined> {

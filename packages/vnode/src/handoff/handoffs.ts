@@ -1,5 +1,5 @@
 import { AtollError, checkInteger, checkText, Lifecycle, type Runtime } from '@atoll/core'
-import { GiveBack, type GivenBack } from './give-back.ts'
+import { GiveBack, type GiveBackPlan, type GivenBack } from './give-back.ts'
 import type { HandoffStatus, Job } from './jobs.ts'
 import { endMethod, offerMethod, returnMethod, sealMethod, sendMethod } from './methods.ts'
 import { type HandoffOptions, validateHandoffOptions } from './options.ts'
@@ -112,15 +112,16 @@ export class Handoffs extends Lifecycle {
    * under way, and whatever the other nodes answer.
    */
   async giveBack(
-    partition: number,
-    to: readonly string[],
+    plan: GiveBackPlan,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<GivenBack> {
     this.assertOpen()
-    await this.#checkGivable(partition)
-    const pass = new GiveBack(this.#site, partition, to)
+    await this.#checkGivable(plan)
+    const pass = new GiveBack(this.#site, plan)
     const { signal } = options
-    return this.#runs.run(`give-back ${partition}`, { job: pass.job, signal }, (running) => pass.run(running))
+    return this.#runs.run(`give-back ${plan.partition}`, { job: pass.job, signal }, (running) =>
+      pass.run(running),
+    )
   }
 
   /** Copies records of an own vnode to others that lack them. Throws whatever those answer; a later call goes on there. */
@@ -186,9 +187,9 @@ export class Handoffs extends Lifecycle {
     await new Transfer(this.#site, { partition, ...gate }).forget()
   }
 
-  async #checkGivable(partition: number): Promise<void> {
+  async #checkGivable({ partition, type }: GiveBackPlan): Promise<void> {
     const { ownership, host, node } = this.#site
-    if (ownership?.().ownerOf(partition) === node) {
+    if (type === undefined && ownership?.().ownerOf(partition) === node) {
       throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to this node`)
     }
     if (this.#receiver.isTaking(partition)) {

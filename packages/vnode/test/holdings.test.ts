@@ -1,0 +1,49 @@
+import { expect, test } from 'vitest'
+import { Holdings } from '../src/holdings.ts'
+import { content, id, makeHost, memoryStore, write } from './world.ts'
+
+test('what is known is not looked up again, until it may have changed', async () => {
+  const holdings = new Holdings()
+  let looks = 0
+  const look = (found: boolean) => async () => {
+    looks += 1
+    return found
+  }
+  expect(await holdings.has(3, look(false))).toBe(false)
+  expect(await holdings.has(3, look(true))).toBe(false)
+  expect(looks).toBe(1)
+  holdings.growing(3)
+  expect(await holdings.has(3, look(true))).toBe(true)
+  holdings.growing(3)
+  expect(await holdings.has(3, look(false))).toBe(true)
+  expect(looks).toBe(2)
+  holdings.shrinking(3)
+  expect(await holdings.has(3, look(false))).toBe(false)
+  expect(looks).toBe(3)
+})
+
+test('a look is not believed if something came meanwhile', async () => {
+  const holdings = new Holdings()
+  const found = await holdings.has(3, async () => {
+    holdings.growing(3)
+    return false
+  })
+  expect(found).toBe(false)
+  expect(await holdings.has(3, async () => true)).toBe(true)
+})
+
+test('a host tells where its records are, as they come and go', async () => {
+  const { database } = memoryStore()
+  const host = makeHost(database)
+  await host.open()
+  expect(await host.partitions()).toEqual([])
+  const { record } = await host.coordinate(write(id('a'), content('a'), 5))
+  expect(await host.partitions()).toEqual([5])
+  await host.put({ partition: 2, id: id('a'), record })
+  const [during] = await Promise.all([host.partitions(), host.put({ partition: 7, id: id('a'), record })])
+  expect(during).toEqual(expect.arrayContaining([2, 5]))
+  expect(await host.partitions()).toEqual([2, 5, 7])
+  await host.drop(5)
+  expect(await host.partitions()).toEqual([2, 7])
+  await host.close()
+})
