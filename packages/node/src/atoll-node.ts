@@ -9,6 +9,7 @@ import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas } 
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
 import { Heirs } from './heirs.ts'
+import { Homecoming } from './homecoming.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { NodeStorage } from './node-storage.ts'
 
@@ -28,7 +29,6 @@ export interface AtollNodeStart {
 }
 
 const LOOK_MS = 1000
-const SETTLE_TIMEOUT_MS = 10_000
 const JOIN_TIMEOUT_MS = 60_000
 
 /** One node: its partitions, its coordinator, its object store. Any node answers any request. */
@@ -54,6 +54,7 @@ export class AtollNode extends Lifecycle {
   readonly #handoffs: Handoffs
   readonly #mover: DataMover
   readonly #heirs: Heirs
+  readonly #homecoming: Homecoming
   readonly #ownership: () => Ownership
   readonly #configured: ReadonlyMap<string, Uint8Array>
   #placement: Placement | undefined
@@ -120,6 +121,13 @@ export class AtollNode extends Lifecycle {
       options.coordinator ?? {},
     )
     this.objects = new ObjectStore(runtime, { kv: this.kv }, options.objects ?? {})
+    this.#homecoming = new Homecoming(runtime, {
+      node: name,
+      membership,
+      gossip: this.#gossip,
+      endpoint,
+      edit: (document) => this.#returned(document),
+    })
     this.cluster = new ClusterControl({
       node: name,
       runtime,
@@ -162,16 +170,17 @@ export class AtollNode extends Lifecycle {
     await this.#membership.open()
     await this.#findDocument()
     await this.#gossip.open()
-    this.#gossip.events.on('up', this.#mover.look)
+    this.#gossip.events.on('up', this.#mover.lookAnew)
     await this.kv.open()
     await this.#mover.open()
-    await this.#comeBack()
+    await this.#homecoming.open()
   }
 
   /** Requests first, storage last: what was promised meanwhile is still kept. */
   protected async onClose(): Promise<void> {
+    await this.#homecoming.close()
     await this.kv.close()
-    this.#gossip.events.off('up', this.#mover.look)
+    this.#gossip.events.off('up', this.#mover.lookAnew)
     await this.#mover.close()
     await this.#handoffs.close()
     await this.#gossip.close()
@@ -197,16 +206,6 @@ export class AtollNode extends Lifecycle {
     const { document } = membership
     assert(document !== undefined, 'a node has a document once it began a cluster or joined one')
     this.#follow(document)
-  }
-
-  /** What may have changed while the node was away; it serves already, so none of this must succeed at once. */
-  async #comeBack(): Promise<void> {
-    const edit = (document: ClusterDocument) => this.#returned(document)
-    const { document } = this.#membership
-    if (document === undefined || edit(document) === document) return
-    await this.#membership.propose(edit, { timeoutMs: SETTLE_TIMEOUT_MS }).catch((cause: unknown) => {
-      this.runtime.log.warn({ node: this.name, cause }, 'the cluster was not told that this node is back')
-    })
   }
 
   /** The address of this node may be another one, and it may know bucket types that the cluster does not. */

@@ -17,7 +17,7 @@ import {
 import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { HandoffStatus, Handoffs, VnodeHost } from '@atoll/vnode'
-import { documentMethod, sizesMethod, transfersMethod } from './control-methods.ts'
+import { documentMethod, newsMethod, sizesMethod, transfersMethod } from './control-methods.ts'
 
 export interface ClusterControlParts {
   readonly node: NodeName
@@ -177,6 +177,10 @@ export class ClusterControl {
   serve(): void {
     const { endpoint, handoffs, membership, vnodes } = this.#parts
     endpoint.handle(documentMethod, async () => membership.bytes ?? EMPTY_BYTES)
+    endpoint.handle(newsMethod, async (bytes) => {
+      await membership.learn(bytes)
+      return null
+    })
     endpoint.handle(transfersMethod, async () => handoffs.status())
     endpoint.handle(sizesMethod, async ({ partitions }) => {
       const sizes: number[] = []

@@ -94,3 +94,10 @@ export const documentMethod: Method<null, Uint8Array> = {
     decode: (_reader, body) => body,
   },
 }
+
+/** The newest document that a node knows, for one that lacks it. */
+export const newsMethod: Method<Uint8Array, null> = {
+  name: 'node.news',
+  request: documentMethod.response,
+  response: nothingCodec,
+}

@@ -14,6 +14,7 @@ import {
   exited,
   type Handed,
   handed,
+  isReady,
   type Membership,
   type Move,
   type Refill,
@@ -41,7 +42,7 @@ export interface DataMoverOptions {
   readonly lookMs: number
 }
 
-const RETRY_MS = { least: 250, most: 30_000 }
+const RETRY_MS = { least: 250, mostWhenBusy: 1000, most: 30_000 }
 /** Transfers that are done are reported together, so that a plan costs few epochs. */
 const REPORT_MS = 200
 const REPORT_TIMEOUT_MS = 10_000
@@ -74,6 +75,8 @@ export class DataMover extends Lifecycle {
   #looking: Promise<void> | undefined
   #lookAgain = false
   #batch: Batch | undefined
+  /** Resolves when the last report has come to an end, whatever that is. */
+  #reporting: Promise<void> = Promise.resolve()
 
   constructor(runtime: Runtime, collaborators: DataMoverCollaborators, options: DataMoverOptions) {
     super()
@@ -95,6 +98,12 @@ export class DataMover extends Lifecycle {
     this.#looking ??= this.#lookWhileAsked().finally(() => {
       this.#looking = undefined
     })
+  }
+
+  /** Somebody is up again: what failed may succeed at once. */
+  readonly lookAnew = (): void => {
+    this.#retries.clear()
+    this.look()
   }
 
   protected async onOpen(): Promise<void> {
@@ -188,7 +197,9 @@ export class DataMover extends Lifecycle {
   #failed(name: string, error: unknown): void {
     if (this.#stopped) return
     const failures = (this.#retries.get(name)?.failures ?? 0) + 1
-    const ceilingMs = Math.min(RETRY_MS.most, RETRY_MS.least * 2 ** failures)
+    // Those who are only busy are not for long.
+    const most = isAtollError(error, 'ATOLL_OVERLOADED') ? RETRY_MS.mostWhenBusy : RETRY_MS.most
+    const ceilingMs = Math.min(most, RETRY_MS.least * 2 ** failures)
     const pauseMs = RETRY_MS.least + this.#runtime.random.below(Math.ceil(ceilingMs))
     this.#retries.set(name, { failures, atMs: this.#runtime.clock.monotonicMs() + pauseMs })
     this.#complain(name, error)
@@ -228,7 +239,7 @@ export class DataMover extends Lifecycle {
     const { records, left, corrupt } = await this.#means.handoffs.giveBack(plan, { signal })
     if (records > 0 || left === 0) return
     const message = `partition ${plan.partition} is not wanted here, and of its records ${left} stay, ${corrupt} of them damaged`
-    throw new AtollError('ATOLL_OVERLOADED', message)
+    throw new AtollError(corrupt > 0 ? 'ATOLL_CORRUPT' : 'ATOLL_OVERLOADED', message)
   }
 
   /** Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. */
@@ -251,13 +262,18 @@ export class DataMover extends Lifecycle {
     const moves: Handed[] = []
     const stop = new AbortController()
     this.#stops.add(stop)
+    const before = this.#reporting
     const report = async () => {
+      // Reports of one node would only be in each other's way.
+      await before
       await this.#runtime.clock.sleep(REPORT_MS, { signal: stop.signal })
       this.#batch = undefined
       const { node } = this.#options
-      await this.#propose((document) => handed(document, node, stillWanted(document, moves)), stop.signal)
+      await this.#propose((document) => reported(document, node, moves), stop.signal)
     }
-    return { moves, reported: report().finally(() => this.#stops.delete(stop)) }
+    const reporting = report().finally(() => this.#stops.delete(stop))
+    this.#reporting = reporting.catch(() => {})
+    return { moves, reported: reporting }
   }
 
   async #propose(edit: Edit, signal: AbortSignal): Promise<void> {
@@ -280,9 +296,22 @@ export class DataMover extends Lifecycle {
   }
 }
 
-/** A document that was decided meanwhile may have given up some of the moves. */
-function stillWanted({ moves }: ClusterDocument, done: readonly Handed[]): readonly Handed[] {
-  return done.filter(({ partition, kind, to }) =>
-    moves.some((move) => move.partition === partition && move.kind === kind && move.to === to),
+/**
+ * One after the other, since the first may be the end of the second: who waited for a copy from here waits for one from the heir.
+ * A document that was decided meanwhile may have given up some of them as well.
+ */
+function reported(document: ClusterDocument, node: NodeName, done: readonly Handed[]): ClusterDocument {
+  const isCopy = ({ kind }: Handed) => kind === 'add'
+  const inOrder = [...done.filter(isCopy), ...done.filter((move) => !isCopy(move))]
+  return inOrder.reduce(
+    (known, one) => (awaits(known, node, one) ? handed(known, node, [one]) : known),
+    document,
   )
+}
+
+function awaits(document: ClusterDocument, node: NodeName, { partition, kind, to }: Handed): boolean {
+  return document.moves.some((move) => {
+    if (move.partition !== partition || move.kind !== kind || move.to !== to) return false
+    return (move.kind === 'add' ? move.waiting.includes(node) : move.from === node) && isReady(document, move)
+  })
 }

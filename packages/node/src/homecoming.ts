@@ -1,0 +1,101 @@
+import { AtollError, isAtollError, Lifecycle, messageOf, type Runtime, type Timer } from '@atoll/core'
+import type { Gossip } from '@atoll/gossip'
+import type { Edit, Membership } from '@atoll/membership'
+import type { NodeName } from '@atoll/ring'
+import type { RpcEndpoint } from '@atoll/transport'
+import { newsMethod } from './control-methods.ts'
+
+export interface HomecomingParts {
+  readonly node: NodeName
+  readonly membership: Membership
+  readonly gossip: Pick<Gossip, 'members' | 'isUp'>
+  readonly endpoint: RpcEndpoint
+  /** What the cluster has to be told of this node; answers the same document if it knows. */
+  readonly edit: Edit
+}
+
+const LOOK_MS = 500
+const PROPOSE_TIMEOUT_MS = 5000
+const TELL_TIMEOUT_MS = 2000
+/** Members told at a time. Those who are told can be asked by the others. */
+const MOST_TOLD = 3
+
+/**
+ * A node that opens may be at another address than before. It proposes a document that says so, until that is decided. Others
+ * cannot fetch that document from it, since they do not know yet where it is: so it hands its document to members that
+ * go on lacking it.
+ */
+export class Homecoming extends Lifecycle {
+  readonly label: string
+  readonly #runtime: Runtime
+  readonly #parts: HomecomingParts
+  #stop = new AbortController()
+  #isKnown = false
+  #looking: Promise<void> | undefined
+  #timer: Timer | undefined
+  /** Who lacked the document at the last look, and which one. */
+  #lagging: { readonly epoch: number; readonly nodes: ReadonlySet<NodeName> } = { epoch: 0, nodes: new Set() }
+
+  constructor(runtime: Runtime, parts: HomecomingParts) {
+    super()
+    this.label = `homecoming of ${parts.node}`
+    this.#runtime = runtime
+    this.#parts = parts
+  }
+
+  /** Resolves after the first try; what did not succeed is tried again. */
+  protected async onOpen(): Promise<void> {
+    this.#stop = new AbortController()
+    this.#isKnown = false
+    await this.#look()
+  }
+
+  protected async onClose(): Promise<void> {
+    this.#stop.abort(new AtollError('ATOLL_CLOSED', `${this.label} is closed`))
+    this.#timer?.cancel()
+    await this.#looking
+  }
+
+  async #look(): Promise<void> {
+    if (!this.#isKnown) await this.#announce()
+    await this.#hand()
+    if (this.#stop.signal.aborted) return
+    this.#timer = this.#runtime.clock.timer(LOOK_MS, () => {
+      this.#looking = this.#look()
+    })
+  }
+
+  async #announce(): Promise<void> {
+    const { node, membership, edit } = this.#parts
+    try {
+      await membership.propose(edit, { timeoutMs: PROPOSE_TIMEOUT_MS, signal: this.#stop.signal })
+      this.#isKnown = true
+    } catch (error) {
+      if (this.#stop.signal.aborted) return
+      // What is refused for good would be refused again.
+      this.#isKnown = !(isAtollError(error) && error.transient)
+      this.#runtime.log.warn(
+        { node, reason: messageOf(error) },
+        'the cluster was not told that this node is back',
+      )
+    }
+  }
+
+  /** Gossip has had its chance with those who lag since the last look. */
+  async #hand(): Promise<void> {
+    const { membership, gossip, endpoint, node } = this.#parts
+    const { document, bytes } = membership
+    if (document === undefined || bytes === undefined) return
+    const { epoch } = document
+    const lagging = gossip
+      .members()
+      .filter((member) => member.node !== node && member.documentVersion < epoch && gossip.isUp(member.node))
+      .map((member) => member.node)
+    const before = this.#lagging.epoch === epoch ? this.#lagging.nodes : new Set<NodeName>()
+    this.#lagging = { epoch, nodes: new Set(lagging) }
+    const late = lagging.filter((name) => before.has(name)).slice(0, MOST_TOLD)
+    const options = { timeoutMs: TELL_TIMEOUT_MS, signal: this.#stop.signal }
+    // Whoever cannot be told now is told at another look.
+    await Promise.allSettled(late.map((name) => endpoint.call(name, newsMethod, bytes, options)))
+  }
+}
