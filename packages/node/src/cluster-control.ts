@@ -122,8 +122,17 @@ export class ClusterControl {
     return this.#parts.membership.plan({ bytesOf: (partition) => sizes.get(partition) })
   }
 
-  /** Decides exactly this plan, or fails: with `ATOLL_STALE_PLAN` if the cluster changed since it was made. */
-  commit(plan: Plan, options?: ProposeOptions & CommitOptions): Promise<ClusterDocument> {
+  /**
+   * Decides exactly this plan, or fails: with `ATOLL_STALE_PLAN` if the cluster changed since it was made, with
+   * `ATOLL_UNREACHABLE` if a node that joins is not up, since it has a vote from then on.
+   */
+  async commit(plan: Plan, options?: ProposeOptions & CommitOptions): Promise<ClusterDocument> {
+    const { members } = this.document
+    for (const { node, state } of plan.members.values()) {
+      const joins = state === 'valid' && members.get(node)?.state === 'joining'
+      if (joins && !this.#parts.isUp(node) && node !== this.#parts.node)
+        throw new AtollError('ATOLL_UNREACHABLE', `${node} joins by this plan, and is not up`)
+    }
     return this.#parts.membership.commit(plan, options)
   }
 

@@ -1,3 +1,4 @@
+import { utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { expect, test } from 'vitest'
 import { type Cluster, createCluster } from '../src/index.ts'
@@ -67,7 +68,7 @@ async function change(cluster: Cluster) {
   const [node] = cluster.nodes
   if (node === undefined) throw new Error('no node runs')
   const plan = await node.cluster.plan()
-  await node.cluster.commit(plan, { allowViolations: true })
+  await node.cluster.commit(plan)
   await node.cluster.settled({ signal: AbortSignal.timeout(30_000) }).catch(async (error: unknown) => {
     const { moves, refills, epoch } = node.cluster.document
     const transfers = await node.cluster.transfers()
@@ -110,3 +111,63 @@ test('a cluster grows from 1 to 5, shrinks to 3 and replaces a node, and its cli
       .members.filter(({ state }) => state === 'valid'),
   ).toHaveLength(3)
 }, 120_000)
+
+test('a bucket type gets more replicas while it is in use, and fewer again', async () => {
+  await using cluster = await createCluster({
+    nodes: 5,
+    partitions: 16,
+    storage: inMemory,
+    bucketTypes: { notes: { n: 2 } },
+  })
+  const ids = Array.from({ length: 30 }, (_, at) => ({
+    type: 'notes',
+    bucket: utf8('b'),
+    key: utf8(`k${at}`),
+  }))
+  for (const id of ids) await cluster.node(1).kv.put(id, { value: utf8('x') })
+  const replicas = async () => {
+    const census = [...(await cluster.census(ids)).values()]
+    return census.reduce((sum, { primary, fallback }) => sum + primary + fallback, 0)
+  }
+  expect(await replicas()).toBe(60)
+  const { cluster: control } = cluster.node(3)
+  for (const [n, copies] of [
+    [3, 90],
+    [5, 150],
+    [2, 60],
+  ] as const) {
+    await control.setBucketType('notes', { n })
+    await control.settled({ signal: AbortSignal.timeout(20_000) })
+    await until(async () => (await replicas()) === copies)
+    for (const node of cluster.nodes) expect(node.bucketTypes.get('notes').n).toBe(n)
+  }
+  await expect(control.setBucketType('notes', { policy: { kind: 'write-once' } })).rejects.toMatchObject({
+    code: 'ATOLL_CHANGE_REFUSED',
+  })
+}, 60_000)
+
+test('a cluster refuses what would harm it, and says what to do instead', async () => {
+  await using cluster = await createCluster({ nodes: 3, partitions: 8, storage: inMemory })
+  await cluster.add('n4')
+  const { cluster: control } = cluster.node(1)
+  const plan = await control.plan()
+  await control.stage({ kind: 'leave', node: 'n3' })
+  await expect(control.commit(plan)).rejects.toMatchObject({ code: 'ATOLL_STALE_PLAN' })
+  const again = await control.plan()
+  await cluster.crash('n4')
+  await until(async () => !cluster.node(1).isUp('n4'))
+  await expect(control.commit(again)).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE' })
+  await expect(control.stage({ kind: 'leave', node: 'n9' })).rejects.toMatchObject({
+    code: 'ATOLL_CHANGE_REFUSED',
+  })
+  const join = { kind: 'join', node: 'n2', id: '0123456789abcdef', address: 'n2' } as const
+  await expect(control.stage(join)).rejects.toMatchObject({ code: 'ATOLL_CHANGE_REFUSED' })
+  cluster.partition(['n1'], ['n2', 'n3'])
+  await expect(control.clear({ timeoutMs: 1500 })).rejects.toMatchObject({ code: 'ATOLL_QUORUM_UNMET' })
+  cluster.heal()
+}, 60_000)
+
+/** Looks until it is so; the test's own time limit ends it otherwise. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20))
+}
