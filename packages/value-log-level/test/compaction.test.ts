@@ -109,6 +109,29 @@ describe('compaction', () => {
     await db.close()
   })
 
+  test('gives a segment back only when it is certain that nothing points to it, whoever reads meanwhile', async () => {
+    const disk = new SimDisk()
+    const runtime = nodeRuntime()
+    const nap = held()
+    const options = { ...LARGE_SEGMENTS, reserveBytes: 0 }
+    const db = openOn(disk, options, { ...runtime, clock: { ...runtime.clock, sleep: nap.hold } })
+    for (let n = 0; n < 8; n++) await db.put(`k${n}`, value(n, 1_100_000), { sync: true })
+    for (let n = 1; n < 7; n++) await db.del(`k${n}`, { sync: true })
+    // What was in use has been moved; from here on a checkpoint waits.
+    await nap.reached
+    const checkpoint = held()
+    disk.delay = (op) => (op === 'inner' ? checkpoint.hold() : Promise.resolve())
+    nap.letGo()
+    await checkpoint.reached
+    expect(Buffer.from((await db.get('k0')) ?? '').equals(value(0, 1_100_000))).toBe(true)
+    await new Promise(setImmediate)
+    expect(disk.image.files.has('00000000.segment')).toBe(true)
+    checkpoint.letGo()
+    await db.compact()
+    expect(disk.image.files.has('00000000.segment')).toBe(false)
+    await db.close()
+  })
+
   test('brings nothing back that was deleted while it moved it', async () => {
     const disk = new SimDisk()
     const runtime = nodeRuntime()
