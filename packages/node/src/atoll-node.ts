@@ -161,6 +161,8 @@ export class AtollNode extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
+    // Before anybody asks: without a document every request would be served, wherever its replica is now.
+    this.#follow(this.#start.known)
     await this.vnodes.open()
     await this.#handoffs.open()
     serveVnodes(this.#endpoint, this.vnodes, { ownership: this.#ownership })
@@ -198,7 +200,6 @@ export class AtollNode extends Lifecycle {
     if (own !== undefined && own.id !== membership.id) throw otherData(this.name, membership.id)
     if (membership.document === undefined && own !== undefined) await membership.bootstrap(known)
     else if (membership.document === undefined) {
-      this.#follow(known)
       const members = Object.keys(seeds).filter((seed) => seed !== this.name)
       const timeoutMs = JOIN_TIMEOUT_MS
       await membership.join({ seeds: members, address: this.address, zone, timeoutMs })
