@@ -57,32 +57,36 @@ export class Homecoming extends Lifecycle {
   }
 
   async #look(): Promise<void> {
-    if (!this.#isKnown) await this.#announce()
-    await this.#hand()
+    const isNew = !this.#isKnown && (await this.#announce())
+    await this.#hand(isNew)
     if (this.#stop.signal.aborted) return
     this.#timer = this.#runtime.clock.timer(LOOK_MS, () => {
       this.#looking = this.#look()
     })
   }
 
-  async #announce(): Promise<void> {
+  /** True if there was something to say, and it is decided. */
+  async #announce(): Promise<boolean> {
     const { node, membership, edit } = this.#parts
+    const before = membership.document
     try {
       await membership.propose(edit, { timeoutMs: PROPOSE_TIMEOUT_MS, signal: this.#stop.signal })
       this.#isKnown = true
+      return membership.document !== before
     } catch (error) {
-      if (this.#stop.signal.aborted) return
+      if (this.#stop.signal.aborted) return false
       // What is refused for good would be refused again.
       this.#isKnown = !(isAtollError(error) && error.transient)
       this.#runtime.log.warn(
         { node, reason: messageOf(error) },
         'the cluster was not told that this node is back',
       )
+      return false
     }
   }
 
-  /** Gossip has had its chance with those who lag since the last look. */
-  async #hand(): Promise<void> {
+  /** Gossip has had its chance with those who lag since the last look; none of them knows yet what is new. */
+  async #hand(isNew: boolean): Promise<void> {
     const { membership, gossip, endpoint, node } = this.#parts
     const { document, bytes } = membership
     if (document === undefined || bytes === undefined) return
@@ -93,7 +97,7 @@ export class Homecoming extends Lifecycle {
       .map((member) => member.node)
     const before = this.#lagging.epoch === epoch ? this.#lagging.nodes : new Set<NodeName>()
     this.#lagging = { epoch, nodes: new Set(lagging) }
-    const late = lagging.filter((name) => before.has(name)).slice(0, MOST_TOLD)
+    const late = lagging.filter((name) => isNew || before.has(name)).slice(0, MOST_TOLD)
     const options = { timeoutMs: TELL_TIMEOUT_MS, signal: this.#stop.signal }
     // Whoever cannot be told now is told at another look.
     await Promise.allSettled(late.map((name) => endpoint.call(name, newsMethod, bytes, options)))

@@ -30,7 +30,10 @@ function commandsFor(node: Node): Commands {
   return {
     createBucket: async () => void (await objects.createBucket(BUCKET)),
     commit: async () => void (await cluster.commit(await cluster.plan())),
-    pendingMoves: async () => cluster.status().pendingMoves,
+    layout: async () => {
+      const { epoch, pendingMoves } = cluster.status()
+      return { epoch, pendingMoves }
+    },
     put: async (key, body) => void (await objects.put(BUCKET, key, bytesOf(body))),
     get: async (key) => {
       const hash = createHash('sha256')

@@ -125,8 +125,10 @@ export class Client {
     const { fleet, harm, tally } = this.#work
     const away = harm.current
     if (away === undefined) return
-    const [live] = this.#live()
-    const records = live === undefined ? [] : await fleet.node(live).ask('recordsOf', key)
+    let records: readonly KeyId[] = []
+    await this.#insist(`records of ${key}`, async (name) => {
+      records = await fleet.node(name).ask('recordsOf', key)
+    })
     if (harm.current !== away) return
     this.#unread.add(key)
     tally.missed.push(...records)
@@ -151,7 +153,7 @@ export class Client {
           const tookMs = Math.round(performance.now() - startedMs)
           tally.failures.push(`${harm.story}: ${what}: ${error.message} (after ${tookMs} ms)`)
         } else tally.interrupted += 1
-        this.#doubtful.add(what.slice(what.indexOf(' ') + 1))
+        this.#doubtful.add(what.slice(what.lastIndexOf(' ') + 1))
       }
     }
     return undefined

@@ -21,8 +21,8 @@ export interface Commands {
   createBucket(): Promise<void>
   /** Commits all that is staged, whoever staged it. */
   commit(): Promise<void>
-  /** Replicas of partitions that are still to be moved. */
-  pendingMoves(): Promise<number>
+  /** The epoch of the cluster document that the node has, and how much is still to be moved by it. */
+  layout(): Promise<{ readonly epoch: number; readonly pendingMoves: number }>
   put(key: string, body: Body): Promise<void>
   /** SHA-256 of the object. */
   get(key: string): Promise<string>

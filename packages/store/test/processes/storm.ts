@@ -24,11 +24,13 @@ export interface StormParts {
   readonly tally: Tally
   readonly clients: readonly Client[]
   readonly draw: (limit: number) => number
+  readonly longestStopMs: number
 }
 
 const LOOK_MS = 50
 const NOTICE_PATIENCE_MS = 15_000
 const WHOLE_PATIENCE_MS = 60_000
+const LEAST_STOP_MS = 1000
 /** A node that stands still for longer is noticed in any case. */
 const SURELY_NOTICED_MS = 4000
 
@@ -118,8 +120,8 @@ export class Storm {
   }
 
   async #stop(node: string): Promise<void> {
-    const { fleet, harm, draw } = this.#parts
-    const forMs = 1000 + draw(7000)
+    const { fleet, harm, draw, longestStopMs } = this.#parts
+    const forMs = LEAST_STOP_MS + draw(longestStopMs - LEAST_STOP_MS)
     harm.begin(node)
     fleet.node(node).pause()
     const over = pause(forMs)
