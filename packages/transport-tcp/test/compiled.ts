@@ -13,13 +13,11 @@ export interface Compiled {
 
 /**
  * A process of its own needs JavaScript, and tests run without a build: so files of a package, and all packages that it depends
- * on, are compiled into a folder that looks as the repository does. So are packages `besides` that only its tests depend on.
+ * on, are compiled into a folder that looks as the repository does.
  */
-export function compile(folder: string, files: readonly string[], besides: readonly string[] = []): Compiled {
+export function compile(folder: string, files: readonly string[]): Compiled {
   const work = mkdtempSync(join(tmpdir(), 'atoll-compiled-'))
-  const known = new Set<string>()
-  for (const one of [folder, ...besides]) withDependencies(one, known)
-  const folders = [...known]
+  const folders = [...withDependencies(folder)]
   const doors = folders.filter((one) => one !== folder).map((one) => `${one}/src/index.ts`)
   const config = {
     extends: join(root, 'tsconfig.base.json'),
