@@ -1,21 +1,34 @@
 import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
+import { clusterSuite } from './cluster-suite.ts'
 import { objectsSuite } from './objects-suite.ts'
-import { changes, headLine, line, type Row } from './report.ts'
+import { type Compared, changes, headLine, line } from './report.ts'
 import { storageSuite } from './storage-suite.ts'
 
 interface Suite {
-  readonly run: (onRow: (row: Row) => void) => Promise<void>
+  readonly headLine: () => string
+  readonly run: (onRow: (row: Compared, line: string) => void) => Promise<void>
   /** What both sides find on the disk: the first write to a block of a cloud disk may cost five times a rewrite. */
   readonly disk: string
 }
 
 const SUITES: Readonly<Record<string, Suite>> = {
-  objects: { run: objectsSuite, disk: 'new files on both sides: every block is touched for the first time' },
+  objects: {
+    headLine,
+    run: (onRow) => objectsSuite((row) => onRow(row, line(row))),
+    disk: 'new files on both sides: every block is touched for the first time',
+  },
   storage: {
-    run: storageSuite,
+    headLine,
+    run: (onRow) => storageSuite((row) => onRow(row, line(row))),
     disk: 'space touched before, by the floor and by the value log; new files for the others',
+  },
+  cluster: {
+    headLine: clusterHeadLine,
+    run: (onRow) => clusterSuite((row) => onRow(row, clusterLine(row))),
+    disk: 'new files on both sides',
   },
 }
 
@@ -37,11 +50,11 @@ async function main(): Promise<number> {
     return 2
   }
   const before = values.compare === undefined ? undefined : await readRows(values.compare)
-  const rows: Row[] = []
-  if (!values.json) say(`${machine()}\n${suite.disk}\n${headLine()}`)
-  await suite.run((row) => {
+  const rows: Compared[] = []
+  if (!values.json) say(`${machine()}\n${suite.disk}\n${suite.headLine()}`)
+  await suite.run((row, text) => {
     rows.push(row)
-    if (!values.json) say(line(row))
+    if (!values.json) say(text)
   })
   if (values.json) say(JSON.stringify(rows, null, 2))
   for (const change of changes(rows, before ?? [])) say(change)
@@ -53,7 +66,7 @@ function machine(): string {
   return `${cpus().length} × ${model}, Node ${process.version}`
 }
 
-async function readRows(path: string): Promise<readonly Row[]> {
+async function readRows(path: string): Promise<readonly Compared[]> {
   const rows: unknown = JSON.parse(await readFile(path, 'utf8'))
   if (!Array.isArray(rows)) throw new TypeError(`${path} must hold the JSON array that --json prints`)
   return rows

@@ -73,8 +73,11 @@ export function line(row: Row): string {
   )
 }
 
+/** What tells a row from others, and what compares. */
+export type Compared = Pick<Row, 'name' | 'concurrency' | 'ratioToFloor'>
+
 /** What became of each row since an earlier result, by its ratio to the floor: absolute rates do not compare. */
-export function changes(now: readonly Row[], before: readonly Row[]): string[] {
+export function changes(now: readonly Compared[], before: readonly Compared[]): string[] {
   return now.flatMap((row) => {
     const old = before.find((other) => other.name === row.name && other.concurrency === row.concurrency)
     if (old === undefined) return []

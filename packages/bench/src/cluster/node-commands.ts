@@ -1,0 +1,95 @@
+import type { KeyId } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
+import { partitionOf } from '@atoll/ring'
+import { openNode } from '@atoll/store'
+import { tcp } from '@atoll/transport-tcp'
+import { bodies } from '../bodies.ts'
+import { CLUSTER } from './certificates.ts'
+import type { Commands, NodeOrder } from './commands.ts'
+import { ANY_PORT } from './rpc-echo.ts'
+
+type NodeCommands = Omit<Commands, 'bareServers' | 'rpcServer' | 'receiveFile' | 'sendFile'>
+
+export const BUCKET = 'bench'
+const REPLICAS = 3
+const LOOK_MS = 5
+
+/** What a process can do with its one node. */
+export function nodeCommands(): NodeCommands {
+  let opened: AtollNode | undefined
+  let puts = 0
+  const node = () => {
+    if (opened === undefined) throw new Error('no node is open')
+    return opened
+  }
+  const bodyOf = new Map<number, (n: number) => Uint8Array>()
+  return {
+    open: async (order) => {
+      opened = await openIn(order)
+      return opened.address
+    },
+    close: async () => {
+      await node().close()
+      opened = undefined
+    },
+    createBucket: async () => void (await node().objects.createBucket(BUCKET)),
+    put: async (key, bytes) => {
+      const body = bodyOf.get(bytes) ?? bodies(bytes)
+      bodyOf.set(bytes, body)
+      await node().objects.put(BUCKET, key, body(puts++))
+    },
+    get: (key) => sizeOf(node(), key),
+    move: () => move(node()),
+    replace: async (name, by) => {
+      await node().cluster.stage({ kind: 'replace', node: name, by })
+      return move(node())
+    },
+    recordsOf: (key) => node().objects.recordsOf(BUCKET, key),
+    up: async () => [...node().cluster.document.members.keys()].filter((member) => node().isUp(member)),
+    lacking: (records) => lacking(node(), records),
+    share: async (records) => records.filter((id) => isFor(node(), partitionIn(node(), id))).length,
+    foreign: async () => {
+      const held = await node().vnodes.partitions()
+      return held.filter((partition) => !isFor(node(), partition)).length
+    },
+  }
+}
+
+function openIn({ name, path, way, seeds }: NodeOrder): Promise<AtollNode> {
+  const transport = tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way })
+  return openNode({ name, path, seeds, transport })
+}
+
+export async function sizeOf(node: AtollNode, key: string): Promise<number> {
+  let bytes = 0
+  for await (const chunk of (await node.objects.get(BUCKET, key)).body) bytes += chunk.length
+  return bytes
+}
+
+/** Commits what is staged; milliseconds from then until nothing is left to move. */
+export async function move(node: AtollNode): Promise<number> {
+  const { cluster } = node
+  const plan = await cluster.plan()
+  const startedMs = performance.now()
+  await cluster.commit(plan)
+  while (cluster.document.moves.length > 0) await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+  return performance.now() - startedMs
+}
+
+async function lacking(node: AtollNode, records: readonly KeyId[]): Promise<number> {
+  let count = 0
+  for (const id of records) {
+    const partition = partitionIn(node, id)
+    if (!isFor(node, partition)) continue
+    if ((await node.vnodes.get({ partition, id })).record === undefined) count += 1
+  }
+  return count
+}
+
+function partitionIn(node: AtollNode, id: KeyId): number {
+  return partitionOf(id, node.ring.partitions, node.runtime.digest.sha1)
+}
+
+function isFor(node: AtollNode, partition: number): boolean {
+  return node.placement.primaries(partition, REPLICAS).some((holder) => holder.node === node.name)
+}

@@ -1,0 +1,25 @@
+import { messageOf } from '@atoll/core'
+import { receiveFile, sendFile } from './bare-copy.ts'
+import { bareServers } from './bare-servers.ts'
+import type { Answer, Commands, Question } from './commands.ts'
+import { nodeCommands } from './node-commands.ts'
+import { rpcServer } from './rpc-echo.ts'
+
+// The other process of a measurement: it does what it is told until whoever started it is gone.
+const commands: Commands = { bareServers, rpcServer, receiveFile, sendFile, ...nodeCommands() }
+
+process.on('message', (question: Question) => void answer(question))
+process.once('disconnect', () => process.exit())
+tell({ id: 0 })
+
+async function answer({ id, command, args }: Question): Promise<void> {
+  try {
+    tell({ id, result: await Reflect.apply(commands[command], undefined, args) })
+  } catch (error) {
+    tell({ id, error: messageOf(error) })
+  }
+}
+
+function tell(told: Answer): void {
+  process.send?.(told)
+}
