@@ -20,8 +20,11 @@ const MOVED_BYTES = OBJECTS * BODY_BYTES
 /** Objects that are written at a time. */
 const WRITERS = 4
 
-/** A node on disk in whose place another one comes, again and again: all that is stored moves each time. */
-export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<void> {
+/**
+ * A node on disk in whose place another one comes, again and again: all that is stored moves each time. Answers the row of moves
+ * over TLS.
+ */
+export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<ClusterRow> {
   const row = async (way: string, limitIs: string, contest: Contest) => {
     const head = {
       name: `move of 1 MiB blocks on disk, ${way}`,
@@ -29,7 +32,9 @@ export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<voi
       unit: 'MB/s',
       limitIs,
     } as const
-    onRow(clusterRow(head, await inTurn(ROUNDS, contest)))
+    const result = clusterRow(head, await inTurn(ROUNDS, contest))
+    onRow(result)
+    return result
   }
   await inDirectory(async (directory) => {
     await withinProcess(directory, (contest) =>
@@ -44,9 +49,9 @@ export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<voi
     )
   })
   const files = await certificates(names())
-  await inDirectory(async (directory) => {
+  return inDirectory((directory) => {
     const of = (node: string): Way => ({ tls: files.get(node) })
-    await betweenProcesses({ directory, of }, (contest) => row('TLS', copied('TLS socket'), contest))
+    return betweenProcesses({ directory, of }, (contest) => row('TLS', copied('TLS socket'), contest))
   })
 }
 
@@ -60,7 +65,10 @@ function nameOf(at: number): string {
 }
 
 /** Both nodes in this process, on the network in memory. */
-async function withinProcess(directory: string, run: (contest: Contest) => Promise<void>): Promise<void> {
+async function withinProcess(
+  directory: string,
+  run: (contest: Contest) => Promise<ClusterRow>,
+): Promise<ClusterRow> {
   await using cluster = await openCluster({ nodes: 1, path: directory })
   const { objects } = cluster.node(1)
   await objects.createBucket(BUCKET)
@@ -90,7 +98,7 @@ async function withinProcess(directory: string, run: (contest: Contest) => Promi
     await rm(copy)
     return rateOf(ms)
   }
-  await run({ subject, limit })
+  return run({ subject, limit })
 }
 
 interface Setting {
@@ -101,8 +109,8 @@ interface Setting {
 /** The nodes, and the ends of the bare copy, in two processes. */
 async function betweenProcesses(
   { directory, of }: Setting,
-  run: (contest: Contest) => Promise<void>,
-): Promise<void> {
+  run: (contest: Contest) => Promise<ClusterRow>,
+): Promise<ClusterRow> {
   const peers = [new PeerProcess(), new PeerProcess()] as const
   try {
     await Promise.all(peers.map(({ started }) => started))
@@ -129,7 +137,7 @@ async function betweenProcesses(
       const port = await second.ask('receiveFile', join(directory, 'copy'), MOVED_BYTES, tls)
       return rateOf(await first.ask('sendFile', { path, bytes: MOVED_BYTES, port, tls }))
     }
-    await run({ subject, limit })
+    return await run({ subject, limit })
   } finally {
     for (const peer of peers) await peer.kill()
   }
