@@ -42,7 +42,7 @@ export interface PageParts {
 
 /** Keys of one page, in bytes: they are offered in the head of one frame. */
 const PAGE_KEY_BYTES = 256 * KiB
-/** Rows asked of the database at a time: what is read beyond a page is read again for the next one. */
+/** Rows asked of the database at a time, at most. */
 const CHUNK = 16
 
 /** The records of a range in the order of keys, as they are on disk now; it may have none, and yet not be the last. */
@@ -54,7 +54,9 @@ export async function readPage(parts: PageParts, range: KeyRange): Promise<Page>
     const iterator = database.iterator(options)
     try {
       for (;;) {
-        const rows = await iterator.nextv(CHUNK)
+        const room = page.room()
+        if (room === 0) return page.end(page.last)
+        const rows = await iterator.nextv(room)
         if (rows.length === 0) return page.end(undefined)
         for (const [key, bytes] of rows) {
           if (page.isFullWith(key, bytes)) return page.end(page.last)
@@ -66,6 +68,31 @@ export async function readPage(parts: PageParts, range: KeyRange): Promise<Page>
       await iterator.close()
     }
   })
+}
+
+/**
+ * Pages one after the other, each read while whoever goes over them is busy with the one before. Nothing is read any more when
+ * the loop is left.
+ */
+export async function* pagesFrom(
+  cursor: Uint8Array | undefined,
+  read: (cursor: Uint8Array | undefined) => Promise<Page>,
+): AsyncGenerator<Page, void> {
+  let ahead = read(cursor)
+  try {
+    for (;;) {
+      const page = await ahead
+      if (page.next !== undefined) {
+        ahead = read(page.next)
+        // Told to whoever asks for it.
+        ahead.catch(() => {})
+      }
+      yield page
+      if (page.next === undefined) return
+    }
+  } finally {
+    await ahead.catch(() => {})
+  }
 }
 
 /** The records of which changes were noted. A note of a record that is not there counts as one of the page, too. */
@@ -109,6 +136,14 @@ class PageBuilder {
     if (this.#rows === 0) return false
     if (this.#rows >= pageRecords || this.#keyBytes + key.length > PAGE_KEY_BYTES) return true
     return this.#bytes + key.length + bytes.length > pageBytes
+  }
+
+  /** How many more rows fit if they are like those so far: what is read beyond a page has to be read again for the next one. */
+  room(): number {
+    if (this.#rows === 0) return 1
+    const { pageRecords, pageBytes } = this.#parts.limits
+    const fitting = Math.floor((pageBytes - this.#bytes) / (this.#bytes / this.#rows))
+    return Math.max(0, Math.min(CHUNK, pageRecords - this.#rows, fitting))
   }
 
   add(key: Uint8Array, bytes: Uint8Array, note?: Uint8Array): void {

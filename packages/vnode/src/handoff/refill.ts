@@ -1,6 +1,6 @@
 import type { KeyId } from '@atoll/core'
 import { Job } from './jobs.ts'
-import type { MovingRecord, Page } from './pages.ts'
+import { type MovingRecord, type Page, pagesFrom } from './pages.ts'
 import type { Place } from './sender.ts'
 import type { Site } from './site.ts'
 
@@ -40,13 +40,10 @@ export class Refill {
     this.job.phase = 'refilling'
     // What is being written may have been asked for before the other vnodes were known.
     await vnode.idle()
-    let next = await vnode.readRefill(id)
-    for (;;) {
-      const page = await vnode.page(next, this.#site.options)
+    const read = (cursor: Uint8Array | undefined) => vnode.page(cursor, this.#site.options)
+    for await (const page of pagesFrom(await vnode.readRefill(id), read)) {
       await this.#push(page, signal)
-      if (page.next === undefined) break
-      next = page.next
-      await vnode.saveRefill(id, next)
+      if (page.next !== undefined) await vnode.saveRefill(id, page.next)
     }
     await vnode.forgetRefill(id)
     for (const target of this.#targets.values()) await this.#site.sender.end(target, this.job.identity)

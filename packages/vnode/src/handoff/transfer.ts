@@ -4,7 +4,7 @@ import type { HandoffVnode } from './handoff-vnode.ts'
 import { Job } from './jobs.ts'
 import { sealMethod } from './methods.ts'
 import type { TransferNote } from './notes.ts'
-import type { Page } from './pages.ts'
+import { type Page, pagesFrom } from './pages.ts'
 import type { Site } from './site.ts'
 
 export interface TransferPlan {
@@ -80,12 +80,10 @@ export class Transfer {
 
   async #copy(note: TransferNote, signal: AbortSignal): Promise<void> {
     this.job.phase = 'copying'
-    for (let { cursor } = note; ; ) {
-      const page = await this.#vnode.page(cursor, this.#site.options)
+    const read = (cursor: Uint8Array | undefined) => this.#vnode.page(cursor, this.#site.options)
+    for await (const page of pagesFrom(note.cursor, read)) {
       await this.#push(page, { signal })
-      if (page.next === undefined) break
-      cursor = page.next
-      await this.#vnode.saveTransfer({ ...note, cursor })
+      if (page.next !== undefined) await this.#vnode.saveTransfer({ ...note, cursor: page.next })
     }
     await this.#vnode.saveTransfer({ ...note, phase: 'catch-up', cursor: undefined })
   }
