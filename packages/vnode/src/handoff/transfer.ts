@@ -81,9 +81,14 @@ export class Transfer {
   async #copy(note: TransferNote, signal: AbortSignal): Promise<void> {
     this.job.phase = 'copying'
     const read = (cursor: Uint8Array | undefined) => this.#vnode.page(cursor, this.#site.options)
+    // A cursor that comes to the disk late costs nothing but records that are offered again after a crash.
+    let saved = Promise.resolve()
     for await (const page of pagesFrom(note.cursor, read)) {
       await this.#push(page, { signal })
-      if (page.next !== undefined) await this.#vnode.saveTransfer({ ...note, cursor: page.next })
+      await saved
+      if (page.next === undefined) break
+      saved = this.#vnode.saveTransfer({ ...note, cursor: page.next })
+      saved.catch(() => {})
     }
     await this.#vnode.saveTransfer({ ...note, phase: 'catch-up', cursor: undefined })
   }
