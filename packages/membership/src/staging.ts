@@ -91,7 +91,8 @@ function check(document: ClusterDocument, change: Change, what: string): Cluster
       checkForceReplace(document, change, what)
       break
     case 'force-remove':
-      checkLost(memberOf(document, change.node, what), what)
+      // One that is exiting owns nothing, and cannot go by itself either.
+      checkJoined(memberOf(document, change.node, what), what)
       break
     case 'zone':
       checkName('zone', change.zone)
@@ -129,9 +130,13 @@ function checkLeave({ node, state }: Member, what: string): void {
   allow(state === 'valid', what, `${node} is ${state} already`)
 }
 
-function checkLost({ node, state }: Member, what: string): void {
+function checkJoined({ node, state }: Member, what: string): void {
   allow(state !== 'joining', what, `${node} has not joined yet; unstage it`)
-  allow(state !== 'exiting', what, `${node} is exiting and owns nothing`)
+}
+
+function checkLost(member: Member, what: string): void {
+  checkJoined(member, what)
+  allow(member.state !== 'exiting', what, `${member.node} is exiting and owns nothing`)
 }
 
 function checkSuccessor(

@@ -1,5 +1,5 @@
 import type { Replicas } from '@atoll/coordinator'
-import { AtollError, assert, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
+import { AtollError, assert, isAtollError, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
 import { type Change, type ClusterDocument, firstDocument } from '@atoll/membership'
 import type { NodeName, Placement, Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
@@ -15,6 +15,9 @@ import {
   validateClusterOptions,
 } from './options.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
+
+/** Attempts to take a node back, while others change the cluster, too. */
+const MAX_TRIES = 5
 
 /**
  * Several nodes in this process, opened. Each has a database of its own; they talk through `network`.
@@ -265,20 +268,44 @@ export class Cluster extends Lifecycle {
   async #takeBack(storage: NodeStorage): Promise<void> {
     const { name, id } = storage
     try {
-      const { cluster } = this.#someMember()
-      // It may be that an earlier attempt was decided, or that what it lost was new then.
-      if (cluster.document.members.get(name)?.id !== id) {
-        const isOld = (change: Change) =>
-          change.kind === 'force-replace' && change.node === name && change.id !== id
-        if (cluster.document.staged.some(isOld)) await cluster.unstage(name)
-        await cluster.stage({ kind: 'force-replace', node: name, by: name, id })
-        await cluster.commit(await cluster.plan())
-      }
-      await this.#start(storage, cluster.document)
+      await this.#admit(name, id)
+      await this.#start(storage, this.#someMember().cluster.document)
     } catch (error) {
       await storage.vnodes.close()
       throw error
     }
+  }
+
+  /** Others may change the cluster at the same time, so that a plan is stale. */
+  async #admit(name: NodeName, id: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#replaceByItself(name, id)
+      } catch (error) {
+        const wasBehind =
+          isAtollError(error, 'ATOLL_STALE_PLAN') || isAtollError(error, 'ATOLL_CHANGE_REFUSED')
+        if (tries === MAX_TRIES || !wasBehind) throw error
+      }
+    }
+  }
+
+  /** A node that had not joined yet, or has left, joins anew; one that was about to go, and has lost its data, is gone. */
+  async #replaceByItself(node: NodeName, id: string): Promise<void> {
+    const { cluster } = this.#someMember()
+    const { members, staged } = cluster.document
+    const own = members.get(node)
+    if (own === undefined || own.id === id) return
+    if (own.state === 'joining') {
+      await cluster.unstage(node)
+      return
+    }
+    const change: Change =
+      own.state === 'exiting' ? { kind: 'force-remove', node } : { kind: 'force-replace', node, by: node, id }
+    // What is staged for it counted on data that it has lost.
+    const isStale = (other: Change) => other.node === node && !('id' in other && other.id === id)
+    if (staged.some((other) => other.kind !== 'zone' && isStale(other))) await cluster.unstage(node)
+    await cluster.stage(change)
+    await cluster.commit(await cluster.plan())
   }
 
   #firstDocument(storages: readonly NodeStorage[]): ClusterDocument {

@@ -66,8 +66,11 @@ export class DataMover extends Lifecycle {
   readonly #options: DataMoverOptions
   readonly #underWay = new Map<string, Promise<void>>()
   readonly #retries = new Map<string, Retry>()
+  /** Partitions of which nothing is left here but damaged records, as far as is known. */
+  readonly #ruined = new Set<number>()
   /** Copies that an earlier life of this node began may not be gone on with: the copy of a copy may be gone. */
   #life = ''
+  #spoiltCopies = 0
   #stopped = true
   /** One for each piece of work: Node takes more than ten listeners on one signal for a leak. */
   readonly #stops = new Set<AbortController>()
@@ -103,6 +106,7 @@ export class DataMover extends Lifecycle {
   /** Somebody is up again: what failed may succeed at once. */
   readonly lookAnew = (): void => {
     this.#retries.clear()
+    this.#ruined.clear()
     this.look()
   }
 
@@ -124,8 +128,21 @@ export class DataMover extends Lifecycle {
     await Promise.all(this.#underWay.values())
   }
 
+  /** A new holder is known now; or it will not be one, and gets nothing any more. */
+  #settleMirrors({ epoch, replicas, moves }: ClusterDocument): void {
+    const { mirrors } = this.#means.vnodes
+    for (const { partition, to, stage } of mirrors.all()) {
+      const isComing = moves.some(
+        (move) => move.kind === 'add' && move.partition === partition && move.to === to,
+      )
+      if (replicas[partition]?.includes(to)) mirrors.settle(partition, to, epoch)
+      else if (!isComing || typeof stage === 'number') mirrors.end(partition, to)
+    }
+  }
+
   /** A node that came back with other data has lost what was sent to it: to go on behind that would leave a gap. */
   readonly #onDocument = (document: ClusterDocument, previous: ClusterDocument | undefined): void => {
+    this.#settleMirrors(document)
     const idIn = (of: ClusterDocument | undefined, node: NodeName) => of?.members.get(node)?.id
     for (const [partition, to] of this.#means.handoffs.outgoing()) {
       const before = idIn(previous, to)
@@ -156,7 +173,11 @@ export class DataMover extends Lifecycle {
     const { document } = membership
     if (document === undefined) return []
     const surplus = await this.#surplus(held)
-    return workFor({ node: this.#options.node, document, held, surplus, outgoing: handoffs.outgoing(), isUp })
+    const { node } = this.#options
+    const isGoing = document.members.get(node)?.state === 'exiting'
+    // Nobody can be given what is damaged: a node that leaves does not wait for that.
+    const left = isGoing ? held.filter((partition) => !this.#ruined.has(partition)) : held
+    return workFor({ node, document, held: left, surplus, outgoing: handoffs.outgoing(), isUp })
   }
 
   async #surplus(held: readonly number[]): Promise<readonly Surplus[]> {
@@ -237,18 +258,32 @@ export class DataMover extends Lifecycle {
   /** What did not go at all, such as a damaged record, is no reason to try again at once. */
   async #giveBack(plan: GiveBackPlan, signal: AbortSignal): Promise<void> {
     const { records, left, corrupt } = await this.#means.handoffs.giveBack(plan, { signal })
+    if (plan.type === undefined && left > 0 && left === corrupt) this.#ruined.add(plan.partition)
+    else this.#ruined.delete(plan.partition)
     if (records > 0 || left === 0) return
     const message = `partition ${plan.partition} is not wanted here, and of its records ${left} stay, ${corrupt} of them damaged`
     throw new AtollError(corrupt > 0 ? 'ATOLL_CORRUPT' : 'ATOLL_OVERLOADED', message)
   }
 
-  /** Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. */
+  /**
+   * Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. What is written
+   * meanwhile, and for as long as somebody may not know of the new holder, is handed on to it.
+   */
   async #copy({ partition, to }: Move, signal: AbortSignal): Promise<void> {
-    const { handoffs, placement, replicasOf } = this.#means
+    const { handoffs, placement, replicasOf, vnodes } = this.#means
     const position = placement().primaries(partition, MAX_REPLICAS).length
     const target = [{ node: to, partition }]
     const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > position ? target : [])
-    await handoffs.refill({ id: `add.${this.#life}.${partition}.${to}`, partition, select, signal })
+    // A copy that missed a write does not go on where it stopped, but begins anew.
+    if (vnodes.mirrors.of(partition)?.get(to)?.spoilt === true) this.#spoiltCopies += 1
+    vnodes.mirrors.begin(partition, to)
+    const id = `add.${this.#life}.${this.#spoiltCopies}.${partition}.${to}`
+    await handoffs.refill({ id, partition, select, signal })
+    if (await vnodes.mirrors.makeFirm(partition, to)) return
+    throw new AtollError(
+      'ATOLL_UNREACHABLE',
+      `${to} missed writes of partition ${partition} while it was filled`,
+    )
   }
 
   /** Says that a move is done; rejects if the document cannot be brought to say so. */

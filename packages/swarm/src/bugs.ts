@@ -1,16 +1,29 @@
 import type { ClusterOptions } from '@atoll/node'
-import { forgetfulRuntime, hastyDatabase, lastSiblingWins, staleIndexes, withoutRepairs } from './mutants.ts'
+import type { VnodeHost } from '@atoll/vnode'
+import {
+  claimingAll,
+  forgetfulRuntime,
+  hastyDatabase,
+  lastSiblingWins,
+  neverSealed,
+  staleIndexes,
+  withoutNotes,
+  withoutRepairs,
+  withoutVotes,
+} from './mutants.ts'
 
 /** A fault of the program, put in from outside: by standing between two of its parts. */
 export interface Bug {
   readonly about: string
-  readonly build: (options: Composition) => Composition
+  readonly build?: (options: Composition) => Composition
+  /** What is done to every host of vnodes before it is opened. */
+  readonly alter?: (host: VnodeHost) => void
 }
 
 /** A cluster of which every port is said. */
 export type Composition = ClusterOptions & Required<Pick<ClusterOptions, 'runtime' | 'bucketTypes'>>
 
-export const NO_BUG: Bug = { about: 'the program as it is', build: (options) => options }
+export const NO_BUG: Bug = { about: 'the program as it is' }
 
 export const BUGS: Readonly<Record<string, Bug>> = {
   'drop-read-repair': {
@@ -38,5 +51,21 @@ export const BUGS: Readonly<Record<string, Bug>> = {
       ...options,
       runtime: (node) => forgetfulRuntime(options.runtime(node), node),
     }),
+  },
+  'forget-promise': {
+    about: 'an acceptor of the cluster document does not keep what it promised and accepted',
+    build: (options) => ({ ...options, storage: (node) => withoutVotes(options.storage(node)) }),
+  },
+  'delete-unacked': {
+    about: 'a vnode gives back records that those who hold the partition do not get',
+    alter: claimingAll,
+  },
+  'forget-notes': {
+    about: 'what is written while a partition is copied does not reach its new holder',
+    alter: withoutNotes,
+  },
+  'two-owners': {
+    about: 'a vnode that was handed over goes on to take writes',
+    alter: neverSealed,
   },
 }

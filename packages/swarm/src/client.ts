@@ -23,7 +23,7 @@ const LOTS = WORK.flatMap(([weight, work]) => new Array<Work>(weight).fill(work)
 
 /** One client does one thing after the other, each through a node that runs, and thinks in between. */
 export async function runClient(scene: Scene, name: string): Promise<void> {
-  const { world, cluster, options } = scene
+  const { world, cluster, options, doors } = scene
   const prng = world.prng.fork(`client ${name}`)
   const { clock } = world.runtime(name)
   const thinkMs = Math.ceil((2 * options.durationMs) / options.operations)
@@ -31,8 +31,11 @@ export async function runClient(scene: Scene, name: string): Promise<void> {
   const client = { name, prng, nextName: () => `${name}.${++named}` }
   for (let done = 0; done < options.operations; done++) {
     await clock.sleep(prng.between(0, thinkMs))
-    const { nodes } = cluster
-    if (nodes.length > 0) await prng.pick(LOTS)(scene, client, prng.pick(nodes))
+    const nodes = cluster.nodes.filter((node) => doors.isOpen(node))
+    if (nodes.length === 0) continue
+    const work = prng.pick(LOTS)
+    const node = prng.pick(nodes)
+    await doors.through(node, () => work(scene, client, node))
   }
 }
 

@@ -1,4 +1,5 @@
 import type { FaultKind, PlannedFault } from '@atoll/sim'
+import type { PlannedChange } from './change-plan.ts'
 
 /** What the faults of a run leave of the promises. */
 export interface Damage {
@@ -10,14 +11,23 @@ export interface Damage {
   readonly skewed: boolean
 }
 
-const APART: ReadonlySet<FaultKind> = new Set(['partition', 'weather', 'crash', 'replace'])
+/** A fallback stands in for a node that is not seen, and for one whose disk does not do what it shall. */
+const APART: ReadonlySet<FaultKind> = new Set([
+  'partition',
+  'weather',
+  'crash',
+  'replace',
+  'slow-disk',
+  'failing-disk',
+  'full-disk',
+])
 
-export function damageOf(plan: readonly PlannedFault[]): Damage {
-  const faults = plan.map(({ fault }) => fault)
+export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
+  const faults = planned.map(({ fault }) => fault)
   const nodes = faults.flatMap((fault) =>
     fault.kind === 'replace' || fault.kind === 'rot' ? [fault.node] : [],
   )
-  const apart = faults.some(({ kind }) => APART.has(kind))
+  const apart = faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => kind === 'down')
   const skewed = faults.some(({ kind }) => kind === 'skew' || kind === 'drift')
   return { nodes: new Set(nodes), apart, skewed }
 }

@@ -1,24 +1,31 @@
-import { type Cluster, createCluster } from '@atoll/node'
+import { createCluster } from '@atoll/node'
 import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
 import type { HouseOptions } from './options.ts'
-import { REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
+import { type House, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
+import { Watch } from './watch.ts'
+import { watchHosts } from './watched-hosts.ts'
 
 /** Small ones, so that an object has several and a run costs little. */
 const BLOCKS = { blockBytes: 4096, inlineBytes: 256 }
 
 /** A cluster of which everything comes out of the world: time, chance, network, disks. */
-export function buildHouse(world: World, options: HouseOptions, bug: Bug): Promise<Cluster> {
+export async function buildHouse(world: World, options: HouseOptions, bug: Bug): Promise<House> {
   const { nodes, partitions, zones, timeoutMs, maxDelayMs, sloppy } = options
   const network = new MemoryNetwork(world.runtime('network'), { delayMs: { min: 0, max: maxDelayMs } })
+  const watch = new Watch()
   const sound: Composition = {
     nodes,
     partitions,
     zones: zonesOf(nodes, zones),
     network,
-    runtime: (name) => world.runtime(name),
+    runtime: (name) => {
+      const runtime = world.runtime(name)
+      watchHosts(runtime, { watch, alter: bug.alter ?? (() => {}) })
+      return runtime
+    },
     storage: (name) => world.disk(name).open(),
     onCrash: (name) => world.disk(name).crash(),
     bucketTypes: {
@@ -31,7 +38,9 @@ export function buildHouse(world: World, options: HouseOptions, bug: Bug): Promi
     objects: BLOCKS,
     coordinator: { timeoutMs, attemptTimeoutMs: Math.min(timeoutMs, 1000) },
   }
-  return createCluster(bug.build(sound))
+  const built = bug.build?.(sound) ?? sound
+  const storage = (name: string) => watch.through(name, built.storage(name))
+  return { cluster: await createCluster({ ...built, storage }), watch }
 }
 
 function zonesOf(nodes: number, zones: number): Record<string, string> {

@@ -1,6 +1,7 @@
 import { type KeyId, utf8 } from '@atoll/core'
 import type { AtollNode, Cluster } from '@atoll/node'
 import { describeOperation, type Violation, waitForQuiet } from '@atoll/sim'
+import type { Operator } from './operator.ts'
 import {
   nameOf,
   newestDocument,
@@ -29,11 +30,12 @@ export interface Convergence {
 }
 
 /** Second phase: nothing fails any more, so that everything has to come to rest, and to be the same everywhere. */
-export async function convergence(scene: Scene): Promise<Convergence> {
+export async function convergence(scene: Scene, operator: Operator): Promise<Convergence> {
   const { world, cluster } = scene
   await world.runtime('nemesis').clock.sleep(SETTLE_MS)
   const strays = await findStrays(scene)
-  await waitForQuiet(world, async () => complaints(cluster), QUIET)
+  const finish = async () => [...(await operator.finish()), ...complaints(cluster)]
+  await waitForQuiet(world, finish, QUIET)
   await cluster.idle()
   for (const node of cluster.nodes) await addAfterwards(scene, node)
   await waitForQuiet(world, async () => [...complaints(cluster), ...(await keepersOfStrays(scene))], QUIET)

@@ -1,7 +1,7 @@
 import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
 import { type Runtime, toHex, utf8 } from '@atoll/core'
 import { BLOCKS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
-import type { Database } from '@atoll/vnode'
+import type { Database, VnodeHost } from '@atoll/vnode'
 import { SETS_TYPE } from './scene.ts'
 
 /**
@@ -90,6 +90,40 @@ export function hastyDatabase(database: Database): Database {
       database.batch(operations, { ...options, sync: false }).catch(() => {})
       return Promise.resolve()
     },
+  }
+}
+
+const ACCEPTOR_KEY = '!cluster!acceptor'
+
+/** Says that a vote is on disk, and does not write it: a node that restarts has promised nothing to anybody. */
+export function withoutVotes(database: Database): Database {
+  const batch = database.batch.bind(database)
+  return Object.assign(database, {
+    batch: async (...[operations, options]: Parameters<Database['batch']>) => {
+      const kept = operations.filter(({ key }) => Buffer.from(key).toString('latin1') !== ACCEPTOR_KEY)
+      if (kept.length > 0) await batch(kept, options)
+    },
+  })
+}
+
+/** Whoever offers records is told that they are all here. */
+export function claimingAll(host: VnodeHost): void {
+  const handoffOf = host.handoffOf.bind(host)
+  host.handoffOf = (partition) => Object.assign(handoffOf(partition), { holds: async () => true })
+}
+
+/** What is written while a partition is copied is not noted, and so not sent. */
+export function withoutNotes(host: VnodeHost): void {
+  const handoffOf = host.handoffOf.bind(host)
+  host.handoffOf = (partition) => Object.assign(handoffOf(partition), { startNoting: () => {} })
+}
+
+/** A partition that was handed over is served here as before. */
+export function neverSealed({ gates }: VnodeHost): void {
+  const get = gates.get.bind(gates)
+  gates.get = (partition) => {
+    const gate = get(partition)
+    return gate?.phase === 'sealed' ? { ...gate, phase: 'copying' } : gate
   }
 }
 

@@ -24,6 +24,7 @@ const putBroken: Work = async (scene, { name: client, prng, nextName }, node) =>
   const operation = await record(scene, scene.objects, {
     intent: { client, kind: 'put', key, value: name },
     run: () => node.objects.put(BUCKET, key, broken(bytes, prng)),
+    mayFail: true,
   })
   if (operation.outcome === 'ok') scene.complaints.push(`a put of a broken body was acknowledged: ${name}`)
 }
@@ -38,6 +39,7 @@ const putAborted: Work = async (scene, { name: client, prng, nextName }, node) =
   await record(scene, scene.objects, {
     intent: { client, kind: 'put', key, value: name },
     run: () => node.objects.put(BUCKET, key, inChunks(bytes, prng), { signal: patience.signal }),
+    mayFail: true,
   })
   timer.cancel()
 }
@@ -66,6 +68,7 @@ const getRange: Work = async (scene, { name: client, prng }, node) => {
   await record(scene, scene.objects, {
     intent: { client, kind: 'get', key },
     run: () => orNothing(readObject(scene, node, { key, range })),
+    mayFail: true,
   })
 }
 

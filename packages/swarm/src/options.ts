@@ -1,4 +1,5 @@
 import { type Draw, type Draws, type FaultKind, integer, oneOf, type Prng, sometimes } from '@atoll/sim'
+import { CHANGE_KINDS, type Changes } from './change-plan.ts'
 
 /** What a seed draws: the house, the weather, the people. */
 export interface HouseOptions {
@@ -29,6 +30,8 @@ export interface HouseOptions {
   readonly clearance: boolean
   /** How likely each kind of fault is against the others; in some runs there are none. */
   readonly faults: Faults
+  /** How likely each kind of change of the cluster is against the others; in some runs nothing changes. */
+  readonly changes: Changes
 }
 
 export type Faults = Partial<Readonly<Record<FaultKind, number>>>
@@ -52,6 +55,11 @@ const someFaults: Draw<Faults> = (prng: Prng) => {
   return Object.fromEntries(chosen.map((kind) => [kind, prng.between(1, 5)]))
 }
 
+const someChanges: Draw<Changes> = (prng: Prng) => {
+  const chosen = CHANGE_KINDS.filter(() => prng.chance(500))
+  return Object.fromEntries(chosen.map((kind) => [kind, prng.between(1, 3)]))
+}
+
 export const DRAWS: Draws<HouseOptions> = {
   nodes: integer(3, 7),
   partitions: oneOf(8, 8, 16, 16, 32, 64),
@@ -67,5 +75,6 @@ export const DRAWS: Draws<HouseOptions> = {
   maxDown: oneOf(1, 1, 2),
   blackout: oneOf(true, false, false),
   clearance: oneOf(true, false, false, false),
-  faults: sometimes(950, someFaults, {}),
+  faults: sometimes(850, someFaults, {}),
+  changes: sometimes(700, someChanges, {}),
 }

@@ -29,7 +29,7 @@ export class BrokenPromises extends Error {
 
 /** Everything that Atoll promises, held against what the clients saw and what is there in the end. */
 export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): readonly Violation[] {
-  const { objects, sets, registers, stamps, options, complaints } = scene
+  const { objects, sets, registers, stamps, options, complaints, watch } = scene
   // Majorities of primaries meet, unless one of them lost its memory or fallbacks stood in.
   const meet = damage.nodes.size === 0 && !(options.sloppy && damage.apart)
   const order: WriteOrder = { mayMiss: () => !meet }
@@ -37,6 +37,8 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
   const listings = absencesOf(operations, objectKeys(options))
   return [
     ...complaints.map((message) => ({ rule: 'never', key: '', message })),
+    ...watch.violations,
+    ...checkCopies(scene, damage),
     ...[...finals.unreadable].map(([key, message]) => ({ rule: 'unreadable', key, message })),
     ...checkWrites(operations, finals.objects, order),
     ...checkReads(operations),
@@ -54,6 +56,14 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     ...(meet ? checkSetFreshness(sets.operations) : []),
     ...checkConvergence(finals.replicas),
   ]
+}
+
+/** Plans tell how many copies they make. Nodes that were lost, and got theirs again, are in no plan of the operator's. */
+function checkCopies({ watch, allowance, options }: Scene, { nodes }: Damage): Violation[] {
+  const allowed = allowance.copies + allowance.widenings * options.partitions
+  if (nodes.size > 0 || watch.gained <= allowed) return []
+  const message = `${watch.gained} copies were made, and plans said ${allowed}`
+  return [{ rule: 'too-many-copies', key: '', message }]
 }
 
 function checkAllListed({ objects, listed }: Finals): Violation[] {

@@ -1,40 +1,45 @@
-import { Nemesis, type PlannedFault, planFaults } from '@atoll/sim'
+import { Nemesis, type NodesPort, type PlannedFault, planFaults } from '@atoll/sim'
 import { runClient } from './client.ts'
-import { damageOf } from './damage.ts'
-import { handsOn, startAll } from './hands.ts'
+import type { Operator } from './operator.ts'
 import type { HouseOptions } from './options.ts'
 import type { Scene } from './scene.ts'
 
 /** Replicas are on three nodes and two have every acknowledged write: the data of one node may be lost, and no more. */
 const MAX_DAMAGED = 1
 
-export function drawFaults(scene: Scene): readonly PlannedFault[] {
+export function drawFaults(scene: Scene, toCome: readonly string[]): readonly PlannedFault[] {
   const { world, cluster, options } = scene
   if (Object.keys(options.faults).length === 0) return []
   return planFaults(world.prng.fork('faults'), {
-    nodes: cluster.names,
+    nodes: [...cluster.names, ...toCome],
     durationMs: options.durationMs,
     weights: options.faults,
     budget: { maxDown: options.maxDown, maxDamaged: MAX_DAMAGED },
   })
 }
 
+/** What the first phase is made of. */
+export interface Rage {
+  readonly faults: readonly PlannedFault[]
+  readonly operator: Operator
+  readonly nodes: NodesPort
+}
+
 /** First phase: clients go about their business while everything goes wrong that was planned; then all is put right. */
-export async function rage(scene: Scene, plan: readonly PlannedFault[]): Promise<void> {
+export async function rage(scene: Scene, { faults, operator, nodes }: Rage): Promise<void> {
   const { world, cluster, options } = scene
-  const nodes = handsOn(scene, damageOf(plan).nodes)
   const nemesis = new Nemesis(
     world,
     { network: cluster.network, nodes },
     { fairDelayMs: { min: 0, max: options.maxDelayMs } },
   )
   const clients = clientNames(options).map((name) => runClient(scene, name))
-  await Promise.all([nemesis.rage(plan), ...clients])
+  await Promise.all([nemesis.rage(faults), operator.run(), ...clients])
   await nemesis.heal()
   if (!options.blackout) return
   world.note('the lights go out')
   await Promise.all(cluster.names.map((name) => nodes.crash(name)))
-  await startAll(scene, nodes)
+  await Promise.all(cluster.names.map((name) => nodes.restart(name)))
 }
 
 function clientNames({ clients }: HouseOptions): readonly string[] {

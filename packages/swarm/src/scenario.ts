@@ -1,10 +1,13 @@
 import type { Scenario, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
+import { namesToCome, planChanges } from './change-plan.ts'
 import { clearAway } from './clearance.ts'
 import { damageOf } from './damage.ts'
 import { readFinals } from './finals.ts'
+import { handsOn } from './hands.ts'
 import { buildHouse } from './house.ts'
 import { convergence } from './liveness.ts'
+import { Operator } from './operator.ts'
 import { DRAWS, type HouseOptions } from './options.ts'
 import { BrokenPromises, brokenPromises } from './promises.ts'
 import { drawFaults, rage } from './safety.ts'
@@ -23,14 +26,18 @@ export function houseScenario(bug: Bug = NO_BUG): Scenario<HouseOptions> {
 }
 
 async function run(world: World, options: HouseOptions, bug: Bug): Promise<void> {
-  await using cluster = await buildHouse(world, options, bug)
-  const scene = newScene(world, cluster, options)
+  const house = await buildHouse(world, options, bug)
+  await using cluster = house.cluster
+  const scene = newScene(world, house, options)
   await cluster.node(1).objects.createBucket(BUCKET)
-  const plan = drawFaults(scene)
-  await rage(scene, plan)
-  const { ids, violations: undelivered } = await convergence(scene)
+  const changes = planChanges(world.prng.fork('changes'), options)
+  const faults = drawFaults(scene, namesToCome(options, changes))
+  const nodes = handsOn(scene, damageOf(faults, []).nodes)
+  const operator = new Operator(scene, nodes, changes)
+  await rage(scene, { faults, operator, nodes })
+  const { ids, violations: undelivered } = await convergence(scene, operator)
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
-  const violations = [...undelivered, ...brokenPromises(scene, finals, damageOf(plan)), ...left]
+  const violations = [...undelivered, ...brokenPromises(scene, finals, damageOf(faults, changes)), ...left]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }

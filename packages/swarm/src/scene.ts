@@ -1,16 +1,24 @@
 import type { KvRead } from '@atoll/coordinator'
-import { fromUtf8, type KeyId, toHex, utf8 } from '@atoll/core'
+import { fromUtf8, type KeyId, messageOf, toHex, utf8 } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
 import { describeOperation, History, type Intent, type Operation, type World } from '@atoll/sim'
 import { Bodies } from './bodies.ts'
+import { Doors } from './doors.ts'
 import type { HouseOptions } from './options.ts'
+import type { Watch } from './watch.ts'
 
 export const BUCKET = 'reef'
 /** Siblings are kept: the value is a set of elements, and a set is the union of its siblings. */
 export const SETS_TYPE = 'sets'
 /** The last write wins. */
 export const REGISTERS_TYPE = 'registers'
+
+/** A cluster, and who watches over it. */
+export interface House {
+  readonly cluster: Cluster
+  readonly watch: Watch
+}
 
 /** One run: the house, and what everybody did in it. */
 export interface Scene {
@@ -27,6 +35,17 @@ export interface Scene {
   readonly stamps: Map<string, Stamp>
   /** What no client may ever see, and did. */
   readonly complaints: string[]
+  readonly doors: Doors
+  /** What the changes of the cluster may cost. */
+  readonly allowance: Allowance
+  readonly watch: Watch
+}
+
+export interface Allowance {
+  /** Of partitions, by the plans that were committed. */
+  copies: number
+  /** How often all lists got one node more. */
+  widenings: number
 }
 
 export interface Stamp {
@@ -35,7 +54,7 @@ export interface Stamp {
   readonly timestampMs: number
 }
 
-export function newScene(world: World, cluster: Cluster, options: HouseOptions): Scene {
+export function newScene(world: World, { cluster, watch }: House, options: HouseOptions): Scene {
   const history = () => new History(() => world.nowMs)
   return {
     world,
@@ -47,6 +66,9 @@ export function newScene(world: World, cluster: Cluster, options: HouseOptions):
     registers: history(),
     stamps: new Map(),
     complaints: [],
+    doors: new Doors(),
+    allowance: { copies: 0, widenings: 0 },
+    watch,
   }
 }
 
@@ -67,7 +89,7 @@ export function nameOf({ type, bucket, key }: KeyId): string {
 }
 
 /** Of the documents that running nodes have. */
-export function newestDocument({ nodes }: Cluster): ClusterDocument {
+export function newestDocument({ nodes }: Pick<Cluster, 'nodes'>): ClusterDocument {
   const documents = nodes.map(({ cluster }) => cluster.document)
   const [first] = documents
   if (first === undefined) throw new Error('no node runs')
@@ -76,12 +98,22 @@ export function newestDocument({ nodes }: Cluster): ClusterDocument {
 
 /** Runs an operation, keeps it in the history and tells the timeline. */
 export async function record(
-  { world }: Scene,
+  { world, options, complaints }: Scene,
   history: History,
-  step: { readonly intent: Intent; readonly run: () => Promise<unknown> },
+  step: { readonly intent: Intent; readonly run: () => Promise<unknown>; readonly mayFail?: boolean },
 ): Promise<Operation> {
-  const operation = await history.record(step.intent, step.run)
+  let reason = ''
+  const operation = await history.record(step.intent, () =>
+    step.run().catch((error: unknown) => {
+      reason = messageOf(error)
+      throw error
+    }),
+  )
   world.note(describeOperation(operation))
+  // One that is said to be down is not asked, and counts where all are needed.
+  const isCalm = Object.keys(options.faults).length === 0 && options.changes.down === undefined
+  if (isCalm && operation.outcome !== 'ok' && step.mayFail !== true)
+    complaints.push(`nothing was wrong, and ${describeOperation(operation)}: ${reason}`)
   world.runtime(operation.client).probe.mark(`client.${operation.kind} ${operation.outcome}`)
   return operation
 }

@@ -26,6 +26,10 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     rules: LOST,
     fixed: { faults: () => ({ replace: 1 }), keys: () => 1 },
   },
+  'forget-promise': { within: 100, rules: ['one-document'] },
+  'delete-unacked': { within: 50, rules: ['undelivered'] },
+  'forget-notes': { within: 200, rules: ['stale-read', 'stale-set'] },
+  'two-owners': { within: 50, rules: ['two-owners'] },
 }
 
 test('every bug has its place here', () => {

@@ -43,7 +43,17 @@ export class GiveBack {
     this.job = new Job(site.runtime, { kind: 'give-back', direction: 'out', partition, ...between })
   }
 
+  /** A pass that fails is ended, too: the others take records for a few vnodes at a time, and others wait for that. */
   async run(signal: AbortSignal): Promise<GivenBack> {
+    try {
+      return await this.#pass(signal)
+    } finally {
+      const { sender } = this.#site
+      await Promise.all(this.#places.map((place) => sender.end(place, this.job.identity)))
+    }
+  }
+
+  async #pass(signal: AbortSignal): Promise<GivenBack> {
     const vnode = this.#site.host.handoffOf(this.#partition)
     this.job.phase = 'giving-back'
     const done = { records: 0, bytes: 0, corrupt: 0 }
@@ -56,7 +66,6 @@ export class GiveBack {
       done.corrupt += page.corrupt
       next = page.next
     } while (next !== undefined)
-    for (const place of this.#places) await this.#site.sender.end(place, this.job.identity)
     return { ...done, left: await vnode.count(this.#type) }
   }
 

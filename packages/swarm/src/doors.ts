@@ -1,0 +1,28 @@
+import type { AtollNode } from '@atoll/node'
+
+/** Who is inside which node: one that goes for good is left by its clients first, as a service would have it. */
+export class Doors {
+  readonly #inside = new Map<string, number>()
+  readonly #closed = new Set<string>()
+
+  isOpen({ name }: AtollNode): boolean {
+    return !this.#closed.has(name)
+  }
+
+  async through<T>({ name }: AtollNode, run: () => Promise<T>): Promise<T> {
+    this.#inside.set(name, this.inside(name) + 1)
+    try {
+      return await run()
+    } finally {
+      this.#inside.set(name, this.inside(name) - 1)
+    }
+  }
+
+  close(name: string): void {
+    this.#closed.add(name)
+  }
+
+  inside(name: string): number {
+    return this.#inside.get(name) ?? 0
+  }
+}

@@ -1,0 +1,208 @@
+import { AtollError, isAtollError } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
+import type { NodesPort, Prng } from '@atoll/sim'
+import { namesToCome, type PlannedChange } from './change-plan.ts'
+import { newestDocument, REGISTERS_TYPE, type Scene, SETS_TYPE } from './scene.ts'
+
+/** Members that hold data are never fewer. */
+const LEAST_MEMBERS = 3
+const MOST_REPLICAS = 4
+const DRAIN_MS = 5
+
+/** Changes the cluster while it is in use. What fails, for lack of a quorum or of a node, is tried again later. */
+export class Operator {
+  readonly #scene: Scene
+  readonly #nodes: NodesPort
+  readonly #prng: Prng
+  readonly #plan: readonly PlannedChange[]
+  readonly #free: string[]
+  /** Nodes that were to be added, and may have joined or not. */
+  readonly #coming = new Set<string>()
+  readonly #markedDown = new Set<string>()
+
+  constructor(scene: Scene, nodes: NodesPort, plan: readonly PlannedChange[]) {
+    this.#scene = scene
+    this.#nodes = nodes
+    this.#prng = scene.world.prng.fork('operator')
+    this.#plan = plan
+    this.#free = [...namesToCome(scene.options, plan)]
+  }
+
+  async run(): Promise<void> {
+    const { clock } = this.#scene.world.runtime('operator')
+    const startMs = clock.monotonicMs()
+    for (const step of this.#plan) {
+      await clock.sleep(Math.max(0, startMs + step.atMs - clock.monotonicMs()))
+      await this.#try(step.kind, () => this.#begin(step))
+      if (step.commits) await this.#commit(step.rivals)
+      await this.#dismiss()
+    }
+  }
+
+  /** Brings everything to its end that was begun, as far as it goes now; answers what is left. */
+  async finish(): Promise<readonly string[]> {
+    for (const name of [...this.#coming]) await this.#try(`add ${name}`, () => this.#add(name))
+    for (const name of this.#scene.cluster.names) await this.#nodes.restart(name)
+    if (this.#scene.cluster.nodes.length === 0) return ['no node runs']
+    // Also those of which nobody knew whether it was decided that they are down.
+    for (const { node, state } of newestDocument(this.#scene.cluster).members.values()) {
+      if (state === 'down') await this.#try(`${node} is up`, () => this.#up(node))
+    }
+    await this.#releaseLost()
+    await this.#commit(false)
+    await this.#dismiss({ atLast: true })
+    const { members, staged } = newestDocument(this.#scene.cluster)
+    const unsettled = [...members.values()].filter(({ state }) => state !== 'valid')
+    return [
+      ...[...this.#coming].map((name) => `${name} has not joined`),
+      ...unsettled.map(({ node, state }) => `${node} is ${state}`),
+      ...staged.map((change) => `staged: ${JSON.stringify(change)}`),
+      ...this.#departed().map((name) => `${name} has left and runs`),
+    ]
+  }
+
+  async #begin({ kind }: PlannedChange): Promise<void> {
+    switch (kind) {
+      case 'join':
+        await this.#add(this.#take())
+        return
+      case 'leave':
+        await this.#speaker().cluster.stage({ kind: 'leave', node: this.#dispensable(1) })
+        return
+      case 'replace':
+        return this.#replace(this.#take())
+      case 'down': {
+        for (const name of [...this.#markedDown]) await this.#up(name)
+        const node = this.#dispensable(1)
+        this.#markedDown.add(node)
+        this.#scene.world.note(`operator says that ${node} is down`)
+        await this.#speaker().cluster.down(node)
+        return
+      }
+      case 'type': {
+        const type = this.#prng.pick([SETS_TYPE, REGISTERS_TYPE])
+        const n = this.#prng.between(2, MOST_REPLICAS)
+        const widthBefore = newestDocument(this.#scene.cluster).width
+        this.#scene.allowance.widenings += n > widthBefore ? 1 : 0
+        await this.#speaker().cluster.setBucketType(type, { n })
+      }
+    }
+  }
+
+  async #replace(by: string): Promise<void> {
+    const node = this.#dispensable(0)
+    await this.#add(by)
+    await this.#speaker().cluster.stage({ kind: 'replace', node, by })
+  }
+
+  async #add(name: string): Promise<void> {
+    const { cluster, world } = this.#scene
+    this.#coming.add(name)
+    if (!cluster.names.includes(name)) {
+      try {
+        await cluster.add(name)
+      } catch (error) {
+        // It has lost its disk while it joined: the cluster knows it by another id.
+        const isOther = isAtollError(error, 'ATOLL_CHANGE_REFUSED') || isAtollError(error, 'ATOLL_FORMAT')
+        if (isOther) await this.#speaker().cluster.unstage(name)
+        throw error
+      }
+    }
+    world.note(`${name} has joined`)
+    this.#coming.delete(name)
+  }
+
+  async #up(name: string): Promise<void> {
+    await this.#speaker().cluster.up(name)
+    this.#markedDown.delete(name)
+  }
+
+  /** Commits what is staged: on one node, or on two at the same time, of which one may find that its plan is stale. */
+  async #commit(rivals: boolean): Promise<void> {
+    const speakers = rivals ? [this.#speaker(), this.#speaker()] : [this.#speaker()]
+    await Promise.all(speakers.map((node) => this.#try('commit', () => this.#commitOn(node))))
+  }
+
+  async #commitOn(node: AtollNode): Promise<void> {
+    const { allowance } = this.#scene
+    if (node.cluster.document.staged.length === 0) return
+    const plan = await node.cluster.plan()
+    const before = allowance.copies
+    // Counted before it is known to be decided: a commit of unknown outcome may be decided yet.
+    allowance.copies += plan.moved
+    try {
+      await node.cluster.commit(plan, { allowViolations: true })
+    } catch (error) {
+      if (isAtollError(error) && error.definite) allowance.copies -= plan.moved
+      throw error
+    }
+    this.#scene.world.note(`${node.name} has committed a plan of ${plan.moved} copies, after ${before}`)
+  }
+
+  /** Turns off the nodes that have left, once their clients have gone; at last those, too, that left while they were down. */
+  async #dismiss({ atLast = false } = {}): Promise<void> {
+    const { cluster, doors, world } = this.#scene
+    const { clock } = world.runtime('operator')
+    for (const name of this.#departed()) {
+      doors.close(name)
+      while (doors.inside(name) > 0) await clock.sleep(DRAIN_MS)
+      if (!atLast && !cluster.isRunning(name)) continue
+      world.note(`${name} has left`)
+      await cluster.forget(name)
+    }
+  }
+
+  /** Those of which the others know that they have left: what a node alone knows dies with it. */
+  #departed(): readonly string[] {
+    const { cluster } = this.#scene
+    return cluster.names.filter((name) => {
+      const others = cluster.nodes.filter((node) => node.name !== name)
+      if (others.length === 0 || this.#coming.has(name)) return false
+      return !newestDocument({ nodes: others }).members.has(name)
+    })
+  }
+
+  /** A node that knows that it has left does not start any more, though the others may still wait for it. */
+  async #releaseLost(): Promise<void> {
+    const { cluster } = this.#scene
+    for (const { node, state } of newestDocument(cluster).members.values()) {
+      if (state !== 'exiting' || cluster.isRunning(node)) continue
+      await this.#try(`let ${node} go`, async () => {
+        await this.#speaker().cluster.stage({ kind: 'force-remove', node })
+      })
+    }
+  }
+
+  #take(): string {
+    const name = this.#free.shift()
+    if (name === undefined) throw new Error('there is a name for every node that comes')
+    return name
+  }
+
+  /** A member that the cluster can do without, when all that is staged is done. */
+  #dispensable(less: number): string {
+    const { members, staged } = newestDocument(this.#scene.cluster)
+    const going = new Set(staged.map(({ node }) => node))
+    const staying = [...members.values()].filter(({ node, state }) => state === 'valid' && !going.has(node))
+    if (staying.length === 0 || staying.length - less < LEAST_MEMBERS)
+      throw new AtollError('ATOLL_CHANGE_REFUSED', 'no member can be done without')
+    return this.#prng.pick(staying).node
+  }
+
+  /** Any member that runs. */
+  #speaker(): AtollNode {
+    const { cluster } = this.#scene
+    const speakers = cluster.nodes.filter((node) => node.cluster.document.members.has(node.name))
+    if (speakers.length === 0) throw new AtollError('ATOLL_UNREACHABLE', 'no node runs')
+    return this.#prng.pick(speakers)
+  }
+
+  async #try(what: string, run: () => Promise<void>): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      if (!isAtollError(error)) throw error
+      this.#scene.world.note(`operator cannot yet: ${what}: ${error.code} ${error.message}`)
+    }
+  }
+}

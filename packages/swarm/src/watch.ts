@@ -1,0 +1,104 @@
+import { toHex } from '@atoll/core'
+import { type ClusterDocument, decodeDocument, type Move } from '@atoll/membership'
+import type { Violation } from '@atoll/sim'
+import type { Database, VnodeHost } from '@atoll/vnode'
+
+/** As `@atoll/node` keeps the document: behind it stands a checksum. */
+const DOCUMENT_KEY = '!cluster!document'
+const CHECKSUM_BYTES = 4
+
+/** A write that came to a vnode as to a holder of its partition, and that the vnode took. */
+export interface Taken {
+  readonly host: VnodeHost
+  readonly partition: number
+}
+
+/** Sees every document that a node notes and every write that a holder takes, and says what may not be. */
+export class Watch {
+  readonly violations: Violation[] = []
+  /** Replicas that nodes got by one document after the other. */
+  gained = 0
+  readonly #texts = new Map<number, string>()
+  #newest: ClusterDocument | undefined
+  /** When each pending replacement was first seen, by name, in the order of events. */
+  #pending = new Map<string, number>()
+  /** When each node last took a write for a partition, by both. */
+  readonly #taken = new Map<string, number>()
+  #order = 0
+
+  /** The database, seen through. */
+  through(node: string, database: Database): Database {
+    const batch = database.batch.bind(database)
+    return Object.assign(database, {
+      batch: (...request: Parameters<Database['batch']>) => {
+        for (const operation of request[0]) {
+          if (operation.type === 'put' && Buffer.from(operation.key).toString('latin1') === DOCUMENT_KEY)
+            this.#onDocument(node, operation.value)
+        }
+        return batch(...request)
+      },
+    })
+  }
+
+  onTaken({ host, partition }: Taken): void {
+    const { node } = host
+    const at = this.#order++
+    const gate = host.gates.all().get(partition)
+    const name = `${node}/${partition}`
+    if (gate !== undefined && !OPEN.has(gate.phase))
+      this.#violate('two-owners', name, `it took a write after it was handed over to ${gate.to}`)
+    else if (this.#newest?.replicas[partition]?.includes(node) === false && !this.#mayServe(node, partition))
+      this.#violate(
+        'two-owners',
+        name,
+        `it took a write though epoch ${this.#newest.epoch} gives it to others`,
+      )
+    for (const [key, since] of this.#pending) {
+      const [moved, from, to] = key.split(' ')
+      if (moved !== `${partition}` || from !== node) continue
+      const other = this.#taken.get(`${to}/${partition}`) ?? -1
+      if (other > since) this.#violate('two-owners', name, `it took a write after ${to} took one`)
+    }
+    this.#taken.set(name, at)
+  }
+
+  #onDocument(node: string, stored: Uint8Array): void {
+    const bytes = stored.subarray(0, stored.length - CHECKSUM_BYTES)
+    const document = decodeDocument(bytes)
+    const { epoch, forced } = document
+    const text = toHex(bytes)
+    const known = this.#texts.get(epoch)
+    this.#texts.set(epoch, known ?? text)
+    if (known !== undefined && known !== text && forced.length === 0)
+      this.#violate('one-document', `epoch ${epoch}`, `${node} notes another one than others`)
+    if (this.#newest === undefined || epoch > this.#newest.epoch) this.#follow(document)
+  }
+
+  #follow(document: ClusterDocument): void {
+    const before = this.#newest?.replicas
+    if (before !== undefined) {
+      for (const [partition, holders] of document.replicas.entries())
+        this.gained += holders.filter((node) => !before[partition]?.includes(node)).length
+    }
+    const pending = document.moves.flatMap((move) => (move.kind === 'replace' ? nameOfMove(move) : []))
+    this.#pending = new Map(pending.map((name) => [name, this.#pending.get(name) ?? this.#order++]))
+    this.#newest = document
+  }
+
+  /** The target of a replacement serves what its source forwards, before a document says so. */
+  #mayServe(node: string, partition: number): boolean {
+    const moves = this.#newest?.moves ?? []
+    return moves.some((move) => move.partition === partition && move.to === node)
+  }
+
+  #violate(rule: string, key: string, message: string): void {
+    this.violations.push({ rule, key, message })
+  }
+}
+
+/** Phases in which the source of a transfer still takes writes. */
+const OPEN: ReadonlySet<string> = new Set(['copying'])
+
+function nameOfMove({ partition, from, to }: Extract<Move, { kind: 'replace' }>): string {
+  return `${partition} ${from} ${to}`
+}

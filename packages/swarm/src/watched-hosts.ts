@@ -1,0 +1,41 @@
+import type { Runtime } from '@atoll/core'
+import { VnodeHost } from '@atoll/vnode'
+import type { Watch } from './watch.ts'
+
+export interface HostWatch {
+  readonly watch: Watch
+  /** Changes a host before it is opened: how a bug is put in. */
+  readonly alter: (host: VnodeHost) => void
+}
+
+/** Who watches over the hosts of a runtime. */
+const watches = new WeakMap<Runtime, HostWatch>()
+
+/** Every write that a host of this runtime takes as that of a holder is shown from now on. */
+export function watchHosts(runtime: Runtime, watch: HostWatch): void {
+  watches.set(runtime, watch)
+}
+
+interface Asked {
+  readonly partition: number
+  readonly routing?: { readonly role: string }
+}
+
+function show(host: VnodeHost, { partition, routing }: Asked): void {
+  if (routing?.role === 'primary') watches.get(host.runtime)?.watch.onTaken({ host, partition })
+}
+
+/** A host is made deep inside a node, once for each of its lives: so the class is seen through, not the object. */
+const { open, put, coordinate } = VnodeHost.prototype
+VnodeHost.prototype.open = function (this: VnodeHost) {
+  if (this.state === 'new') watches.get(this.runtime)?.alter(this)
+  return open.call(this)
+}
+VnodeHost.prototype.put = function (this: VnodeHost, request, options) {
+  show(this, request)
+  return put.call(this, request, options)
+}
+VnodeHost.prototype.coordinate = function (this: VnodeHost, request) {
+  show(this, request)
+  return coordinate.call(this, request)
+}
