@@ -70,6 +70,7 @@ export class DataMover extends Lifecycle {
   readonly #ruined = new Set<number>()
   /** Copies that an earlier life of this node began may not be gone on with: the copy of a copy may be gone. */
   #life = ''
+  #spoiltCopies = 0
   #stopped = true
   /** One for each piece of work: Node takes more than ten listeners on one signal for a leak. */
   readonly #stops = new Set<AbortController>()
@@ -127,8 +128,21 @@ export class DataMover extends Lifecycle {
     await Promise.all(this.#underWay.values())
   }
 
+  /** A new holder is known now; or it will not be one, and gets nothing any more. */
+  #settleMirrors({ epoch, replicas, moves }: ClusterDocument): void {
+    const { mirrors } = this.#means.vnodes
+    for (const { partition, to, stage } of mirrors.all()) {
+      const isComing = moves.some(
+        (move) => move.kind === 'add' && move.partition === partition && move.to === to,
+      )
+      if (replicas[partition]?.includes(to)) mirrors.settle(partition, to, epoch)
+      else if (!isComing || typeof stage === 'number') mirrors.end(partition, to)
+    }
+  }
+
   /** A node that came back with other data has lost what was sent to it: to go on behind that would leave a gap. */
   readonly #onDocument = (document: ClusterDocument, previous: ClusterDocument | undefined): void => {
+    this.#settleMirrors(document)
     const idIn = (of: ClusterDocument | undefined, node: NodeName) => of?.members.get(node)?.id
     for (const [partition, to] of this.#means.handoffs.outgoing()) {
       const before = idIn(previous, to)
@@ -251,13 +265,25 @@ export class DataMover extends Lifecycle {
     throw new AtollError(corrupt > 0 ? 'ATOLL_CORRUPT' : 'ATOLL_OVERLOADED', message)
   }
 
-  /** Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. */
+  /**
+   * Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. What is written
+   * meanwhile, and for as long as somebody may not know of the new holder, is handed on to it.
+   */
   async #copy({ partition, to }: Move, signal: AbortSignal): Promise<void> {
-    const { handoffs, placement, replicasOf } = this.#means
+    const { handoffs, placement, replicasOf, vnodes } = this.#means
     const position = placement().primaries(partition, MAX_REPLICAS).length
     const target = [{ node: to, partition }]
     const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > position ? target : [])
-    await handoffs.refill({ id: `add.${this.#life}.${partition}.${to}`, partition, select, signal })
+    // A copy that missed a write does not go on where it stopped, but begins anew.
+    if (vnodes.mirrors.of(partition)?.get(to)?.spoilt === true) this.#spoiltCopies += 1
+    vnodes.mirrors.begin(partition, to)
+    const id = `add.${this.#life}.${this.#spoiltCopies}.${partition}.${to}`
+    await handoffs.refill({ id, partition, select, signal })
+    if (await vnodes.mirrors.makeFirm(partition, to)) return
+    throw new AtollError(
+      'ATOLL_UNREACHABLE',
+      `${to} missed writes of partition ${partition} while it was filled`,
+    )
   }
 
   /** Says that a move is done; rejects if the document cannot be brought to say so. */

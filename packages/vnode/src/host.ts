@@ -10,6 +10,7 @@ import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { Holdings } from './holdings.ts'
 import { KeyOrder } from './key-order.ts'
 import { VnodeLayout } from './layout.ts'
+import { Mirrors } from './mirrors.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
 import type { Database } from './ports.ts'
 import type {
@@ -46,6 +47,8 @@ export class VnodeHost extends Lifecycle {
   readonly label: string
   /** Which vnodes are on their way to other nodes. */
   readonly gates: Gates
+  /** Nodes that get what is written here as well. */
+  readonly mirrors = new Mirrors()
   readonly #runtime: Runtime
   readonly #parts: VnodeHostParts
   readonly #options: Required<VnodeHostOptions>
@@ -192,6 +195,7 @@ export class VnodeHost extends Lifecycle {
     this.#vnodes.clear()
     this.#shared.holdings.clear()
     this.gates.clear()
+    this.mirrors.clear()
     await this.#parts.database.close()
   }
 

@@ -1,8 +1,10 @@
+import { mergeRecords } from '@atoll/causality'
 import { AtollError, isAtollError } from '@atoll/core'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import { type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -54,16 +56,31 @@ export class VnodeRouter {
     const asking = { partition: request.partition, kind: 'read', routing: request.routing } as const
     const { host } = this.#parts
     if (this.#isHere(asking)) {
-      const reply = await host.get(request)
+      const reply = await this.#getHere(request, patience)
       // A record that was given away while it was asked for is where the partition is now.
       if (reply.record !== undefined || this.#isHere(asking)) return reply
     }
     const reply = await this.#elsewhere(asking, patience, {
-      here: () => host.get(request),
+      here: () => this.#getHere(request, patience),
       there: (to, routing, call) => this.#call(to, getMethod, { ...request, routing }, call),
     })
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
+  }
+
+  /** With what holders have of which the asking coordinator does not know. */
+  async #getHere(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
+    const { host } = this.#parts
+    const { partition, id, routing } = request
+    const reply = host.get(request)
+    const unknown = unknownHolders(host.mirrors.of(partition), routing.epoch)
+    if (unknown.length === 0) return reply
+    const call = patience()
+    const asked = unknown.map((to) =>
+      this.#call(to, getMethod, { partition, id, routing: AS_FALLBACK }, call),
+    )
+    const others = await Promise.all(asked)
+    return others.reduce(mergeReplies, await reply)
   }
 
   put(
@@ -73,9 +90,13 @@ export class VnodeRouter {
   ): Promise<PutReply> {
     const { host } = this.#parts
     const asking = { partition: request.partition, kind: 'write', routing: request.routing } as const
-    if (this.#isHere(asking)) return host.put(request, { onAccepted })
+    const here = () =>
+      host.mirrors.of(request.partition) === undefined
+        ? host.put(request, { onAccepted })
+        : this.#putMirrored(request, patience, onAccepted)
+    if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
-      here: () => host.put(request, { onAccepted }),
+      here,
       there: (to, routing, call) =>
         this.#call(to, putMethod, { ...request, routing }, { ...call, onProgress: onAccepted }),
     })
@@ -84,15 +105,51 @@ export class VnodeRouter {
   coordinate(request: Routed<CoordinateRequest>, patience: () => Patience): Promise<CoordinateReply> {
     const { host } = this.#parts
     const asking = { partition: request.partition, kind: 'write', routing: request.routing } as const
-    if (this.#isHere(asking)) return host.coordinate(request)
+    const here = () =>
+      host.mirrors.of(request.partition) === undefined
+        ? host.coordinate(request)
+        : this.#coordinateMirrored(request, patience)
+    if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
-      here: () => host.coordinate(request),
+      here,
       there: async (to, routing, call) => {
         const reply = await this.#call(to, coordinateMethod, { ...request, routing }, call)
         checkValues(reply.record, host.crc32)
         return reply
       },
     })
+  }
+
+  async #putMirrored(
+    request: Routed<PutRequest>,
+    patience: () => Patience,
+    onAccepted: (() => void) | undefined,
+  ): Promise<PutReply> {
+    const reply = await this.#parts.host.put(request, { onAccepted })
+    await this.#mirror(request, patience)
+    return reply
+  }
+
+  async #coordinateMirrored(
+    request: Routed<CoordinateRequest>,
+    patience: () => Patience,
+  ): Promise<CoordinateReply> {
+    const reply = await this.#parts.host.coordinate(request)
+    await this.#mirror({ ...request, record: reply.record }, patience)
+    return reply
+  }
+
+  /** Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. */
+  async #mirror(request: Routed<PutRequest>, patience: () => Patience): Promise<void> {
+    const { partition, id, record, routing } = request
+    const awaited: Promise<void>[] = []
+    for (const [to, mirror] of this.#parts.host.mirrors.of(partition) ?? []) {
+      if (!needsMirror(mirror, routing.epoch)) continue
+      const sending = this.#call(to, putMethod, { partition, id, record, routing: AS_FALLBACK }, patience())
+      if (mirror.stage === 'copying') sendBeside(mirror, sending)
+      else awaited.push(arrival(sending, partition, to))
+    }
+    await Promise.all(awaited)
   }
 
   /** A page of vnodes of which some have moved is put together from pages of those who serve them. */
@@ -103,6 +160,10 @@ export class VnodeRouter {
       kind: 'read' as const,
       routing: { ...request.routing, role },
     }))
+    for (const { partition, routing } of askings) {
+      const [unknown] = unknownHolders(host.mirrors.of(partition), routing.epoch)
+      if (unknown !== undefined) throw oldList(partition, unknown)
+    }
     if (askings.every((asking) => this.#isHere(asking))) {
       return host.scan(request, { signal: patience().signal })
     }
@@ -215,6 +276,43 @@ function isBySeal(way: Route): boolean {
 function notServed(partition: number | undefined, unsealed: boolean): AtollError {
   const message = `partition ${partition} is being handed over, and this node does not serve it now`
   return new AtollError('ATOLL_UNREACHABLE', message, { details: { partition: partition ?? -1, unsealed } })
+}
+
+/** Whoever is asked so answers for itself. */
+const AS_FALLBACK: Routing = { role: 'fallback', epoch: 0, forwards: 0, bySeal: false }
+
+function mergeReplies(reply: GetReply, other: GetReply): GetReply {
+  if (other.record === undefined) return reply
+  const record =
+    reply.record === undefined ? other.record : mergeRecords({ kind: 'siblings' }, reply.record, other.record)
+  return { ...reply, record }
+}
+
+/** A page cannot be put together from copies of the same vnode; the list will be known in a moment. */
+function oldList(partition: number, holder: string): AtollError {
+  const message = `${holder} holds partition ${partition} as well, of which the scan does not know yet`
+  return new AtollError('ATOLL_UNREACHABLE', message)
+}
+
+/** A node that is only being filled must not hold up anybody. */
+function sendBeside(mirror: Mirror, sending: Promise<PutReply>): void {
+  const arriving = sending.then(
+    () => {},
+    () => {
+      mirror.spoilt = true
+    },
+  )
+  mirror.underWay.add(arriving)
+  void arriving.then(() => mirror.underWay.delete(arriving))
+}
+
+async function arrival(sending: Promise<PutReply>, partition: number, to: string): Promise<void> {
+  try {
+    await sending
+  } catch (cause) {
+    const message = `${to} holds partition ${partition} as well, and did not get the write`
+    throw new AtollError('ATOLL_UNREACHABLE', message, { cause, definite: false })
+  }
 }
 
 function isUnsealed(error: unknown): boolean {

@@ -1,0 +1,79 @@
+/** A node that is about to hold a partition as well, or that some may not know to hold it yet. */
+export interface Mirror {
+  /**
+   * - `copying`: it is being filled; a write that cannot reach it spoils the copy.
+   * - `firm`: it has everything, and is proposed as a holder; a write counts only if it has that, too.
+   * - a number: the epoch from which on it is a holder. Who goes by that or a later one writes to it himself.
+   */
+  stage: 'copying' | 'firm' | number
+  spoilt: boolean
+  /** Writes on their way to it that nobody waits for. */
+  readonly underWay: Set<Promise<void>>
+}
+
+/**
+ * To whom writes go besides, because their coordinators do not know of them. A list of replicas that grows is not known to
+ * all at once. Whoever still has the shorter one takes fewer replicas for a majority than readers do who have the longer
+ * one: so a holder hands on what it writes, from before the copying begins for as long as somebody may have the old list.
+ */
+export class Mirrors {
+  readonly #mirrors = new Map<number, Map<string, Mirror>>()
+
+  /** Undefined for nearly every partition. */
+  of(partition: number): ReadonlyMap<string, Mirror> | undefined {
+    return this.#mirrors.get(partition)
+  }
+
+  /** To be called before the copying begins. */
+  begin(partition: number, to: string): void {
+    const mirrors = this.#mirrors.get(partition) ?? new Map<string, Mirror>()
+    mirrors.set(to, { stage: 'copying', spoilt: false, underWay: new Set() })
+    this.#mirrors.set(partition, mirrors)
+  }
+
+  /** The copying is done. False if a write did not reach the node meanwhile: then it has to be done again. */
+  async makeFirm(partition: number, to: string): Promise<boolean> {
+    const mirror = this.#mirrors.get(partition)?.get(to)
+    if (mirror === undefined) return false
+    // From here on every write waits for it; those before have to have arrived.
+    mirror.stage = 'firm'
+    await Promise.all(mirror.underWay)
+    return !mirror.spoilt
+  }
+
+  /** The document of this epoch has it in the list. */
+  settle(partition: number, to: string, epoch: number): void {
+    const mirror = this.#mirrors.get(partition)?.get(to)
+    if (mirror !== undefined && typeof mirror.stage !== 'number') mirror.stage = epoch
+  }
+
+  end(partition: number, to: string): void {
+    const mirrors = this.#mirrors.get(partition)
+    mirrors?.delete(to)
+    if (mirrors?.size === 0) this.#mirrors.delete(partition)
+  }
+
+  /** All of them, as they are now. */
+  all(): readonly { readonly partition: number; readonly to: string; readonly stage: Mirror['stage'] }[] {
+    return [...this.#mirrors].flatMap(([partition, mirrors]) =>
+      Array.from(mirrors, ([to, { stage }]) => ({ partition, to, stage })),
+    )
+  }
+
+  clear(): void {
+    this.#mirrors.clear()
+  }
+}
+
+/** Holders that a coordinator which goes by `epoch` does not know of: what they have, it cannot see. */
+export function unknownHolders(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): string[] {
+  if (mirrors === undefined) return []
+  const unknown = [...mirrors].filter(([, { stage }]) => typeof stage === 'number' && epoch < stage)
+  return unknown.map(([node]) => node)
+}
+
+/** Whether a write of a coordinator that goes by `epoch` (0 for unknown) has to be handed on. */
+export function needsMirror({ stage, spoilt }: Mirror, epoch: number): boolean {
+  if (spoilt) return false
+  return typeof stage !== 'number' || epoch < stage
+}

@@ -1,0 +1,64 @@
+import { expect, it } from 'vitest'
+import { Atoll, type Island, OWNED_BY_N1 } from './atoll.ts'
+import { id, valuesOf } from './world.ts'
+
+const NAMES = ['n1', 'n2', 'n3']
+const at = (epoch: number) => ({ node: 'n1', partition: 1, role: 'primary', epoch }) as const
+
+const heldBy = async ({ host }: Island, key: string) =>
+  valuesOf((await host.get({ partition: 1, id: id(key) })).record)
+
+it('what is written reaches a node that is being filled, and one that not everybody knows of', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const { mirrors } = n1.host
+    await n3.write(at(1), id('before'), 'before')
+    mirrors.begin(1, 'n2')
+    for (const [node, key] of [
+      [n1, 'local'],
+      [n3, 'from afar'],
+    ] as const) {
+      const record = await node.write(at(1), id(key), key)
+      await Promise.all(mirrors.of(1)?.get('n2')?.underWay ?? [])
+      expect(await heldBy(n2, key)).toEqual([key])
+      await node.replicas.put(at(1), id(`${key} copied`), record, { timeoutMs: 400 })
+      await Promise.all(mirrors.of(1)?.get('n2')?.underWay ?? [])
+      expect(await heldBy(n2, `${key} copied`)).toEqual([key])
+    }
+    await n1.handoffs.refill({ id: 'a', partition: 1, select: () => [{ node: 'n2', partition: 1 }] })
+    expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+    expect(await heldBy(n2, 'before')).toEqual(['before'])
+
+    mirrors.settle(1, 'n2', 5)
+    await n3.write(at(4), id('old list'), 'old list')
+    expect(await heldBy(n2, 'old list')).toEqual(['old list'])
+    await n3.write(at(5), id('new list'), 'new list')
+    expect(await heldBy(n2, 'new list')).toEqual([])
+    // Written by the new list, to the new holder alone: who has the old list sees it through the old holder.
+    await n3.write({ node: 'n2', partition: 1, role: 'fallback', epoch: 5 }, id('elsewhere'), 'elsewhere')
+    expect(await n3.values(at(4), id('elsewhere'))).toEqual(['elsewhere'])
+    expect(await n3.values(at(5), id('elsewhere'))).toEqual([])
+    mirrors.end(1, 'n2')
+    expect(mirrors.of(1)).toBeUndefined()
+  })
+})
+
+it('a write that does not reach the other node spoils a copy, and fails once that counts as a holder', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const [n1, , n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const { mirrors } = n1.host
+    mirrors.begin(1, 'n2')
+    atoll.network.partition(['n1'], ['n2'])
+    await n3.write(at(1), id('a'), 'a')
+    expect(await mirrors.makeFirm(1, 'n2')).toBe(false)
+    atoll.network.heal()
+    mirrors.begin(1, 'n2')
+    expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+    atoll.network.partition(['n1'], ['n2'])
+    await expect(n3.write(at(1), id('b'), 'b')).rejects.toMatchObject({ definite: false })
+    mirrors.settle(1, 'n2', 7)
+    await expect(n3.write(at(6), id('c'), 'c')).rejects.toMatchObject({ definite: false })
+    await n3.write(at(7), id('d'), 'd')
+    atoll.network.heal()
+  })
+})
