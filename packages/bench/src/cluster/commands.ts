@@ -10,6 +10,8 @@ export interface NodeOrder {
   readonly path: string
   readonly way: Way
   readonly seeds: Readonly<Record<string, string>>
+  /** Of a cluster that it begins; default that of Atoll. */
+  readonly partitions?: number
 }
 
 /** Ports of bare servers, which know nothing of Atoll. */

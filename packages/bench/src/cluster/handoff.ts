@@ -14,8 +14,10 @@ import { PeerProcess } from './peer-process.ts'
 import { type Contest, inTurn } from './rounds.ts'
 
 const ROUNDS = 3
-const OBJECTS = 96
+const OBJECTS = 64
 const BODY_BYTES = MiB
+/** The fewest: of more, so little data would mostly show what it costs to begin and to end a move of a partition. */
+const PARTITIONS = 8
 const MOVED_BYTES = OBJECTS * BODY_BYTES
 /** Objects that are written at a time. */
 const WRITERS = 4
@@ -69,7 +71,7 @@ async function withinProcess(
   directory: string,
   run: (contest: Contest) => Promise<ClusterRow>,
 ): Promise<ClusterRow> {
-  await using cluster = await openCluster({ nodes: 1, path: directory })
+  await using cluster = await openCluster({ nodes: 1, path: directory, partitions: PARTITIONS })
   const { objects } = cluster.node(1)
   await objects.createBucket(BUCKET)
   const bodyOf = bodies(BODY_BYTES)
@@ -98,7 +100,7 @@ async function withinProcess(
     await rm(copy)
     return rateOf(ms)
   }
-  return run({ subject, limit })
+  return await run({ subject, limit })
 }
 
 interface Setting {
@@ -116,7 +118,13 @@ async function betweenProcesses(
     await Promise.all(peers.map(({ started }) => started))
     const [first, second] = peers
     const openAt = (peer: PeerProcess, name: string, seeds: Record<string, string>) => {
-      return peer.ask('open', { name, path: join(directory, name), way: of(name), seeds })
+      return peer.ask('open', {
+        name,
+        path: join(directory, name),
+        way: of(name),
+        seeds,
+        partitions: PARTITIONS,
+      })
     }
     let address = await openAt(first, nameOf(0), {})
     await first.ask('createBucket')

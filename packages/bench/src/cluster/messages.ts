@@ -11,12 +11,12 @@ import { PeerProcess } from './peer-process.ts'
 import { inTurn } from './rounds.ts'
 import { ANY_PORT, echoMethod, openEndpoint, sinkMethod, tcpOf } from './rpc-echo.ts'
 
-const ROUNDS = 5
+const ROUNDS = 3
 /** As many as a probe of the failure detector has, with its news. */
 const SMALL_BYTES = 64
-const ALONE: Load = { operations: 4000, concurrency: 1 }
-const PIPELINED: Load = { operations: 40_000, concurrency: 64 }
-const BODIES: Load = { operations: 200, concurrency: 4 }
+const ALONE: Load = { operations: 3000, concurrency: 1 }
+const PIPELINED: Load = { operations: 20_000, concurrency: 64 }
+const BODIES: Load = { operations: 120, concurrency: 4 }
 const CALL = { timeoutMs: 30_000 }
 const HERE = 'n1'
 const THERE = 'n2'

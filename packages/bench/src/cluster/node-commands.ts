@@ -55,9 +55,9 @@ export function nodeCommands(): NodeCommands {
   }
 }
 
-function openIn({ name, path, way, seeds }: NodeOrder): Promise<AtollNode> {
+function openIn({ way, ...order }: NodeOrder): Promise<AtollNode> {
   const transport = tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way })
-  return openNode({ name, path, seeds, transport })
+  return openNode({ ...order, transport })
 }
 
 export async function sizeOf(node: AtollNode, key: string): Promise<number> {

@@ -16,8 +16,8 @@ const NAMES = ['n1', 'n2', 'n3']
 const ROUNDS = 3
 
 const SHAPES = [
-  { label: '4 KiB', sizeBytes: 4 * KiB, operations: 1500, concurrency: 32, unit: 'op/s' },
-  { label: '1 MiB', sizeBytes: MiB, operations: 60, concurrency: 8, unit: 'MB/s' },
+  { label: '4 KiB', sizeBytes: 4 * KiB, operations: 600, concurrency: 32, unit: 'op/s' },
+  { label: '1 MiB', sizeBytes: MiB, operations: 32, concurrency: 8, unit: 'MB/s' },
 ] as const
 
 type Shape = (typeof SHAPES)[number]
