@@ -7,7 +7,6 @@ import {
   lastSiblingWins,
   neverSealed,
   staleIndexes,
-  withoutNotes,
   withoutRepairs,
   withoutVotes,
 } from './mutants.ts'
@@ -59,10 +58,6 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'delete-unacked': {
     about: 'a vnode gives back records that those who hold the partition do not get',
     alter: claimingAll,
-  },
-  'forget-notes': {
-    about: 'what is written while a partition is copied does not reach its new holder',
-    alter: withoutNotes,
   },
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',

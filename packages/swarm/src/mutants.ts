@@ -112,12 +112,6 @@ export function claimingAll(host: VnodeHost): void {
   host.handoffOf = (partition) => Object.assign(handoffOf(partition), { holds: async () => true })
 }
 
-/** What is written while a partition is copied is not noted, and so not sent. */
-export function withoutNotes(host: VnodeHost): void {
-  const handoffOf = host.handoffOf.bind(host)
-  host.handoffOf = (partition) => Object.assign(handoffOf(partition), { startNoting: () => {} })
-}
-
 /** A partition that was handed over is served here as before. */
 export function neverSealed({ gates }: VnodeHost): void {
   const get = gates.get.bind(gates)

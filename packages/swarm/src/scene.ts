@@ -109,7 +109,7 @@ export async function record(
       throw error
     }),
   )
-  world.note(describeOperation(operation))
+  world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
   // One that is said to be down is not asked, and counts where all are needed.
   const isCalm = Object.keys(options.faults).length === 0 && options.changes.down === undefined
   if (isCalm && operation.outcome !== 'ok' && step.mayFail !== true)
