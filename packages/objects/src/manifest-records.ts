@@ -1,4 +1,4 @@
-import { decodeWith, encodeWith, type KeyId } from '@atoll/core'
+import { AtollError, decodeWith, encodeWith, isAtollError, type KeyId } from '@atoll/core'
 import { historyCodec } from './codec.ts'
 import { type History, isEmpty, joinHistories, NO_HISTORY, visibleOf } from './history.ts'
 import { indexesOf } from './history-indexes.ts'
@@ -67,11 +67,23 @@ export class ManifestRecords {
    */
   async rewrite(id: KeyId, change: (history: History) => History, known?: HistoryRead): Promise<void> {
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
-      const { history, context, siblings } = round === 0 && known !== undefined ? known : await this.read(id)
+      const isFirst = round === 0 && known !== undefined
+      const { history, context, siblings } = isFirst ? known : await this.#readAfter(id, round)
       if (siblings === 0) return
       const changed = change(history)
       if (changed === history && siblings === 1) return
       await this.write(id, changed, context)
+    }
+  }
+
+  /** A read that fails behind a write says nothing certain of the change: it may have been made. */
+  async #readAfter(id: KeyId, writes: number): Promise<HistoryRead> {
+    try {
+      return await this.read(id)
+    } catch (cause) {
+      if (writes === 0 || !isAtollError(cause)) throw cause
+      const { code, message, transient, details } = cause
+      throw new AtollError(code, message, { cause, transient, details, definite: false })
     }
   }
 }

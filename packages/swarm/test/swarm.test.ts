@@ -45,3 +45,19 @@ test('a seed is the same run every time, whatever ran before', { timeout: 60_000
   expect(await report(5)).toEqual(other)
   expect(other.traceHash).not.toBe(first.traceHash)
 })
+
+/** Seeds that have found something once, and what it was. */
+const FOUND: readonly (readonly [number, string])[] = [
+  [28, 'a damaged document was believed'],
+  [41, 'a damaged record was offered without a pause'],
+  [105, 'a node that was exiting lost its disk, and could neither come back nor be taken out'],
+  [247, 'a damaged record kept a node from leaving'],
+  [282, 'a node was not taken back while others changed the cluster'],
+  [347, 'passes that failed kept the places of others'],
+  [482, 'a deletion that had happened was reported as one that had not'],
+]
+
+test.each(FOUND)('seed %i: %s', async (seed) => {
+  const { failure } = await runSeed(seed, houseScenario())
+  expect(failure?.message).toBeUndefined()
+})
