@@ -16,7 +16,7 @@ function counting(database: Database) {
   const counted = new Proxy(database, {
     get: (target, key) => {
       if (key !== 'iterator') return Reflect.get(target, key, target)
-      return (options: object) => {
+      return (options: Parameters<Database['iterator']>[0]) => {
         const iterator = target.iterator(options)
         const nextv = iterator.nextv.bind(iterator) as (size: number) => Promise<[]>
         const nextvCounted = async (size: number) => {
