@@ -59,6 +59,8 @@ export interface ReplicaScanVnode {
 }
 
 export interface ReplicaScan {
+  /** Of the ring that slices and vnodes are numbered by. */
+  readonly partitions: number
   readonly vnodes: readonly ReplicaScanVnode[]
   /** Of the placement that the scan goes by; 0 if unknown. */
   readonly epoch: number

@@ -99,6 +99,7 @@ export class ScanCall extends Call<ScanPageFound> {
     const { type, index, scope, from: first, to } = this.#request.scan
     const request = {
       vnodes: from.vnodes,
+      partitions: cover.bySlice.length,
       epoch: cover.epoch,
       type,
       index,

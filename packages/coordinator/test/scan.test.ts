@@ -263,6 +263,7 @@ test('the fake answers only for the slices that it is asked for', async () => {
     const request = {
       ...SCAN,
       vnodes,
+      partitions: PARTITIONS,
       epoch: target.epoch,
       from: undefined,
       to: undefined,

@@ -1,12 +1,13 @@
 import { AtollError, type TupleReader, type TupleValue } from '@atoll/core'
-import type { Change } from './changes.ts'
+import type { Change, MemberChange } from './changes.ts'
 
 type Kind = Change['kind']
 
 /** Their numbers as written. */
-const KINDS: readonly Kind[] = ['join', 'leave', 'replace', 'force-replace', 'force-remove', 'zone']
+const KINDS: readonly Kind[] = ['join', 'leave', 'replace', 'force-replace', 'force-remove', 'zone', 'resize']
 
 export function packChange(change: Change): readonly TupleValue[] {
+  if (change.kind === 'resize') return [KINDS.indexOf(change.kind), change.partitions]
   const head = [KINDS.indexOf(change.kind), change.node]
   switch (change.kind) {
     case 'join':
@@ -28,12 +29,13 @@ export function unpackChange(reader: TupleReader): Change {
   const kind = KINDS[number]
   if (kind === undefined)
     throw new AtollError('ATOLL_CORRUPT', `change cannot be read: there is no kind ${number}`)
-  const change = unpackKind(kind, reader.string(), reader)
+  const change: Change =
+    kind === 'resize' ? { kind, partitions: reader.uint() } : unpackKind(kind, reader.string(), reader)
   reader.end()
   return change
 }
 
-function unpackKind(kind: Kind, node: string, reader: TupleReader): Change {
+function unpackKind(kind: MemberChange['kind'], node: string, reader: TupleReader): Change {
   const text = () => reader.optional((field) => field.string())
   switch (kind) {
     case 'join':

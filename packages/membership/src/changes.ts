@@ -27,3 +27,8 @@ export type Change =
   /** The node is lost with its data. The others own its partitions at once and get copies from each other. */
   | { readonly kind: 'force-remove'; readonly node: NodeName }
   | { readonly kind: 'zone'; readonly node: NodeName; readonly zone: string }
+  /** The ring gets more partitions: each becomes several, of the same nodes. Alone in its plan. */
+  | { readonly kind: 'resize'; readonly partitions: number }
+
+/** A change of one member. */
+export type MemberChange = Exclude<Change, { readonly kind: 'resize' }>

@@ -9,7 +9,15 @@ import {
 } from '@atoll/core'
 import { decodeRing, encodeRing, type NodeName } from '@atoll/ring'
 import { packChange, unpackChange } from './change-codec.ts'
-import type { ClusterDocument, ForcedRecord, Member, MemberState, Move, Refill } from './document.ts'
+import type {
+  ClusterDocument,
+  ForcedRecord,
+  Member,
+  MemberState,
+  Move,
+  Refill,
+  Resizing,
+} from './document.ts'
 
 const STATES: readonly MemberState[] = ['joining', 'valid', 'leaving', 'exiting', 'down']
 
@@ -17,61 +25,92 @@ const STATES: readonly MemberState[] = ['joining', 'valid', 'leaving', 'exiting'
  * Nodes are written as positions in one sorted list of names, and maps in the order of their keys, so that equal
  * documents have equal bytes.
  */
-const documentCodec: TupleCodec<ClusterDocument> = {
+function packFields(document: ClusterDocument): readonly TupleValue[] {
+  const names = new Names(namesOf(document))
+  return [
+    document.clusterId,
+    document.epoch,
+    document.n,
+    names.all,
+    sorted(document.members.values(), ({ node }) => node).map((member) => packMember(member)),
+    encodeRing(document.ring),
+    document.width,
+    document.replicas.map((holders) => holders.map((node) => names.numberOf(node))),
+    document.moves.map((move) => packMove(move, names)),
+    document.refills.map((refill) => packRefill(refill, names)),
+    document.staged.map(packChange),
+    sorted(document.bucketTypes, ([name]) => name),
+    document.forced.map(({ epoch, by, atMs, missing, reason }) => [epoch, by, atMs, missing, reason]),
+    document.recent,
+  ]
+}
+
+function unpackFields(reader: TupleReader): Omit<ClusterDocument, 'resizedAt' | 'resizing'> {
+  const clusterId = reader.string()
+  const epoch = reader.uint()
+  const n = reader.uint()
+  const names = new Names(reader.list((item) => item.string()))
+  return {
+    clusterId,
+    epoch,
+    n,
+    members: keyed(
+      reader.list((item) => unpackMember(item.tuple())),
+      ({ node }) => node,
+    ),
+    ring: decodeRing(reader.bytes()),
+    width: reader.uint(),
+    replicas: reader.list((item) => item.list((holder) => names.at(holder.uint()))),
+    moves: reader.list((item) => unpackMove(item.tuple(), names)),
+    refills: reader.list((item) => unpackRefill(item.tuple(), names)),
+    staged: reader.list((item) => unpackChange(item.tuple())),
+    bucketTypes: new Map(reader.list((item) => unpackType(item.tuple()))),
+    forced: reader.list((item) => unpackForced(item.tuple())),
+    recent: reader.list((item) => item.string()),
+  }
+}
+
+/** Of a ring that has as many partitions as ever: earlier versions of the program read it, too. */
+const firstCodec: TupleCodec<ClusterDocument> = {
   name: 'cluster document',
   version: 1,
+  encode: packFields,
+  decode: (reader) => ({ ...unpackFields(reader), resizedAt: 0, resizing: undefined }),
+}
+
+const documentCodec: TupleCodec<ClusterDocument> = {
+  name: 'cluster document',
+  version: 2,
   encode: (document) => {
-    const names = new Names(namesOf(document))
-    return [
-      document.clusterId,
-      document.epoch,
-      document.n,
-      names.all,
-      sorted(document.members.values(), ({ node }) => node).map((member) => packMember(member)),
-      encodeRing(document.ring),
-      document.width,
-      document.replicas.map((holders) => holders.map((node) => names.numberOf(node))),
-      document.moves.map((move) => packMove(move, names)),
-      document.refills.map((refill) => packRefill(refill, names)),
-      document.staged.map(packChange),
-      sorted(document.bucketTypes, ([name]) => name),
-      document.forced.map(({ epoch, by, atMs, missing, reason }) => [epoch, by, atMs, missing, reason]),
-      document.recent,
-    ]
+    const { resizedAt, resizing } = document
+    const state = resizing === undefined ? null : [resizing.from, ...resizing.waiting]
+    return [...packFields(document), resizedAt, state]
   },
-  decode: (reader) => {
-    const clusterId = reader.string()
-    const epoch = reader.uint()
-    const n = reader.uint()
-    const names = new Names(reader.list((item) => item.string()))
-    return {
-      clusterId,
-      epoch,
-      n,
-      members: keyed(
-        reader.list((item) => unpackMember(item.tuple())),
-        ({ node }) => node,
-      ),
-      ring: decodeRing(reader.bytes()),
-      width: reader.uint(),
-      replicas: reader.list((item) => item.list((holder) => names.at(holder.uint()))),
-      moves: reader.list((item) => unpackMove(item.tuple(), names)),
-      refills: reader.list((item) => unpackRefill(item.tuple(), names)),
-      staged: reader.list((item) => unpackChange(item.tuple())),
-      bucketTypes: new Map(reader.list((item) => unpackType(item.tuple()))),
-      forced: reader.list((item) => unpackForced(item.tuple())),
-      recent: reader.list((item) => item.string()),
-    }
-  },
+  decode: (reader) => ({
+    ...unpackFields(reader),
+    resizedAt: reader.uint(),
+    resizing: reader.optional((field) => unpackResizing(field.tuple())),
+  }),
+}
+
+function unpackResizing(reader: TupleReader): Resizing {
+  const from = reader.uint()
+  const waiting: NodeName[] = []
+  while (reader.remaining > 0) waiting.push(reader.string())
+  return { from, waiting }
+}
+
+function codecOf(isFirst: boolean): TupleCodec<ClusterDocument> {
+  return isFirst ? firstCodec : documentCodec
 }
 
 export function encodeDocument(document: ClusterDocument): Uint8Array {
-  return encodeWith(documentCodec, document)
+  return encodeWith(codecOf(document.resizedAt === 0), document)
 }
 
 /** Throws `ATOLL_CORRUPT` for bytes that are no document, and `ATOLL_FORMAT` for those of a newer version. */
 export function decodeDocument(bytes: Uint8Array): ClusterDocument {
-  const document = decodeWith(documentCodec, bytes)
+  const document = decodeWith(codecOf(bytes[0] === firstCodec.version), bytes)
   const { ring, replicas, moves, members } = document
   if (replicas.length !== ring.partitions)
     throw corrupt(`it has ${replicas.length} lists, not ${ring.partitions}`)

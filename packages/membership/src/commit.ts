@@ -4,6 +4,7 @@ import type { ClusterDocument } from './document.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { basisOf, type Plan } from './plan.ts'
 import { allow } from './refusal.ts'
+import { checkCommitable, resized, resizedTo, withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
 import { consequencesOf } from './target.ts'
 import { ringOf } from './zones.ts'
@@ -18,7 +19,8 @@ export interface CommitOptions {
 
 /**
  * Does exactly what the plan says: the ring is that of the plan at once, lost nodes are in no list any more, all else
- * begins to move. Nothing is staged afterwards.
+ * begins to move. Nothing is staged afterwards. More partitions are there at once, each with the nodes of the one that it was
+ * a part of; until all of them have filed their records anew, only what is lost can be replaced.
  *
  * @throws `ATOLL_STALE_PLAN` if what the plan was made from has changed, `ATOLL_CHANGE_REFUSED` if nothing is staged, or
  * for violations that were not allowed.
@@ -30,13 +32,16 @@ export function commit(document: ClusterDocument, plan: Plan, options: CommitOpt
   }
   const what = `commit the plan of epoch ${plan.epoch}`
   allow(document.staged.length > 0, what, 'nothing is staged')
+  checkCommitable(document, what)
+  const partitions = resizedTo(document)
+  if (partitions !== undefined) return resized(document, partitions)
   const outcome = outcomeOf(document)
   checkOwners(document, outcome, plan)
   if (options.allowViolations !== true) checkSpacing(document, outcome, plan)
   const { ring, layout } = consequencesOf(document, outcome, plan.owners)
   const { members, lost } = outcome
   return settle({
-    ...document,
+    ...[...lost].reduce(withoutRefiling, document),
     epoch: document.epoch + 1,
     members,
     ring,

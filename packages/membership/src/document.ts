@@ -47,6 +47,14 @@ export interface Refill {
   readonly waiting: readonly NodeName[]
 }
 
+/** A ring that has more partitions than some nodes have filed their records by. */
+export interface Resizing {
+  /** How many partitions there were. */
+  readonly from: number
+  /** The members that have not filed their records anew yet, in the order in which they do it. Never empty. */
+  readonly waiting: readonly NodeName[]
+}
+
 /** An epoch that was not decided by a majority, but by an operator who said that it was gone. */
 export interface ForcedRecord {
   readonly epoch: number
@@ -70,6 +78,9 @@ export interface ClusterDocument {
   readonly members: ReadonlyMap<NodeName, Member>
   /** What the claim decided last: it makes the lists of replicas, and the order of fallbacks. */
   readonly ring: Ring
+  /** The epoch from which on the ring has as many partitions as now; 0 if it never had fewer. */
+  readonly resizedAt: number
+  readonly resizing: Resizing | undefined
   /** Length of the lists of replicas, in a cluster with that many nodes. */
   readonly width: number
   /** Who holds each partition now, in the order of preference. */

@@ -49,6 +49,8 @@ export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
     n,
     members,
     ring,
+    resizedAt: 0,
+    resizing: undefined,
     width,
     replicas: replicaTable(ring, width),
     moves: [],

@@ -2,7 +2,15 @@ export { type BucketTypeEntry, setBucketType } from './bucket-types.ts'
 export type { Change } from './changes.ts'
 export { decodeDocument, encodeDocument } from './codec.ts'
 export { type CommitOptions, commit } from './commit.ts'
-export type { ClusterDocument, ForcedRecord, Member, MemberState, Move, Refill } from './document.ts'
+export type {
+  ClusterDocument,
+  ForcedRecord,
+  Member,
+  MemberState,
+  Move,
+  Refill,
+  Resizing,
+} from './document.ts'
 export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
 export { isReady } from './layout.ts'
 export { markDown, markUp, setAddress } from './member-edits.ts'
@@ -21,5 +29,6 @@ export { planText } from './plan-text.ts'
 export type { MembershipStorage } from './ports.ts'
 export { exited, type Handed, handed, refilled } from './progress.ts'
 export type { Edit } from './proposal.ts'
+export { filesNext, refiled } from './resize.ts'
 export { clearStaged, describeChange, stage, unstage } from './staging.ts'
 export { votersOf } from './voters.ts'

@@ -4,6 +4,7 @@ import { isReady } from './layout.ts'
 import { checkAddress } from './limits.ts'
 import { finish } from './progress.ts'
 import { allow, memberOf } from './refusal.ts'
+import { withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
 import { votersOf } from './voters.ts'
 
@@ -35,7 +36,14 @@ export function markUp(document: ClusterDocument, node: NodeName): ClusterDocume
   const refills = document.refills.map((refill) =>
     refill.waiting.includes(node) ? refill : { ...refill, waiting: [...refill.waiting, node] },
   )
-  return { ...withMember(document, { ...member, state: upState ?? 'valid' }), moves, refills }
+  const { resizing } = document
+  const files = resizing && { ...resizing, waiting: [...new Set([...resizing.waiting, node])] }
+  return {
+    ...withMember(document, { ...member, state: upState ?? 'valid' }),
+    moves,
+    refills,
+    resizing: files,
+  }
 }
 
 export function setAddress(document: ClusterDocument, node: NodeName, address: string): ClusterDocument {
@@ -55,7 +63,7 @@ function withoutWaiting(document: ClusterDocument, node: NodeName): ClusterDocum
     waiting: refill.waiting.filter((other) => other !== node),
   }))
   return document.moves.reduce<ClusterDocument>((before, move) => withoutSource(before, move, node), {
-    ...document,
+    ...withoutRefiling(document, node),
     refills,
   })
 }

@@ -25,18 +25,24 @@ export function outcomeOf({ members, staged }: ClusterDocument): Outcome {
   const replacements = staged.flatMap((change) =>
     'by' in change && change.by !== change.node ? [[change.node, change.by] as const] : [],
   )
-  const lost = staged.filter(({ kind }) => kind === 'force-replace' || kind === 'force-remove')
   return {
     members: after,
     claimants,
     relabelled: new Map(replacements),
     successors: new Set(replacements.map(([, by]) => by)),
-    lost: new Set(lost.map(({ node }) => node)),
+    lost: new Set(staged.flatMap((change) => (isLoss(change) ? [change.node] : []))),
   }
 }
 
+type Loss = Extract<Change, { readonly kind: 'force-replace' | 'force-remove' }>
+
+/** Whether a change says that the data of a node is lost. */
+export function isLoss(change: Change): change is Loss {
+  return change.kind === 'force-replace' || change.kind === 'force-remove'
+}
+
 function apply(members: Map<NodeName, Member>, change: Change): void {
-  const member = members.get(change.node)
+  const member = change.kind === 'resize' ? undefined : members.get(change.node)
   if (member === undefined) return
   switch (change.kind) {
     case 'join':

@@ -7,9 +7,14 @@ import { describeChange } from './staging.ts'
 /** A plan in a few lines, for an operator: what changes, who gives and gets how much, and what it cannot keep. */
 export function planText(document: ClusterDocument, plan: Plan): string {
   const nodes = [...new Set([...document.members.keys(), ...plan.members.keys()])].sort()
+  const resize = plan.changes.find((change) => change.kind === 'resize')
+  const anew =
+    resize &&
+    `Resize: every node files its records anew, by ${resize.partitions} partitions, one after the other`
   return [
     `Plan of epoch ${plan.epoch}`,
     ...plan.changes.map((change) => `  ${describeChange(change)}`),
+    ...(anew === undefined ? [] : [anew]),
     `Moves: ${moveText(plan)}`,
     ...nodes.map((node) => `  ${node}: ${nodeText(document.replicas, plan, node)}`),
     ...warnings(document, plan),

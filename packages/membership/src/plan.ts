@@ -5,6 +5,7 @@ import type { Change } from './changes.ts'
 import { encodeBasis } from './codec.ts'
 import type { ClusterDocument, Member, Move } from './document.ts'
 import { outcomeOf } from './outcome.ts'
+import { resizedTo, split } from './resize.ts'
 import { chooseTarget, consequencesOf } from './target.ts'
 
 /** A move with its size. `bytes` is undefined if nobody knows. */
@@ -32,6 +33,7 @@ export interface Plan {
   readonly leastPartitions: number
   /** Partitions of which every copy is lost with the nodes that are lost. */
   readonly lost: readonly number[]
+  /** For more partitions those of the ring as it is: what is split keeps its replicas apart as before. */
   readonly violations: readonly ClaimViolation[]
 }
 
@@ -47,6 +49,8 @@ export interface PlanOptions {
  */
 export function planOf(document: ClusterDocument, options: PlanOptions = {}): Plan {
   const outcome = outcomeOf(document)
+  const partitions = resizedTo(document)
+  if (partitions !== undefined) return planResize(document, partitions, outcome.members)
   const target = chooseTarget(document, outcome)
   const { ring, layout, created, leastCopies } = consequencesOf(document, outcome, target.owners)
   return {
@@ -60,6 +64,24 @@ export function planOf(document: ClusterDocument, options: PlanOptions = {}): Pl
     leastMoves: leastCopies,
     lost: layout.lost,
     violations: violationsOf(ring, document.n),
+  }
+}
+
+/** Nothing moves: every node files its own records anew, by more partitions. */
+function planResize(document: ClusterDocument, partitions: number, members: Plan['members']): Plan {
+  return {
+    epoch: document.epoch,
+    basis: basisOf(document),
+    changes: document.staged,
+    members,
+    owners: split(document.ring.owners, partitions),
+    transfers: [],
+    moved: 0,
+    leastMoves: 0,
+    movedPartitions: 0,
+    leastPartitions: 0,
+    lost: [],
+    violations: violationsOf(document.ring, document.n),
   }
 }
 

@@ -2,6 +2,7 @@ import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, Move } from './document.ts'
 import { applyMove, isReady, type Layout } from './layout.ts'
 import { allow, memberOf } from './refusal.ts'
+import { withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
 import { ringOf } from './zones.ts'
 
@@ -90,7 +91,7 @@ export function exited(document: ClusterDocument, node: NodeName): ClusterDocume
   const { state } = memberOf(document, node, what)
   allow(state === 'exiting', what, `it is ${state}, not exiting`)
   const members = new Map([...document.members].filter(([name]) => name !== node))
-  const staged = document.staged.filter((change) => change.node !== node)
+  const staged = document.staged.filter((change) => change.kind === 'resize' || change.node !== node)
   const ring = ringOf(document.ring.owners, members)
-  return { ...document, epoch: document.epoch + 1, members, staged, ring }
+  return withoutRefiling({ ...document, epoch: document.epoch + 1, members, staged, ring }, node)
 }

@@ -1,8 +1,9 @@
 import type { NodeName } from '@atoll/ring'
-import type { Change } from './changes.ts'
+import type { Change, MemberChange } from './changes.ts'
 import type { ClusterDocument, Member } from './document.ts'
 import { checkAddress, checkId, checkName, MAX_MEMBERS } from './limits.ts'
 import { allow, memberOf } from './refusal.ts'
+import { checkResize } from './resize.ts'
 
 type Of<Kind extends Change['kind']> = Extract<Change, { readonly kind: Kind }>
 
@@ -15,8 +16,13 @@ type Of<Kind extends Change['kind']> = Extract<Change, { readonly kind: Kind }>
 export function stage(document: ClusterDocument, change: Change): ClusterDocument {
   if (document.staged.some((other) => sameChange(other, change))) return document
   const what = describeChange(change)
+  if (change.kind === 'resize') {
+    checkResize(document, change.partitions, what)
+    return { ...document, epoch: document.epoch + 1, staged: [change] }
+  }
   const members = check(document, change, what)
   for (const other of document.staged) {
+    allow(other.kind !== 'resize', what, `${describeChange(other)} is staged already; clear that first`)
     const apart = (other.kind === 'zone') !== (change.kind === 'zone') || other.node !== change.node
     allow(apart, what, `${describeChange(other)} is staged already; unstage ${other.node} first`)
   }
@@ -56,26 +62,28 @@ export function describeChange(change: Change): string {
       return `force-remove ${change.node}`
     case 'zone':
       return `put ${change.node} into zone ${change.zone}`
+    case 'resize':
+      return `resize the ring to ${change.partitions} partitions`
   }
 }
 
 function concerns(change: Change, node: NodeName): boolean {
-  return change.node === node || ('by' in change && change.by === node)
+  return change.kind !== 'resize' && (change.node === node || ('by' in change && change.by === node))
 }
 
 function sameChange(a: Change, b: Change): boolean {
   const [x, y]: Partial<Record<string, unknown>>[] = [{ ...a }, { ...b }]
   if (x === undefined || y === undefined) return false
-  return ['kind', 'node', 'by', 'id', 'address', 'zone'].every((field) => x[field] === y[field])
+  return ['kind', 'node', 'by', 'id', 'address', 'zone', 'partitions'].every((field) => x[field] === y[field])
 }
 
 function withoutJoins({ members }: ClusterDocument, gone: readonly Change[]): ClusterDocument['members'] {
-  const joins = new Set(gone.filter(({ kind }) => kind === 'join').map(({ node }) => node))
+  const joins = new Set(gone.flatMap((change) => (change.kind === 'join' ? [change.node] : [])))
   return new Map([...members].filter(([node]) => !joins.has(node)))
 }
 
 /** The members once the change is staged. */
-function check(document: ClusterDocument, change: Change, what: string): ClusterDocument['members'] {
+function check(document: ClusterDocument, change: MemberChange, what: string): ClusterDocument['members'] {
   checkName('node', change.node)
   switch (change.kind) {
     case 'join':
@@ -150,8 +158,10 @@ function checkSuccessor(
     what,
     `${by.node} is not joining; only a node that joins takes the place of another`,
   )
-  const rival = document.staged.find((other) => 'by' in other && other.by === by.node)
-  allow(rival === undefined, what, `${by.node} takes the place of ${rival?.node} already`)
+  const [rival] = document.staged.flatMap((other) =>
+    'by' in other && other.by === by.node ? [other.node] : [],
+  )
+  allow(rival === undefined, what, `${by.node} takes the place of ${rival} already`)
 }
 
 function checkForceReplace(document: ClusterDocument, change: Of<'force-replace'>, what: string): void {

@@ -24,7 +24,9 @@ export function chooseTarget({ ring, n, staged }: ClusterDocument, outcome: Outc
   const current = ring.owners.map((owner) => relabelled.get(owner) ?? owner)
   const handed = ring.owners.filter((owner) => relabelled.has(owner)).length
   const inPlace = (change: Change) =>
-    change.kind === 'replace' || change.kind === 'force-replace' || successors.has(change.node)
+    change.kind === 'replace' ||
+    change.kind === 'force-replace' ||
+    (change.kind !== 'resize' && successors.has(change.node))
   if (staged.every(inPlace)) return { owners: current, movedPartitions: handed, leastPartitions: handed }
   const members = claimants.map(({ node, zone }) => ({ node, zone }))
   const { owners, moved, leastMoves } = claim({ partitions: ring.partitions, members, n, current })

@@ -59,6 +59,14 @@ describe('what is stored', () => {
     expect(golden('document-v1', encodeDocument(DOCUMENT))).toEqual(encodeDocument(DOCUMENT))
   })
 
+  it('document of a ring that has got more partitions', () => {
+    const resized = { ...DOCUMENT, resizedAt: 4, resizing: { from: 8, waiting: ['n2', 'n1'] } }
+    expect(decodeDocument(golden('document-v2', encodeDocument(resized)))).toEqual(resized)
+    expect(golden('document-v2', encodeDocument(resized))).toEqual(encodeDocument(resized))
+    const done = { ...resized, resizing: undefined, staged: [{ kind: 'resize', partitions: 32 } as const] }
+    expect(decodeDocument(encodeDocument(done))).toEqual(done)
+  })
+
   it('acceptor', () => {
     const kept = {
       epoch: 7,
@@ -95,7 +103,7 @@ describe('what is stored', () => {
       const code = codeOf(() => decodeDocument(bytes.slice(0, at)))
       expect(code).toBe('ATOLL_CORRUPT')
     }
-    expect(codeOf(() => decodeDocument(new Uint8Array([2, ...bytes.slice(1)])))).toBe('ATOLL_FORMAT')
+    expect(codeOf(() => decodeDocument(new Uint8Array([3, ...bytes.slice(1)])))).toBe('ATOLL_FORMAT')
     const stranger = { ...DOCUMENT, replicas: DOCUMENT.replicas.map(() => ['n77']) }
     expect(codeOf(() => decodeDocument(encodeDocument(stranger)))).toBe('ATOLL_CORRUPT')
   })

@@ -21,7 +21,8 @@ async function countOn(
   const count = { primary: 0, fallback: 0 }
   for (const id of ids) {
     const partition = partitionOf(id, placement.ring.partitions, node.runtime.digest.sha1)
-    const { record } = await node.vnodes.get({ partition, id })
+    const filed = partitionOf(id, node.vnodes.filed, node.runtime.digest.sha1)
+    const { record } = await node.vnodes.get({ partition: filed, id })
     if (record === undefined) continue
     const holders = placement.primaries(partition, node.bucketTypes.get(id.type).n)
     count[holders.some((holder) => holder.node === node.name) ? 'primary' : 'fallback'] += 1

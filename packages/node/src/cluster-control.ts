@@ -12,6 +12,7 @@ import {
   markUp,
   type Plan,
   type ProposeOptions,
+  type Resizing,
   setBucketType,
 } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
@@ -52,6 +53,8 @@ export interface ClusterStatus {
   /** Replicas that are still to be moved or added, and bucket types of which copies are owed. */
   readonly pendingMoves: number
   readonly pendingRefills: number
+  /** The ring has got more partitions, and these members have not filed their records by them yet. */
+  readonly resizing: Resizing | undefined
 }
 
 const ASK_TIMEOUT_MS = 5000
@@ -75,7 +78,7 @@ export class ClusterControl {
 
   /** Members, their states, and what is pending, as this node knows it. */
   status(): ClusterStatus {
-    const { clusterId, epoch, ring, members, staged, moves, refills } = this.document
+    const { clusterId, epoch, ring, members, staged, moves, refills, resizing } = this.document
     const reports = [...members.values()].map((member) => this.#report(member.node))
     return {
       clusterId,
@@ -85,6 +88,7 @@ export class ClusterControl {
       staged,
       pendingMoves: moves.length,
       pendingRefills: refills.length,
+      resizing,
     }
   }
 
@@ -171,13 +175,13 @@ export class ClusterControl {
     return this.#parts.membership.force(edit, options)
   }
 
-  /** Resolves when nothing is left to move, add or copy; rejects with the reason of `signal`. */
+  /** Resolves when nothing is left to move, add, copy or file anew; rejects with the reason of `signal`. */
   async settled(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { clock } = this.#parts.runtime
     for (;;) {
       options.signal?.throwIfAborted()
-      const { moves, refills } = this.document
-      if (moves.length === 0 && refills.length === 0) return
+      const { moves, refills, resizing } = this.document
+      if (moves.length + refills.length === 0 && resizing === undefined) return
       await clock.sleep(SETTLED_LOOK_MS, options)
     }
   }
@@ -234,6 +238,8 @@ export class ClusterControl {
     const sizes = new Map<number, number>()
     const ask = async (holder: NodeName, partitions: readonly number[]) => {
       if (holder === node) {
+        // While records are filed anew nobody knows.
+        if (vnodes.filed !== this.document.ring.partitions) return
         for (const partition of partitions) sizes.set(partition, await vnodes.estimateBytes(partition))
         return
       }

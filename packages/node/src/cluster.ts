@@ -123,7 +123,7 @@ export class Cluster extends Lifecycle {
     if (this.#names.includes(name)) throw new RangeError(`the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
     const data = await this.#openData(name)
-    const storage = await this.#openStorage(name, data, document.ring.partitions)
+    const storage = await this.#openStorage(name, data, document)
     if (zone !== undefined) this.#zones.set(name, zone)
     this.#names.push(name)
     try {
@@ -170,8 +170,7 @@ export class Cluster extends Lifecycle {
     try {
       for (const name of this.#names) data.set(name, await this.#openData(name))
       const known = this.#newest([...data.values()])
-      const partitions = known?.ring.partitions ?? this.#options.partitions ?? DEFAULT_PARTITIONS
-      for (const [name, of] of data) opened.push(await this.#openStorage(name, of, partitions))
+      for (const [name, of] of data) opened.push(await this.#openStorage(name, of, known))
       const first = known ?? this.#firstDocument(opened)
       const isNew = ({ name }: NodeStorage) => known !== undefined && data.get(name)?.document === undefined
       for (const storage of opened.filter((one) => !isNew(one)))
@@ -206,8 +205,10 @@ export class Cluster extends Lifecycle {
     return openData(this.#options.storage(name), this.#runtimeOf(name))
   }
 
-  #openStorage(name: NodeName, data: NodeData, partitions: number): Promise<NodeStorage> {
-    return openStorage(name, data, { runtime: this.#runtimeOf(name), options: this.#options, partitions })
+  /** By its own document, or else by what is known of the cluster. */
+  #openStorage(name: NodeName, data: NodeData, elsewhere: ClusterDocument | undefined): Promise<NodeStorage> {
+    const known = data.document ?? elsewhere
+    return openStorage(name, data, { runtime: this.#runtimeOf(name), options: this.#options, known })
   }
 
   /** One whose data is lost has to be told by another how many partitions there are. */
@@ -219,7 +220,7 @@ export class Cluster extends Lifecycle {
       await data.database.close()
       throw error
     }
-    return this.#openStorage(name, data, known.ring.partitions)
+    return this.#openStorage(name, data, known)
   }
 
   /** The newest document that a database has; a node whose database is new or was lost takes it from the others. */
@@ -302,7 +303,8 @@ export class Cluster extends Lifecycle {
     const change: Change =
       own.state === 'exiting' ? { kind: 'force-remove', node } : { kind: 'force-replace', node, by: node, id }
     // What is staged for it counted on data that it has lost.
-    const isStale = (other: Change) => other.node === node && !('id' in other && other.id === id)
+    const isStale = (other: Change) =>
+      other.kind !== 'resize' && other.node === node && !('id' in other && other.id === id)
     if (staged.some((other) => other.kind !== 'zone' && isStale(other))) await cluster.unstage(node)
     await cluster.stage(change)
     await cluster.commit(await cluster.plan())

@@ -32,8 +32,7 @@ export async function createNode(options: NodeOptions): Promise<AtollNode> {
     if (transport === undefined) checkAlone(data.document)
     const joins = data.document === undefined && Object.keys(seeds).some((seed) => seed !== name)
     const known = joins ? await peekDocument(name, network, { runtime, seeds }) : data.document
-    const partitions = known?.ring.partitions ?? options.partitions ?? DEFAULT_PARTITIONS
-    const storage = await openStorage(name, data, { runtime, options, partitions })
+    const storage = await openStorage(name, data, { runtime, options, known })
     const node = new AtollNode(
       storage,
       { network },

@@ -12,15 +12,17 @@ import {
   type ClusterDocument,
   type Edit,
   exited,
+  filesNext,
   type Handed,
   handed,
   isReady,
   type Membership,
   type Move,
   type Refill,
+  refiled,
   refilled,
 } from '@atoll/membership'
-import { MAX_REPLICAS, type NodeName, type Placement } from '@atoll/ring'
+import { MAX_REPLICAS, type NodeName, overlapping, type Placement } from '@atoll/ring'
 import type { GiveBackPlan, Handoffs, VnodeHost } from '@atoll/vnode'
 import { type DataWork, nameOfWork, type Surplus, workFor } from './data-work.ts'
 
@@ -47,10 +49,19 @@ const RETRY_MS = { least: 250, mostWhenBusy: 1000, most: 30_000 }
 const REPORT_MS = 200
 const REPORT_TIMEOUT_MS = 10_000
 
+/** What is finished before the records are filed anew, or belongs to that. */
+const GO_ON: ReadonlySet<DataWork['kind']> = new Set(['cancel', 'release', 'refile', 'take-turn', 'refiled'])
+
 /** Moves that are done and will be reported in one edit. */
 interface Batch {
   readonly moves: Handed[]
   readonly reported: Promise<void>
+}
+
+interface UnderWay {
+  readonly kind: DataWork['kind']
+  readonly stop: AbortController
+  readonly over: Promise<void>
 }
 
 interface Retry {
@@ -64,7 +75,7 @@ export class DataMover extends Lifecycle {
   readonly #runtime: Runtime
   readonly #means: DataMoverCollaborators
   readonly #options: DataMoverOptions
-  readonly #underWay = new Map<string, Promise<void>>()
+  readonly #underWay = new Map<string, UnderWay>()
   readonly #retries = new Map<string, Retry>()
   /** Partitions of which nothing is left here but damaged records, as far as is known. */
   readonly #ruined = new Set<number>()
@@ -125,17 +136,16 @@ export class DataMover extends Lifecycle {
     this.#stopped = true
     for (const stop of this.#stops) stop.abort(new Error(`${this.label} is closed`))
     await this.#looking
-    await Promise.all(this.#underWay.values())
+    await Promise.all([...this.#underWay.values()].map(({ over }) => over))
   }
 
   /** A new holder is known now; or it will not be one, and gets nothing any more. */
-  #settleMirrors({ epoch, replicas, moves }: ClusterDocument): void {
-    const { mirrors } = this.#means.vnodes
+  #settleMirrors({ epoch, replicas, moves, ring }: ClusterDocument): void {
+    const { mirrors, filed } = this.#means.vnodes
     for (const { partition, to, stage } of mirrors.all()) {
-      const isComing = moves.some(
-        (move) => move.kind === 'add' && move.partition === partition && move.to === to,
-      )
-      if (replicas[partition]?.includes(to)) mirrors.settle(partition, to, epoch)
+      const [part = partition] = overlapping(partition, filed, ring.partitions)
+      const isComing = moves.some((move) => move.kind === 'add' && move.partition === part && move.to === to)
+      if (replicas[part]?.includes(to)) mirrors.settle(partition, to, epoch)
       else if (!isComing || typeof stage === 'number') mirrors.end(partition, to)
     }
   }
@@ -172,12 +182,21 @@ export class DataMover extends Lifecycle {
     const held = await vnodes.partitions()
     const { document } = membership
     if (document === undefined) return []
-    const surplus = await this.#surplus(held)
+    const isFiled = vnodes.filed === document.ring.partitions
+    if (!isFiled) this.#pause()
+    const surplus = isFiled ? await this.#surplus(held) : []
     const { node } = this.#options
     const isGoing = document.members.get(node)?.state === 'exiting'
     // Nobody can be given what is damaged: a node that leaves does not wait for that.
     const left = isGoing ? held.filter((partition) => !this.#ruined.has(partition)) : held
-    return workFor({ node, document, held: left, surplus, outgoing: handoffs.outgoing(), isUp })
+    const outgoing = handoffs.outgoing()
+    return workFor({ node, document, filed: vnodes.filed, held: left, surplus, outgoing, isUp })
+  }
+
+  /** What goes by partitions of another ring than the document's does not go on. */
+  #pause(): void {
+    for (const { kind, stop } of this.#underWay.values())
+      if (!GO_ON.has(kind)) stop.abort(new Error('the ring has got more partitions'))
   }
 
   async #surplus(held: readonly number[]): Promise<readonly Surplus[]> {
@@ -199,6 +218,8 @@ export class DataMover extends Lifecycle {
   #begin(work: DataWork): void {
     const name = nameOfWork(work)
     if (this.#underWay.has(name)) return
+    // Whatever else is under way would not find its partition any more; a look follows at its end.
+    if (work.kind === 'refile' && this.#underWay.size > 0) return
     const retry = this.#retries.get(name)
     if (retry !== undefined && this.#runtime.clock.monotonicMs() < retry.atMs) return
     const stop = new AbortController()
@@ -212,7 +233,7 @@ export class DataMover extends Lifecycle {
       this.#underWay.delete(name)
       this.look()
     })
-    this.#underWay.set(name, over)
+    this.#underWay.set(name, { kind: work.kind, stop, over })
   }
 
   #failed(name: string, error: unknown): void {
@@ -250,6 +271,13 @@ export class DataMover extends Lifecycle {
         return this.#giveBack(work, signal)
       case 'refill':
         return this.#refill(work.refill, signal)
+      case 'refile':
+        await handoffs.refile(work.partitions, { signal })
+        return this.#ruined.clear()
+      case 'take-turn':
+        return this.#propose((document) => filesNext(document, this.#options.node, work), signal)
+      case 'refiled':
+        return this.#propose((document) => refiled(document, this.#options.node), signal)
       case 'exit':
         return this.#propose((document) => exited(document, this.#options.node), signal)
     }

@@ -1,5 +1,5 @@
 import { type ClusterDocument, isReady, type Move, type Refill } from '@atoll/membership'
-import type { NodeName } from '@atoll/ring'
+import { type NodeName, overlapping } from '@atoll/ring'
 
 /** Something that a node has to do about data that lies, or shall lie, elsewhere than the document says. */
 export type DataWork =
@@ -21,6 +21,12 @@ export type DataWork =
     }
   /** Copy the records of a bucket type to the replicas that it got. */
   | { readonly kind: 'refill'; readonly refill: Refill }
+  /** File all records by the partitions of the ring, which has got more. */
+  | { readonly kind: 'refile'; readonly partitions: number }
+  /** Ask to do that now, instead of a node that is down. */
+  | { readonly kind: 'take-turn'; readonly instead: NodeName }
+  /** Say that it is done. */
+  | { readonly kind: 'refiled' }
   /** Nothing is left here: the node that leaves may go. */
   | { readonly kind: 'exit' }
 
@@ -35,6 +41,8 @@ export interface Surplus {
 export interface Outlook {
   readonly node: NodeName
   readonly document: ClusterDocument
+  /** How many partitions the ring has by which this node's records are filed. `held` and `outgoing` are of that ring. */
+  readonly filed: number
   /** Partitions with records on this node. */
   readonly held: readonly number[]
   /** Records of bucket types with so few replicas that this node, which holds the partition, is none of them. */
@@ -46,7 +54,10 @@ export interface Outlook {
 
 /** All that this node has to do now, in the order in which it should begin. */
 export function workFor(outlook: Outlook): readonly DataWork[] {
+  const { node, document, filed } = outlook
+  if (filed !== document.ring.partitions) return refiling(outlook)
   return [
+    ...(document.resizing?.waiting.includes(node) === true ? [{ kind: 'refiled' } as const] : []),
     ...settlements(outlook),
     ...handovers(outlook),
     ...givingBack(outlook),
@@ -59,7 +70,10 @@ export function workFor(outlook: Outlook): readonly DataWork[] {
 export function nameOfWork(work: DataWork): string {
   switch (work.kind) {
     case 'exit':
-      return 'exit'
+    case 'refile':
+    case 'take-turn':
+    case 'refiled':
+      return work.kind
     case 'refill':
       return `refill ${work.refill.id}`
     case 'transfer':
@@ -70,6 +84,27 @@ export function nameOfWork(work: DataWork): string {
     default:
       return `${work.kind} ${work.partition}`
   }
+}
+
+/**
+ * No move was pending when the ring got more partitions: what has begun is over. Then the nodes take their turns, so that the
+ * others serve; one that nobody waits for need not wait either. One that was marked down is marked up first.
+ */
+function refiling({ node, document, filed, outgoing, isUp }: Outlook): readonly DataWork[] {
+  const { partitions } = document.ring
+  if (outgoing.size > 0) {
+    return [...outgoing].map(([partition, to]) => {
+      const [part = partition] = overlapping(partition, filed, partitions)
+      if (document.replicas[part]?.includes(node) !== true) return { kind: 'release', partition }
+      return { kind: 'cancel', partition, isLost: !document.members.has(to) }
+    })
+  }
+  if (filed > partitions || document.members.get(node)?.state === 'down') return []
+  const waiting = document.resizing?.waiting ?? []
+  const [next] = waiting
+  if (next === undefined || next === node || !waiting.includes(node)) return [{ kind: 'refile', partitions }]
+  const first = waiting.find((other) => other === node || isUp(other))
+  return first === node ? [{ kind: 'take-turn', instead: next }] : []
 }
 
 /** What has begun and is not wanted any more, or is settled. */

@@ -1,5 +1,5 @@
 import type { ClusterDocument } from '@atoll/membership'
-import type { NodeName, ReplicaTable } from '@atoll/ring'
+import { type NodeName, overlapping, type ReplicaTable } from '@atoll/ring'
 import type { Ownership } from '@atoll/vnode'
 
 /**
@@ -22,7 +22,8 @@ export class Heirs {
     return this.#ownership
   }
 
-  follow({ epoch, replicas }: ClusterDocument): void {
+  follow({ epoch, replicas, ring, resizedAt }: ClusterDocument): void {
+    if (this.#replicas.length > 0 && this.#replicas.length < ring.partitions) this.#split(ring.partitions)
     for (const [partition, holders] of replicas.entries()) {
       const before = this.#replicas[partition] ?? []
       const last = before.includes(this.#node) ? this.#node : this.#heirs.get(partition)
@@ -31,7 +32,24 @@ export class Heirs {
         this.#inherit(partition, heirOf(last, before, holders))
     }
     this.#replicas = replicas
-    this.#ownership = { epoch, ownerOf: (partition) => this.#ownerOf(partition) }
+    this.#ownership = {
+      epoch,
+      ring: { partitions: ring.partitions, since: resizedAt },
+      ownerOf: (partition) => this.#ownerOf(partition),
+    }
+  }
+
+  /** The ring has got more partitions: what is known of one holds for all that it has become. */
+  #split(partitions: number): void {
+    const before = this.#replicas
+    const heirs = new Map(this.#heirs)
+    const parents = Array.from(
+      { length: partitions },
+      (_, at) => overlapping(at, partitions, before.length)[0],
+    )
+    this.#replicas = parents.map((parent = 0) => before[parent] ?? [])
+    this.#heirs.clear()
+    for (const [partition, parent = 0] of parents.entries()) this.#inherit(partition, heirs.get(parent))
   }
 
   #inherit(partition: number, heir: NodeName | undefined): void {

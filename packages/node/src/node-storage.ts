@@ -5,7 +5,7 @@ import { type ClusterDocument, decodeDocument, firstDocument } from '@atoll/memb
 import { KV_TYPES } from '@atoll/objects'
 import { type Database, openDatabase, VnodeHost } from '@atoll/vnode'
 import { ClusterStorage, DOCUMENT, decodeClusterRecord, legacyIdOf } from './cluster-storage.ts'
-import type { CommonOptions } from './options.ts'
+import { type CommonOptions, DEFAULT_PARTITIONS } from './options.ts'
 
 /** An open database, and what it says of the cluster that its node belongs to. Nothing was written to it. */
 export interface NodeData {
@@ -29,8 +29,8 @@ export interface NodeStorage {
 export interface NodeStorageParts {
   readonly runtime: Runtime
   readonly options: CommonOptions
-  /** Of the ring of the cluster. */
-  readonly partitions: number
+  /** What is known of the cluster; undefined for one that begins. */
+  readonly known: ClusterDocument | undefined
 }
 
 /** Opens a database and reads what it says of its cluster. It stays closed after a failure. */
@@ -79,11 +79,11 @@ function documentOf(record: Uint8Array, { digest }: Runtime): ClusterDocument {
 export async function openStorage(
   name: string,
   data: NodeData,
-  { runtime, options, partitions }: NodeStorageParts,
+  { runtime, options, known }: NodeStorageParts,
 ): Promise<NodeStorage> {
   const { database, cluster, document } = data
   try {
-    checkPartitions(partitions, options)
+    const partitions = partitionsOf(known, options)
     const bucketTypes = bucketTypesOf(options)
     const vnodes = new VnodeHost(
       runtime,
@@ -101,9 +101,13 @@ export async function openStorage(
   }
 }
 
-function checkPartitions(known: number, { partitions = known }: CommonOptions): void {
-  if (partitions === known) return
-  throw new AtollError('ATOLL_FORMAT', `the ring of the cluster has ${known} partitions, not ${partitions}`)
+/** Those of the ring. What the options say is compared until the ring has got more, and then only a memory. */
+function partitionsOf(known: ClusterDocument | undefined, { partitions }: CommonOptions): number {
+  if (known === undefined) return partitions ?? DEFAULT_PARTITIONS
+  const { ring, resizedAt } = known
+  if (resizedAt > 0 || (partitions ?? ring.partitions) === ring.partitions) return ring.partitions
+  const message = `the ring of the cluster has ${ring.partitions} partitions, not ${partitions}`
+  throw new AtollError('ATOLL_FORMAT', message)
 }
 
 /** Those of the objects, and what the options say of these and of others. */

@@ -7,7 +7,10 @@ import type { Database, HandoffOptions, VnodeHostOptions } from '@atoll/vnode'
 
 /** What every node of a cluster shares, and a single node as well. Everything may be left out. */
 export interface CommonOptions {
-  /** Partitions of the ring, a power of two from 8 to 1024; default 64. Fixed when the cluster begins. */
+  /**
+   * Partitions of the ring that a cluster begins with, a power of two from 8 to 1024; default 64. A plan with a `resize` gives
+   * it more; until then a cluster with another number is refused, and thereafter this is not looked at.
+   */
   readonly partitions?: number
   /** Replicas that the claim keeps apart, 1 to 16; default 3. Fixed when the cluster begins. */
   readonly n?: number

@@ -1,4 +1,14 @@
-import { type ClusterDocument, commit, firstDocument, handed, planOf, stage } from '@atoll/membership'
+import {
+  type ClusterDocument,
+  commit,
+  filesNext,
+  firstDocument,
+  handed,
+  markDown,
+  planOf,
+  refiled,
+  stage,
+} from '@atoll/membership'
 import { describe, expect, test } from 'vitest'
 import { nameOfWork, type Outlook, workFor } from '../src/data-work.ts'
 
@@ -15,7 +25,8 @@ function grown(document: ClusterDocument, node: string): ClusterDocument {
 }
 
 function outlook(document: ClusterDocument, node: string, more: Partial<Outlook> = {}): Outlook {
-  return { node, document, held: [], surplus: [], outgoing: new Map(), isUp: () => true, ...more }
+  const filed = document.ring.partitions
+  return { node, document, filed, held: [], surplus: [], outgoing: new Map(), isUp: () => true, ...more }
 }
 
 const names = (look: Outlook) => workFor(look).map(nameOfWork)
@@ -84,5 +95,37 @@ describe('the data of a node', () => {
       `give back all of 3 to ${document.replicas[3]?.join(' ')}`,
     ])
     expect(names(outlook(document, 'n4'))).toEqual(['exit'])
+  })
+
+  test('is filed anew, by one node after the other, when the ring has got more partitions', () => {
+    const staged = stage(clusterOf('n1', 'n2', 'n3', 'n4'), { kind: 'resize', partitions: 16 })
+    const document = commit(staged, planOf(staged))
+    const look = (node: string, more: Partial<Outlook> = {}) =>
+      names(outlook(more.document ?? document, node, { filed: 8, held: [0], ...more }))
+    expect(look('n1')).toEqual(['refile'])
+    for (const node of ['n2', 'n3', 'n4']) expect(look(node)).toEqual([])
+    expect(look('n1', { filed: 16 })).toContain('refiled')
+    const isUp = (node: string) => node !== 'n1'
+    expect(look('n2', { isUp })).toEqual(['take-turn'])
+    expect(look('n3', { isUp })).toEqual([])
+    const turned = filesNext(document, 'n2', { instead: 'n1' })
+    expect(look('n2', { document: turned })).toEqual(['refile'])
+    expect(look('n1', { document: turned })).toEqual([])
+    const filed = refiled(document, 'n1')
+    expect(look('n2', { document: filed })).toEqual(['refile'])
+    expect(look('n1', { document: filed, filed: 16 })).not.toContain('refiled')
+    const done = ['n2', 'n3', 'n4'].reduce(refiled, filed)
+    expect(look('n4', { document: done })).toEqual(['refile'])
+    expect(look('n4', { document: markDown(document, 'n4') })).toEqual([])
+  })
+
+  test('is filed anew when what has begun to move is over', () => {
+    const staged = stage(clusterOf('n1', 'n2', 'n3', 'n4'), { kind: 'resize', partitions: 16 })
+    const document = commit(staged, planOf(staged))
+    const mine = [...document.replicas.keys()].filter((at) => document.replicas[at]?.includes('n1'))
+    // Of eight partitions the third ends where the sixth of sixteen does.
+    const outgoing = new Map([[3, 'n9']])
+    const expected = mine.includes(6) ? 'cancel 3' : 'release 3'
+    expect(names(outlook(document, 'n1', { filed: 8, outgoing }))).toEqual([expected])
   })
 })

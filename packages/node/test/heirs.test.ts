@@ -1,4 +1,4 @@
-import { firstDocument } from '@atoll/membership'
+import { commit, firstDocument, planOf, stage } from '@atoll/membership'
 import { expect, test } from 'vitest'
 import { Heirs } from '../src/heirs.ts'
 
@@ -37,4 +37,18 @@ test('where others have left the list too, a place does not tell who came to it'
   heirs.follow(withList(1, ['n3', 'n1', 'n2']))
   heirs.follow(withList(5, ['n4', 'n2']))
   expect(heirs.ownership.ownerOf(0)).toBeUndefined()
+})
+
+test('an heir of a partition is the heir of all that it becomes', () => {
+  const heirs = new Heirs('n1')
+  heirs.follow(withList(1, ['n3', 'n1', 'n2']))
+  heirs.follow(withList(2, ['n3', 'n4', 'n2']))
+  const staged = stage(withList(2, ['n3', 'n4', 'n2']), { kind: 'resize', partitions: 16 })
+  const resized = commit(staged, planOf(staged))
+  heirs.follow(resized)
+  expect(heirs.ownership.ring).toEqual({ partitions: 16, since: resized.epoch })
+  for (const part of [15, 0]) expect(heirs.ownership.ownerOf(part)).toBe('n4')
+  for (const [partition, holders] of resized.replicas.entries()) {
+    if (holders.includes('n1')) expect(heirs.ownership.ownerOf(partition)).toBe('n1')
+  }
 })

@@ -3,8 +3,9 @@ export type { ClaimMember, ClaimOptions } from './claim/options.ts'
 export { type ClaimViolation, violationsOf } from './claim/violations.ts'
 export { decodeRing, encodeRing } from './codec.ts'
 export { MAX_REPLICAS, Placement, replicaTable } from './placement.ts'
-export { partitionOf, placementHash, responsiblePartition, type Sha1 } from './placement-hash.ts'
+export { overlapping, partitionOf, placementHash, responsiblePartition, type Sha1 } from './placement-hash.ts'
 export {
+  checkPartitions,
   createRing,
   type NodeName,
   type PreferenceEntry,

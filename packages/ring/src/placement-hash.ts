@@ -33,6 +33,16 @@ export function partitionOf(id: KeyId, partitions: number, sha1: Sha1 = portable
   return partitionAbove(sha1(encodeTerm(id)), partitions)
 }
 
+/**
+ * The partitions of a ring of `to` that share keys with one of a ring of `from`, in ring order: with twice as many it has
+ * become two, of which the second ends where it ended.
+ */
+export function overlapping(partition: number, from: number, to: number): readonly number[] {
+  const slice = (partition - 1 + from) % from
+  const first = Math.floor((slice * to) / from)
+  return Array.from({ length: Math.max(1, to / from) }, (_, at) => (first + at + 1) % to)
+}
+
 /** With 2^k partitions the slice of a hash is its first k bits; k is at most 10. */
 function partitionAbove(hash: Uint8Array, partitions: number): number {
   const head = ((hash[0] ?? 0) << 8) | (hash[1] ?? 0)

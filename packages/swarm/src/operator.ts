@@ -182,7 +182,7 @@ export class Operator {
   /** A member that the cluster can do without, when all that is staged is done. */
   #dispensable(less: number): string {
     const { members, staged } = newestDocument(this.#scene.cluster)
-    const going = new Set(staged.map(({ node }) => node))
+    const going = new Set(staged.flatMap((change) => (change.kind === 'resize' ? [] : [change.node])))
     const staying = [...members.values()].filter(({ node, state }) => state === 'valid' && !going.has(node))
     if (staying.length === 0 || staying.length - less < LEAST_MEMBERS)
       throw new AtollError('ATOLL_CHANGE_REFUSED', 'no member can be done without')

@@ -96,9 +96,12 @@ export const coordinateReplyCodec = versioned<CoordinateReply>({
   decode: (reader, body) => ({ record: decodeRecord(reader.bytes(), body) }),
 })
 
-/** Places of the fallbacks among the vnodes stand at the end, which version 1 lacks. */
+/**
+ * Places of the fallbacks among the vnodes stand behind the rest, which version 1 lacks; and then, if it is said, how many
+ * partitions there are.
+ */
 export const scanRequestCodec = routed<ScanRequest>({
-  encode: ({ vnodes, type, index, scope, from, to, after, limit }) => ({
+  encode: ({ vnodes, partitions, type, index, scope, from, to, after, limit }) => ({
     tuple: [
       vnodes.map(({ partition, slices }) => [partition, ...slices]),
       type,
@@ -109,6 +112,7 @@ export const scanRequestCodec = routed<ScanRequest>({
       after === undefined ? null : packPosition(after),
       limit,
       vnodes.flatMap(({ role }, at) => (role === 'fallback' ? [at] : [])),
+      ...(partitions === undefined ? [] : [partitions]),
     ],
   }),
   decode: (reader) => {
@@ -123,7 +127,9 @@ export const scanRequestCodec = routed<ScanRequest>({
       limit: reader.uint(),
     }
     const fallbacks = new Set(reader.remaining === 0 ? [] : reader.list((item) => item.uint()))
-    return { ...request, vnodes: vnodes.map((vnode, at) => withRole(vnode, fallbacks.has(at))) }
+    const roled = vnodes.map((vnode, at) => withRole(vnode, fallbacks.has(at)))
+    const known = reader.remaining === 0 ? {} : { partitions: reader.uint() }
+    return { ...request, ...known, vnodes: roled }
   },
 })
 

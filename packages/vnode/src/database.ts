@@ -21,7 +21,10 @@ export interface DatabaseFormat {
 }
 
 interface StoredFormat extends DatabaseFormat {
-  /** False in the first format: a record lies under the partition whose owner kept it, not under that of its key. */
+  /**
+   * False while records may lie under other partitions than those of their keys: in the first format, and while they are
+   * filed anew.
+   */
   readonly filedByKey: boolean
 }
 
@@ -40,7 +43,8 @@ export async function openDatabase(database: Database): Promise<void> {
 
 /**
  * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
- * Answers whether its records are filed as they should be. Throws `ATOLL_FORMAT` or `ATOLL_STORAGE`.
+ * Answers whether its records are filed as they should be: not if the ring has got more partitions since. Throws
+ * `ATOLL_FORMAT` or `ATOLL_STORAGE`.
  */
 export async function claimDatabase(
   database: Database,
@@ -51,7 +55,7 @@ export async function claimDatabase(
   if (stored !== undefined) {
     const found = readFormat(stored, crc32)
     checkFormat(found, format)
-    return found.filedByKey
+    return found.filedByKey && found.partitions === format.partitions
   }
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
@@ -61,8 +65,17 @@ export async function claimDatabase(
 }
 
 /** Notes whose the database is, and that its records are filed by their keys. */
-export async function noteFormat(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
-  const value = seal(FORMAT_KEY, encodeWith(formatCodec, { ...format, filedByKey: true }), crc32)
+export function noteFormat(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
+  return writeFormat(database, { ...format, filedByKey: true }, crc32)
+}
+
+/** Notes that records are about to be filed by the partitions of this ring. */
+export function noteRefiling(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
+  return writeFormat(database, { ...format, filedByKey: false }, crc32)
+}
+
+async function writeFormat(database: Database, format: StoredFormat, crc32: Crc32): Promise<void> {
+  const value = seal(FORMAT_KEY, encodeWith(formatCodec, format), crc32)
   try {
     await database.batch([{ type: 'put', key: FORMAT_KEY, value }], { ...BINARY, sync: true })
   } catch (cause) {
@@ -200,7 +213,7 @@ function checkFormat(found: DatabaseFormat, expected: DatabaseFormat): void {
     const message = `the database belongs to node ${found.node}, not to ${expected.node}`
     throw new AtollError('ATOLL_FORMAT', message)
   }
-  if (found.partitions !== expected.partitions) {
+  if (found.partitions > expected.partitions) {
     const message = `the database has a ring of ${found.partitions} partitions, not of ${expected.partitions}`
     throw new AtollError('ATOLL_FORMAT', message)
   }

@@ -1,8 +1,9 @@
 import type { MergePolicy } from '@atoll/causality'
-import { checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
+import { AtollError, checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
+import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
-import { claimDatabase, hasKeys, noteFormat, openDatabase } from './database.ts'
+import { claimDatabase, hasKeys, noteFormat, noteRefiling, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -28,6 +29,7 @@ import { refile } from './refile.ts'
 import { checkKeyId, checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
 import type { Crc32 } from './seal.ts'
+import { Serving } from './serving.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
 
 export interface VnodeHostParts {
@@ -55,13 +57,19 @@ export class VnodeHost extends Lifecycle {
   readonly #vnodes = new Map<number, Vnode>()
   readonly #drops = new Map<number, Promise<void>>()
   readonly #reader: RecordReader
-  readonly #shared: VnodeParts
+  #shared: VnodeParts
+  #filed: number
+  /** What it shall be, while records are being filed anew. */
+  #wanted: number
+  readonly #serving = new Serving()
   readonly #admission: Admission
 
   /** Throws `TypeError` or `RangeError` for options that cannot be. */
   constructor(runtime: Runtime, parts: VnodeHostParts, options: VnodeHostOptions) {
     super()
     this.#options = validateVnodeHostOptions(options)
+    this.#filed = this.#options.partitions
+    this.#wanted = this.#filed
     this.label = `vnode host ${options.node}`
     this.#runtime = runtime
     this.#parts = parts
@@ -74,6 +82,11 @@ export class VnodeHost extends Lifecycle {
   /** The node that the vnodes belong to. */
   get node(): string {
     return this.#options.node
+  }
+
+  /** How many partitions the ring has by which the records are filed, which is what numbers of partitions refer to here. */
+  get filed(): number {
+    return this.#filed
   }
 
   get runtime(): Runtime {
@@ -92,7 +105,8 @@ export class VnodeHost extends Lifecycle {
 
   /** Answers what is durable; a corrupt record is answered as such, and never thrown. */
   async get({ partition, id }: GetRequest): Promise<GetReply> {
-    return this.#vnode(partition, id).get(id)
+    const vnode = this.#vnode(partition, id)
+    return this.#serving.run(() => vnode.get(id))
   }
 
   /** Merges a record; `onAccepted` is called when it is queued for the next batch. */
@@ -102,13 +116,14 @@ export class VnodeHost extends Lifecycle {
   ): Promise<PutReply> {
     const vnode = this.#vnode(request.partition, request.id)
     const bytes = request.record.siblings.reduce((sum, { value }) => sum + value.length, 0)
-    return this.#admission.run(bytes, () => vnode.put(request, options.onAccepted))
+    return this.#serving.run(() => this.#admission.run(bytes, () => vnode.put(request, options.onAccepted)))
   }
 
   /** Gives a client's write its dot. */
   async coordinate(request: CoordinateRequest): Promise<CoordinateReply> {
     const vnode = this.#vnode(request.partition, request.id)
-    return this.#admission.run(request.content.value.length, () => vnode.coordinate(request))
+    const bytes = request.content.value.length
+    return this.#serving.run(() => this.#admission.run(bytes, () => vnode.coordinate(request)))
   }
 
   /** A page ends at `limit` entries or at `scanBytes`, whichever comes first: `done` says whether it is the last. */
@@ -117,11 +132,18 @@ export class VnodeHost extends Lifecycle {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<ScanReply> {
     this.assertOpen()
-    checkScan(request, this.#options.partitions)
-    const { database } = this.#parts
-    const { scanBytes } = this.#options
-    const parts = { database, reader: this.#reader, crc32: this.crc32, scanBytes, signal: options.signal }
-    return scanIndexes(request, parts)
+    checkScan(request, this.#filed)
+    const { sha1, crc32 } = this.#runtime.digest
+    const parts = {
+      database: this.#parts.database,
+      reader: this.#reader,
+      filed: this.#filed,
+      scanBytes: this.#options.scanBytes,
+      crc32,
+      sha1,
+      signal: options.signal,
+    }
+    return this.#serving.run(() => scanIndexes(request, parts))
   }
 
   /** Every sound record of a partition, from a snapshot taken at the first step. */
@@ -137,7 +159,7 @@ export class VnodeHost extends Lifecycle {
   /** The partitions that hold records, ascending. */
   async partitions(): Promise<number[]> {
     const held: number[] = []
-    for (let partition = 0; partition < this.#options.partitions; partition++) {
+    for (let partition = 0; partition < this.#filed; partition++) {
       const look = () => hasKeys(this.#parts.database, this.#layout(partition).dataRange)
       if (await this.#shared.holdings.has(partition, look)) held.push(partition)
     }
@@ -174,24 +196,75 @@ export class VnodeHost extends Lifecycle {
 
   /** A vnode as those see it who move its records to other nodes. */
   handoffOf(partition: number): HandoffVnode {
+    this.#serving.assert()
     const parts = { ...this.#shared, admission: this.#admission }
-    return new HandoffVnode(partition, () => this.#vnode(partition), parts)
+    const filed = this.#filed
+    const vnode = () => {
+      // By another ring it is another vnode.
+      if (filed !== this.#filed) throw new AtollError('ATOLL_UNREACHABLE', `partition ${partition} was split`)
+      return this.#vnode(partition)
+    }
+    return new HandoffVnode(partition, vnode, parts)
+  }
+
+  /**
+   * Files all records by the partitions of a ring that has got more of them. Nothing is served meanwhile: every request fails at
+   * once with `ATOLL_UNREACHABLE`. What was interrupted, by a failure too, goes on at the next call or at the next open.
+   *
+   * Throws `RangeError` for fewer partitions than now, `ATOLL_CHANGE_REFUSED` while a partition is handed over, `ATOLL_STORAGE`.
+   */
+  async refile(
+    partitions: number,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    this.assertOpen()
+    if (checkPartitions(partitions) < this.#filed)
+      throw new RangeError(`partitions must be ${this.#filed} at least, got ${partitions}`)
+    if (partitions === this.#filed) return
+    if (this.gates.all().size > 0)
+      throw new AtollError('ATOLL_CHANGE_REFUSED', 'a partition is being handed over', { transient: true })
+    await this.#serving.pause(() => this.#refile(partitions, options.signal))
+  }
+
+  async #refile(partitions: number, signal: AbortSignal | undefined): Promise<void> {
+    await this.#idle()
+    const before = this.#filed
+    await this.#refileAll(partitions, signal)
+    this.mirrors.split(before, partitions)
+    this.#vnodes.clear()
+    this.#shared.holdings.clear()
+    this.gates.clear()
+  }
+
+  async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
+    const { node } = this.#options
+    const { database } = this.#parts
+    this.#wanted = partitions
+    await noteRefiling(database, { node, partitions }, this.crc32)
+    await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, signal })
+    await noteFormat(database, { node, partitions }, this.crc32)
+    this.#filed = partitions
+    this.#shared = { ...this.#shared, partitions }
+  }
+
+  async #idle(): Promise<void> {
+    const underWay = [...this.#vnodes.values()].map((vnode) => vnode.idle())
+    await Promise.allSettled([...underWay, ...this.#drops.values()])
   }
 
   protected async onOpen(): Promise<void> {
-    const { node, partitions } = this.#options
+    const { node } = this.#options
+    const partitions = this.#wanted
     const { database } = this.#parts
     await openDatabase(database)
-    if (!(await claimDatabase(database, { node, partitions }, this.crc32))) {
-      await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions })
-      await noteFormat(database, { node, partitions }, this.crc32)
-    }
+    if (!(await claimDatabase(database, { node, partitions }, this.crc32))) await this.#refileAll(partitions)
+    this.#serving.resume()
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
   }
 
   protected async onClose(): Promise<void> {
-    const underWay = [...this.#vnodes.values()].map((vnode) => vnode.idle())
-    await Promise.allSettled([...underWay, ...this.#drops.values()])
+    await this.#serving.ended()
+    await this.#idle()
     this.#vnodes.clear()
     this.#shared.holdings.clear()
     this.gates.clear()
@@ -238,13 +311,14 @@ export class VnodeHost extends Lifecycle {
 
   #layout(partition: number): VnodeLayout {
     this.assertOpen()
-    checkInteger('partition', partition, { min: 0, max: this.#options.partitions - 1 })
+    checkInteger('partition', partition, { min: 0, max: this.#filed - 1 })
     return new VnodeLayout(partition)
   }
 
   #vnode(partition: number, id?: KeyId): Vnode {
     this.assertOpen()
-    checkInteger('partition', partition, { min: 0, max: this.#options.partitions - 1 })
+    this.#serving.assert()
+    checkInteger('partition', partition, { min: 0, max: this.#filed - 1 })
     if (id !== undefined) checkKeyId(id)
     const known = this.#vnodes.get(partition)
     if (known !== undefined) return known

@@ -1,3 +1,4 @@
+import type { KeyId } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 import { BINARY, reading } from './database.ts'
 import { decodeIndexValue } from './index-entry.ts'
@@ -15,6 +16,8 @@ export interface CursorParts {
   /** Entries to read at a time. */
   readonly chunk: number
   readonly signal: AbortSignal | undefined
+  /** The slice of a key, if not that which its entry names. */
+  readonly sliceOf: ((id: KeyId) => number) | undefined
 }
 
 interface Item {
@@ -29,6 +32,7 @@ export class IndexCursor {
   readonly #slices: ReadonlySet<number>
   readonly #iterator: DatabaseIterator<[Uint8Array, Uint8Array]>
   readonly #prefixBytes: number
+  readonly #type: string
   #items: readonly Item[] = []
   #at = 0
 
@@ -40,6 +44,7 @@ export class IndexCursor {
     const layout = new VnodeLayout(partition)
     this.#parts = parts
     this.#slices = new Set(slices)
+    this.#type = window.type
     this.#prefixBytes = layout.indexPrefix(window).length
     const { database, snapshot } = parts
     this.#iterator = database.iterator({ ...BINARY, ...layout.windowRange(window), snapshot })
@@ -71,10 +76,13 @@ export class IndexCursor {
 
   #readRow([key, value]: [Uint8Array, Uint8Array]): readonly Item[] {
     try {
-      const { slice, ...rest } = decodeIndexValue(key, value, this.#parts.crc32)
-      if (!this.#slices.has(slice)) return []
+      const { slice: filed, ...rest } = decodeIndexValue(key, value, this.#parts.crc32)
+      const { sliceOf } = this.#parts
+      if (sliceOf === undefined && !this.#slices.has(filed)) return []
       const head = key.subarray(this.#prefixBytes)
-      return [{ head, entry: { ...decodePosition(head), slice, ...rest } }]
+      const position = decodePosition(head)
+      const slice = sliceOf?.({ type: this.#type, bucket: position.bucket, key: position.key }) ?? filed
+      return this.#slices.has(slice) ? [{ head, entry: { ...position, slice, ...rest } }] : []
     } catch {
       this.#parts.reader.tellCorruptEntry(key)
       return []

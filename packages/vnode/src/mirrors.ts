@@ -1,3 +1,5 @@
+import { overlapping } from '@atoll/ring'
+
 /** A node that is about to hold a partition as well, or that some may not know to hold it yet. */
 export interface Mirror {
   /**
@@ -51,6 +53,18 @@ export class Mirrors {
     const mirrors = this.#mirrors.get(partition)
     mirrors?.delete(to)
     if (mirrors?.size === 0) this.#mirrors.delete(partition)
+  }
+
+  /** Numbers of partitions are those of a ring with more of them from now on. */
+  split(from: number, to: number): void {
+    const before = [...this.#mirrors]
+    this.#mirrors.clear()
+    for (const [partition, mirrors] of before) {
+      for (const part of overlapping(partition, from, to)) {
+        const own = [...mirrors].map(([node, mirror]) => [node, { ...mirror }] as const)
+        this.#mirrors.set(part, new Map(own))
+      }
+    }
   }
 
   /** All of them, as they are now. */

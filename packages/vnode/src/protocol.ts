@@ -68,6 +68,8 @@ export interface CoordinateReply {
  * Each vnode answers only for the slices of the ring named with it, so that no key is answered twice by one node.
  */
 export interface ScanRequest {
+  /** Partitions of the ring that the scan goes by; default as many as the host files by. */
+  readonly partitions?: number | undefined
   readonly vnodes: readonly ScanVnode[]
   readonly type: string
   readonly index: string

@@ -14,35 +14,42 @@ export interface RefileParts {
   readonly database: Database
   readonly reader: RecordReader
   readonly partitions: number
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Bytes of values in one batch, about. */
 const BATCH_BYTES = 4 * MiB
 
 /**
- * Brings every record to the vnode of its own partition. The first format filed a replica under the partition whose owner
- * kept it, so that every change of the ring would have moved it from one vnode of a node to another. A record with its
- * index entries moves in one batch: what was interrupted goes on when the database is opened again.
+ * Brings every record to the vnode of its own partition: when the ring has got more partitions, and once after the first
+ * format, which filed a replica under the partition whose owner kept it. A record with its index entries moves in one batch:
+ * what was interrupted goes on when the database is opened again. A damaged record stays where it is.
  */
 export async function refile(parts: RefileParts): Promise<void> {
-  const { database, reader, partitions, runtime } = parts
+  const { database, reader, partitions, runtime, signal } = parts
+  const startMs = runtime.clock.monotonicMs()
   let moved = 0
   for (let partition = 0; partition < partitions; partition++) {
     const batch = new Batch(database)
     for await (const { id, record } of foldRecords(new VnodeLayout(partition), {
       database,
       reader,
-      signal: undefined,
+      signal,
     })) {
       const home = partitionOf(id, partitions, runtime.digest.sha1)
       if (home === partition) continue
       moved += 1
+      runtime.metrics.count('vnode_refiled_total')
       await batch.add(await moving(parts, { id, record, from: partition, to: home }))
     }
     await batch.flush()
   }
+  const tookMs = Math.round(runtime.clock.monotonicMs() - startMs)
   if (moved > 0)
-    runtime.log.info({ records: moved }, 'records were filed anew, by the partitions of their keys')
+    runtime.log.info(
+      { records: moved, partitions, tookMs },
+      'records were filed anew, by the partitions of their keys',
+    )
 }
 
 interface Moving {

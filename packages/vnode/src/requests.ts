@@ -1,4 +1,5 @@
 import { checkBytes, checkInteger, checkText, type KeyId } from '@atoll/core'
+import { checkPartitions } from '@atoll/ring'
 import type { ScanRequest } from './protocol.ts'
 
 const MAX_BUCKET_BYTES = 1024
@@ -13,7 +14,8 @@ export function checkKeyId({ type, bucket, key }: KeyId): void {
 }
 
 /** Throws `TypeError` or `RangeError` for a scan that cannot be. */
-export function checkScan(request: ScanRequest, partitions: number): void {
+export function checkScan(request: ScanRequest, filed: number): void {
+  const partitions = checkPartitions(request.partitions ?? filed)
   checkType(request.type)
   checkInteger('limit', request.limit, { min: 1, max: MAX_LIMIT })
   for (const { partition } of request.vnodes) {

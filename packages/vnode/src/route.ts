@@ -5,6 +5,11 @@ export interface Ownership {
   /** Epoch of the document, from 1. */
   readonly epoch: number
   /**
+   * How many partitions the ring has, and since which epoch; default as many as the host, since ever. Requests of other epochs
+   * may go by another number.
+   */
+  readonly ring?: { readonly partitions: number; readonly since: number } | undefined
+  /**
    * Who serves this node's replica of a partition: this node if it holds one, or else the node that has taken its place in
    * the list; undefined if it never had one, or does not know any more who took it over.
    */

@@ -1,10 +1,12 @@
 import { mergeRecords } from '@atoll/causality'
-import { AtollError, isAtollError } from '@atoll/core'
+import { AtollError, isAtollError, type KeyId } from '@atoll/core'
+import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
 import { type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
+import { type Place, placeOfKey, placeOfPartition, ringOf, ringOfRequest } from './numbering.ts'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -16,6 +18,7 @@ import type {
   Routing,
   ScanReply,
   ScanRequest,
+  ScanVnode,
 } from './protocol.ts'
 import { HERE, isPlainlyHere, type Ownership, type Route, route } from './route.ts'
 import { allHere, mergeScans, type ScanPart, splitScan } from './scan-split.ts'
@@ -34,10 +37,12 @@ export interface Patience {
 }
 
 interface Asking {
-  readonly partition: number
+  readonly place: Place
   readonly kind: 'read' | 'write'
   readonly routing: Routing
 }
+
+type KeyRequest = Routed<{ readonly partition: number; readonly id: KeyId }>
 
 /** How long a request waits for a partition that is just being handed over, at most. */
 const MAX_WAIT_MS = 5000
@@ -53,29 +58,31 @@ export class VnodeRouter {
   }
 
   async get(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
-    const asking = { partition: request.partition, kind: 'read', routing: request.routing } as const
+    const asking = this.#askingOf(request, 'read')
     const { host } = this.#parts
     if (this.#isHere(asking)) {
-      const reply = await this.#getHere(request, patience)
+      const reply = await this.#getHere(request, asking, patience)
       // A record that was given away while it was asked for is where the partition is now.
       if (reply.record !== undefined || this.#isHere(asking)) return reply
     }
     const reply = await this.#elsewhere(asking, patience, {
-      here: () => this.#getHere(request, patience),
-      there: (to, routing, call) => this.#call(to, getMethod, { ...request, routing }, call),
+      here: () => this.#getHere(request, asking, patience),
+      there: (to, routing, call) =>
+        this.#call(to, getMethod, this.#forwarded(request, asking, routing), call),
     })
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
   }
 
   /** With what holders have of which the asking coordinator does not know. */
-  async #getHere(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
+  async #getHere(request: Routed<GetRequest>, asking: Asking, patience: () => Patience): Promise<GetReply> {
     const { host } = this.#parts
-    const { partition, id, routing } = request
-    const reply = host.get(request)
-    const unknown = unknownHolders(host.mirrors.of(partition), routing.epoch)
+    const reply = host.get(this.#filed(request, asking))
+    const unknown = unknownHolders(host.mirrors.of(asking.place.in(host.filed)), request.routing.epoch)
     if (unknown.length === 0) return reply
     const call = patience()
+    const { id } = request
+    const partition = asking.place.in(this.#ring)
     const asked = unknown.map((to) =>
       this.#call(to, getMethod, { partition, id, routing: AS_FALLBACK }, call),
     )
@@ -89,31 +96,34 @@ export class VnodeRouter {
     onAccepted: (() => void) | undefined,
   ): Promise<PutReply> {
     const { host } = this.#parts
-    const asking = { partition: request.partition, kind: 'write', routing: request.routing } as const
+    const asking = this.#askingOf(request, 'write')
     const here = () =>
-      host.mirrors.of(request.partition) === undefined
-        ? host.put(request, { onAccepted })
-        : this.#putMirrored(request, patience, onAccepted)
+      host.mirrors.of(asking.place.in(host.filed)) === undefined
+        ? host.put(this.#filed(request, asking), { onAccepted })
+        : this.#putMirrored(request, asking, { patience, onAccepted })
     if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
       here,
       there: (to, routing, call) =>
-        this.#call(to, putMethod, { ...request, routing }, { ...call, onProgress: onAccepted }),
+        this.#call(to, putMethod, this.#forwarded(request, asking, routing), {
+          ...call,
+          onProgress: onAccepted,
+        }),
     })
   }
 
   coordinate(request: Routed<CoordinateRequest>, patience: () => Patience): Promise<CoordinateReply> {
     const { host } = this.#parts
-    const asking = { partition: request.partition, kind: 'write', routing: request.routing } as const
+    const asking = this.#askingOf(request, 'write')
     const here = () =>
-      host.mirrors.of(request.partition) === undefined
-        ? host.coordinate(request)
-        : this.#coordinateMirrored(request, patience)
+      host.mirrors.of(asking.place.in(host.filed)) === undefined
+        ? host.coordinate(this.#filed(request, asking))
+        : this.#coordinateMirrored(request, asking, patience)
     if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
       here,
       there: async (to, routing, call) => {
-        const reply = await this.#call(to, coordinateMethod, { ...request, routing }, call)
+        const reply = await this.#call(to, coordinateMethod, this.#forwarded(request, asking, routing), call)
         checkValues(reply.record, host.crc32)
         return reply
       },
@@ -122,30 +132,40 @@ export class VnodeRouter {
 
   async #putMirrored(
     request: Routed<PutRequest>,
-    patience: () => Patience,
-    onAccepted: (() => void) | undefined,
+    asking: Asking,
+    {
+      patience,
+      onAccepted,
+    }: { readonly patience: () => Patience; readonly onAccepted: (() => void) | undefined },
   ): Promise<PutReply> {
-    const reply = await this.#parts.host.put(request, { onAccepted })
-    await this.#mirror(request, patience)
+    const reply = await this.#parts.host.put(this.#filed(request, asking), { onAccepted })
+    await this.#mirror(request, asking, patience)
     return reply
   }
 
   async #coordinateMirrored(
     request: Routed<CoordinateRequest>,
+    asking: Asking,
     patience: () => Patience,
   ): Promise<CoordinateReply> {
-    const reply = await this.#parts.host.coordinate(request)
-    await this.#mirror({ ...request, record: reply.record }, patience)
+    const reply = await this.#parts.host.coordinate(this.#filed(request, asking))
+    await this.#mirror({ id: request.id, record: reply.record }, asking, patience)
     return reply
   }
 
   /** Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. */
-  async #mirror(request: Routed<PutRequest>, patience: () => Patience): Promise<void> {
-    const { partition, id, record, routing } = request
+  async #mirror(
+    { id, record }: Pick<PutRequest, 'id' | 'record'>,
+    asking: Asking,
+    patience: () => Patience,
+  ): Promise<void> {
+    const { host } = this.#parts
+    const partition = asking.place.in(host.filed)
     const awaited: Promise<void>[] = []
-    for (const [to, mirror] of this.#parts.host.mirrors.of(partition) ?? []) {
-      if (!needsMirror(mirror, routing.epoch)) continue
-      const sending = this.#call(to, putMethod, { partition, id, record, routing: AS_FALLBACK }, patience())
+    for (const [to, mirror] of host.mirrors.of(partition) ?? []) {
+      if (!needsMirror(mirror, asking.routing.epoch)) continue
+      const copy = { partition: asking.place.in(this.#ring), id, record, routing: AS_FALLBACK }
+      const sending = this.#call(to, putMethod, copy, patience())
       if (mirror.stage === 'copying') sendBeside(mirror, sending)
       else awaited.push(arrival(sending, partition, to))
     }
@@ -153,17 +173,13 @@ export class VnodeRouter {
   }
 
   /** A page of vnodes of which some have moved is put together from pages of those who serve them. */
-  async scan(request: Routed<ScanRequest>, patience: () => Patience): Promise<ScanReply> {
+  async scan(asked: Routed<ScanRequest>, patience: () => Patience): Promise<ScanReply> {
     const { host } = this.#parts
-    const askings = request.vnodes.map(({ partition, role = 'primary' }) => ({
-      partition,
-      kind: 'read' as const,
-      routing: { ...request.routing, role },
-    }))
-    for (const { partition, routing } of askings) {
-      const [unknown] = unknownHolders(host.mirrors.of(partition), routing.epoch)
-      if (unknown !== undefined) throw oldList(partition, unknown)
-    }
+    const by = asked.partitions ?? this.#ring
+    const request = asked.partitions === undefined && by !== host.filed ? { ...asked, partitions: by } : asked
+    this.#checkLists(request, by)
+    if (by !== this.#ring) return this.#scanByOtherRing(request, by, patience)
+    const askings = request.vnodes.map((vnode) => askingOfVnode(request, vnode, by))
     if (askings.every((asking) => this.#isHere(asking))) {
       return host.scan(request, { signal: patience().signal })
     }
@@ -175,27 +191,84 @@ export class VnodeRouter {
     })
   }
 
+  /** Of a ring with another number of partitions than this node's: they are served here as a whole, or not at all. */
+  async #scanByOtherRing(
+    request: Routed<ScanRequest>,
+    by: number,
+    patience: () => Patience,
+  ): Promise<ScanReply> {
+    checkPartitions(by)
+    const ring = this.#ring
+    for (const vnode of request.vnodes) {
+      for (const partition of overlapping(vnode.partition, by, ring)) {
+        const isHere = this.#isHere(askingOfVnode(request, { ...vnode, partition }, ring))
+        if (!isHere) throw notServed(partition, false)
+      }
+    }
+    return this.#parts.host.scan(request, { signal: patience().signal })
+  }
+
   #scanPart({ route: way, request }: ScanPart, call: Patience): Promise<ScanReply> {
     return way.kind === 'forward'
       ? this.#call(way.to, scanMethod, { ...request, routing: way.routing }, call)
       : this.#parts.host.scan(request, { signal: call.signal })
   }
 
-  #isHere({ partition, kind, routing }: Asking): boolean {
+  /** How many partitions the ring has, as this node knows it. */
+  get #ring(): number {
     const { host, ownership } = this.#parts
-    const document = ownership?.()
-    if (host.gates.get(partition) === undefined && isPlainlyHere(routing, document)) return true
-    return this.#route({ partition, kind, routing }) === HERE
+    return ringOf(ownership?.(), host.filed)
   }
 
-  #route(asking: Asking): Route {
+  #askingOf(request: KeyRequest, kind: Asking['kind']): Asking {
     const { host, ownership } = this.#parts
-    return route(asking, {
-      node: host.node,
-      gate: host.gates.get(asking.partition),
-      inboundFrom: host.gates.inboundFrom(asking.partition),
-      ownership: ownership?.(),
-    })
+    const by = ringOfRequest(request.routing, ownership?.(), host.filed)
+    return { place: placeOfKey(request, by, host.runtime.digest.sha1), kind, routing: request.routing }
+  }
+
+  /** The request as the host understands it. */
+  #filed<Request extends KeyRequest>(request: Request, { place }: Asking): Request {
+    const partition = place.in(this.#parts.host.filed)
+    return partition === request.partition ? request : { ...request, partition }
+  }
+
+  /** With the epoch that it came with it names the partition as it did, and with that of this node as this one does. */
+  #forwarded<Request extends KeyRequest>(request: Request, { place }: Asking, routing: Routing): Request {
+    const partition = routing.epoch === request.routing.epoch ? request.partition : place.in(this.#ring)
+    return { ...request, partition, routing }
+  }
+
+  /** Throws `ATOLL_UNREACHABLE` for a scan of which the coordinator does not know all holders. */
+  #checkLists(request: Routed<ScanRequest>, by: number): void {
+    const { host } = this.#parts
+    if (host.mirrors.all().length === 0) return
+    for (const vnode of request.vnodes) {
+      for (const partition of overlapping(vnode.partition, checkPartitions(by), host.filed)) {
+        const [unknown] = unknownHolders(host.mirrors.of(partition), request.routing.epoch)
+        if (unknown !== undefined) throw oldList(partition, unknown)
+      }
+    }
+  }
+
+  #isHere(asking: Asking): boolean {
+    const { host, ownership } = this.#parts
+    const gate = host.gates.get(asking.place.in(host.filed))
+    if (gate === undefined && isPlainlyHere(asking.routing, ownership?.())) return true
+    return this.#route(asking) === HERE
+  }
+
+  #route({ place, kind, routing }: Asking): Route {
+    const { host, ownership } = this.#parts
+    const filed = place.in(host.filed)
+    return route(
+      { partition: place.in(this.#ring), kind, routing },
+      {
+        node: host.node,
+        gate: host.gates.get(filed),
+        inboundFrom: host.gates.inboundFrom(filed),
+        ownership: ownership?.(),
+      },
+    )
   }
 
   #elsewhere<T>(
@@ -209,7 +282,8 @@ export class VnodeRouter {
     return this.#retrying([asking], patience, async ([way], call) => {
       if (way?.kind !== 'forward') return ways.here()
       const send = () => ways.there(way.to, way.routing, call)
-      return way.routing.bySeal ? this.#parts.host.gates.forwarding(asking.partition, send) : send()
+      const { host } = this.#parts
+      return way.routing.bySeal ? host.gates.forwarding(asking.place.in(host.filed), send) : send()
     })
   }
 
@@ -237,21 +311,24 @@ export class VnodeRouter {
   /** The routes, once none of them has to wait. */
   async #settled(askings: readonly Asking[], leftMs: () => number): Promise<readonly Route[]> {
     const keptMs = Math.max(0, leftMs() - MAX_WAIT_MS)
+    const { host } = this.#parts
     for (;;) {
       const routes = askings.map((asking) => this.#route(asking))
       for (const [at, way] of routes.entries()) {
-        if (way.kind === 'refuse') throw notServed(askings[at]?.partition, way.unsealed)
+        if (way.kind === 'refuse') throw notServed(askings[at]?.place.in(host.filed), way.unsealed)
       }
       const waiting = askings.find((_, at) => routes[at]?.kind === 'wait')
       if (waiting === undefined) return routes
-      const changed = await this.#parts.host.gates.changed(waiting.partition, leftMs() - keptMs)
-      if (!changed) throw notServed(waiting.partition, false)
+      const partition = waiting.place.in(host.filed)
+      const changed = await host.gates.changed(partition, leftMs() - keptMs)
+      if (!changed) throw notServed(partition, false)
     }
   }
 
   async #reseal(askings: readonly Asking[], routes: readonly Route[]): Promise<void> {
-    const { gates } = this.#parts.host
-    for (const [at, { partition }] of askings.entries()) {
+    const { gates, filed } = this.#parts.host
+    for (const [at, { place }] of askings.entries()) {
+      const partition = place.in(filed)
       const way = routes[at]
       const isSealed = gates.get(partition)?.phase === 'sealed'
       if (way !== undefined && isBySeal(way) && isSealed) await gates.reseal(partition)
@@ -267,6 +344,14 @@ export class VnodeRouter {
     this.#parts.host.runtime.metrics.count('vnode_forwards_total', 1, { method: method.name })
     return this.#parts.endpoint.call(to, method, request, call)
   }
+}
+
+function askingOfVnode(
+  { routing }: Routed<ScanRequest>,
+  { partition, role = 'primary' }: ScanVnode,
+  by: number,
+): Asking {
+  return { place: placeOfPartition(partition, by), kind: 'read', routing: { ...routing, role } }
 }
 
 function isBySeal(way: Route): boolean {

@@ -1,9 +1,15 @@
+import type { KeyId } from '@atoll/core'
+import { overlapping, partitionOf, type Sha1 } from '@atoll/ring'
 import { reading } from './database.ts'
 import { type CursorParts, IndexCursor } from './index-cursor.ts'
 import { MergeHeap } from './merge-heap.ts'
-import type { ScanEntry, ScanReply, ScanRequest } from './protocol.ts'
+import type { ScanEntry, ScanReply, ScanRequest, ScanVnode } from './protocol.ts'
 
-export interface ScanParts extends Omit<CursorParts, 'snapshot' | 'chunk'> {
+export interface ScanParts extends Omit<CursorParts, 'snapshot' | 'chunk' | 'sliceOf'> {
+  /** Of the ring by which the records are filed. */
+  readonly filed: number
+  readonly sha1: Sha1
+
   /** Bytes of a page; it has one entry at least. */
   readonly scanBytes: number
 }
@@ -26,13 +32,27 @@ export async function scanIndexes(request: ScanRequest, parts: ScanParts): Promi
 }
 
 function openCursors(request: ScanRequest, parts: ScanParts) {
-  const { database } = parts
-  const chunk = Math.ceil(request.limit / Math.max(1, request.vnodes.length)) + SPARE_ENTRIES
+  const { database, filed, sha1 } = parts
+  const { partitions = filed } = request
+  const sliceOf = partitions === filed ? undefined : (id: KeyId) => partitionOf(id, partitions, sha1)
+  const vnodes = partitions === filed ? request.vnodes : filedVnodes(request.vnodes, partitions, filed)
+  const chunk = Math.ceil(request.limit / Math.max(1, vnodes.length)) + SPARE_ENTRIES
   const snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
-  const cursors = request.vnodes.map(
-    (vnode) => new IndexCursor({ ...parts, chunk, snapshot }, request, vnode),
+  const cursors = vnodes.map(
+    (vnode) => new IndexCursor({ ...parts, chunk, snapshot, sliceOf }, request, vnode),
   )
   return { snapshot, cursors }
+}
+
+/** Where the records of the vnodes lie that are filed by another number of partitions. */
+function filedVnodes(vnodes: readonly ScanVnode[], partitions: number, filed: number): readonly ScanVnode[] {
+  const slices = new Map<number, number[]>()
+  for (const vnode of vnodes) {
+    for (const partition of overlapping(vnode.partition, partitions, filed)) {
+      slices.set(partition, [...(slices.get(partition) ?? []), ...vnode.slices])
+    }
+  }
+  return [...slices].map(([partition, wanted]) => ({ partition, slices: wanted }))
 }
 
 async function mergePage(

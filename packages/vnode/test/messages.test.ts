@@ -109,6 +109,9 @@ const MESSAGES: Record<string, [MessageCodec<unknown>, unknown]> = {
   'end-request': [endMethod.request, { partition: 3, kind: 'transfer' }],
 }
 
+/** The same of a ring with a number of partitions, which those above do not say. */
+const OF_RING = ['scan-request', 'offer-request', 'send-request', 'seal-request', 'end-request']
+
 /** What version 1 of a request could say. */
 function asOfOld(value: unknown): unknown {
   const { routing: _, ...request } = value as Record<string, unknown>
@@ -171,6 +174,17 @@ describe('messages', () => {
       const bytes = bytesOf({ tuple: tuple.slice(0, length), body })
       expect(() => messageIn(bytes, codec)).toThrow(expect.objectContaining({ code: 'ATOLL_CORRUPT' }))
     }
+  })
+
+  it.each(OF_RING)('say of which ring they are: %s', (name) => {
+    const [codec, value] = MESSAGES[name]!
+    const more = { ...(value as object), partitions: 32 }
+    const bytes = bytesOf(codec.encode(more))
+    const path = new URL(`golden/${name}-of-ring.hex`, import.meta.url)
+    if (process.env['ATOLL_GOLDEN'] === 'write') writeFileSync(path, `${toHex(bytes)}\n`)
+    const golden = fromHex(readFileSync(path, 'utf8').trim())
+    expect(toHex(bytes)).toBe(toHex(golden))
+    expect(messageIn(golden, codec)).toEqual(more)
   })
 
   it('with a key that cannot be are refused', () => {

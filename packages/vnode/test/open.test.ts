@@ -86,11 +86,11 @@ describe.each(STORES)('opening %s', (_name, makeStore) => {
   })
 
   it.each([
-    ['another node', { node: 'n2' }, /belongs to node n1, not to n2/],
-    ['a ring of another size', { partitions: 16 }, /ring of 8 partitions, not of 16/],
-  ])('refuses the data of %s', async (_what, options, message) => {
+    ['another node', {}, { node: 'n2' }, /belongs to node n1, not to n2/],
+    ['a larger ring', { partitions: 16 }, { partitions: 8 }, /ring of 16 partitions, not of 8/],
+  ])('refuses the data of %s', async (_what, first, options, message) => {
     const store = makeStore()
-    const host = makeHost(store.database)
+    const host = makeHost(store.database, testRuntime(), first)
     await host.open()
     await host.close()
     const other = makeHost(store.again(), testRuntime(), options)

@@ -6,6 +6,7 @@ import type {
   HandoffKind,
   OfferReply,
   OfferRequest,
+  OfRing,
   PartitionRequest,
   SendReply,
   SendRequest,
@@ -15,8 +16,13 @@ import type {
 const KINDS: readonly HandoffKind[] = ['transfer', 'give-back', 'refill']
 
 export const offerRequestCodec = versioned<OfferRequest>({
-  encode: ({ partition, kind, entries }) => ({
-    tuple: [partition, KINDS.indexOf(kind), entries.map(({ id, digest }) => [...packId(id), digest])],
+  encode: ({ partition, kind, entries, partitions }) => ({
+    tuple: [
+      partition,
+      KINDS.indexOf(kind),
+      entries.map(({ id, digest }) => [...packId(id), digest]),
+      ...packRing(partitions),
+    ],
   }),
   decode: (reader) => ({
     partition: reader.uint(),
@@ -24,6 +30,7 @@ export const offerRequestCodec = versioned<OfferRequest>({
     entries: reader.list((item) =>
       unpackWhole(item.tuple(), (entry) => ({ id: unpackId(entry), digest: entry.bytes() })),
     ),
+    ...unpackRing(reader),
   }),
 })
 
@@ -34,7 +41,7 @@ export const offerReplyCodec = versioned<OfferReply>({
 
 /** The values of all records lie end to end in the body. */
 export const sendRequestCodec = versioned<SendRequest>({
-  encode: ({ partition, kind, records }) => {
+  encode: ({ partition, kind, records, partitions }) => {
     const encoded = records.map(({ id, record }) => ({ id, ...encodeRecord(record) }))
     const [first] = encoded
     return {
@@ -42,6 +49,7 @@ export const sendRequestCodec = versioned<SendRequest>({
         partition,
         KINDS.indexOf(kind),
         encoded.map(({ id, head, body }) => [...packId(id), head, body.length]),
+        ...packRing(partitions),
       ],
       body:
         first !== undefined && encoded.length === 1
@@ -64,7 +72,7 @@ export const sendRequestCodec = versioned<SendRequest>({
       return { id, record }
     })
     if (start !== body.length) throw corrupt('its values are not those of its records')
-    return { partition, kind, records }
+    return { partition, kind, records, ...unpackRing(reader) }
   },
 })
 
@@ -84,19 +92,30 @@ export const sendReplyCodec = versioned<SendReply>({
 
 /** A seal, or the wish to have a partition back, names the partition. */
 export const partitionCodec = versioned<PartitionRequest>({
-  encode: ({ partition }) => ({ tuple: [partition] }),
-  decode: (reader) => ({ partition: reader.uint() }),
+  encode: ({ partition, partitions }) => ({ tuple: [partition, ...packRing(partitions)] }),
+  decode: (reader) => ({ partition: reader.uint(), ...unpackRing(reader) }),
 })
 
 export const endRequestCodec = versioned<EndRequest>({
-  encode: ({ partition, kind }) => ({ tuple: [partition, KINDS.indexOf(kind)] }),
-  decode: (reader) => ({ partition: reader.uint(), kind: unpackKind(reader) }),
+  encode: ({ partition, kind, partitions }) => ({
+    tuple: [partition, KINDS.indexOf(kind), ...packRing(partitions)],
+  }),
+  decode: (reader) => ({ partition: reader.uint(), kind: unpackKind(reader), ...unpackRing(reader) }),
 })
 
 export const doneCodec = versioned<'done'>({
   encode: () => ({ tuple: [] }),
   decode: () => 'done',
 })
+
+/** Stands at the end of what is said of a partition; the first messages lack it. */
+function packRing(partitions: number | undefined): readonly TupleValue[] {
+  return partitions === undefined ? [] : [partitions]
+}
+
+function unpackRing(reader: TupleReader): OfRing {
+  return reader.remaining === 0 ? {} : { partitions: reader.uint() }
+}
 
 function unpackKind(reader: TupleReader): HandoffKind {
   const kind = KINDS[reader.uint()]

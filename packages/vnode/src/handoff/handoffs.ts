@@ -1,8 +1,10 @@
 import { AtollError, checkInteger, checkText, Lifecycle, type Runtime } from '@atoll/core'
+import { ownerOfFiled } from '../numbering.ts'
 import { GiveBack, type GiveBackPlan, type GivenBack } from './give-back.ts'
 import type { HandoffStatus, Job } from './jobs.ts'
 import { endMethod, offerMethod, returnMethod, sealMethod, sendMethod } from './methods.ts'
 import { type HandoffOptions, validateHandoffOptions } from './options.ts'
+import type { OfRing } from './protocol.ts'
 import { Receiver } from './receiver.ts'
 import { Refill, type Refilled, type RefillRequest } from './refill.ts'
 import { Runs } from './runs.ts'
@@ -135,6 +137,21 @@ export class Handoffs extends Lifecycle {
     return this.#runs.run(name, { job: refill.job, signal }, (running) => refill.run(running))
   }
 
+  /**
+   * Files all records of this node by the partitions of a ring that has got more of them; see `VnodeHost.refile`. Throws
+   * `ATOLL_CHANGE_REFUSED` while anything leaves this node.
+   */
+  async refile(
+    partitions: number,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    this.assertOpen()
+    if (this.#runs.jobs().length > 0)
+      throw new AtollError('ATOLL_CHANGE_REFUSED', 'records are on their way', { transient: true })
+    await this.#site.host.refile(partitions, options)
+    this.#receiver.clear()
+  }
+
   /** Everything that is under way, in both directions. */
   status(): readonly HandoffStatus[] {
     return [...this.#runs.jobs(), ...this.#receiver.jobs()].map((job: Job) => job.status)
@@ -143,17 +160,28 @@ export class Handoffs extends Lifecycle {
   protected async onOpen(): Promise<void> {
     const { endpoint, host, runtime, options } = this.#site
     this.#runs = new Runs(runtime, options)
-    endpoint.handle(offerMethod, (request, call) => this.#receiver.offer(request, call))
-    endpoint.handle(sendMethod, (request, call) => this.#receiver.send(request, call))
+    endpoint.handle(offerMethod, async (request, call) => {
+      this.#checkRing(request)
+      return this.#receiver.offer(request, call)
+    })
+    endpoint.handle(sendMethod, async (request, call) => {
+      this.#checkRing(request)
+      return this.#receiver.send(request, call)
+    })
     endpoint.handle(endMethod, async (request, { from }) => {
+      this.#checkRing(request)
       this.#receiver.end(request, from)
       return 'done'
     })
-    endpoint.handle(sealMethod, async ({ partition }, { from }) => {
+    endpoint.handle(sealMethod, async ({ partition, partitions }, { from }) => {
+      this.#checkRing({ partitions })
       this.#receiver.end({ partition, kind: 'transfer' }, from)
       return this.#seals.onSealed(partition, from)
     })
-    endpoint.handle(returnMethod, async ({ partition }, { from }) => this.#seals.onAskedBack(partition, from))
+    endpoint.handle(returnMethod, async ({ partition, partitions }, { from }) => {
+      this.#checkRing({ partitions })
+      return this.#seals.onAskedBack(partition, from)
+    })
     host.gates.reseal = (partition) => this.#seals.reseal(partition)
     for (const [partition, { to, phase, isReturn }] of host.gates.all()) {
       if (phase === 'resealing') void this.#start({ partition, to, isReturn }).catch(() => {})
@@ -181,6 +209,14 @@ export class Handoffs extends Lifecycle {
     return this.#runs.retry(name, { job: transfer.job, signal, atOnce }, attempt)
   }
 
+  /** By another number of partitions they are others. */
+  #checkRing({ partitions }: OfRing): void {
+    const { filed, node } = this.#site.host
+    if (partitions === undefined || partitions === filed) return
+    const message = `${node} has filed its records by ${filed} partitions, not by ${partitions}; later`
+    throw new AtollError('ATOLL_OVERLOADED', message)
+  }
+
   async #forget(partition: number): Promise<void> {
     const gate = this.#site.host.gates.get(partition)
     if (gate === undefined) return
@@ -189,7 +225,8 @@ export class Handoffs extends Lifecycle {
 
   async #checkGivable({ partition, type }: GiveBackPlan): Promise<void> {
     const { ownership, host, node } = this.#site
-    if (type === undefined && ownership?.().ownerOf(partition) === node) {
+    const isOwn = ownership !== undefined && ownerOfFiled(partition, host.filed, ownership()) === node
+    if (type === undefined && isOwn) {
       throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to this node`)
     }
     if (this.#receiver.isTaking(partition)) {

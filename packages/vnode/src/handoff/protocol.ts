@@ -4,8 +4,13 @@ import type { ErrorCode, KeyId } from '@atoll/core'
 /** Why records move: the vnode gets another owner, or lies where it does not belong, or a replica is lacking. */
 export type HandoffKind = 'transfer' | 'give-back' | 'refill'
 
+/** What is said of a partition holds for a ring with so many of them; default that of whoever is asked. */
+export interface OfRing {
+  readonly partitions?: number | undefined
+}
+
 /** Asks which of these records the vnode lacks. */
-export interface OfferRequest {
+export interface OfferRequest extends OfRing {
   readonly partition: number
   readonly kind: HandoffKind
   readonly entries: readonly OfferEntry[]
@@ -23,7 +28,7 @@ export interface OfferReply {
 }
 
 /** Gives the vnode records to merge. Answers when they are durable. */
-export interface SendRequest {
+export interface SendRequest extends OfRing {
   readonly partition: number
   readonly kind: HandoffKind
   readonly records: readonly SentRecord[]
@@ -41,12 +46,12 @@ export interface SendReply {
   readonly pauseMs: number
 }
 
-export interface PartitionRequest {
+export interface PartitionRequest extends OfRing {
   readonly partition: number
 }
 
 /** Tells that nothing more of this comes for now. */
-export interface EndRequest {
+export interface EndRequest extends OfRing {
   readonly partition: number
   readonly kind: HandoffKind
 }

@@ -1,4 +1,5 @@
 import { AtollError, isAtollError } from '@atoll/core'
+import { ownerOfFiled } from '../numbering.ts'
 import { returnMethod, sealMethod } from './methods.ts'
 import type { Site } from './site.ts'
 import { Transfer, type TransferPlan } from './transfer.ts'
@@ -43,7 +44,7 @@ export class Seals {
   /** The owner wants back what it had handed over to this node. */
   async onAskedBack(partition: number, from: string): Promise<'done'> {
     const { host, ownership, node } = this.#site
-    if (ownership?.().ownerOf(partition) === node) {
+    if (ownership !== undefined && ownerOfFiled(partition, host.filed, ownership()) === node) {
       throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to ${node} by now`)
     }
     const gate = host.gates.get(partition)
@@ -61,7 +62,12 @@ export class Seals {
       const to = host.gates.get(partition)?.to
       if (to === undefined) return
       try {
-        await endpoint.call(to, returnMethod, { partition }, { timeoutMs: options.callTimeoutMs, signal })
+        await endpoint.call(
+          to,
+          returnMethod,
+          { partition, partitions: host.filed },
+          { timeoutMs: options.callTimeoutMs, signal },
+        )
       } catch (error) {
         if (isAtollError(error, 'ATOLL_CHANGE_REFUSED')) throw error
         // It has restarted, and takes part again once it has heard of the seal.
@@ -78,7 +84,12 @@ export class Seals {
       const gate = host.gates.get(partition)
       if (gate?.phase !== 'sealed') return
       try {
-        await endpoint.call(gate.to, sealMethod, { partition }, { timeoutMs: options.pauseTimeoutMs })
+        await endpoint.call(
+          gate.to,
+          sealMethod,
+          { partition, partitions: host.filed },
+          { timeoutMs: options.pauseTimeoutMs },
+        )
         return
       } catch (error) {
         if (tries === RESEAL_TRIES) throw error
@@ -89,9 +100,9 @@ export class Seals {
   }
 
   async #tell(partition: number, to: string): Promise<void> {
-    const { endpoint, options } = this.#site
+    const { host, endpoint, options } = this.#site
     const { pauseTimeoutMs: timeoutMs } = options
-    await endpoint.call(to, sealMethod, { partition }, { timeoutMs }).catch(() => {})
+    await endpoint.call(to, sealMethod, { partition, partitions: host.filed }, { timeoutMs }).catch(() => {})
   }
 
   async #unseal(partition: number): Promise<void> {

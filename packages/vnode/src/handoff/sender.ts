@@ -69,7 +69,9 @@ export class Sender {
   async end(to: Place, { kind }: Pick<Job['identity'], 'kind'>): Promise<void> {
     if (to.node === this.#host.node) return
     const options = { timeoutMs: Math.min(END_TIMEOUT_MS, this.#options.callTimeoutMs) }
-    await this.#endpoint.call(to.node, endMethod, { partition: to.partition, kind }, options).catch(() => {})
+    await this.#endpoint
+      .call(to.node, endMethod, { partition: to.partition, kind, partitions: this.#host.filed }, options)
+      .catch(() => {})
   }
 
   #offer(
@@ -81,7 +83,7 @@ export class Sender {
     const { partition } = to
     const entries = records.map(({ id, digest }) => ({ id, digest }))
     const timeoutMs = this.#options.callTimeoutMs
-    const request = { partition, kind: job.identity.kind, entries }
+    const request = { partition, kind: job.identity.kind, entries, partitions: this.#host.filed }
     return this.#endpoint
       .call(to.node, offerMethod, request, { timeoutMs, signal })
       .then(({ lacking }) => lacking)
@@ -126,7 +128,7 @@ export class Sender {
         : await this.#endpoint.call(
             to.node,
             sendMethod,
-            { partition, kind: job.identity.kind, records },
+            { partition, kind: job.identity.kind, records, partitions: this.#host.filed },
             { timeoutMs: this.#options.callTimeoutMs, signal },
           )
     for (const { code } of refused) this.#leaveBehind(code, job)

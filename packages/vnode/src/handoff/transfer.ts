@@ -193,8 +193,13 @@ export class Transfer {
 
   async #tell(): Promise<void> {
     const { partition, to } = this.plan
-    const { endpoint, options } = this.#site
-    await endpoint.call(to, sealMethod, { partition }, { timeoutMs: options.pauseTimeoutMs })
+    const { host, endpoint, options } = this.#site
+    await endpoint.call(
+      to,
+      sealMethod,
+      { partition, partitions: host.filed },
+      { timeoutMs: options.pauseTimeoutMs },
+    )
   }
 
   async #push(
