@@ -123,7 +123,7 @@ class DigestThread {
   constructor(buffers: number, onGone: () => void) {
     this.#unallocated = buffers
     this.#onGone = onGone
-    this.#worker = new Worker(WORKER_PROGRAM, { eval: true, name: 'atoll-digest' })
+    this.#worker = new Worker(WORKER_PROGRAM, { eval: true, name: 'atoll-digest', execArgv: [] })
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#onAnswer(answer))
     this.#worker.on('error', (error) => this.#fail(error))
