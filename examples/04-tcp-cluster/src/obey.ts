@@ -1,5 +1,5 @@
 import { messageOf } from '@atoll/core'
-import type { AtollNode } from '@atoll/node'
+import { type AtollNode, describeChange } from '@atoll/node'
 import type { Answer, Commands, Question } from './commands.ts'
 
 /** Lets the parent process tell a node what to do, until it says `close` or is gone. */
@@ -32,7 +32,7 @@ function commandsFor(node: AtollNode): Commands {
       const plan = await cluster.plan()
       await cluster.commit(plan)
       const { moved, leastMoves } = plan
-      return { changes: plan.changes.map((change) => `${change.node} ${change.kind}`), moved, leastMoves }
+      return { changes: plan.changes.map(describeChange), moved, leastMoves }
     },
     status: async () => {
       const { epoch, members, pendingMoves: pending } = cluster.status()

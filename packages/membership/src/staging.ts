@@ -47,7 +47,7 @@ export function clearStaged(document: ClusterDocument): ClusterDocument {
   return { ...document, epoch: document.epoch + 1, staged: [], members: withoutJoins(document, staged) }
 }
 
-/** What a change does, as in "n4 joins". */
+/** What a change does, as in "join n4". */
 export function describeChange(change: Change): string {
   switch (change.kind) {
     case 'join':
