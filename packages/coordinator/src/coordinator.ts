@@ -10,7 +10,7 @@ import {
   writeOnceRecord,
 } from '@atoll/causality'
 import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
-import { type Placement, partitionOf } from '@atoll/ring'
+import { type Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { BucketTypes } from './bucket-types.ts'
 import type { CallOptions, Site } from './call.ts'
@@ -69,6 +69,9 @@ export interface CoordinatorMeans {
   readonly bucketTypes: BucketTypes
 }
 
+/** How long a request waits before it is called impossible, and how often it looks meanwhile. */
+const SECOND_THOUGHT_MS = 400
+const SECOND_LOOK_MS = 20
 const WRITE_ID_BYTES = 16
 const NO_METADATA: ReadonlyMap<string, string> = new Map()
 const NO_OPTIONS = {}
@@ -236,13 +239,15 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async #readAll(id: KeyId, type: BucketProperties, options: ReadOptions): Promise<StoredRecord | undefined> {
     refuseAccept(options)
     const { view, quorum } = this.#reading(id, type, options)
-    const targets = activeList(view, quorum.sloppy)
-    const primaries = countPrimaries(targets)
     const { n, r, pr } = quorum
+    const callOptions = this.#callOptions(options)
+    const found = this.#targets(view, callOptions, { sloppy: quorum.sloppy, least: r, primaries: pr })
+    const targets = found instanceof Promise ? await found : found
+    const primaries = countPrimaries(targets)
     if (targets.length < r || primaries < pr)
       throw impossible('a read', { n, reachable: targets.length, primaries, r, pr })
     const { policy } = type
-    return await new GetCall(this.#site, this.#callOptions(options), {
+    return await new GetCall(this.#site, callOptions, {
       id,
       targets,
       quorum,
@@ -282,9 +287,11 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const view = this.#view(id, type)
     const quorum = writeQuorum(type, options, view.n)
     const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
-    const targets = activeList(seen, quorum.sloppy)
-    const primaries = countPrimaries(targets)
     const { n, w, dw, pw } = quorum
+    const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw }
+    const found = this.#targets(seen, this.#callOptions(options), needed)
+    const targets = found instanceof Promise ? await found : found
+    const primaries = countPrimaries(targets)
     if (targets.length < Math.max(w, dw) || primaries < pw)
       throw impossible('a write', { n, reachable: targets.length, primaries, w, dw, pw })
     const { clock, metrics, random } = this.#site.runtime
@@ -304,6 +311,29 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { accepted, durable } = tally
     const covering = finished ? undefined : encodeContext(contextOf(record))
     return { accepted, durable, primaries: tally.primaries, context: covering }
+  }
+
+  /**
+   * Who to ask. Too few are given a moment: a node that stood still has lost its connections, and for some milliseconds
+   * takes everybody else for dead.
+   */
+  #targets(view: SliceView, options: CallOptions, needed: Needed): Targets | Promise<Targets> {
+    const targets = activeList(view, needed.sloppy)
+    return suffices(targets, needed) ? targets : this.#secondThought(view, options, needed)
+  }
+
+  async #secondThought(
+    view: SliceView,
+    { timeoutMs, signal }: CallOptions,
+    needed: Needed,
+  ): Promise<Targets> {
+    const { clock } = this.#site.runtime
+    const endMs = clock.monotonicMs() + Math.min(timeoutMs / 2, SECOND_THOUGHT_MS)
+    for (;;) {
+      await clock.sleep(SECOND_LOOK_MS, { signal }).catch(() => {})
+      const targets = activeList(view, needed.sloppy)
+      if (suffices(targets, needed) || signal?.aborted || clock.monotonicMs() >= endMs) return targets
+    }
   }
 
   #reading(id: KeyId, type: BucketProperties, options: ReadOptions): { view: SliceView; quorum: ReadQuorum } {
@@ -337,6 +367,19 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       metadata,
     }))
   }
+}
+
+type Targets = readonly PreferenceEntry[]
+
+/** How many must seem reachable for a request to begin. */
+interface Needed {
+  readonly sloppy: boolean
+  readonly least: number
+  readonly primaries: number
+}
+
+function suffices(targets: Targets, { least, primaries }: Needed): boolean {
+  return targets.length >= least && countPrimaries(targets) >= primaries
 }
 
 interface NewWrite {

@@ -221,3 +221,21 @@ test('a type of which this node lacks the merge function is not served, and othe
     expect(await coordinator.put(keyId('a'), { value: utf8('a') })).toMatchObject({ durable: 2 })
   })
 })
+
+test('a request that begins while nobody else seems to be up is given a moment', async () => {
+  const setting = await islands()
+  const { world, coordinator, down } = setting
+  const id = keyOn(setting, ['n1', 'n2', 'n3'])
+  await world.run(async () => {
+    await coordinator.put(id, { value: utf8('a') })
+    const others = ['n2', 'n3', 'n4', 'n5', 'n6']
+    for (const node of others) down.add(node)
+    world.runtime('test').clock.timer(100, () => down.clear())
+    await coordinator.put(id, { value: utf8('b'), context: (await coordinator.get(id)).context })
+    for (const node of others) down.add(node)
+    await expect(coordinator.get(id)).rejects.toMatchObject({
+      code: 'ATOLL_QUORUM_IMPOSSIBLE',
+      definite: true,
+    })
+  })
+})
