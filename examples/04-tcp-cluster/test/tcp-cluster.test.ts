@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Compiled, compile } from './compiled.ts'
+import { type Compiled, compile } from '../../../packages/transport-tcp/test/compiled.ts'
 
 let compiled: Compiled
 let temporary: string

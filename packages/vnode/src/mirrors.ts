@@ -21,6 +21,10 @@ export interface Mirror {
 export class Mirrors {
   readonly #mirrors = new Map<number, Map<string, Mirror>>()
 
+  get isEmpty(): boolean {
+    return this.#mirrors.size === 0
+  }
+
   /** Undefined for nearly every partition. */
   of(partition: number): ReadonlyMap<string, Mirror> | undefined {
     return this.#mirrors.get(partition)

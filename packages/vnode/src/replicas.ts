@@ -2,6 +2,7 @@ import type { StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import { checkValues } from './envelope.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import type { Patience } from './mirrored-vnodes.ts'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -12,7 +13,7 @@ import type {
   ScanRequest,
   VnodeRole,
 } from './protocol.ts'
-import { type Patience, type RouterParts, VnodeRouter } from './router.ts'
+import { type RouterParts, VnodeRouter } from './router.ts'
 
 /** The vnode `partition` on `node`. */
 export interface VnodeTarget {

@@ -1,11 +1,10 @@
-import { mergeRecords } from '@atoll/causality'
 import { AtollError, isAtollError, type KeyId } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
-import { type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
+import { MirroredVnodes, type Patience } from './mirrored-vnodes.ts'
 import { type Place, placeOfKey, placeOfPartition, ringOf, ringOfRequest } from './numbering.ts'
 import type {
   CoordinateReply,
@@ -30,12 +29,6 @@ export interface RouterParts {
   readonly ownership?: (() => Ownership) | undefined
 }
 
-/** What is left of the caller's patience. */
-export interface Patience {
-  readonly timeoutMs: number
-  readonly signal?: AbortSignal | undefined
-}
-
 interface Asking {
   readonly place: Place
   readonly kind: 'read' | 'write'
@@ -52,21 +45,25 @@ const MAX_TRIES = 4
 /** Brings every request to the node that serves its partition at this moment, which is nearly always this one. */
 export class VnodeRouter {
   readonly #parts: RouterParts
+  readonly #vnodes: MirroredVnodes
 
   constructor(parts: RouterParts) {
     this.#parts = parts
+    const { host, endpoint } = parts
+    this.#vnodes = new MirroredVnodes({ host, endpoint, ring: () => this.#ring })
   }
 
   async get(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
     const asking = this.#askingOf(request, 'read')
     const { host } = this.#parts
+    const here = () => this.#vnodes.get(this.#filed(request, asking), { ...asking, patience })
     if (this.#isHere(asking)) {
-      const reply = await this.#getHere(request, asking, patience)
+      const reply = await here()
       // A record that was given away while it was asked for is where the partition is now.
       if (reply.record !== undefined || this.#isHere(asking)) return reply
     }
     const reply = await this.#elsewhere(asking, patience, {
-      here: () => this.#getHere(request, asking, patience),
+      here,
       there: (to, routing, call) =>
         this.#call(to, getMethod, this.#forwarded(request, asking, routing), call),
     })
@@ -74,33 +71,13 @@ export class VnodeRouter {
     return reply
   }
 
-  /** With what holders have of which the asking coordinator does not know. */
-  async #getHere(request: Routed<GetRequest>, asking: Asking, patience: () => Patience): Promise<GetReply> {
-    const { host } = this.#parts
-    const reply = host.get(this.#filed(request, asking))
-    const unknown = unknownHolders(host.mirrors.of(asking.place.in(host.filed)), request.routing.epoch)
-    if (unknown.length === 0) return reply
-    const call = patience()
-    const { id } = request
-    const partition = asking.place.in(this.#ring)
-    const asked = unknown.map((to) =>
-      this.#call(to, getMethod, { partition, id, routing: AS_FALLBACK }, call),
-    )
-    const others = await Promise.all(asked)
-    return others.reduce(mergeReplies, await reply)
-  }
-
   put(
     request: Routed<PutRequest>,
     patience: () => Patience,
     onAccepted: (() => void) | undefined,
   ): Promise<PutReply> {
-    const { host } = this.#parts
     const asking = this.#askingOf(request, 'write')
-    const here = () =>
-      host.mirrors.of(asking.place.in(host.filed)) === undefined
-        ? host.put(this.#filed(request, asking), { onAccepted })
-        : this.#putMirrored(request, asking, { patience, onAccepted })
+    const here = () => this.#vnodes.put(this.#filed(request, asking), { ...asking, patience }, onAccepted)
     if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
       here,
@@ -115,10 +92,7 @@ export class VnodeRouter {
   coordinate(request: Routed<CoordinateRequest>, patience: () => Patience): Promise<CoordinateReply> {
     const { host } = this.#parts
     const asking = this.#askingOf(request, 'write')
-    const here = () =>
-      host.mirrors.of(asking.place.in(host.filed)) === undefined
-        ? host.coordinate(this.#filed(request, asking))
-        : this.#coordinateMirrored(request, asking, patience)
+    const here = () => this.#vnodes.coordinate(this.#filed(request, asking), { ...asking, patience })
     if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
       here,
@@ -130,54 +104,12 @@ export class VnodeRouter {
     })
   }
 
-  async #putMirrored(
-    request: Routed<PutRequest>,
-    asking: Asking,
-    {
-      patience,
-      onAccepted,
-    }: { readonly patience: () => Patience; readonly onAccepted: (() => void) | undefined },
-  ): Promise<PutReply> {
-    const reply = await this.#parts.host.put(this.#filed(request, asking), { onAccepted })
-    await this.#mirror(request, asking, patience)
-    return reply
-  }
-
-  async #coordinateMirrored(
-    request: Routed<CoordinateRequest>,
-    asking: Asking,
-    patience: () => Patience,
-  ): Promise<CoordinateReply> {
-    const reply = await this.#parts.host.coordinate(this.#filed(request, asking))
-    await this.#mirror({ id: request.id, record: reply.record }, asking, patience)
-    return reply
-  }
-
-  /** Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. */
-  async #mirror(
-    { id, record }: Pick<PutRequest, 'id' | 'record'>,
-    asking: Asking,
-    patience: () => Patience,
-  ): Promise<void> {
-    const { host } = this.#parts
-    const partition = asking.place.in(host.filed)
-    const awaited: Promise<void>[] = []
-    for (const [to, mirror] of host.mirrors.of(partition) ?? []) {
-      if (!needsMirror(mirror, asking.routing.epoch)) continue
-      const copy = { partition: asking.place.in(this.#ring), id, record, routing: AS_FALLBACK }
-      const sending = this.#call(to, putMethod, copy, patience())
-      if (mirror.stage === 'copying') sendBeside(mirror, sending)
-      else awaited.push(arrival(sending, partition, to))
-    }
-    await Promise.all(awaited)
-  }
-
   /** A page of vnodes of which some have moved is put together from pages of those who serve them. */
   async scan(asked: Routed<ScanRequest>, patience: () => Patience): Promise<ScanReply> {
     const { host } = this.#parts
     const by = asked.partitions ?? this.#ring
     const request = asked.partitions === undefined && by !== host.filed ? { ...asked, partitions: by } : asked
-    this.#checkLists(request, by)
+    this.#vnodes.checkLists(request, by)
     if (by !== this.#ring) return this.#scanByOtherRing(request, by, patience)
     const askings = request.vnodes.map((vnode) => askingOfVnode(request, vnode, by))
     if (askings.every((asking) => this.#isHere(asking))) {
@@ -236,18 +168,6 @@ export class VnodeRouter {
   #forwarded<Request extends KeyRequest>(request: Request, { place }: Asking, routing: Routing): Request {
     const partition = routing.epoch === request.routing.epoch ? request.partition : place.in(this.#ring)
     return { ...request, partition, routing }
-  }
-
-  /** Throws `ATOLL_UNREACHABLE` for a scan of which the coordinator does not know all holders. */
-  #checkLists(request: Routed<ScanRequest>, by: number): void {
-    const { host } = this.#parts
-    if (host.mirrors.all().length === 0) return
-    for (const vnode of request.vnodes) {
-      for (const partition of overlapping(vnode.partition, checkPartitions(by), host.filed)) {
-        const [unknown] = unknownHolders(host.mirrors.of(partition), request.routing.epoch)
-        if (unknown !== undefined) throw oldList(partition, unknown)
-      }
-    }
   }
 
   #isHere(asking: Asking): boolean {
@@ -361,43 +281,6 @@ function isBySeal(way: Route): boolean {
 function notServed(partition: number | undefined, unsealed: boolean): AtollError {
   const message = `partition ${partition} is being handed over, and this node does not serve it now`
   return new AtollError('ATOLL_UNREACHABLE', message, { details: { partition: partition ?? -1, unsealed } })
-}
-
-/** Whoever is asked so answers for itself. */
-const AS_FALLBACK: Routing = { role: 'fallback', epoch: 0, forwards: 0, bySeal: false }
-
-function mergeReplies(reply: GetReply, other: GetReply): GetReply {
-  if (other.record === undefined) return reply
-  const record =
-    reply.record === undefined ? other.record : mergeRecords({ kind: 'siblings' }, reply.record, other.record)
-  return { ...reply, record }
-}
-
-/** A page cannot be put together from copies of the same vnode; the list will be known in a moment. */
-function oldList(partition: number, holder: string): AtollError {
-  const message = `${holder} holds partition ${partition} as well, of which the scan does not know yet`
-  return new AtollError('ATOLL_UNREACHABLE', message)
-}
-
-/** A node that is only being filled must not hold up anybody. */
-function sendBeside(mirror: Mirror, sending: Promise<PutReply>): void {
-  const arriving = sending.then(
-    () => {},
-    () => {
-      mirror.spoilt = true
-    },
-  )
-  mirror.underWay.add(arriving)
-  void arriving.then(() => mirror.underWay.delete(arriving))
-}
-
-async function arrival(sending: Promise<PutReply>, partition: number, to: string): Promise<void> {
-  try {
-    await sending
-  } catch (cause) {
-    const message = `${to} holds partition ${partition} as well, and did not get the write`
-    throw new AtollError('ATOLL_UNREACHABLE', message, { cause, definite: false })
-  }
 }
 
 function isUnsealed(error: unknown): boolean {

@@ -2,8 +2,9 @@ import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { checkValue, checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import type { Patience } from './mirrored-vnodes.ts'
 import type { Ownership } from './route.ts'
-import { type Patience, VnodeRouter } from './router.ts'
+import { VnodeRouter } from './router.ts'
 
 export interface ServeOptions {
   /** What this node's document says of who owns what; default that every request is served where it comes. */
