@@ -1,5 +1,13 @@
-import { checkInteger, checkKnown, checkText } from '@atoll/core'
-import { claim, createRing, MAX_REPLICAS, type Ring, replicaTable } from '@atoll/ring'
+import { checkInteger, checkKnown } from '@atoll/core'
+import {
+  checkNodeName,
+  checkZoneName,
+  claim,
+  createRing,
+  MAX_REPLICAS,
+  type Ring,
+  replicaTable,
+} from '@atoll/ring'
 import type { ClusterDocument, Member } from './document.ts'
 import { checkAddress, checkId, checkName } from './limits.ts'
 import { zonesOf } from './zones.ts'
@@ -27,12 +35,7 @@ const DEFAULT_N = 3
 export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
   const known = ['clusterId', 'members', 'partitions', 'n', 'width', 'owners', 'bucketTypes']
   checkKnown('first document', options, known)
-  checkText(
-    'clusterId',
-    options.clusterId,
-    /^[a-zA-Z0-9._-]{1,64}$/,
-    '1 to 64 characters of a-z A-Z 0-9 . _ -',
-  )
+  checkName('clusterId', options.clusterId)
   const partitions = options.partitions ?? DEFAULT_PARTITIONS
   const n = checkInteger('n', options.n ?? DEFAULT_N, { min: 1, max: MAX_REPLICAS })
   const width = checkInteger('width', options.width ?? n, { min: n, max: MAX_REPLICAS })
@@ -64,10 +67,10 @@ export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
 
 function firstMember({ node, id, address, zone }: FirstDocumentOptions['members'][number]): Member {
   return {
-    node: checkName('node', node),
+    node: checkNodeName('node', node),
     id: checkId(id),
     address: checkAddress(address),
-    zone: zone === undefined ? undefined : checkName('zone', zone),
+    zone: zone === undefined ? undefined : checkZoneName(zone),
     state: 'valid',
   }
 }

@@ -11,6 +11,7 @@ export const EPOCHS_PER_FORCE = 1_000_000
 const NAME = /^[a-zA-Z0-9._-]{1,64}$/
 const NAME_FORM = '1 to 64 characters of a-z A-Z 0-9 . _ -'
 
+/** Of a cluster or a bucket type; nodes and zones have the names that the ring allows them. */
 export function checkName(name: string, value: unknown): string {
   return checkText(name, value, NAME, NAME_FORM)
 }

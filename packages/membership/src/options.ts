@@ -1,5 +1,5 @@
 import { checkInteger, checkKnown } from '@atoll/core'
-import { checkName } from './limits.ts'
+import { checkNodeName } from '@atoll/ring'
 
 export interface MembershipOptions {
   /** The name of this node: 1 to 64 characters of `a-z A-Z 0-9 . _ -`. */
@@ -35,7 +35,7 @@ const LIMITS = {
 /** The options with their defaults. Throws `TypeError` or `RangeError`. */
 export function validateMembershipOptions(options: MembershipOptions): Required<MembershipOptions> {
   checkKnown('membership options', options, ['node', ...Object.keys(DEFAULTS)])
-  checkName('node', options.node)
+  checkNodeName('node', options.node)
   const value = (name: keyof typeof DEFAULTS) =>
     checkInteger(name, options[name] ?? DEFAULTS[name], LIMITS[name])
   return {

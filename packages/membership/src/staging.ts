@@ -1,7 +1,7 @@
-import type { NodeName } from '@atoll/ring'
+import { checkNodeName, checkZoneName, type NodeName } from '@atoll/ring'
 import type { Change, MemberChange } from './changes.ts'
 import type { ClusterDocument, Member } from './document.ts'
-import { checkAddress, checkId, checkName, MAX_MEMBERS } from './limits.ts'
+import { checkAddress, checkId, MAX_MEMBERS } from './limits.ts'
 import { allow, memberOf } from './refusal.ts'
 import { checkResize } from './resize.ts'
 
@@ -84,7 +84,7 @@ function withoutJoins({ members }: ClusterDocument, gone: readonly Change[]): Cl
 
 /** The members once the change is staged. */
 function check(document: ClusterDocument, change: MemberChange, what: string): ClusterDocument['members'] {
-  checkName('node', change.node)
+  checkNodeName('node', change.node)
   switch (change.kind) {
     case 'join':
       return checkJoin(document, change, what)
@@ -103,7 +103,7 @@ function check(document: ClusterDocument, change: MemberChange, what: string): C
       checkJoined(memberOf(document, change.node, what), what)
       break
     case 'zone':
-      checkName('zone', change.zone)
+      checkZoneName(change.zone)
       memberOf(document, change.node, what)
       break
   }
@@ -116,7 +116,7 @@ function checkJoin(document: ClusterDocument, change: Of<'join'>, what: string):
     node,
     id: checkId(change.id),
     address: checkAddress(change.address),
-    zone: zone === undefined ? undefined : checkName('zone', zone),
+    zone: zone === undefined ? undefined : checkZoneName(zone),
     state: 'joining',
   }
   const known = document.members.get(node)
@@ -152,7 +152,7 @@ function checkSuccessor(
   change: Of<'replace' | 'force-replace'>,
   what: string,
 ): void {
-  const by = memberOf(document, checkName('by', change.by), what)
+  const by = memberOf(document, checkNodeName('by', change.by), what)
   allow(
     by.state === 'joining',
     what,

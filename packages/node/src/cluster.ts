@@ -1,19 +1,13 @@
 import type { Replicas } from '@atoll/coordinator'
 import { AtollError, assert, isAtollError, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
 import { type Change, type ClusterDocument, firstDocument } from '@atoll/membership'
-import type { NodeName, Placement, Ring } from '@atoll/ring'
+import { checkNodeName, type NodeName, type Placement, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
 import { type Census, countReplicas } from './census.ts'
 import { memoryNetworkOf } from './node-network.ts'
 import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
-import {
-  type ClusterOptions,
-  checkNodeName,
-  DEFAULT_N,
-  DEFAULT_PARTITIONS,
-  validateClusterOptions,
-} from './options.ts'
+import { type ClusterOptions, DEFAULT_N, DEFAULT_PARTITIONS, validateClusterOptions } from './options.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
 /** Attempts to take a node back, while others change the cluster, too. */
@@ -119,7 +113,7 @@ export class Cluster extends Lifecycle {
   /** Adds a node that joins the cluster: it takes part at once, and holds data when a plan with it is committed. */
   async add(name: NodeName, { zone }: { readonly zone?: string } = {}): Promise<AtollNode> {
     this.assertOpen()
-    checkNodeName(name)
+    checkNodeName('name of a node', name)
     if (this.#names.includes(name)) throw new RangeError(`the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
     const data = await this.#openData(name)

@@ -2,6 +2,7 @@ import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } f
 import { checkInteger, checkKnown, checkText, describe, type Runtime } from '@atoll/core'
 import type { GossipOptions } from '@atoll/gossip'
 import type { ObjectStoreOptions } from '@atoll/objects'
+import { checkNodeName, checkPartitions, MAX_REPLICAS } from '@atoll/ring'
 import type { MemoryNetwork, TransportFactory } from '@atoll/transport'
 import type { Database, HandoffOptions, VnodeHostOptions } from '@atoll/vnode'
 
@@ -84,12 +85,12 @@ const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'zones', 'runtime', 'net
 export function validateNodeOptions(options: NodeOptions): void {
   checkKnown('createNode', options, NODE_OPTIONS)
   checkStorage(options.storage)
-  checkNodeName(options.name ?? 'n1')
+  checkNodeName('name of a node', options.name ?? 'n1')
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
     throw new TypeError('seeds are of no use without transport')
   for (const [seed, address] of Object.entries(options.seeds ?? {})) {
-    checkNodeName(seed)
+    checkNodeName('name of a node', seed)
     checkText(`seeds.${seed}`, address, /^.{1,255}$/, 'an address of 1 to 255 characters')
   }
 }
@@ -117,25 +118,15 @@ function namesOf(nodes: number | readonly string[]): readonly string[] {
     return Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
   }
   checkInteger('nodes.length', nodes.length, { min: 1, max: 200 })
-  nodes.forEach(checkNodeName)
+  for (const name of nodes) checkNodeName('name of a node', name)
   const twice = nodes.find((name, at) => nodes.indexOf(name) !== at)
   if (twice !== undefined) throw new RangeError(`nodes must have different names, got "${twice}" twice`)
   return nodes
 }
 
-export function checkNodeName(name: string): void {
-  checkText('name of a node', name, /^[A-Za-z0-9._-]{1,64}$/, '1 to 64 characters of a-z A-Z 0-9 . _ -')
-}
-
 function checkRing({ partitions = DEFAULT_PARTITIONS, n = DEFAULT_N }: CommonOptions): void {
   checkPartitions(partitions)
-  checkInteger('n', n, { min: 1, max: 16 })
-}
-
-function checkPartitions(partitions: number): void {
-  checkInteger('partitions', partitions, { min: 8, max: 1024 })
-  if ((partitions & (partitions - 1)) !== 0)
-    throw new RangeError(`partitions must be a power of two, got ${partitions}`)
+  checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
 }
 
 function checkStorage(storage: unknown): void {

@@ -5,7 +5,9 @@ export { decodeRing, encodeRing } from './codec.ts'
 export { MAX_REPLICAS, Placement, replicaTable } from './placement.ts'
 export { overlapping, partitionOf, placementHash, responsiblePartition, type Sha1 } from './placement-hash.ts'
 export {
+  checkNodeName,
   checkPartitions,
+  checkZoneName,
   createRing,
   type NodeName,
   type PreferenceEntry,

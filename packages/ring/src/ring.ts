@@ -61,10 +61,12 @@ export function checkPartitions(value: unknown): number {
   return partitions
 }
 
+/** Returns `value` if a node can have that name; `name` says in a refusal what it would be the name of. */
 export function checkNodeName(name: string, value: unknown): NodeName {
   return checkText(name, value, NAME, NAME_FORM)
 }
 
+/** Returns `value` if a failure zone can have that name. */
 export function checkZoneName(value: unknown): string {
   return checkText('zone', value, NAME, NAME_FORM)
 }

@@ -1,4 +1,5 @@
-import { checkInteger, checkKnown, checkText, KiB, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, KiB, MiB } from '@atoll/core'
+import { checkNodeName, checkPartitions } from '@atoll/ring'
 
 export interface VnodeHostOptions {
   /** The node that the vnodes belong to: 1 to 64 characters of `a-z A-Z 0-9 . _ -`. */
@@ -34,21 +35,14 @@ const LIMITS = {
 } as const satisfies Partial<VnodeHostOptions>
 
 const MAX_LIMIT = 2 ** 31 - 1
-const MIN_PARTITIONS = 8
-const MAX_PARTITIONS = 1024
 
 export function validateVnodeHostOptions(options: VnodeHostOptions): Required<VnodeHostOptions> {
   checkKnown('VnodeHost', options, ['node', 'partitions', ...Object.keys(LIMITS)])
-  checkText('node', options.node, /^[a-zA-Z0-9._-]{1,64}$/, '1 to 64 characters of a-z A-Z 0-9 . _ -')
-  checkInteger('partitions', options.partitions, { min: MIN_PARTITIONS, max: MAX_PARTITIONS })
-  if (!Number.isInteger(Math.log2(options.partitions))) {
-    throw new RangeError(`partitions must be a power of two, got ${options.partitions}`)
-  }
   const limit = (name: keyof typeof LIMITS) =>
     checkInteger(name, options[name] ?? LIMITS[name], { min: 1, max: MAX_LIMIT })
   return {
-    node: options.node,
-    partitions: options.partitions,
+    node: checkNodeName('node', options.node),
+    partitions: checkPartitions(options.partitions),
     queueWrites: limit('queueWrites'),
     queueBytes: limit('queueBytes'),
     keyWrites: limit('keyWrites'),
