@@ -32,7 +32,7 @@ export function recordsEqual(a: StoredRecord, b: StoredRecord): boolean {
 }
 
 /** Which of two writes wins where only one may: the greater (timestamp, actor, counter) is the later. */
-export function compareWrites(a: Sibling, b: Sibling): number {
+function compareWrites(a: Sibling, b: Sibling): number {
   return a.timestampMs === b.timestampMs ? compareDots(a.dot, b.dot) : a.timestampMs - b.timestampMs
 }
 

@@ -8,7 +8,7 @@ export {
   prepare,
 } from './acceptor.ts'
 export { AcceptorHost } from './acceptor-host.ts'
-export { type Ballot, compareBallots, nextBallot } from './ballot.ts'
+export type { Ballot } from './ballot.ts'
 export type { AcceptorStorage, Acceptors } from './ports.ts'
 export {
   type AttemptState,

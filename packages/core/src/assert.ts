@@ -5,8 +5,3 @@
 export function assert(condition: unknown, reason: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${reason}`)
 }
-
-/** Marks a place that the types say cannot be reached. */
-export function unreachable(value: never): never {
-  throw new Error(`unreachable: ${JSON.stringify(value)}`)
-}

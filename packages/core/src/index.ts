@@ -1,4 +1,4 @@
-export { assert, unreachable } from './assert.ts'
+export { assert } from './assert.ts'
 export {
   compareBytes,
   concatBytes,
@@ -6,7 +6,6 @@ export {
   equalBytes,
   fromHex,
   fromUtf8,
-  startsWithBytes,
   toHex,
   utf8,
 } from './bytes.ts'

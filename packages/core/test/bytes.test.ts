@@ -1,15 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import {
-  compareBytes,
-  concatBytes,
-  equalBytes,
-  fromHex,
-  fromUtf8,
-  startsWithBytes,
-  toHex,
-  utf8,
-} from '../src/index.ts'
+import { compareBytes, concatBytes, equalBytes, fromHex, fromUtf8, toHex, utf8 } from '../src/index.ts'
 
 const bytes = fc.uint8Array({ maxLength: 6, max: 3 })
 
@@ -20,7 +11,6 @@ describe('bytes', () => {
         const [x, y] = [toHex(a), toHex(b)]
         expect(Math.sign(compareBytes(a, b))).toBe(x === y ? 0 : x < y ? -1 : 1)
         expect(equalBytes(a, b)).toBe(x === y)
-        expect(startsWithBytes(a, b)).toBe(x.startsWith(y))
       }),
       { numRuns: 1000 },
     )

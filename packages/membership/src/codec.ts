@@ -135,7 +135,7 @@ export function encodeBasis(document: ClusterDocument): Uint8Array {
 }
 
 /** Names by number. */
-export class Names {
+class Names {
   readonly all: readonly NodeName[]
   readonly #numbers: ReadonlyMap<NodeName, number>
 
@@ -164,7 +164,7 @@ function namesIn(move: Move): readonly NodeName[] {
   return move.kind === 'add' ? [move.to, ...move.waiting] : [move.from, move.to]
 }
 
-export function packMember({ node, id, address, zone, state, upState }: Member): readonly TupleValue[] {
+function packMember({ node, id, address, zone, state, upState }: Member): readonly TupleValue[] {
   return [
     node,
     id,
@@ -175,7 +175,7 @@ export function packMember({ node, id, address, zone, state, upState }: Member):
   ]
 }
 
-export function unpackMember(reader: TupleReader): Member {
+function unpackMember(reader: TupleReader): Member {
   const node = reader.string()
   const id = reader.string()
   const address = reader.string()
@@ -197,13 +197,13 @@ function unpackState(number: number): MemberState {
 
 const MOVE_KINDS = ['replace', 'add', 'drop'] as const
 
-export function packMove(move: Move, names: Names): readonly TupleValue[] {
+function packMove(move: Move, names: Names): readonly TupleValue[] {
   const head = [move.partition, MOVE_KINDS.indexOf(move.kind), names.numberOf(move.to)]
   const from = move.kind === 'add' ? move.waiting : [move.from]
   return [...head, ...from.map((node) => names.numberOf(node))]
 }
 
-export function unpackMove(reader: TupleReader, names: Names): Move {
+function unpackMove(reader: TupleReader, names: Names): Move {
   const partition = reader.uint()
   const number = reader.uint()
   const kind = MOVE_KINDS[number]
@@ -259,10 +259,10 @@ function sorted<T>(items: Iterable<T>, keyOf: (item: T) => string): T[] {
   return [...items].sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
 }
 
-export function keyed<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, T> {
+function keyed<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<string, T> {
   return new Map(items.map((item) => [keyOf(item), item]))
 }
 
-export function corrupt(why: string): AtollError {
+function corrupt(why: string): AtollError {
   return new AtollError('ATOLL_CORRUPT', `what is said of a cluster cannot be read: ${why}`)
 }

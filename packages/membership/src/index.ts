@@ -24,7 +24,6 @@ export {
 } from './membership.ts'
 export type { MembershipOptions } from './options.ts'
 export { type Plan, type PlannedMove, type PlanOptions, planOf } from './plan.ts'
-export { decodePlan, encodePlan } from './plan-codec.ts'
 export { planText } from './plan-text.ts'
 export type { MembershipStorage } from './ports.ts'
 export { exited, type Handed, handed, refilled } from './progress.ts'

@@ -106,6 +106,6 @@ export function memberDocument({ ledger, node }: Pick<VotingParts, 'ledger' | 'n
 }
 
 /** The edited document as the one after `before`, whatever epochs the edit went through. */
-export function withProposal(before: ClusterDocument, edited: ClusterDocument, id: string): ClusterDocument {
+function withProposal(before: ClusterDocument, edited: ClusterDocument, id: string): ClusterDocument {
   return { ...edited, epoch: before.epoch + 1, recent: [...before.recent, id].slice(-MAX_RECENT) }
 }

@@ -6,11 +6,8 @@ import { decodeAcceptor, encodeAcceptor } from '../src/acceptor-codec.ts'
 import {
   type ClusterDocument,
   decodeDocument,
-  decodePlan,
   encodeDocument,
-  encodePlan,
   markDown,
-  planOf,
   setBucketType,
   stage,
 } from '../src/index.ts'
@@ -77,14 +74,6 @@ describe('what is stored', () => {
     expect(decodeAcceptor(encodeAcceptor(kept))).toEqual(kept)
     const empty = { ...kept, state: { promised: undefined, accepted: undefined } }
     expect(decodeAcceptor(encodeAcceptor(empty))).toEqual(empty)
-  })
-
-  it('plan', () => {
-    const plan = planOf(stage(clusterOf(['n1', 'n2'], { partitions: 8 }), join('n3')), {
-      bytesOf: (partition) => (partition === 3 ? undefined : 5),
-    })
-    expect(golden('plan-v1', encodePlan(plan))).toEqual(encodePlan(plan))
-    expect(decodePlan(encodePlan(plan))).toEqual(plan)
   })
 
   it('is the same for equal documents, in whatever order they were made', () => {

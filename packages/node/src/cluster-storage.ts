@@ -46,12 +46,13 @@ export class ClusterStorage {
   }
 
   /** Resolves when the value is on disk. Throws `ATOLL_STORAGE`. */
-  put(name: string, value: Uint8Array): Promise<void> {
-    return this.#write([{ type: 'put', key: keyOf(name), value: seal(name, value, this.#crc32) }])
-  }
-
-  delete(name: string): Promise<void> {
-    return this.#write([{ type: 'del', key: keyOf(name) }])
+  async put(name: string, value: Uint8Array): Promise<void> {
+    const operation = { type: 'put', key: keyOf(name), value: seal(name, value, this.#crc32) } as const
+    try {
+      await this.#database.batch([operation], { ...BINARY, sync: true })
+    } catch (cause) {
+      throw failed('write', cause)
+    }
   }
 
   /** The id of the data: kept from its first use, which is `given` or else random. */
@@ -68,14 +69,6 @@ export class ClusterStorage {
       return await this.#database.get(keyOf(name), BINARY)
     } catch (cause) {
       throw failed('read', cause)
-    }
-  }
-
-  async #write(operations: Parameters<Database['batch']>[0]): Promise<void> {
-    try {
-      await this.#database.batch(operations, { ...BINARY, sync: true })
-    } catch (cause) {
-      throw failed('write', cause)
     }
   }
 }

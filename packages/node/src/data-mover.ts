@@ -60,6 +60,7 @@ interface Batch {
 
 interface UnderWay {
   readonly kind: DataWork['kind']
+  /** One for each piece of work: Node takes more than ten listeners on one signal for a leak. */
   readonly stop: AbortController
   readonly over: Promise<void>
 }
@@ -83,8 +84,8 @@ export class DataMover extends Lifecycle {
   #life = ''
   #spoiltCopies = 0
   #stopped = true
-  /** One for each piece of work: Node takes more than ten listeners on one signal for a leak. */
-  readonly #stops = new Set<AbortController>()
+  /** Ends each report that is not over: one waits for the one before. */
+  readonly #reportStops = new Set<AbortController>()
   #timer: Timer | undefined
   #looking: Promise<void> | undefined
   #lookAgain = false
@@ -98,11 +99,6 @@ export class DataMover extends Lifecycle {
     this.#runtime = runtime
     this.#means = collaborators
     this.#options = options
-  }
-
-  /** Whether nothing is under way, nor waits to be tried again. */
-  get idle(): boolean {
-    return this.#underWay.size === 0 && this.#looking === undefined
   }
 
   /** The document, or who is up, has changed: what could not be done may be possible now. */
@@ -134,7 +130,9 @@ export class DataMover extends Lifecycle {
     this.#means.membership.events.off('changed', this.#onDocument)
     this.#timer?.cancel()
     this.#stopped = true
-    for (const stop of this.#stops) stop.abort(new Error(`${this.label} is closed`))
+    const reason = new Error(`${this.label} is closed`)
+    for (const { stop } of this.#underWay.values()) stop.abort(reason)
+    for (const stop of this.#reportStops) stop.abort(reason)
     await this.#looking
     await Promise.all([...this.#underWay.values()].map(({ over }) => over))
   }
@@ -223,13 +221,11 @@ export class DataMover extends Lifecycle {
     const retry = this.#retries.get(name)
     if (retry !== undefined && this.#runtime.clock.monotonicMs() < retry.atMs) return
     const stop = new AbortController()
-    this.#stops.add(stop)
     const running = this.#do(work, stop.signal).then(
       () => this.#retries.delete(name),
       (error: unknown) => this.#failed(name, error),
     )
     const over = running.then(() => {
-      this.#stops.delete(stop)
       this.#underWay.delete(name)
       this.look()
     })
@@ -324,7 +320,7 @@ export class DataMover extends Lifecycle {
   #openBatch(): Batch {
     const moves: Handed[] = []
     const stop = new AbortController()
-    this.#stops.add(stop)
+    this.#reportStops.add(stop)
     const before = this.#reporting
     const report = async () => {
       // Reports of one node would only be in each other's way.
@@ -334,7 +330,7 @@ export class DataMover extends Lifecycle {
       const { node } = this.#options
       await this.#propose((document) => reported(document, node, moves), stop.signal)
     }
-    const reporting = report().finally(() => this.#stops.delete(stop))
+    const reporting = report().finally(() => this.#reportStops.delete(stop))
     this.#reporting = reporting.catch(() => {})
     return { moves, reported: reporting }
   }

@@ -12,7 +12,7 @@ export interface DigestPoolOptions {
   readonly buffersPerWorker: number
 }
 
-export const DIGEST_POOL_DEFAULTS: DigestPoolOptions = {
+const DIGEST_POOL_DEFAULTS: DigestPoolOptions = {
   workers: Math.min(4, Math.max(1, availableParallelism() - 1)),
   inlineBelowBytes: 64 * 1024,
   buffersPerWorker: 8,
@@ -67,7 +67,7 @@ export class DigestPool {
 }
 
 /** A digest on the caller's own thread. */
-export function inlineDigest(algorithm: StreamAlgorithm): DigestStream {
+function inlineDigest(algorithm: StreamAlgorithm): DigestStream {
   const digest = createHash(algorithm)
   return {
     update: (chunk) => {

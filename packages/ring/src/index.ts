@@ -15,4 +15,3 @@ export {
   type Ring,
   type RingOptions,
 } from './ring.ts'
-export { type Transfer, transfers } from './transfers.ts'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { encodeTuple, fromHex, isAtollError, toHex } from '@atoll/core'
-import { createRing, decodeRing, encodeRing, type RingOptions, transfers } from '@atoll/ring'
+import { createRing, decodeRing, encodeRing, type RingOptions } from '@atoll/ring'
 import { describe, expect, it } from 'vitest'
 
 const owners = ['a', 'b', 'c', 'a', 'b', 'c', 'd', 'b']
@@ -95,21 +95,5 @@ describe('the bytes of a ring', () => {
 
   it('of a newer version are refused as such', () => {
     expect(codeOf(() => decodeRing(encodeTuple(2, [])))).toBe('ATOLL_FORMAT')
-  })
-})
-
-describe('transfers', () => {
-  it('are the partitions that change hands', () => {
-    const next = createRing({ partitions: 8, owners: ['a', 'b', 'e', 'a', 'b', 'c', 'd', 'e'], zones })
-    expect(transfers(ring, next)).toEqual([
-      { partition: 2, from: 'c', to: 'e' },
-      { partition: 7, from: 'b', to: 'e' },
-    ])
-    expect(transfers(ring, ring)).toEqual([])
-  })
-
-  it('between rings of different sizes are refused', () => {
-    const larger = createRing({ partitions: 16, owners: [...owners, ...owners] })
-    expect(() => transfers(ring, larger)).toThrow('as many partitions, got 8 and 16')
   })
 })

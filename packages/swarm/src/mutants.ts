@@ -85,7 +85,6 @@ export function hastyDatabase(database: Database): Database {
     keys: (options) => database.keys(options),
     clear: (options) => database.clear(options),
     snapshot: () => database.snapshot(),
-    sublevel: (name, options) => database.sublevel(name, options),
     batch: (operations, options) => {
       database.batch(operations, { ...options, sync: false }).catch(() => {})
       return Promise.resolve()

@@ -6,8 +6,6 @@ export { MemoryNetwork } from './memory-network.ts'
 export type { Message, MessageCodec, Method, StreamMethod } from './method.ts'
 export {
   DEFAULT_FRAME_LIMITS,
-  DEFAULT_NETWORK_OPTIONS,
-  DEFAULT_RPC_OPTIONS,
   type FrameLimits,
   type MemoryNetworkOptions,
   type RpcOptions,

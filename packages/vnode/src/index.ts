@@ -9,7 +9,7 @@ export type { Refilled, RefillRequest } from './handoff/refill.ts'
 export type { HandoffParts } from './handoff/site.ts'
 export { VnodeHost, type VnodeHostParts } from './host.ts'
 export type { VnodeHostOptions } from './options.ts'
-export type { Database, Sublevel } from './ports.ts'
+export type { Database } from './ports.ts'
 export type {
   CoordinateReply,
   CoordinateRequest,

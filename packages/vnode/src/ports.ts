@@ -24,7 +24,6 @@ export interface Database {
   keys(options: RangeOptions): DatabaseIterator<Uint8Array>
   clear(options: Pick<RangeOptions, 'keyEncoding' | 'gte' | 'lt'>): Promise<void>
   snapshot(): AbstractSnapshot
-  sublevel<K, V>(name: string | string[], options: SublevelOptions): Sublevel<K, V>
 }
 
 export interface SummedBytes {
@@ -66,17 +65,4 @@ export type Operation =
 export interface DatabaseIterator<Item> {
   nextv(size: number): Promise<Item[]>
   close(): Promise<void>
-}
-
-export interface SublevelOptions {
-  readonly keyEncoding?: string
-  readonly valueEncoding?: string
-}
-
-/** A part of the database with keys and values of its own, for what stands beside the vnodes. */
-export interface Sublevel<K, V> {
-  open(): Promise<void>
-  get(key: K): Promise<V | undefined>
-  put(key: K, value: V): Promise<void>
-  del(key: K): Promise<void>
 }
