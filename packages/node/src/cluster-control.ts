@@ -1,11 +1,12 @@
 import { type BucketChanges, type BucketTypes, encodeBucketProperties } from '@atoll/coordinator'
-import { AtollError, assert, EMPTY_BYTES, type Runtime } from '@atoll/core'
-import type { Gossip, MemberStatus } from '@atoll/gossip'
+import { AtollError, EMPTY_BYTES, type Runtime } from '@atoll/core'
+import type { Gossip, MemberStatus, MemberView } from '@atoll/gossip'
 import {
   type Change,
   type ClusterDocument,
   type CommitOptions,
   type Edit,
+  type Member,
   type MemberState,
   type Membership,
   markDown,
@@ -79,7 +80,8 @@ export class ClusterControl {
   /** Members, their states, and what is pending, as this node knows it. */
   status(): ClusterStatus {
     const { clusterId, epoch, ring, members, staged, moves, refills, resizing } = this.document
-    const reports = [...members.values()].map((member) => this.#report(member.node))
+    const heard = new Map(this.#parts.gossip.members().map((view) => [view.node, view]))
+    const reports = [...members.values()].map((member) => this.#report(member, heard.get(member.node)))
     return {
       clusterId,
       epoch,
@@ -188,33 +190,26 @@ export class ClusterControl {
 
   /** Answers what other nodes ask for `plan` and `transfers`. Called once by the node. */
   serve(): void {
-    const { endpoint, handoffs, membership, vnodes } = this.#parts
+    const { endpoint, handoffs, membership } = this.#parts
     endpoint.handle(documentMethod, async () => membership.bytes ?? EMPTY_BYTES)
     endpoint.handle(newsMethod, async (bytes) => {
       await membership.learn(bytes)
       return null
     })
     endpoint.handle(transfersMethod, async () => handoffs.status())
-    endpoint.handle(sizesMethod, async ({ partitions }) => {
-      const sizes: number[] = []
-      for (const partition of partitions) sizes.push(await vnodes.estimateBytes(partition))
-      return sizes
-    })
+    endpoint.handle(sizesMethod, ({ partitions }) => this.#ownSizes(partitions))
   }
 
-  #report(node: NodeName): MemberReport {
-    const { members, replicas } = this.document
-    const member = members.get(node)
-    assert(member !== undefined, 'the node comes from the same document')
-    const view = this.#parts.gossip.members().find((known) => known.node === node)
+  #report({ node, state, address, zone }: Member, view: MemberView | undefined): MemberReport {
+    const { epoch, replicas } = this.document
     return {
       node,
-      state: member.state,
+      state,
       liveness: this.#parts.gossip.statusOf(node),
-      address: member.address,
-      zone: member.zone,
+      address,
+      zone,
       replicas: replicas.filter((holders) => holders.includes(node)).length,
-      epoch: node === this.#parts.node ? this.document.epoch : (view?.documentVersion ?? 0),
+      epoch: node === this.#parts.node ? epoch : (view?.documentVersion ?? 0),
     }
   }
 
@@ -229,7 +224,7 @@ export class ClusterControl {
 
   /** Bytes by partition, each asked of its first holder that is up. */
   async #sizes(signal: AbortSignal | undefined): Promise<ReadonlyMap<number, number>> {
-    const { node, endpoint, vnodes, isUp } = this.#parts
+    const { node, isUp } = this.#parts
     const shares = new Map<NodeName, number[]>()
     for (const [partition, holders] of this.document.replicas.entries()) {
       const holder = holders.includes(node) ? node : holders.find(isUp)
@@ -237,19 +232,30 @@ export class ClusterControl {
     }
     const sizes = new Map<number, number>()
     const ask = async (holder: NodeName, partitions: readonly number[]) => {
-      if (holder === node) {
-        // While records are filed anew nobody knows.
-        if (vnodes.filed !== this.document.ring.partitions) return
-        for (const partition of partitions) sizes.set(partition, await vnodes.estimateBytes(partition))
-        return
-      }
-      const timeoutMs = ASK_TIMEOUT_MS
-      const told = await endpoint
-        .call(holder, sizesMethod, { partitions }, { timeoutMs, signal })
-        .catch(() => [])
+      const told = await this.#sizesOn(holder, partitions, signal)
       for (const [at, bytes] of told.entries()) sizes.set(partitions[at] ?? -1, bytes)
     }
     await Promise.all([...shares].map(([holder, partitions]) => ask(holder, partitions)))
+    return sizes
+  }
+
+  /** Nothing from a holder that does not answer, nor from this node while it files its records anew. */
+  async #sizesOn(
+    holder: NodeName,
+    partitions: readonly number[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly number[]> {
+    const { node, endpoint, vnodes } = this.#parts
+    if (holder === node)
+      return vnodes.filed === this.document.ring.partitions ? this.#ownSizes(partitions) : []
+    const options = { timeoutMs: ASK_TIMEOUT_MS, signal }
+    return endpoint.call(holder, sizesMethod, { partitions }, options).catch(() => [])
+  }
+
+  /** One after the other: each is a walk over the database. */
+  async #ownSizes(partitions: readonly number[]): Promise<readonly number[]> {
+    const sizes: number[] = []
+    for (const partition of partitions) sizes.push(await this.#parts.vnodes.estimateBytes(partition))
     return sizes
   }
 }
