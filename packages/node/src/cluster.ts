@@ -55,11 +55,7 @@ export class Cluster extends Lifecycle {
   get placement(): Placement {
     this.assertOpen()
     const placements = this.nodes.map((node) => node.placement)
-    const newest = placements.reduce<Placement | undefined>(
-      (best, placement) => (best === undefined || placement.epoch > best.epoch ? placement : best),
-      undefined,
-    )
-    this.#last = newest ?? this.#last
+    this.#last = newest(placements, ({ epoch }) => epoch) ?? this.#last
     assert(this.#last !== undefined, 'an open cluster has had a running node')
     return this.#last
   }
@@ -163,7 +159,7 @@ export class Cluster extends Lifecycle {
     const data = new Map<NodeName, NodeData>()
     try {
       for (const name of this.#names) data.set(name, await this.#openData(name))
-      const known = this.#newest([...data.values()])
+      const known = this.#knownOf([...data.values()])
       for (const [name, of] of data) opened.push(await this.#openStorage(name, of, known))
       const first = known ?? this.#firstDocument(opened)
       const isNew = ({ name }: NodeStorage) => known !== undefined && data.get(name)?.document === undefined
@@ -218,19 +214,15 @@ export class Cluster extends Lifecycle {
   }
 
   /** The newest document that a database has; a node whose database is new or was lost takes it from the others. */
-  #newest(data: readonly NodeData[]): ClusterDocument | undefined {
+  #knownOf(data: readonly NodeData[]): ClusterDocument | undefined {
     const documents = data.flatMap(({ document }) => document ?? [])
-    const [first] = documents
-    if (first === undefined) return undefined
-    const newest = documents.reduce(
-      (best, document) => (document.epoch > best.epoch ? document : best),
-      first,
-    )
-    const stranger = documents.find(({ clusterId }) => clusterId !== newest.clusterId)
-    const members = [...newest.members.keys()]
+    const known = newest(documents, ({ epoch }) => epoch)
+    if (known === undefined) return undefined
+    const stranger = documents.find(({ clusterId }) => clusterId !== known.clusterId)
+    const members = [...known.members.keys()]
     const same = members.length === this.#names.length && members.every((node) => this.#names.includes(node))
-    if (stranger === undefined && same) return newest
-    const found = `cluster ${(stranger ?? newest).clusterId} of ${[...(stranger ?? newest).members.keys()].join(', ')}`
+    if (stranger === undefined && same) return known
+    const found = `cluster ${(stranger ?? known).clusterId} of ${[...(stranger ?? known).members.keys()].join(', ')}`
     throw new AtollError(
       'ATOLL_FORMAT',
       `the data belongs to ${found}, not to one with members ${this.#names.join(', ')}`,
@@ -325,16 +317,21 @@ export class Cluster extends Lifecycle {
   /** Of the members that run, one that knows the newest document. */
   #someMember(): AtollNode {
     const members = this.nodes.filter(({ name, cluster }) => cluster.document.members.has(name))
-    const newest = members.reduce<AtollNode | undefined>(
-      (best, node) => (best !== undefined && best.placement.epoch >= node.placement.epoch ? best : node),
-      undefined,
-    )
-    if (newest === undefined) throw new AtollError('ATOLL_UNREACHABLE', 'no member of the cluster runs')
-    return newest
+    const best = newest(members, ({ placement }) => placement.epoch)
+    if (best === undefined) throw new AtollError('ATOLL_UNREACHABLE', 'no member of the cluster runs')
+    return best
   }
 
   #assertMember(name: NodeName): void {
     if (!this.names.includes(name))
       throw new RangeError(`the cluster has ${this.names.join(', ')}, and no node "${name}"`)
   }
+}
+
+/** The one of the greatest epoch, the first of equals; undefined of none. */
+function newest<Item>(items: readonly Item[], epochOf: (item: Item) => number): Item | undefined {
+  return items.reduce<Item | undefined>(
+    (best, item) => (best === undefined || epochOf(item) > epochOf(best) ? item : best),
+    undefined,
+  )
 }
