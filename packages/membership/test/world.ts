@@ -146,7 +146,9 @@ export class Sea {
 
   saw(document: ClusterDocument, bytes: Uint8Array): void {
     const ofEpoch = this.seen.get(document.epoch) ?? new Map<string, ClusterDocument>()
-    this.seen.set(document.epoch, ofEpoch.set(toHex(bytes), decodeDocument(bytes)))
+    this.seen.set(document.epoch, ofEpoch)
+    const hex = toHex(bytes)
+    if (!ofEpoch.has(hex)) ofEpoch.set(hex, decodeDocument(bytes))
   }
 
   /** Epochs of which there is more than one document. */
