@@ -304,9 +304,9 @@ export class Log {
       this.#onRoom?.()
       this.onApplied(bytes)
     }
-    for (const { run, resolve } of waiting) {
+    for (const { until, run, resolve } of waiting) {
       run?.()
-      resolve()
+      if (until === 'applied') resolve()
     }
   }
 

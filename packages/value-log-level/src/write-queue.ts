@@ -5,7 +5,7 @@ import { bodyBytesOf, type LoggedOp, metaBytesOf, type Op, recordBytes } from '.
 /** How far a batch has come when it is acknowledged: with the operating system, on the disk, or in the inner database. */
 export type Stage = 'written' | 'durable' | 'applied'
 
-/** A batch that waits, or something to do between two batches. */
+/** A batch that waits, or several small ones that go as one from here on, or something to do between two batches. */
 export interface Waiting {
   readonly ops: readonly Op[]
   readonly metaBytes: number
@@ -30,14 +30,30 @@ export interface Group {
   readonly left: number | undefined
 }
 
+/** Small batches that wait one behind the other, and from here on are one. */
+interface Joined extends Waiting {
+  readonly ops: Op[]
+  metaBytes: number
+  readonly acknowledged: Promise<void>
+}
+
+/** How many operations are joined at most: the inner database gets them in one go. */
+const JOINED_OPS = 512
+/** What share of a segment joined batches may take: as much may be left over at its end. */
+const JOINED_SHARE = 1 / 64
+
 /** What waits to be written. */
 export class WriteQueue {
   readonly #settings: ValueLogSettings
+  readonly #joinedBytes: number
   #waiting: Waiting[] = []
+  /** The last that waits, if others may join it. */
+  #last: Joined | undefined
   #bytes = 0
 
   constructor(settings: ValueLogSettings) {
     this.#settings = settings
+    this.#joinedBytes = Math.min(settings.groupBytes, settings.segmentBytes * JOINED_SHARE)
   }
 
   get length(): number {
@@ -48,7 +64,10 @@ export class WriteQueue {
     return this.#waiting[0]
   }
 
-  /** Resolves when the batch is acknowledged. */
+  /**
+   * Resolves when the batch is acknowledged. Small ones join the one before: a promise, and what the stages do for each
+   * batch, cost more than writing 200 bytes.
+   */
   push(ops: readonly Op[], until: Stage, run?: () => void): Promise<void> {
     let metaBytes = 0
     let bodyBytes = 0
@@ -60,9 +79,29 @@ export class WriteQueue {
     const refusal = this.#refusal(bytes)
     if (refusal !== undefined) return Promise.reject(refusal)
     this.#bytes += bytes
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, resolve, reject })
-    })
+    if (run !== undefined || bodyBytes > 0 || bytes > this.#joinedBytes) {
+      this.#last = undefined
+      return new Promise((resolve, reject) => {
+        this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, resolve, reject })
+      })
+    }
+    return this.#join(ops, until, metaBytes)
+  }
+
+  #join(ops: readonly Op[], until: Stage, metaBytes: number): Promise<void> {
+    let last = this.#last
+    const hasRoom =
+      last?.until === until &&
+      last.ops.length + ops.length <= JOINED_OPS &&
+      last.metaBytes + metaBytes <= this.#joinedBytes
+    if (last === undefined || !hasRoom) {
+      last = joined(until)
+      this.#last = last
+      this.#waiting.push(last)
+    }
+    for (const op of ops) last.ops.push(op)
+    last.metaBytes += metaBytes
+    return last.acknowledged
   }
 
   /** How many batches go into one record of at most `roomBytes`: at most a group's worth, 0 if the first is too large. */
@@ -84,6 +123,7 @@ export class WriteQueue {
   take(count: number): Waiting[] {
     const taken = count === this.#waiting.length ? this.#waiting : this.#waiting.splice(0, count)
     if (taken === this.#waiting) this.#waiting = []
+    this.#last = undefined
     for (const { metaBytes, bodyBytes } of taken) this.#bytes -= metaBytes + bodyBytes
     return taken
   }
@@ -104,4 +144,14 @@ export class WriteQueue {
     }
     return undefined
   }
+}
+
+function joined(until: Stage): Joined {
+  let resolve: () => void = () => {}
+  let reject: (error: unknown) => void = () => {}
+  const acknowledged = new Promise<void>((whenDone, whenFailed) => {
+    resolve = whenDone
+    reject = whenFailed
+  })
+  return { ops: [], metaBytes: 0, bodyBytes: 0, until, run: undefined, resolve, reject, acknowledged }
 }
