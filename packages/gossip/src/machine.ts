@@ -5,7 +5,7 @@ import type { GossipDecision, GossipEvent } from './events.ts'
 import { type FactRequest, FactRequests } from './fact-requests.ts'
 import { type Fact, Facts, type FactsDelta } from './facts.ts'
 import type { FullGossipOptions } from './options.ts'
-import { Own } from './own.ts'
+import { Own, type Refuted } from './own.ts'
 import { Prober, type ProbeStep } from './prober.ts'
 import { Rumours } from './rumours.ts'
 import { Suspicions, suspicionTimes } from './suspicions.ts'
@@ -39,6 +39,8 @@ export class GossipMachine {
   #roundMs = Number.POSITIVE_INFINITY
   #exchangeMs = Number.POSITIVE_INFINITY
   #nextMs = Number.POSITIVE_INFINITY
+  /** What should have happened before is due then: of one stall there is one report, whatever arrives before the tick. */
+  #stallEndMs = Number.NEGATIVE_INFINITY
   #decisions: GossipDecision[] = []
 
   constructor(random: Random, options: FullGossipOptions) {
@@ -47,7 +49,7 @@ export class GossipMachine {
     this.#view = new View(random)
     this.#prober = new Prober(this.#view, options)
     this.#fetches = new DocumentPulls(options)
-    this.#own = new Own(options.node)
+    this.#own = new Own(options.node, options.periodMs)
     const parts = { own: this.#own, view: this.#view, facts: this.#facts, rumours: this.#rumours }
     this.#teller = new Teller({ ...parts, options })
   }
@@ -112,8 +114,13 @@ export class GossipMachine {
       this.#stalled(nowMs - this.#nextMs)
     this.#take(event)
     this.#report()
-    this.#nextMs = Math.min(this.#roundMs, this.#exchangeMs, this.#prober.nextMs, this.#suspicions.nextMs)
+    this.#nextMs = Math.max(this.#stallEndMs, this.#dueMs())
     return decisions
+  }
+
+  #dueMs(): number {
+    const [probesMs, suspicionsMs] = [this.#prober.nextMs, this.#suspicions.nextMs]
+    return Math.min(this.#roundMs, this.#exchangeMs, probesMs, suspicionsMs, this.#own.nextMs)
   }
 
   #take(event: GossipEvent): void {
@@ -174,6 +181,7 @@ export class GossipMachine {
   #tick(): void {
     const { periodMs, exchangeMs, maxDigests } = this.#options
     this.#follow(this.#prober.tick(this.#nowMs))
+    this.#refuted(this.#own.refuteDue(this.#nowMs))
     for (const node of this.#suspicions.takeDue(this.#nowMs)) {
       const digest = this.#view.get(node)
       if (digest?.status === 'suspect') this.#judge(digest, { ...digest, status: 'dead', accusers: [] })
@@ -198,6 +206,7 @@ export class GossipMachine {
   #stalled(lateMs: number): void {
     const { periodMs, probeTimeoutMs } = this.#options
     this.#decisions.push({ kind: 'stalled', lateMs })
+    this.#stallEndMs = this.#nowMs
     this.#prober.doubt(1)
     this.#follow(this.#prober.discard())
     this.#suspicions.postpone(lateMs + 2 * probeTimeoutMs)
@@ -266,7 +275,10 @@ export class GossipMachine {
   #hearOfSelf(claim: Digest): void {
     if (!this.#started) return
     if (hasNewerFacts(claim, this.self)) this.#own.beginAfter(claim, this.#facts.renumber(claim.node))
-    const refuted = this.#own.refute(claim)
+    this.#refuted(this.#own.refute(claim, this.#nowMs))
+  }
+
+  #refuted(refuted: Refuted): void {
     if (refuted === 'nothing') return
     if (refuted === 'accusation') this.#prober.doubt(1)
     this.#decisions.push({ kind: 'refuted', incarnation: this.self.incarnation })

@@ -21,6 +21,7 @@ export function record({ log, metrics }: Runtime, node: string, decision: Gossip
       metrics.count('gossip_false_alarms_total')
       break
     case 'refuted':
+      metrics.count('gossip_refutations_total')
       log.info({ node, incarnation: decision.incarnation }, 'refuted what was said of this node')
       break
     case 'stalled':

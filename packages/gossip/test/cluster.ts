@@ -120,6 +120,8 @@ export class TestCluster {
   readonly network: MemoryNetwork
   readonly names: string[]
   readonly nodes = new Map<string, TestNode>()
+  /** Nodes that end every connection which others make to them: they can ask, and cannot be asked. */
+  readonly shut = new Set<string>()
   readonly #options: Omit<GossipOptions, 'node'>
 
   constructor(size: number, options: Omit<GossipOptions, 'node'> = {}, seed = 1) {
@@ -133,7 +135,7 @@ export class TestCluster {
   create(name: string, notebook = new Notebook()): TestNode {
     const freezer = new Freezer()
     const runtime = freezer.runtime(this.world.runtime(name))
-    const transport = freezer.transport(this.network.transport(name))
+    const transport = this.#shutting(name, freezer.transport(this.network.transport(name)))
     const endpoint = new RpcEndpoint(runtime, { transport, addressOf: (node) => node }, { node: name })
     const gossip = new Gossip(runtime, { endpoint, document: notebook }, { ...this.#options, node: name })
     gossip.setMembers(this.names)
@@ -144,6 +146,16 @@ export class TestCluster {
     const frozen = { ...node, freeze: () => freezer.freeze(), thaw: () => freezer.thaw() }
     this.nodes.set(name, frozen)
     return frozen
+  }
+
+  #shutting(name: string, inner: Transport): Transport {
+    return {
+      connect: (address, options) => inner.connect(address, options),
+      listen: (address, onConnection) =>
+        inner.listen(address, (connection) =>
+          this.shut.has(name) ? connection.close() : onConnection(connection),
+        ),
+    }
   }
 
   async start(name: string, notebook?: Notebook): Promise<TestNode> {

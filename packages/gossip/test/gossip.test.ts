@@ -214,6 +214,27 @@ describe('a partition', () => {
     })
   })
 
+  test('that lets a node ask and not be asked: it refutes once a period, and says so as often', async () => {
+    const cluster = new TestCluster(4)
+    cluster.shut.add('n1')
+    await cluster.run(async () => {
+      await cluster.startAll()
+      await cluster.sleep(10_000)
+      const { runtime } = cluster.node('n1')
+      const refuted = () => runtime.metrics.value('gossip_refutations_total')
+      const before = refuted()
+      await cluster.sleep(20_000)
+      expect(refuted() - before).toBeGreaterThan(0)
+      expect(refuted() - before).toBeLessThanOrEqual(40)
+      expect(cluster.others('n1', (gossip) => gossip.statusOf('n1') !== 'dead')).toBe(true)
+      cluster.shut.clear()
+      await cluster.until('n1 is up', () => cluster.others('n1', (gossip) => gossip.isUp('n1')), 2000)
+      const healed = refuted()
+      await cluster.sleep(5000)
+      expect(refuted() - healed).toBeLessThanOrEqual(1)
+    })
+  })
+
   test('of one direction only: who hears nobody calls nobody up, and who is not heard is down', async () => {
     const cluster = new TestCluster(4)
     await cluster.run(async () => {

@@ -159,6 +159,32 @@ describe('a machine', () => {
     expect(story.machine.self.incarnation).toBe(incarnation + 1)
   })
 
+  test('refutes one accusation in a period at once, and the last of the others when it is over', () => {
+    const story = new Story(['a', 'b', 'c'], { periodMs: 500 })
+    story.run(1000, everybody)
+    story.take('refuted')
+    const accuse = (from: string) => {
+      const { incarnation } = story.machine.self
+      story.hear(from, digest('me', { incarnation, status: 'suspect', accusers: [from] }))
+    }
+    const startMs = story.nowMs
+    const first = story.machine.self.incarnation
+    accuse('a')
+    expect(story.take('refuted')).toEqual([{ kind: 'refuted', incarnation: first + 1 }])
+    for (const from of ['a', 'b', 'c']) {
+      story.run(40, everybody)
+      accuse(from)
+    }
+    expect([story.take('refuted'), story.machine.health]).toEqual([[], 1])
+    expect(story.machine.nextMs).toBeLessThanOrEqual(startMs + 500)
+    story.run(startMs + 499 - story.nowMs, everybody)
+    expect(story.take('refuted')).toEqual([])
+    story.run(1, everybody)
+    expect(story.take('refuted')).toEqual([{ kind: 'refuted', incarnation: first + 2 }])
+    story.run(5000, everybody)
+    expect(story.take('refuted')).toEqual([])
+  })
+
   test('outdoes the obituary and the facts of a former life, without doubt in itself', () => {
     const story = new Story(['a'])
     story.step({ kind: 'publish', name: 'rack', value: utf8('r1') })
@@ -221,6 +247,22 @@ describe('a machine', () => {
     expect(decisions.some((d) => d.kind === 'probed' && d.outcome === 'failed')).toBe(false)
     expect(story.status('a')).toBe('suspect, up')
     expect(story.machine.health).toBe(1)
+  })
+
+  test('that stood still says so once, whatever arrives before its timers do', () => {
+    const story = new Story(['a', 'b', 'c'])
+    story.run(2000, everybody)
+    story.take('stalled')
+    story.nowMs += 60_000
+    for (const from of ['a', 'b', 'c', 'a']) story.hear(from, digest(from, { incarnation: 1 }))
+    story.nowMs += 5
+    story.hear('b')
+    story.step({ kind: 'tick' })
+    expect(story.take('stalled')).toHaveLength(1)
+    story.run(2000, everybody)
+    story.nowMs += 60_000
+    story.hear('a')
+    expect(story.take('stalled')).toHaveLength(1)
   })
 
   test('that is not late has not stood still', () => {
