@@ -8,7 +8,7 @@ import { Incarnation } from '../src/incarnation.ts'
 import { decodeIndexValue, indexOperations } from '../src/index-entry.ts'
 import { VnodeLayout } from '../src/layout.ts'
 import { unseal } from '../src/seal.ts'
-import { id } from './world.ts'
+import { id, inHex } from './world.ts'
 
 const layout = new VnodeLayout(3)
 const key = layout.dataKey(id('key'))
@@ -103,7 +103,8 @@ describe('the envelope of a record', () => {
       return crc32(bytes, seed)
     }
     const read = () => decodeEnvelope(key, whole, { crc32: counting, sum: crc32(whole) })
-    expect(read()).toEqual({ record, corrupt: false })
+    const sound = read()
+    expect({ ...sound, record: inHex(sound.record) }).toEqual({ record: inHex(record), corrupt: false })
     expect(summedBytes).toBeLessThan(1000)
     whole[50_000] = 0
     expect(read().corrupt).toBe(true)

@@ -17,12 +17,14 @@ describe('an incarnation', () => {
   it('writes its lease with the first dot, and again when that is used up', () => {
     const incarnation = new Incarnation(setUp(), undefined)
     const leases: number[] = []
+    const wrong: number[] = []
     for (let at = 1; at <= 2 * LEASED_COUNTERS + 1; at++) {
       const claim = incarnation.claim()
-      expect(claim.dot.counter).toBe(at)
+      if (claim.dot.counter !== at) wrong.push(at)
       if (claim.operations.length > 0) leases.push(at)
       incarnation.granted(claim)
     }
+    expect(wrong).toEqual([])
     expect(leases).toEqual([1, LEASED_COUNTERS + 1, 2 * LEASED_COUNTERS + 1])
   })
 

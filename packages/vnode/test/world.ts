@@ -11,6 +11,7 @@ import {
   quietLog,
   type Runtime,
   sleepOn,
+  toHex,
   utf8,
 } from '@atoll/core'
 import { ClassicLevel } from 'classic-level'
@@ -126,6 +127,13 @@ export function write(key: KeyId, what: Content, partition = 1, context?: Stored
 
 export function valuesOf(record: StoredRecord | undefined): string[] {
   return (record?.siblings ?? []).map(({ value }) => Buffer.from(value).toString())
+}
+
+/** A record to compare with another: two texts are compared at once, two large arrays byte by byte, in seconds. */
+export function inHex(record: StoredRecord | undefined) {
+  return (
+    record && { ...record, siblings: record.siblings.map((one) => ({ ...one, value: toHex(one.value) })) }
+  )
 }
 
 export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
