@@ -75,8 +75,9 @@ export interface Comparison {
 }
 
 /**
- * Measures a subject and its floor in turn, after one round of each that does not count. The order is swapped from
- * round to round, so that a drift of the machine, and a disk that is slower the first time, meet both alike.
+ * Measures a subject and its floor in turn, after one round of each that does not count. Each round of the one has a
+ * round of the other beside it, a pair, so that a drift of the machine meets both alike; the order is swapped from pair
+ * to pair. Many short rounds say more than a few long ones: what disturbs a moment then spoils one pair of many.
  */
 export async function compare(
   subject: Subject,

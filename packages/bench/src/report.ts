@@ -15,11 +15,16 @@ export interface Row {
   readonly writtenPerUserByte: number | null
   /** Bytes that the disk took meanwhile, from anyone, per user byte; null where the system does not tell. */
   readonly diskPerUserByte: number | null
-  /** Speed as a share of the floor's, median over pairs of rounds; 1 is as fast as the machine allows. */
+  /**
+   * Speed as a share of the floor's; 1 is as fast as the machine allows. Each round of the subject is divided by the
+   * round of the floor beside it, in time, and this is the median of these ratios.
+   */
   readonly ratioToFloor: number
+  /** The middle half of these ratios lies between the two. */
+  readonly ratioQuartiles: readonly [number, number]
+  /** How many pairs of rounds there were. */
+  readonly pairs: number
   readonly floorMegabytesPerSecond: number
-  /** (max − min) / median of the subject's rate over the rounds. */
-  readonly spread: number
 }
 
 export function rowOf(name: string, concurrency: number, { subject, floor }: Comparison): Row {
@@ -40,8 +45,9 @@ export function rowOf(name: string, concurrency: number, { subject, floor }: Com
     writtenPerUserByte: perByte(subject, 'byProcess'),
     diskPerUserByte: perByte(subject, 'toDisk'),
     ratioToFloor: median(ratios),
+    ratioQuartiles: [quantile(ratios, 0.25), quantile(ratios, 0.75)],
+    pairs: ratios.length,
     floorMegabytesPerSecond: median(floor.map((round) => rateOf(round))) / 1e6,
-    spread: (Math.max(...rates) - Math.min(...rates)) / median(rates),
   }
 }
 
@@ -56,20 +62,29 @@ const COLUMNS: readonly (readonly [string, (row: Row) => string])[] = [
   ['written', (row) => row.writtenPerUserByte?.toFixed(2) ?? '–'],
   ['to disk', (row) => row.diskPerUserByte?.toFixed(2) ?? '–'],
   ['floor MB/s', (row) => row.floorMegabytesPerSecond.toFixed(1)],
-  ['of floor', (row) => row.ratioToFloor.toFixed(2)],
-  ['spread', (row) => `${(100 * row.spread).toFixed(0)} %`],
+  ['of floor', (row) => ratioText(row.ratioToFloor)],
+  ['half within', (row) => row.ratioQuartiles.map(ratioText).join('–')],
+  ['pairs', (row) => `${row.pairs}`],
 ]
 
-const NAME_WIDTH = 44
+const NAME_WIDTH = 48
+const COLUMN_WIDTH = 12
+
+const MEANING = `"of floor" is speed divided by that of the floor: the median of what pairs of neighbouring rounds give, of which half lie within the figures beside it`
+
+function ratioText(ratio: number): string {
+  return ratio.toFixed(ratio < 10 ? 2 : 0)
+}
 
 export function headLine(): string {
-  return ''.padEnd(NAME_WIDTH) + COLUMNS.map(([title]) => title.padStart(11)).join('')
+  const titles = COLUMNS.map(([title]) => title.padStart(COLUMN_WIDTH)).join('')
+  return `${MEANING}\n${''.padEnd(NAME_WIDTH)}${titles}`
 }
 
 export function line(row: Row): string {
   return (
     `${row.name}, c=${row.concurrency}`.padEnd(NAME_WIDTH) +
-    COLUMNS.map(([, text]) => text(row).padStart(11)).join('')
+    COLUMNS.map(([, text]) => text(row).padStart(COLUMN_WIDTH)).join('')
   )
 }
 
@@ -109,8 +124,13 @@ function merged(rounds: readonly Round[]): Round['latency'] {
 }
 
 function median(numbers: readonly number[]): number {
+  return quantile(numbers, 0.5)
+}
+
+/** Of an even number the lower of the two in the middle. */
+function quantile(numbers: readonly number[], share: number): number {
   const sorted = [...numbers].sort((a, b) => a - b)
-  return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN
+  return sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN
 }
 
 function sum(rounds: readonly Round[], figure: (round: Round) => number): number {

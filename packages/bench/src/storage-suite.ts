@@ -6,105 +6,134 @@ import { bodies } from './bodies.ts'
 import { readFloor, writeFloor } from './floor.ts'
 import { compare, type Load, type Subject } from './measure.ts'
 import { type Row, rowOf } from './report.ts'
-import { STORES, type Store } from './stores.ts'
+import { CLASSIC_LEVEL, STORES, type Store, type StoreKind, VALUE_LOG } from './stores.ts'
 
 interface Case {
   readonly label: string
   readonly sizeBytes: number
   readonly load: Load & { readonly rounds: number }
+  /** Rounds of the stores that are there for reference. */
+  readonly referenceRounds: number
+  /** How much space the value log touches beforehand: all that it is going to write. */
+  readonly touchedBytes: number
+  /** How much the floor touches, which it then writes round and round. */
+  readonly floorBytes: number
   /** Keys that the writes go round on; undefined for a new key each. */
   readonly keys?: number
 }
 
+/** A round takes about a tenth of a second, as one of the floor does. */
 const LARGE: Case = {
   label: '1 MiB',
   sizeBytes: MiB,
-  load: { operations: 150, concurrency: 8, rounds: 4 },
+  load: { operations: 80, concurrency: 8, rounds: 21 },
+  referenceRounds: 5,
+  touchedBytes: 1792 * MiB,
+  floorBytes: 512 * MiB,
 }
 const SMALL: Case = {
   label: '200 B',
   sizeBytes: 200,
-  load: { operations: 20_000, concurrency: 512, rounds: 4 },
+  load: { operations: 10_000, concurrency: 512, rounds: 11 },
+  referenceRounds: 5,
+  touchedBytes: 128 * MiB,
+  floorBytes: 64 * MiB,
 }
-/** Half of what the log holds is out of date at any time, so that compaction has to keep up. */
+/**
+ * Half of what the log holds is out of date at any time, so that compaction has to keep up. These rounds are long: in
+ * short ones it could catch up while the floor has its turn.
+ */
 const OVERWRITES: Case = {
   label: '1 MiB over and over',
   sizeBytes: MiB,
-  load: { operations: 600, concurrency: 8, rounds: 4 },
+  load: { operations: 600, concurrency: 8, rounds: 5 },
+  referenceRounds: 0,
+  touchedBytes: 1024 * MiB,
+  floorBytes: 512 * MiB,
   keys: 300,
 }
+/** How many values are read. */
+const READ_VALUES = 150
 
-/** How much space is touched beforehand, by the floor and by the value log: enough that both only rewrite. */
-const TOUCHED_BYTES = 1024 * MiB
+type OnRow = (row: Row) => void
 
-/** Single stores under durable writes and reads: the value log, and for reference classic-level, memory-level and lmdb. */
-export async function storageSuite(onRow: (row: Row) => void): Promise<void> {
+/**
+ * Single stores under durable writes and reads: the value log, and for reference classic-level, memory-level and lmdb.
+ * Small durable writes are also compared with those of classic-level itself, which takes the place of the floor.
+ */
+export async function storageSuite(onRow: OnRow): Promise<void> {
   for (const each of [LARGE, SMALL]) {
-    for (const store of STORES) await onStore(store, (opened) => puts(opened, store.name, { each, onRow }))
+    for (const kind of STORES) await putsBesideFloor(kind, each, onRow)
+    if (each === SMALL) await putsBesideReference(each, onRow)
   }
-  for (const store of STORES) await onStore(store, (opened) => gets(opened, store.name, onRow))
-  const [valueLog] = STORES
-  if (valueLog !== undefined) {
-    await onStore(valueLog, (opened) => puts(opened, valueLog.name, { each: OVERWRITES, onRow }))
+  for (const kind of STORES) await gets(kind, onRow)
+  await putsBesideFloor(VALUE_LOG, OVERWRITES, onRow)
+}
+
+async function putsBesideFloor(kind: StoreKind, each: Case, onRow: OnRow): Promise<void> {
+  await inDirectory(async (directory) => {
+    const store = await kind.open(join(directory, 'store'), each.touchedBytes)
+    const { sizeBytes, floorBytes, load } = each
+    const bodyOf = bodies(sizeBytes)
+    const floor = await writeFloor({ directory, copies: 1, bodyOf, recycledBytes: floorBytes, md5: false })
+    const rounds = kind === VALUE_LOG ? load.rounds : each.referenceRounds
+    const comparison = await compare(putting(store, each), floor, { ...load, rounds })
+    onRow(rowOf(`${kind.name}: durable put ${each.label}`, load.concurrency, comparison))
+    await floor.close()
+    await store.close()
+  })
+}
+
+/** The value log and classic-level in turn, in the same run: how many times as fast is it? */
+async function putsBesideReference(each: Case, onRow: OnRow): Promise<void> {
+  await inDirectory(async (directory) => {
+    const store = await VALUE_LOG.open(join(directory, 'store'), each.touchedBytes)
+    const reference = await CLASSIC_LEVEL.open(join(directory, 'reference'), 0)
+    const comparison = await compare(putting(store, each), putting(reference, each), each.load)
+    const name = `${VALUE_LOG.name} / ${CLASSIC_LEVEL.name}: put ${each.label}`
+    onRow(rowOf(name, each.load.concurrency, comparison))
+    await reference.close()
+    await store.close()
+  })
+}
+
+function putting(store: Store, { sizeBytes, keys }: Case): Subject {
+  const bodyOf = bodies(sizeBytes)
+  const moved = () => sizeBytes
+  return {
+    operation: (n) => store.put(keyOf(keys === undefined ? n : n % keys), bodyOf(n)).then(moved),
+    close: () => Promise.resolve(),
   }
 }
 
-interface Opened {
-  readonly store: Store
-  readonly directory: string
+async function gets(kind: StoreKind, onRow: OnRow): Promise<void> {
+  await inDirectory(async (directory) => {
+    const store = await kind.open(join(directory, 'store'), 2 * READ_VALUES * MiB)
+    const { sizeBytes, load } = LARGE
+    const bodyOf = bodies(sizeBytes)
+    for (let n = 0; n < READ_VALUES; n++) await store.put(keyOf(n), bodyOf(n))
+    const getting: Subject = {
+      operation: async (n) => {
+        const value = await store.get(keyOf(n % READ_VALUES))
+        if (value?.length !== sizeBytes) throw new Error(`value ${n} came back with ${value?.length} bytes`)
+        return sizeBytes
+      },
+      close: () => Promise.resolve(),
+    }
+    const floor = await readFloor({ directory, sizeBytes, objects: READ_VALUES, bodyOf })
+    onRow(rowOf(`${kind.name}: get 1 MiB`, load.concurrency, await compare(getting, floor, load)))
+    await floor.close()
+    await store.close()
+  })
 }
 
-async function onStore(kind: (typeof STORES)[number], run: (opened: Opened) => Promise<void>): Promise<void> {
+async function inDirectory(run: (directory: string) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'atoll-bench-'))
   try {
-    const store = await kind.open(join(directory, 'store'), TOUCHED_BYTES)
-    await run({ store, directory })
-    await store.close()
+    await run(directory)
   } finally {
     await rm(directory, { recursive: true, force: true })
   }
-}
-
-async function puts(
-  { store, directory }: Opened,
-  name: string,
-  { each, onRow }: { readonly each: Case; readonly onRow: (row: Row) => void },
-): Promise<void> {
-  const bodyOf = bodies(each.sizeBytes)
-  const putting: Subject = {
-    operation: async (n) => {
-      await store.put(keyOf(each.keys === undefined ? n : n % each.keys), bodyOf(n))
-      return each.sizeBytes
-    },
-    close: () => Promise.resolve(),
-  }
-  const floor = await writeFloor({
-    directory,
-    copies: 1,
-    bodyOf,
-    recycledBytes: TOUCHED_BYTES / 2,
-    md5: false,
-  })
-  const label = `${name}: durable put ${each.label}`
-  onRow(rowOf(label, each.load.concurrency, await compare(putting, floor, each.load)))
-  await floor.close()
-}
-
-async function gets({ store, directory }: Opened, name: string, onRow: (row: Row) => void): Promise<void> {
-  const { sizeBytes, load } = LARGE
-  const bodyOf = bodies(sizeBytes)
-  for (let n = 0; n < load.operations; n++) await store.put(keyOf(n), bodyOf(n))
-  const getting: Subject = {
-    operation: async (n) => {
-      const value = await store.get(keyOf(n % load.operations))
-      if (value?.length !== sizeBytes) throw new Error(`value ${n} came back with ${value?.length} bytes`)
-      return sizeBytes
-    },
-    close: () => Promise.resolve(),
-  }
-  const floor = await readFloor({ directory, sizeBytes, objects: load.operations, bodyOf })
-  onRow(rowOf(`${name}: get 1 MiB`, load.concurrency, await compare(getting, floor, load)))
-  await floor.close()
 }
 
 /** Keys in an order that is not that of writing, as hashed ones are. */

@@ -18,26 +18,30 @@ export interface StoreKind {
 
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
+export const VALUE_LOG: StoreKind = {
+  name: 'value-log-level',
+  open: async (path, touchedBytes) => {
+    const inner = new ClassicLevel<Uint8Array, Uint8Array>(`${path}-index`, VIEW)
+    const valueLog = { preallocateBytes: touchedBytes, reserveBytes: touchedBytes }
+    const parts = { inner, files: nodeFiles(path) }
+    const store = new ValueLogLevel<Uint8Array, Uint8Array>(nodeRuntime(), parts, { ...VIEW, valueLog })
+    await store.open()
+    return { ...syncing(store), get: (key) => store.get(key) }
+  },
+}
+
+export const CLASSIC_LEVEL: StoreKind = {
+  name: 'classic-level',
+  open: async (path) => {
+    const store = new ClassicLevel<Uint8Array, Uint8Array>(path, VIEW)
+    await store.open()
+    return { ...syncing(store), get: (key) => store.get(key) }
+  },
+}
+
 export const STORES: readonly StoreKind[] = [
-  {
-    name: 'value-log-level',
-    open: async (path, touchedBytes) => {
-      const inner = new ClassicLevel<Uint8Array, Uint8Array>(`${path}-index`, VIEW)
-      const valueLog = { preallocateBytes: touchedBytes, reserveBytes: touchedBytes }
-      const parts = { inner, files: nodeFiles(path) }
-      const store = new ValueLogLevel<Uint8Array, Uint8Array>(nodeRuntime(), parts, { ...VIEW, valueLog })
-      await store.open()
-      return { ...syncing(store), get: (key) => store.get(key) }
-    },
-  },
-  {
-    name: 'classic-level',
-    open: async (path) => {
-      const store = new ClassicLevel<Uint8Array, Uint8Array>(path, VIEW)
-      await store.open()
-      return { ...syncing(store), get: (key) => store.get(key) }
-    },
-  },
+  VALUE_LOG,
+  CLASSIC_LEVEL,
   {
     name: 'memory-level',
     open: async () => {
