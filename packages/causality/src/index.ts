@@ -4,15 +4,16 @@ export { clockDigest } from './digest.ts'
 export { type VisibleIndexEntry, visibleIndexEntries } from './indexes.ts'
 export { mergeRecords, recordsEqual } from './merge.ts'
 export type { MergeFunction, MergePolicy } from './policy.ts'
-export type {
-  ActorId,
-  CausalContext,
-  Content,
-  Dot,
-  IndexEntry,
-  Sibling,
-  StoredRecord,
-  VersionVector,
+export {
+  type ActorId,
+  type CausalContext,
+  type Content,
+  type Dot,
+  EMPTY_RECORD,
+  type IndexEntry,
+  type Sibling,
+  type StoredRecord,
+  type VersionVector,
 } from './record.ts'
 export { type Resolved, type ResolvedValue, type ResolveMeans, resolve } from './resolve.ts'
 export {

@@ -59,3 +59,6 @@ export interface StoredRecord {
   /** In the order of their dots. */
   readonly siblings: readonly Sibling[]
 }
+
+/** Of a key that was never written. */
+export const EMPTY_RECORD: StoredRecord = { clock: new Map(), siblings: [] }

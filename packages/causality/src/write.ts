@@ -3,7 +3,15 @@ import { LATEST_WALL_MS } from './context.ts'
 import { latest, mergeRecords } from './merge.ts'
 import { PackableRecord } from './packable-record.ts'
 import type { MergePolicy } from './policy.ts'
-import type { CausalContext, Content, Dot, Sibling, StoredRecord, VersionVector } from './record.ts'
+import {
+  type CausalContext,
+  type Content,
+  type Dot,
+  EMPTY_RECORD,
+  type Sibling,
+  type StoredRecord,
+  type VersionVector,
+} from './record.ts'
 import { compareDots, covers, mergeVectors } from './version-vector.ts'
 import { writeOnceRecord } from './write-once.ts'
 
@@ -31,8 +39,6 @@ export interface RecordUpdate {
   readonly wallMs: number
 }
 
-const NOTHING: StoredRecord = { clock: new Map(), siblings: [] }
-
 /**
  * The record after a client's write, made by the vnode that coordinates it. The write replaces what its context
  * covers, and with last-write-wins all that the vnode holds; what else is there stays beside it. A retry of a write
@@ -43,12 +49,12 @@ const NOTHING: StoredRecord = { clock: new Map(), siblings: [] }
  */
 export function writeRecord(update: RecordUpdate): StoredRecord {
   const { policy, write, dot } = update
-  const current = update.current ?? NOTHING
+  const current = update.current ?? EMPTY_RECORD
   if (policy.kind === 'write-once') return writeOnce(update)
   if (current.siblings.some((sibling) => equalBytes(sibling.writeId, write.writeId))) return current
   checkDot(current, update)
 
-  const seen = write.context?.vector ?? NOTHING.clock
+  const seen = write.context?.vector ?? EMPTY_RECORD.clock
   const replaced = (sibling: Sibling) => policy.kind === 'last-write-wins' || covers(seen, sibling.dot)
   const kept = current.siblings.filter((sibling) => !replaced(sibling))
   checkSiblings(kept.length + 1)

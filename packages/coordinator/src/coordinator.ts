@@ -10,7 +10,7 @@ import {
   writeOnceRecord,
 } from '@atoll/causality'
 import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
-import { type Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
+import { type Placement, partitionOf } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { BucketTypes } from './bucket-types.ts'
 import type { CallOptions, Site } from './call.ts'
@@ -35,14 +35,7 @@ import { NearestCall } from './nearest-call.ts'
 import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
 import { impossible } from './outcome.ts'
 import type { Liveness, Replicas } from './ports.ts'
-import {
-  activeList,
-  countPrimaries,
-  furtherFallbacks,
-  nearestFirst,
-  type SliceView,
-  spareFor,
-} from './preference.ts'
+import { countPrimaries, furtherFallbacks, nearestFirst, type SliceView, spareFor } from './preference.ts'
 import { PutCall } from './put-call.ts'
 import { type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
 import { Repairs } from './repairs.ts'
@@ -55,6 +48,7 @@ import {
   checkWriteOptions,
 } from './request-checks.ts'
 import { ScanCall } from './scan-call.ts'
+import { findTargets, suffice } from './targets.ts'
 
 export interface CoordinatorMeans {
   /** The name of this node in the ring. */
@@ -69,9 +63,6 @@ export interface CoordinatorMeans {
   readonly bucketTypes: BucketTypes
 }
 
-/** How long a request waits before it is called impossible, and how often it looks meanwhile. */
-const SECOND_THOUGHT_MS = 400
-const SECOND_LOOK_MS = 20
 const WRITE_ID_BYTES = 16
 const NO_METADATA: ReadonlyMap<string, string> = new Map()
 const NO_OPTIONS = {}
@@ -84,7 +75,13 @@ const TOMBSTONE: Content = {
   indexes: [],
 }
 
-const NOTHING_TO_DELETE: KvWritten = { accepted: 0, durable: 0, primaries: 0, context: undefined }
+const NOTHING_WRITTEN: KvWritten = {
+  accepted: 0,
+  durable: 0,
+  primaries: 0,
+  context: undefined,
+  alone: false,
+}
 
 /**
  * Reads and writes keys on their replicas with the quorums that the caller or the bucket type asks for. Every node
@@ -145,20 +142,15 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       indexes: write.indexes ?? [],
     }
     const valueCrc32 = write.valueCrc32 ?? this.#crc32(write.value)
-    return await this.#write(id, { type, content, valueCrc32, context }, options)
+    const ifAlone = write.ifAlone ?? false
+    return await this.#write(id, { type, content, valueCrc32, context, ifAlone }, options)
   }
 
   async delete(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkDeleteOptions(options)
     const type = this.#begin(id, 'coordinator_deletes')
-    const { requests } = this.#site
     // Two calls, between which a coordinator that closes must not take itself for idle.
-    requests.enter()
-    try {
-      return await this.#delete(id, type, options)
-    } finally {
-      requests.leave()
-    }
+    return await this.#site.requests.run(() => this.#delete(id, type, options))
   }
 
   async scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
@@ -228,11 +220,11 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     let context = options.context === undefined ? undefined : decodeContext(options.context)
     if (context === undefined && type.policy.kind !== 'write-once') {
       const record = await this.#readAll(id, type, readPartOf(options))
-      if (record === undefined) return NOTHING_TO_DELETE
+      if (record === undefined) return NOTHING_WRITTEN
       context = contextOf(record)
     }
     const timeoutMs = Math.max(1, Math.floor(deadlineMs - clock.monotonicMs()))
-    const write = { type, content: TOMBSTONE, valueCrc32: this.#crc32(EMPTY_BYTES), context }
+    const write = { type, content: TOMBSTONE, valueCrc32: this.#crc32(EMPTY_BYTES), context, ifAlone: false }
     return await this.#write(id, write, { ...options, timeoutMs })
   }
 
@@ -241,11 +233,13 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { view, quorum } = this.#reading(id, type, options)
     const { n, r, pr } = quorum
     const callOptions = this.#callOptions(options)
-    const found = this.#targets(view, callOptions, { sloppy: quorum.sloppy, least: r, primaries: pr })
+    const needed = { sloppy: quorum.sloppy, least: r, primaries: pr }
+    const found = findTargets(view, needed, { site: this.#site, options: callOptions })
     const targets = found instanceof Promise ? await found : found
-    const primaries = countPrimaries(targets)
-    if (targets.length < r || primaries < pr)
+    if (!suffice(targets, needed)) {
+      const primaries = countPrimaries(targets)
       throw impossible('a read', { n, reachable: targets.length, primaries, r, pr })
+    }
     const { policy } = type
     return await new GetCall(this.#site, callOptions, {
       id,
@@ -263,77 +257,62 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     options: ReadOptions,
   ): Promise<StoredRecord | undefined> {
     const { view, quorum } = this.#reading(id, type, options)
+    const { n, r, sloppy } = quorum
+    const callOptions = this.#callOptions(options)
+    const needed = { sloppy, least: 1, primaries: 0 }
+    const found = findTargets(view, needed, { site: this.#site, options: callOptions })
+    const reachable = found instanceof Promise ? await found : found
+    if (reachable.length === 0) throw impossible('a read', { n, reachable: 0 })
     const nowMs = this.#site.runtime.clock.monotonicMs()
     const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
-    const targets = nearestFirst(activeList(view, quorum.sloppy), nearness)
-    const { n, r } = quorum
-    if (targets.length === 0) throw impossible('a read', { n, reachable: 0 })
+    const targets = nearestFirst(reachable, nearness)
     const { accept } = options
-    const call = new NearestCall(this.#site, this.#callOptions(options), {
+    const call = new NearestCall(this.#site, callOptions, {
       id,
       targets,
       quorum,
       r,
       latency: this.#latency,
       repair: options.repair ?? false,
-      further: (lost) => (quorum.sloppy ? furtherFallbacks(view, targets, lost) : []),
+      further: (lost) => (sloppy ? furtherFallbacks(view, targets, lost) : []),
       accept: (record) => accept === undefined || this.#values(type.policy, record).every(accept),
     })
     return await call.run()
   }
 
   async #write(id: KeyId, write: NewWrite, options: WriteOptions): Promise<KvWritten> {
-    const { type, content, valueCrc32, context } = write
+    const { type, content, valueCrc32, context, ifAlone } = write
     const view = this.#view(id, type)
     const quorum = writeQuorum(type, options, view.n)
     const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
     const { n, w, dw, pw } = quorum
+    const callOptions = this.#callOptions(options)
     const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw }
-    const found = this.#targets(seen, this.#callOptions(options), needed)
+    const found = findTargets(seen, needed, { site: this.#site, options: callOptions })
     const targets = found instanceof Promise ? await found : found
-    const primaries = countPrimaries(targets)
-    if (targets.length < Math.max(w, dw) || primaries < pw)
+    if (!suffice(targets, needed)) {
+      const primaries = countPrimaries(targets)
       throw impossible('a write', { n, reachable: targets.length, primaries, w, dw, pw })
+    }
     const { clock, metrics, random } = this.#site.runtime
     const startMs = clock.monotonicMs()
     const writeId = random.bytes(WRITE_ID_BYTES)
     const finished = type.policy.kind === 'write-once'
-    const { record, tally } = await new PutCall(this.#site, this.#callOptions(options), {
+    const written = await new PutCall(this.#site, callOptions, {
       id,
       targets,
       quorum,
       local: this.#means.node,
       record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
       write: finished ? undefined : { content, valueCrc32, context, writeId },
+      aloneAt: ifAlone && !finished ? readQuorum(type, { n }, view.n).r : undefined,
       spareFor: (lost, use) => spareFor(seen, lost, use),
     }).run()
     metrics.observe('coordinator_write_ms', clock.monotonicMs() - startMs)
-    const { accepted, durable } = tally
-    const covering = finished ? undefined : encodeContext(contextOf(record))
-    return { accepted, durable, primaries: tally.primaries, context: covering }
-  }
-
-  /**
-   * Who to ask. Too few are given a moment: a node that stood still has lost its connections, and for some milliseconds
-   * takes everybody else for dead.
-   */
-  #targets(view: SliceView, options: CallOptions, needed: Needed): Targets | Promise<Targets> {
-    const targets = activeList(view, needed.sloppy)
-    return suffices(targets, needed) ? targets : this.#secondThought(view, options, needed)
-  }
-
-  async #secondThought(
-    view: SliceView,
-    { timeoutMs, signal }: CallOptions,
-    needed: Needed,
-  ): Promise<Targets> {
-    const { clock } = this.#site.runtime
-    const endMs = clock.monotonicMs() + Math.min(timeoutMs / 2, SECOND_THOUGHT_MS)
-    for (;;) {
-      await clock.sleep(SECOND_LOOK_MS, { signal }).catch(() => {})
-      const targets = activeList(view, needed.sloppy)
-      if (suffices(targets, needed) || signal?.aborted || clock.monotonicMs() >= endMs) return targets
-    }
+    if (written === undefined) return NOTHING_WRITTEN
+    const { accepted, durable, primaries } = written.tally
+    const covering = finished ? undefined : encodeContext(contextOf(written.record))
+    return { accepted, durable, primaries, context: covering, alone: written.alone }
   }
 
   #reading(id: KeyId, type: BucketProperties, options: ReadOptions): { view: SliceView; quorum: ReadQuorum } {
@@ -369,22 +348,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   }
 }
 
-type Targets = readonly PreferenceEntry[]
-
-/** How many must seem reachable for a request to begin. */
-interface Needed {
-  readonly sloppy: boolean
-  readonly least: number
-  readonly primaries: number
-}
-
-function suffices(targets: Targets, { least, primaries }: Needed): boolean {
-  return targets.length >= least && countPrimaries(targets) >= primaries
-}
-
 interface NewWrite {
   readonly type: BucketProperties
   readonly content: Content
+  readonly ifAlone: boolean
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
 }

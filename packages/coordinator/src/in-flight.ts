@@ -28,6 +28,15 @@ export class InFlight {
     for (const resolve of waiting) resolve()
   }
 
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    this.enter()
+    try {
+      return await task()
+    } finally {
+      this.leave()
+    }
+  }
+
   /** Resolves at once if nothing is in progress, and otherwise when the last has left. */
   idle(): Promise<void> {
     if (this.#count === 0) return Promise.resolve()

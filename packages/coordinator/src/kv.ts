@@ -62,6 +62,12 @@ export interface KvWrite {
   readonly indexes?: readonly IndexEntry[] | undefined
   /** From the read that this write replaces; without it, a blind write. */
   readonly context?: Uint8Array | undefined
+  /**
+   * Writes only if nothing seems to be there that the context does not cover, and says what it met: for whoever would
+   * rather not read first. The replica that is asked first may decline; then nothing is written, and `accepted` is 0. It
+   * is no lock: writes at the same time may both succeed, and stand beside each other. Default false; not for write-once types.
+   */
+  readonly ifAlone?: boolean
   readonly expiresAtMs?: number | undefined
 }
 
@@ -72,6 +78,11 @@ export interface KvWritten {
   readonly primaries: number
   /** Covers the write itself and all that it met; undefined for write-once types. */
   readonly context: Uint8Array | undefined
+  /**
+   * True if the write met nothing that its context did not cover, as a read would have told: so say r primaries. Only for
+   * writes with `ifAlone`, and not always then: false means that nobody knows.
+   */
+  readonly alone: boolean
 }
 
 export interface KvScan {

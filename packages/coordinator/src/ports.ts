@@ -22,19 +22,14 @@ export interface ReplicaCallOptions {
 export interface Replicas {
   get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead>
   /** Merges a finished record. `onAccepted` is called when the replica has it in memory, before it is durable. */
-  put(
-    target: ReplicaTarget,
-    id: KeyId,
-    record: StoredRecord,
-    options: ReplicaCallOptions & { readonly onAccepted?: (() => void) | undefined },
-  ): Promise<{ readonly changed: boolean }>
-  /** Lets the replica give the write its dot; answers with the resulting record once that is durable. */
+  put(target: ReplicaTarget, id: KeyId, record: StoredRecord, options: ReplicaPutOptions): Promise<ReplicaPut>
+  /** Lets the replica give the write its dot; answers with what it then holds once that is durable. */
   coordinate(
     target: ReplicaTarget,
     id: KeyId,
     write: CoordinatedWrite,
     options: ReplicaCallOptions,
-  ): Promise<{ readonly record: StoredRecord }>
+  ): Promise<ReplicaCoordinated>
   /** The next index entries of several vnodes of one node, merged. */
   scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage>
 }
@@ -49,6 +44,28 @@ export interface CoordinatedWrite {
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
   readonly writeId: Uint8Array
+  /** Not if the replica may know of a write of the key that the context does not cover: then it declines. */
+  readonly ifAlone?: boolean
+}
+
+export interface ReplicaCoordinated {
+  /** What the replica holds now; empty if it has declined. */
+  readonly record: StoredRecord
+  /** True if nothing was written, because of `ifAlone`. */
+  readonly declined?: boolean | undefined
+}
+
+export interface ReplicaPutOptions extends ReplicaCallOptions {
+  readonly onAccepted?: (() => void) | undefined
+  /** Whether the answer shall say if the replica holds nothing else; default false. */
+  readonly tellAlone?: boolean
+}
+
+export interface ReplicaPut {
+  /** False if the replica had all of it already. */
+  readonly changed: boolean
+  /** Only if asked for: true if the replica certainly knows of no write of the key that the record does not cover. */
+  readonly alone?: boolean | undefined
 }
 
 export interface ReplicaScanVnode {

@@ -3,7 +3,7 @@ import type { KeyId } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import { Call, type CallOptions, type Site } from './call.ts'
 import { aborted, asAtollError, unmetWrite } from './outcome.ts'
-import type { CoordinatedWrite, ReplicaCallOptions } from './ports.ts'
+import type { CoordinatedWrite, ReplicaCallOptions, ReplicaPutOptions } from './ports.ts'
 import { type PutEffect, PutMachine, type PutPlan, type WriteTally } from './put-machine.ts'
 
 export interface PutRequest extends PutPlan {
@@ -15,23 +15,25 @@ export interface PutRequest extends PutPlan {
 export interface Written {
   readonly record: StoredRecord
   readonly tally: WriteTally
+  /** Whether the write certainly met nothing else. */
+  readonly alone: boolean
 }
 
 /**
  * Drives a `PutMachine`. The signal of the caller does not reach the replicas: what has begun goes on, for a write that
- * is on more replicas is never worse than one that is on fewer.
+ * is on more replicas is never worse than one that is on fewer. Answers undefined if a replica declined to coordinate.
  */
-export class PutCall extends Call<Written> {
+export class PutCall extends Call<Written | undefined> {
   readonly #request: PutRequest
   readonly #machine: PutMachine
-  readonly #storing: ReplicaCallOptions
+  readonly #storing: ReplicaPutOptions
   readonly #coordinating: ReplicaCallOptions
 
   constructor(site: Site, options: CallOptions, request: PutRequest) {
     super(site, options)
     this.#request = request
     this.#machine = new PutMachine(request)
-    this.#storing = { timeoutMs: options.timeoutMs }
+    this.#storing = { timeoutMs: options.timeoutMs, tellAlone: request.aloneAt !== undefined }
     this.#coordinating = { timeoutMs: Math.min(options.timeoutMs, site.settings.attemptTimeoutMs) }
   }
 
@@ -50,20 +52,33 @@ export class PutCall extends Call<Written> {
 
   #apply(effects: readonly PutEffect[]): void {
     for (const effect of effects) {
-      if (effect.kind === 'coordinate') this.#coordinate(effect.at, effect.target)
+      if (effect.kind === 'coordinate') this.#coordinate(effect.at, effect.target, effect.ifAlone)
       else if (effect.kind === 'store') this.#store(effect.at, effect.target, effect.record)
-      else if (effect.kind === 'met') this.resolve({ record: effect.record, tally: this.#machine.tally() })
+      else if (effect.kind === 'met') this.#met(effect.record, effect.alone)
+      else if (effect.kind === 'declined') this.#declined()
       else this.#unmet(effect.timedOut)
     }
   }
 
-  #coordinate(at: number, target: PreferenceEntry): void {
+  #met(record: StoredRecord, alone: boolean): void {
+    this.resolve({ record, alone, tally: this.#machine.tally() })
+  }
+
+  #declined(): void {
+    this.site.runtime.probe.mark('coordinator.put_declined')
+    this.resolve(undefined)
+  }
+
+  #coordinate(at: number, target: PreferenceEntry, ifAlone: boolean): void {
     const { id, write } = this.#request
     if (write === undefined) return
     this.asking()
-    this.site.replicas.coordinate(target, id, write, this.#coordinating).then(
-      ({ record }) => {
-        this.#apply(this.#machine.step({ kind: 'coordinated', at, record }))
+    const asked = ifAlone ? { ...write, ifAlone } : write
+    this.site.replicas.coordinate(target, id, asked, this.#coordinating).then(
+      ({ record, declined }) => {
+        this.#apply(
+          this.#machine.step(declined ? { kind: 'declined', at } : { kind: 'coordinated', at, record }),
+        )
         this.heard()
       },
       (error: unknown) => this.#failed(at, error),
@@ -77,8 +92,8 @@ export class PutCall extends Call<Written> {
     const options =
       quorum.w > quorum.dw ? { ...this.#storing, onAccepted: () => this.#accepted(at) } : this.#storing
     this.site.replicas.put(target, id, record, options).then(
-      () => {
-        this.#apply(this.#machine.step({ kind: 'stored', at }))
+      ({ alone = false }) => {
+        this.#apply(this.#machine.step({ kind: 'stored', at, alone }))
         this.heard()
       },
       (error: unknown) => this.#failed(at, error),

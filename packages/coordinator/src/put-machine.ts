@@ -9,20 +9,28 @@ export type PutEvent =
   | { readonly kind: 'start' }
   /** The replica gave the write its dot and has the result on disk. */
   | { readonly kind: 'coordinated'; readonly at: number; readonly record: StoredRecord }
-  | { readonly kind: 'accepted' | 'stored'; readonly at: number }
+  /** It was to write only if alone, and has written nothing. */
+  | { readonly kind: 'declined' | 'accepted'; readonly at: number }
+  | { readonly kind: 'stored'; readonly at: number; readonly alone?: boolean }
   | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError }
   /** The caller waits no longer: what is under way goes on, but nobody else is asked to coordinate. */
   | { readonly kind: 'timeout' | 'abort' }
 
 export type PutEffect =
-  | { readonly kind: 'coordinate'; readonly at: number; readonly target: PreferenceEntry }
+  | {
+      readonly kind: 'coordinate'
+      readonly at: number
+      readonly target: PreferenceEntry
+      readonly ifAlone: boolean
+    }
   | {
       readonly kind: 'store'
       readonly at: number
       readonly target: PreferenceEntry
       readonly record: StoredRecord
     }
-  | { readonly kind: 'met'; readonly record: StoredRecord }
+  | { readonly kind: 'met'; readonly record: StoredRecord; readonly alone: boolean }
+  | { readonly kind: 'declined' }
   | { readonly kind: 'unmet'; readonly timedOut: boolean }
 
 /** How many replicas hold the write. */
@@ -41,6 +49,11 @@ export interface PutPlan {
   readonly local: string
   /** A finished record (write-once) goes to all at once; without one a replica has to coordinate first. */
   readonly record: StoredRecord | undefined
+  /**
+   * How many primaries must say that the write met nothing else for it to count as alone; undefined if nobody asks. The
+   * quorum being met, the answer waits for that to be decided.
+   */
+  readonly aloneAt?: number | undefined
   /** Who stands in for a node that turned out to be unable, and is not in use yet. */
   readonly spareFor: (lost: PreferenceEntry, use: NodesInUse) => PreferenceEntry | undefined
 }
@@ -50,6 +63,8 @@ type State = 'idle' | 'coordinating' | 'storing' | 'accepted' | 'durable' | 'fai
 interface Slot {
   readonly target: PreferenceEntry
   state: State
+  /** What the replica says; undefined if nothing. */
+  alone: boolean | undefined
 }
 
 const NOTHING: readonly PutEffect[] = []
@@ -75,7 +90,7 @@ export class PutMachine {
 
   constructor(plan: PutPlan) {
     this.#plan = plan
-    this.#slots = plan.targets.map((target) => ({ target, state: 'idle' }))
+    this.#slots = plan.targets.map((target) => ({ target, state: 'idle', alone: undefined }))
     this.#spares = plan.quorum.sloppy ? plan.quorum.n : 0
   }
 
@@ -85,19 +100,24 @@ export class PutMachine {
         return this.#plan.record === undefined ? this.#coordinate() : this.#spread(this.#plan.record)
       case 'coordinated':
         this.#mark(event.at, 'durable')
+        // After a failure the write may be on another replica already, by another dot: it was made unconditionally.
+        this.#hear(event.at, this.#errors.length === 0)
         return this.#concluded(this.#spread(event.record))
+      case 'declined':
+        return this.#answered ? NOTHING : this.#answer({ kind: 'declined' })
       case 'accepted':
         this.#mark(event.at, 'accepted')
         return this.#concluded(NOTHING)
       case 'stored':
         this.#mark(event.at, 'durable')
+        this.#hear(event.at, event.alone ?? false)
         return this.#concluded(NOTHING)
       case 'failed':
         return this.#fail(event.at, event.error)
       case 'timeout':
       case 'abort':
         this.#givenUp = true
-        return this.#unmet(event.kind === 'timeout')
+        return [...this.#concluded(NOTHING), ...this.#unmet(event.kind === 'timeout')]
     }
   }
 
@@ -134,7 +154,8 @@ export class PutMachine {
     const slot = this.#slots[best]
     if (slot === undefined) return this.#unmet(false)
     slot.state = 'coordinating'
-    return [{ kind: 'coordinate', at: best, target: slot.target }]
+    const ifAlone = this.#plan.aloneAt !== undefined && this.#errors.length === 0
+    return [{ kind: 'coordinate', at: best, target: slot.target, ifAlone }]
   }
 
   /** One that failed to coordinate, but can be reached, may well store. */
@@ -151,6 +172,11 @@ export class PutMachine {
   #store(at: number, slot: Slot, record: StoredRecord): PutEffect {
     slot.state = 'storing'
     return { kind: 'store', at, target: slot.target, record }
+  }
+
+  #hear(at: number, alone: boolean): void {
+    const slot = this.#slots[at]
+    if (slot !== undefined && slot.alone === undefined) slot.alone = alone
   }
 
   #mark(at: number, state: 'accepted' | 'durable'): void {
@@ -173,7 +199,7 @@ export class PutMachine {
     slot.state = 'failed'
     const effects = isUnable(error) ? this.#replace(slot) : NOTHING
     if (!this.#reachesQuorum()) return [...effects, ...this.#unmet(false)]
-    if (!wasCoordinating) return effects
+    if (!wasCoordinating) return this.#concluded(effects)
     return this.#givenUp ? NOTHING : this.#coordinate()
   }
 
@@ -187,7 +213,7 @@ export class PutMachine {
     const target = this.#plan.spareFor(slot.target, { unable: this.#unable, tried })
     if (target === undefined) return NOTHING
     this.#spares -= 1
-    const spare: Slot = { target, state: 'idle' }
+    const spare: Slot = { target, state: 'idle', alone: undefined }
     this.#slots.push(spare)
     return this.#record === undefined ? NOTHING : [this.#store(this.#slots.length - 1, spare, this.#record)]
   }
@@ -197,14 +223,33 @@ export class PutMachine {
     const record = this.#record
     if (this.#answered || record === undefined) return effects
     if (this.#accepted < w || this.#durable < dw || this.#primaries < pw) return effects
-    this.#answered = true
-    return [...effects, { kind: 'met', record }]
+    const alone = this.#isAlone()
+    return alone === undefined ? effects : [...effects, ...this.#answer({ kind: 'met', record, alone })]
+  }
+
+  /** Undefined while it may still turn out either way. A fallback knows little, and has no voice in this. */
+  #isAlone(): boolean | undefined {
+    const { aloneAt } = this.#plan
+    if (aloneAt === undefined || this.#givenUp) return false
+    let sure = 0
+    let open = 0
+    for (const { target, state, alone } of this.#slots) {
+      if (alone === false) return false
+      if (target.role !== 'primary') continue
+      if (alone) sure += 1
+      else if (state === 'storing' || state === 'accepted') open += 1
+    }
+    if (sure >= aloneAt) return true
+    return sure + open >= aloneAt ? undefined : false
   }
 
   #unmet(timedOut: boolean): readonly PutEffect[] {
-    if (this.#answered) return NOTHING
+    return this.#answered ? NOTHING : this.#answer({ kind: 'unmet', timedOut })
+  }
+
+  #answer(effect: PutEffect): readonly PutEffect[] {
     this.#answered = true
-    return [{ kind: 'unmet', timedOut }]
+    return [effect]
   }
 
   /** Whether the quorum can still be met if all goes well from here on. */

@@ -1,7 +1,10 @@
 import {
   clockDigest,
+  descends,
+  EMPTY_RECORD,
   type MergePolicy,
   mergeRecords,
+  recordsEqual,
   type StoredRecord,
   visibleIndexEntries,
   writeRecord,
@@ -12,6 +15,9 @@ import type {
   CoordinatedWrite,
   IndexPosition,
   ReplicaCallOptions,
+  ReplicaCoordinated,
+  ReplicaPut,
+  ReplicaPutOptions,
   ReplicaRead,
   ReplicaScan,
   ReplicaScanEntry,
@@ -83,12 +89,16 @@ export class FakeReplicas implements Replicas {
     target: ReplicaTarget,
     id: KeyId,
     record: StoredRecord,
-    options: ReplicaCallOptions & { readonly onAccepted?: (() => void) | undefined },
-  ): Promise<{ readonly changed: boolean }> {
+    options: ReplicaPutOptions,
+  ): Promise<ReplicaPut> {
     options.onAccepted?.()
-    return this.#call({ operation: 'put', ...target }, options, () => ({
-      changed: this.merge(target, id, record),
-    }))
+    return this.#call({ operation: 'put', ...target }, options, () => {
+      const isCorrupt = this.#vnode(target).corrupt.has(keyOf(id))
+      const changed = this.merge(target, id, record)
+      const held = this.peek(target, id)
+      const alone = !isCorrupt && held !== undefined && recordsEqual(held, record)
+      return options.tellAlone ? { changed, alone } : { changed }
+    })
   }
 
   coordinate(
@@ -96,10 +106,13 @@ export class FakeReplicas implements Replicas {
     id: KeyId,
     write: CoordinatedWrite,
     options: ReplicaCallOptions,
-  ): Promise<{ readonly record: StoredRecord }> {
+  ): Promise<ReplicaCoordinated> {
     return this.#call({ operation: 'coordinate', ...target }, options, () => {
       const vnode = this.#vnode(target)
       const current = this.peek(target, id)
+      const known = write.context?.vector ?? new Map()
+      if (write.ifAlone && current !== undefined && !descends(known, current.clock))
+        return { record: EMPTY_RECORD, declined: true }
       vnode.counter += 1
       const actor = toHex(this.#runtime.digest.sha1(new TextEncoder().encode(nameOf(target)))).slice(0, 16)
       const dot = { actor, counter: vnode.counter }

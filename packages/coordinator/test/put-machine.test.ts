@@ -46,7 +46,8 @@ function story(plan: PutPlan, lines: string): string {
   const pending = new Map<string, PutEffect & { kind: 'coordinate' | 'store' }>()
   const apply = (effects: readonly PutEffect[]) =>
     effects.map((effect) => {
-      if (effect.kind === 'met') return 'met'
+      if (effect.kind === 'met') return effect.alone ? 'met alone' : 'met'
+      if (effect.kind === 'declined') return 'declined'
       if (effect.kind === 'unmet')
         return `${effect.timedOut ? 'timeout' : machine.definite() ? 'rejected' : 'unknown'}`
       pending.set(effect.target.node, effect)
@@ -65,19 +66,63 @@ function story(plan: PutPlan, lines: string): string {
 
 function settle(machine: PutMachine, effect: PutEffect, outcome: string): readonly PutEffect[] {
   if (effect.kind !== 'coordinate' && effect.kind !== 'store') return []
-  return machine.step(eventOf(effect, outcome as Outcome | 'accepted'))
+  return machine.step(eventOf(effect, outcome as Outcome | 'accepted' | 'alone' | 'declined'))
 }
 
 function eventOf(
   effect: PutEffect & { kind: 'coordinate' | 'store' },
-  outcome: Outcome | 'accepted',
+  outcome: Outcome | 'accepted' | 'alone' | 'declined',
 ): PutEvent {
   const { at } = effect
-  if (outcome === 'accepted') return { kind: 'accepted', at }
+  if (outcome === 'accepted' || outcome === 'declined') return { kind: outcome, at }
+  if (outcome === 'alone') return { kind: 'stored', at, alone: true }
   const failure = OUTCOMES[outcome]
   if (failure !== undefined) return { kind: 'failed', at, error: failure }
   return effect.kind === 'coordinate' ? { kind: 'coordinated', at, record: written } : { kind: 'stored', at }
 }
+
+describe('a write that shall be alone', () => {
+  const plan = planOf({ aloneAt: 2 })
+  test('is, when as many primaries say so as a read would ask', () => {
+    expect(story(plan, 'n1 ok, n2 alone, n0 ok')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 alone: met alone; n0 ok',
+    )
+  })
+  test('is not, as soon as one of them has met something else', () => {
+    expect(story(plan, 'n1 ok, n2 ok')).toBe('start: coordinate n1; n1 ok: store n0, store n2; n2 ok: met')
+  })
+  test('waits for the word of more replicas than its quorum needs', () => {
+    const all = planOf({ aloneAt: 3 })
+    expect(story(all, 'n1 ok, n2 alone, n0 alone')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 alone; n0 alone: met alone',
+    )
+    expect(story(all, 'n1 ok, n2 alone, n0 busy')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 alone; n0 busy: met',
+    )
+    expect(story(all, 'n1 ok, n2 alone, timeout')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 alone; timeout: met',
+    )
+  })
+  test('is not so on the word of fallbacks', () => {
+    const fallback = planOf({ aloneAt: 2, targets: targets('pff'), local: 'n0' })
+    expect(story(fallback, 'n0 ok, n1 alone')).toBe(
+      'start: coordinate n0; n0 ok: store n1, store n2; n1 alone: met',
+    )
+  })
+  test('is declined by the first replica, and nobody else hears of it', () => {
+    expect(story(plan, 'n1 declined')).toBe('start: coordinate n1; n1 declined: declined')
+  })
+  test('is written unconditionally once it may have happened, and is not sure to be alone then', () => {
+    const machine = new PutMachine(plan)
+    expect(machine.step({ kind: 'start' })).toMatchObject([{ kind: 'coordinate', at: 1, ifAlone: true }])
+    const silent = { kind: 'failed', at: 1, error: error('ATOLL_TIMEOUT') } as const
+    expect(machine.step(silent)).toMatchObject([{ kind: 'coordinate', at: 0, ifAlone: false }])
+    machine.step({ kind: 'coordinated', at: 0, record: written })
+    expect(machine.step({ kind: 'stored', at: 2, alone: true })).toMatchObject([
+      { kind: 'met', alone: false },
+    ])
+  })
+})
 
 describe('stories', () => {
   test('the local replica coordinates, the others follow, two are enough', () => {

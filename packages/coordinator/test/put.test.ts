@@ -17,6 +17,41 @@ describe('put', () => {
     })
   })
 
+  test('alone or not at all: a new key takes no read, one that is there is left as it is', async () => {
+    const setting = await islands()
+    const { world, coordinator, replicas } = setting
+    const id = keyOn(setting, ['n2', 'n3', 'n4'])
+    await world.run(async () => {
+      const first = await coordinator.put(id, { value: utf8('one'), ifAlone: true })
+      expect(first).toMatchObject({ alone: true })
+      expect(await coordinator.put(id, { value: utf8('two'), ifAlone: true })).toMatchObject({
+        alone: false,
+        accepted: 0,
+      })
+      const { context } = first
+      expect(await coordinator.put(id, { value: utf8('three'), context, ifAlone: true })).toMatchObject({
+        alone: true,
+      })
+      expect(replicas.count('get')).toBe(0)
+      expect(texts(await coordinator.get(id))).toEqual(['three'])
+      expect(await coordinator.put(id, { value: utf8('four') })).toMatchObject({ alone: false })
+    })
+  })
+
+  test('it is not alone if only a replica that is asked later knows of another write', async () => {
+    const setting = await islands()
+    const { world, coordinator, replicas } = setting
+    const id = keyOn(setting, ['n2', 'n3', 'n4'])
+    await world.run(async () => {
+      replicas.fault = (node) => (node === 'n2' ? { kind: 'before', error: busy } : undefined)
+      await coordinator.put(id, { value: utf8('one') })
+      replicas.fault = () => undefined
+      const second = await coordinator.put(id, { value: utf8('two'), ifAlone: true })
+      expect(second).toMatchObject({ alone: false, durable: 2 })
+      expect(texts(await coordinator.get(id)).sort()).toEqual(['one', 'two'])
+    })
+  })
+
   test('a coordinator whose answer is lost is replaced, and the write is seen once', async () => {
     const setting = await islands()
     const { world, coordinator, replicas } = setting
@@ -239,6 +274,7 @@ describe('delete', () => {
         accepted: 0,
         durable: 0,
         primaries: 0,
+        alone: false,
         context: undefined,
       })
       expect(replicas.count('coordinate')).toBe(0)

@@ -15,7 +15,7 @@ async function withBlock() {
 test('a write goes to all at once, with no replica to coordinate, and needs no context', async () => {
   const { world, replicas, write } = await withBlock()
   await world.run(async () => {
-    expect(await write()).toEqual({ accepted: 3, durable: 3, primaries: 3, context: undefined })
+    expect(await write()).toEqual({ accepted: 3, durable: 3, primaries: 3, context: undefined, alone: false })
     expect(world.nowMs).toBe(1)
     expect(replicas.calls.map(({ operation }) => operation)).toEqual(['put', 'put', 'put'])
   })

@@ -9,7 +9,8 @@ export interface Mark {
 
 /**
  * All that is known of the versions of one object: the value of its key-value record. A join semilattice, so that
- * concurrent writes may be joined in any order.
+ * concurrent writes may be joined in any order. A join drops no active version, not even a retired one: so whoever has
+ * written one and finds it gone knows that a later writer has seen it.
  */
 export interface History {
   /**
@@ -41,7 +42,7 @@ export function joinHistories(a: History, b: History): History {
     const known = manifests.get(uuid)
     manifests.set(uuid, known === undefined ? manifest : joinManifests(known, manifest))
   }
-  return withoutRetiredInline({ retired: laterMark(a.retired, b.retired), manifests })
+  return { retired: laterMark(a.retired, b.retired), manifests }
 }
 
 /** The version that readers see. */
@@ -166,26 +167,29 @@ export function forget(history: History, uuids: readonly string[]): History {
   return { ...history, manifests }
 }
 
-/** Forgets the mark of the last deletion if nothing else is left and it is old enough. */
+/**
+ * Forgets retired versions without blocks that are old enough, and then the mark itself if nothing else is left and it
+ * is old enough. Answers the same object if there is nothing to forget.
+ */
 export function forgetRetired(history: History, beforeMs: number): History {
-  const { retired, manifests } = history
-  return manifests.size === 0 && retired.version > 0 && retired.atMs <= beforeMs ? NO_HISTORY : history
+  const { retired } = history
+  if (retired.version === 0) return history
+  const old = activesOf(history).filter(
+    (version) =>
+      version.blocks === 0 &&
+      version.content.modifiedMs <= beforeMs &&
+      comparePlaces(placeOf(version), retired) <= 0,
+  )
+  const left = forget(
+    history,
+    old.map(({ uuid }) => uuid),
+  )
+  return left.manifests.size === 0 && retired.atMs <= beforeMs ? NO_HISTORY : left
 }
 
 /** True if there is nothing worth a record. */
 export function isEmpty({ retired, manifests }: History): boolean {
   return manifests.size === 0 && retired.version === 0
-}
-
-/** Versions without blocks need no marker once they are retired: the mark says it for them. */
-function withoutRetiredInline(history: History): History {
-  const gone = activesOf(history).filter(
-    (version) => version.blocks === 0 && comparePlaces(placeOf(version), history.retired) <= 0,
-  )
-  return forget(
-    history,
-    gone.map(({ uuid }) => uuid),
-  )
 }
 
 function removed(uuid: string, blocks: number, removedMs: number): Manifest {

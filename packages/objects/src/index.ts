@@ -18,6 +18,7 @@ export type {
   KvStore,
   KvValue,
   KvWrite,
+  KvWritten,
   LevelDatabase,
   LevelOperation,
 } from './ports.ts'

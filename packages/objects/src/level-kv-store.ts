@@ -24,6 +24,7 @@ import type {
   KvScanPage,
   KvStore,
   KvWrite,
+  KvWritten,
   LevelDatabase,
   LevelOperation,
 } from './ports.ts'
@@ -39,6 +40,8 @@ const contextCodec: TupleCodec<number> = {
   encode: (event) => [event],
   decode: (reader) => reader.uint(),
 }
+
+const DECLINED: KvWritten = { accepted: 0, context: undefined, alone: false }
 
 /**
  * A key-value store on one abstract-level database, for one process without a ring. The database belongs to the caller,
@@ -73,18 +76,24 @@ export class LevelKvStore implements KvStore {
     return { values: accept === undefined ? values : values.filter(accept), context }
   }
 
-  async put(id: KeyId, write: KvWrite, { signal }: SignalOption = {}): Promise<void> {
+  async put(id: KeyId, write: KvWrite, { signal }: SignalOption = {}): Promise<KvWritten> {
     throwIfAborted(signal)
-    const { value, indexes = [] } = write
+    const { value, indexes = [], ifAlone = false } = write
     const valueCrc32 = write.valueCrc32 ?? this.#runtime.digest.crc32(value)
     if (isWriteOnce(id.type)) {
       if (indexes.length > 0) throw new RangeError(`the type "${id.type}" is written once and has no indexes`)
       const record = this.#encode([{ event: 0, value, valueCrc32, indexes }])
-      return this.#commit([{ type: 'put', key: recordKey(id), value: record }])
+      await this.#commit([{ type: 'put', key: recordKey(id), value: record }])
+      return { accepted: 1, context: undefined, alone: false }
     }
-    await this.#update(id, write.context, async () => [
-      { event: await this.#events.next(), value, valueCrc32, indexes },
-    ])
+    let written = DECLINED
+    await this.#update(id, write.context, async (others) => {
+      if (ifAlone && others.length > 0) return undefined
+      const event = await this.#events.next()
+      written = { accepted: 1, context: encodeWith(contextCodec, event), alone: ifAlone }
+      return [{ event, value, valueCrc32, indexes }]
+    })
+    return written
   }
 
   async delete(
@@ -116,13 +125,23 @@ export class LevelKvStore implements KvStore {
     return { entries, next: found.length > limit ? found[limit - 1]?.[0] : undefined }
   }
 
-  /** Replaces the siblings that the context covers, and brings the index in line in the same batch. */
-  #update(id: KeyId, context: Uint8Array | undefined, added: () => Promise<LevelSibling[]>): Promise<void> {
+  /**
+   * Replaces the siblings that the context covers, and brings the index in line in the same batch. `added` is told of those
+   * that it does not cover, and may think better of it.
+   */
+  #update(
+    id: KeyId,
+    context: Uint8Array | undefined,
+    added: (others: readonly LevelSibling[]) => Promise<LevelSibling[] | undefined>,
+  ): Promise<void> {
     const seen = context === undefined ? 0 : decodeWith(contextCodec, context)
     const key = recordKey(id)
     return this.#turns.run(toHex(key), async () => {
       const before = await this.#read(id)
-      const after = [...before.filter(({ event }) => event > seen), ...(await added())]
+      const others = before.filter(({ event }) => event > seen)
+      const news = await added(others)
+      if (news === undefined) return
+      const after = [...others, ...news]
       const record: LevelOperation =
         after.length === 0 ? { type: 'del', key } : { type: 'put', key, value: this.#encode(after) }
       await this.#commit([record, ...indexChanges(id, before, after)])

@@ -3,16 +3,24 @@ import { historyCodec } from './codec.ts'
 import { type History, isEmpty, joinHistories, NO_HISTORY, visibleOf } from './history.ts'
 import { indexesOf } from './history-indexes.ts'
 import type { Manifest } from './manifest.ts'
-import type { KvGetOptions, KvStore } from './ports.ts'
+import type { KvGetOptions, KvStore, KvWritten } from './ports.ts'
 
 /** Each round joins what others wrote meanwhile; whoever writes last sees all. More rounds than this are not needed. */
 const REWRITE_ROUNDS = 4
 
-export interface HistoryRead {
+/** What a writer knows of a record. */
+export interface Known {
   readonly history: History
+  /** Covers that; undefined for nothing. */
   readonly context: Uint8Array | undefined
-  /** How many values lie beside each other. */
-  readonly siblings: number
+}
+
+/** For writers that have not looked. */
+export const NOTHING_KNOWN: Known = { history: NO_HISTORY, context: undefined }
+
+export interface HistoryRead extends Known {
+  /** The values that lie beside each other, of which `history` is the join. */
+  readonly siblings: readonly History[]
   /** True if the index may still show a version that is not visible any more, because of a sibling. */
   readonly listedInVain: boolean
 }
@@ -34,30 +42,33 @@ export class ManifestRecords {
     return {
       history,
       context,
-      siblings: histories.length,
+      siblings: histories,
       listedInVain: hidden && histories.some((sibling) => visibleOf(sibling) !== undefined),
     }
   }
 
-  /** Replaces what was read with that context. A record with nothing in it is deleted. */
-  async write(id: KeyId, history: History, context: Uint8Array | undefined): Promise<void> {
-    if (isEmpty(history)) {
-      await this.#kv.delete(id, { context })
-      return
-    }
-    await this.#kv.put(id, {
-      value: encodeWith(historyCodec, history),
-      indexes: indexesOf(id, history),
-      context,
-    })
+  /** Replaces what is known. */
+  write(
+    id: KeyId,
+    { history, context }: Known,
+    { ifAlone }: { readonly ifAlone: boolean },
+  ): Promise<KvWritten> {
+    const value = encodeWith(historyCodec, history)
+    return this.#kv.put(id, { value, indexes: indexesOf(id, history), context, ifAlone })
   }
 
   /**
    * Notes an upload beside whatever is there, as a sibling: nothing is read, and nothing of the object is written again
-   * that may be out of date by then. The next write with a context takes it in.
+   * that may be out of date by then. The next write with a context takes it in. `before` is what the last note has answered;
+   * answers what is known now, which is nothing unless the note is all that there is.
    */
-  async note(id: KeyId, manifest: Manifest): Promise<void> {
-    await this.write(id, { ...NO_HISTORY, manifests: new Map([[manifest.uuid, manifest]]) }, undefined)
+  async note(id: KeyId, manifest: Manifest, before: Known | undefined): Promise<Known | undefined> {
+    const history = { ...NO_HISTORY, manifests: new Map([[manifest.uuid, manifest]]) }
+    const { context } = before ?? NOTHING_KNOWN
+    const written = await this.write(id, { history, context }, { ifAlone: true })
+    if (written.alone) return { history, context: written.context }
+    if (written.accepted === 0) await this.write(id, { history, context }, { ifAlone: false })
+    return undefined
   }
 
   /**
@@ -68,22 +79,27 @@ export class ManifestRecords {
   async rewrite(id: KeyId, change: (history: History) => History, known?: HistoryRead): Promise<void> {
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
       const isFirst = round === 0 && known !== undefined
-      const { history, context, siblings } = isFirst ? known : await this.#readAfter(id, round)
-      if (siblings === 0) return
+      const reading = () => this.read(id)
+      const { history, context, siblings } = isFirst
+        ? known
+        : await (round === 0 ? reading() : behindWrite(reading))
+      if (siblings.length === 0) return
       const changed = change(history)
-      if (changed === history && siblings === 1) return
-      await this.write(id, changed, context)
+      if (changed === history && siblings.length === 1) return
+      // A record with nothing in it is deleted.
+      if (isEmpty(changed)) await this.#kv.delete(id, { context })
+      else await this.write(id, { history: changed, context }, { ifAlone: false })
     }
   }
+}
 
-  /** A read that fails behind a write says nothing certain of the change: it may have been made. */
-  async #readAfter(id: KeyId, writes: number): Promise<HistoryRead> {
-    try {
-      return await this.read(id)
-    } catch (cause) {
-      if (writes === 0 || !isAtollError(cause)) throw cause
-      const { code, message, transient, details } = cause
-      throw new AtollError(code, message, { cause, transient, details, definite: false })
-    }
+/** What fails behind a write says nothing certain of the change: it may have been made. */
+export async function behindWrite<T>(task: () => Promise<T>): Promise<T> {
+  try {
+    return await task()
+  } catch (cause) {
+    if (!isAtollError(cause)) throw cause
+    const { code, message, transient, details } = cause
+    throw new AtollError(code, message, { cause, transient, details, definite: false })
   }
 }

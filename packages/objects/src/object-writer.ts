@@ -1,10 +1,19 @@
 import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { BodySource, invalid, type ObjectBody } from './body-source.ts'
-import { activate, type Upload as Finished, type History, latestMark, retire, visibleOf } from './history.ts'
+import {
+  activate,
+  type Upload as Finished,
+  type History,
+  latestMark,
+  NO_HISTORY,
+  retire,
+  visibleOf,
+} from './history.ts'
 import type { Layer } from './layer.ts'
-import type { HistoryRead } from './manifest-records.ts'
+import { behindWrite, type HistoryRead, type Known, NOTHING_KNOWN } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
+import type { KvWritten } from './ports.ts'
 import type { CallOptions, PutRequest } from './requests.ts'
 import { mayHaveHappened, Upload, type UploadedBody } from './upload.ts'
 import { newUuid } from './uuid.ts'
@@ -13,6 +22,23 @@ export interface PutResult {
   readonly size: number
   /** MD5 of the body, 32 hexadecimal digits. */
   readonly etag: string
+  readonly lastModifiedMs: number
+}
+
+/** A finished upload that is to become the latest version. */
+interface Activation {
+  readonly name: ObjectName
+  readonly finished: Finished
+  /** What the record holds; undefined if it has to be read. */
+  readonly known: Known | undefined
+  /** Throws if somebody has begun to clear the upload away. */
+  readonly checkLease: (history: History) => void
+  /** Told before the version may become visible, and again if it certainly has not. */
+  readonly onCommit: (mayBeVisible: boolean) => void
+}
+
+interface Activated {
+  readonly written: KvWritten
   readonly lastModifiedMs: number
 }
 
@@ -55,22 +81,18 @@ export class ObjectWriter {
     return visible
   }
 
-  /** One read of the record, in parallel with the bucket's and the digest, and one write. */
+  /** Mostly there is no record yet: so it is not read before there is reason to. */
   async #putInline(
     name: ObjectName,
     { body, bucket }: { readonly body: Uint8Array; readonly bucket: Promise<unknown> },
     request: PutRequest,
   ): Promise<PutResult> {
-    const { manifests, runtime } = this.#layer
-    const { signal } = request
-    const reading = manifests.read(name.id, { signal })
-    const [read, md5] = await abortable(signal, Promise.all([reading, this.#md5(body), bucket]))
+    const { runtime } = this.#layer
+    const [md5] = await abortable(request.signal, Promise.all([this.#md5(body), bucket]))
     const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
-    const result = await this.#activate(
-      name,
-      { read, finished: this.#finish(uploaded, body, request) },
-      request,
-    )
+    const finished = this.#finish(uploaded, body, request)
+    const activation = { name, finished, known: NOTHING_KNOWN, checkLease: () => {}, onCommit: () => {} }
+    const result = await this.#activate(activation, request)
     request.onProgress({ bytes: body.length })
     return result
   }
@@ -80,19 +102,23 @@ export class ObjectWriter {
     { head, source }: { readonly head: readonly Uint8Array[]; readonly source: BodySource },
     request: PutRequest,
   ): Promise<PutResult> {
-    const { manifests, buckets } = this.#layer
+    const { buckets } = this.#layer
     const { signal } = request
     const upload = new Upload(this.#layer, name, request)
     let committing = false
     try {
       await upload.write(head, source)
-      const reading = [manifests.read(name.id, { signal }), buckets.require(name.bucket, { signal })] as const
-      const [uploaded, read] = await abortable(signal, Promise.all([upload.finish(), ...reading]))
+      const bucket = buckets.require(name.bucket, { signal })
+      const [uploaded] = await abortable(signal, Promise.all([upload.finish(), bucket]))
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
-      upload.checkLease(read.history)
+      const checkLease = (history: History) => upload.checkLease(history)
+      checkLease(NO_HISTORY)
       throwIfAborted(signal)
-      committing = true
-      return await this.#activate(name, { read, finished }, request)
+      const onCommit = (mayBeVisible: boolean) => {
+        committing = mayBeVisible
+      }
+      const { known } = upload
+      return await this.#activate({ name, finished, known, checkLease, onCommit }, request)
     } catch (error) {
       // An upload that may have become visible keeps its blocks.
       if (!committing || !mayHaveHappened(error)) await upload.abandon()
@@ -109,20 +135,52 @@ export class ObjectWriter {
     return { uuid, blocks, content: { size, md5, contentType, metadata, blockBytes, inline, checksums } }
   }
 
-  /** Makes the upload the latest version. From here on the call cannot be aborted: its outcome is told as it is. */
-  async #activate(
-    name: ObjectName,
-    { read, finished }: { readonly read: HistoryRead; readonly finished: Finished },
-    { signal }: PutRequest,
-  ): Promise<PutResult> {
+  /**
+   * Makes the upload the latest version. Once something is written the call cannot be aborted: its outcome is told as it is.
+   *
+   * What is known is written upon, if there is nothing else: the number of the version, which may be too small, does not
+   * matter then. If there is something else after all, the record is read, and the version is written again on top of it, unless
+   * a later writer has done so already.
+   */
+  async #activate(activation: Activation, { signal }: PutRequest): Promise<PutResult> {
     throwIfAborted(signal)
-    const { manifests, runtime } = this.#layer
+    const { name, finished, known, checkLease } = activation
+    if (known !== undefined) {
+      const first = await this.#write(activation, known, { ifAlone: true })
+      if (first.written.alone) return this.#activated(finished, first)
+      if (first.written.accepted > 0) return await behindWrite(() => this.#confirm(activation, first))
+    }
+    const read = await abortable(signal, this.#layer.manifests.read(name.id, { signal }))
+    checkLease(read.history)
+    throwIfAborted(signal)
+    return this.#activated(finished, await this.#write(activation, read, { ifAlone: false }))
+  }
+
+  async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
+    const { name, finished, checkLease } = activation
+    const read = await this.#layer.manifests.read(name.id)
+    if (isSettled(read, finished)) return this.#activated(finished, first)
+    this.#layer.runtime.probe.mark('objects.put.activated-again')
+    checkLease(read.history)
+    return this.#activated(finished, await this.#write(activation, read, { ifAlone: false }))
+  }
+
+  async #write(
+    { name, finished, onCommit }: Activation,
+    { history: before, context }: Known,
+    options: { readonly ifAlone: boolean },
+  ): Promise<Activated> {
     const lastModifiedMs = this.#nowMs()
-    const history = activate(read.history, finished, lastModifiedMs)
+    const history = activate(before, finished, lastModifiedMs)
     this.#checkRoom(name, history)
-    await manifests.write(name.id, history, read.context)
-    const { size, md5 } = finished.content
-    runtime.metrics.count('objects_put_bytes_total', size)
+    onCommit(true)
+    const written = await this.#layer.manifests.write(name.id, { history, context }, options)
+    if (written.accepted === 0) onCommit(false)
+    return { written, lastModifiedMs }
+  }
+
+  #activated({ content: { size, md5 } }: Finished, { lastModifiedMs }: Activated): PutResult {
+    this.#layer.runtime.metrics.count('objects_put_bytes_total', size)
     return { size, etag: toHex(md5), lastModifiedMs }
   }
 
@@ -142,6 +200,15 @@ export class ObjectWriter {
   #nowMs(): number {
     return Math.floor(this.#layer.runtime.clock.wallMs())
   }
+}
+
+/**
+ * Whether a version that was written needs nothing more: it is all that is seen and there is nothing beside it, or a later
+ * writer has seen it and gone on from there.
+ */
+function isSettled({ history, siblings }: HistoryRead, { uuid }: Finished): boolean {
+  const isThere = siblings.some(({ manifests }) => manifests.get(uuid)?.state === 'active')
+  return !isThere || (siblings.length === 1 && visibleOf(history)?.uuid === uuid)
 }
 
 /** Reads until the body has ended or is too long to be inline. */

@@ -8,7 +8,7 @@ import type { AbstractBatchOptions, AbstractGetOptions, AbstractIteratorOptions 
 export interface KvStore {
   get(id: KeyId, options?: KvGetOptions): Promise<KvRead>
   /** Resolves when the write is durable. Without a context it stands beside whatever is there. */
-  put(id: KeyId, write: KvWrite, options?: { readonly signal?: AbortSignal | undefined }): Promise<unknown>
+  put(id: KeyId, write: KvWrite, options?: { readonly signal?: AbortSignal | undefined }): Promise<KvWritten>
   /** Without a context it deletes what is there now. A key that is not there is no error. */
   delete(
     id: KeyId,
@@ -42,6 +42,20 @@ export interface KvWrite {
   readonly valueCrc32?: number | undefined
   readonly indexes?: readonly KvIndexEntry[] | undefined
   readonly context?: Uint8Array | undefined
+  /**
+   * Declines if something seems to be there that the context does not cover: then nothing is written, and `accepted` is 0.
+   * Saves a read where mostly nothing is there. No lock: writes at the same time may all succeed. Default false.
+   */
+  readonly ifAlone?: boolean
+}
+
+export interface KvWritten {
+  /** Replicas that have the write; 0 if it was declined. */
+  readonly accepted: number
+  /** Covers the write and all that it met; undefined for blocks. */
+  readonly context: Uint8Array | undefined
+  /** Only with `ifAlone`: true if the write met nothing that its context did not cover, as far as a read would have told. */
+  readonly alone: boolean
 }
 
 export interface KvIndexEntry {

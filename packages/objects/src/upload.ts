@@ -6,6 +6,7 @@ import type { BodySource } from './body-source.ts'
 import { forget, type History } from './history.ts'
 import { InFlight } from './in-flight.ts'
 import type { Layer } from './layer.ts'
+import { type Known, NOTHING_KNOWN } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import type { PutRequest } from './requests.ts'
 import type { Release } from './slots.ts'
@@ -41,6 +42,8 @@ export class Upload {
   #renewedAtMs = 0
   #size = 0
   #durableBytes = 0
+  /** All that is known of the object's record, as long as that is the upload's own note. */
+  #known: Known | undefined = NOTHING_KNOWN
   /** True once something failed of which it is unknown whether it happened, or will: cleaning up cannot be certain. */
   #uncertain = false
 
@@ -76,6 +79,11 @@ export class Upload {
     return { uuid, size: this.#size, md5, checksums: bigEndian(this.#checksums), blocks }
   }
 
+  /** What the record holds if that needs no reading. */
+  get known(): Known | undefined {
+    return this.#known
+  }
+
   /** Throws unless the upload may become visible: nobody may have begun to clear it away. */
   checkLease(history: History): void {
     const state = history.manifests.get(this.#set.uuid)?.state
@@ -104,7 +112,7 @@ export class Upload {
     const { runtime, manifests, settings } = this.#layer
     const renewedAtMs = runtime.clock.monotonicMs()
     this.#leaseEndsMs = Math.max(this.#leaseEndsMs, Math.floor(runtime.clock.wallMs()) + settings.leaseMs)
-    await manifests.note(this.#name.id, {
+    const note = {
       uuid: this.#set.uuid,
       state: 'writing',
       blocks,
@@ -112,7 +120,8 @@ export class Upload {
       leaseEndsMs: this.#leaseEndsMs,
       removedMs: 0,
       content: undefined,
-    })
+    } as const
+    this.#known = await manifests.note(this.#name.id, note, this.#known)
     this.#announced = blocks
     this.#renewedAtMs = renewedAtMs
   }

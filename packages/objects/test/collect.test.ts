@@ -348,7 +348,7 @@ describe('a key is not listed in vain', () => {
     await store.delete('reef', 'a')
     const [id, write] = writes[0] ?? expect.fail('nothing was written')
     for (const ask of [() => store.head('reef', 'a'), () => store.delete('reef', 'a')]) {
-      await put(id, { ...write, context: undefined })
+      await put(id, { ...write, context: undefined, ifAlone: false })
       expect((await store.list('reef')).objects.length).toBe(1)
       await Promise.allSettled([ask()])
       expect((await store.list('reef')).objects).toEqual([])

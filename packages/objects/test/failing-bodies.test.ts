@@ -172,7 +172,7 @@ describe('a store that fails', () => {
 
   test('a block that may still arrive leaves a trace until the lease is over', async () => {
     const { store, kv, runtime } = await setUp()
-    let late: (() => Promise<void>) | undefined
+    let late: (() => Promise<unknown>) | undefined
     const put = kv.put.bind(kv)
     kv.put = async (id, write) => {
       if (id.type !== BLOCKS_TYPE || late !== undefined) return put(id, write)

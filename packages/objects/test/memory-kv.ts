@@ -1,6 +1,15 @@
 import { crc32 } from 'node:zlib'
 import { compareBytes, type KeyId, toHex } from '@atoll/core'
-import type { KvGetOptions, KvRead, KvScan, KvScanPage, KvStore, KvValue, KvWrite } from '../src/ports.ts'
+import type {
+  KvGetOptions,
+  KvRead,
+  KvScan,
+  KvScanPage,
+  KvStore,
+  KvValue,
+  KvWrite,
+  KvWritten,
+} from '../src/ports.ts'
 
 export type Operation = 'get' | 'put' | 'delete' | 'scan'
 
@@ -33,12 +42,16 @@ export class MemoryKv implements KvStore {
     return { values, context }
   }
 
-  async put(id: KeyId, write: KvWrite): Promise<void> {
+  async put(id: KeyId, write: KvWrite): Promise<KvWritten> {
     await this.#note('put', id.type, id)
-    const { value, valueCrc32 = crc32(value), indexes = [] } = write
+    const { value, valueCrc32 = crc32(value), indexes = [], ifAlone = false } = write
+    const others = this.#others(id, write.context)
+    if (ifAlone && others.length > 0) return { accepted: 0, context: undefined, alone: false }
     const sibling = { value: value.slice(), valueCrc32, indexes, event: ++this.#event }
     this.#replace(id, write.context, [sibling])
+    const written = { accepted: 1, context: contextOf(sibling.event), alone: ifAlone }
     await this.after('put', id.type, id)
+    return written
   }
 
   async delete(id: KeyId, { context }: { readonly context?: Uint8Array | undefined } = {}): Promise<void> {
@@ -92,10 +105,14 @@ export class MemoryKv implements KvStore {
     await this.before(operation, type, id)
   }
 
-  #replace(id: KeyId, context: Uint8Array | undefined, added: Stored[]): void {
+  /** What the context does not cover. */
+  #others(id: KeyId, context: Uint8Array | undefined): readonly Stored[] {
     const seen = context === undefined ? 0 : Number(new TextDecoder().decode(context))
-    const kept = (this.records.get(nameOf(id))?.siblings ?? []).filter(({ event }) => event > seen)
-    const siblings = [...kept, ...added]
+    return (this.records.get(nameOf(id))?.siblings ?? []).filter(({ event }) => event > seen)
+  }
+
+  #replace(id: KeyId, context: Uint8Array | undefined, added: Stored[]): void {
+    const siblings = [...this.#others(id, context), ...added]
     if (siblings.length === 0) this.records.delete(nameOf(id))
     else this.records.set(nameOf(id), { id, siblings })
   }

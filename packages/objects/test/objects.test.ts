@@ -193,7 +193,7 @@ test('a put replaces the object as a whole, and an object keeps its own block si
   ])
 })
 
-test('a small put costs one read and one write of the manifest record, with the bucket read beside them', async () => {
+test('a small put of a new key costs one write, after the bucket was read; over another, one read more', async () => {
   const { store, kv } = await memoryStore()
   kv.counts.clear()
   const order: string[] = []
@@ -202,8 +202,14 @@ test('a small put costs one read and one write of the manifest record, with the 
     await Promise.resolve()
   }
   await store.put('reef', 'a', pattern(100))
-  expect(order.toSorted()).toEqual(['get atoll.buckets', 'get atoll.manifests', 'put atoll.manifests'])
-  expect(order.at(-1)).toBe('put atoll.manifests')
+  expect(order).toEqual(['get atoll.buckets', 'put atoll.manifests'])
+  order.length = 0
+  await store.put('reef', 'a', pattern(90))
+  expect(order.filter((each) => each.endsWith('manifests'))).toEqual([
+    'put atoll.manifests',
+    'get atoll.manifests',
+    'put atoll.manifests',
+  ])
   order.length = 0
   await readAll((await store.get('reef', 'a')).body)
   expect(order).toEqual(['get atoll.manifests'])

@@ -6,6 +6,7 @@ import {
   hastyDatabase,
   lastSiblingWins,
   neverSealed,
+  seeingNobody,
   staleIndexes,
   withoutRepairs,
   withoutVotes,
@@ -58,6 +59,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'delete-unacked': {
     about: 'a vnode gives back records that those who hold the partition do not get',
     alter: claimingAll,
+  },
+  'always-alone': {
+    about: 'a replica says of every write that it has met nothing else',
+    build: (options) => ({ ...options, replicas: (_, replicas) => seeingNobody(replicas) }),
   },
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',

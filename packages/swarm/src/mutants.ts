@@ -47,6 +47,19 @@ export function staleIndexes(): (replicas: Replicas) => Replicas {
   })
 }
 
+/** Whoever puts without looking first never learns that there was something. */
+export function seeingNobody(replicas: Replicas): Replicas {
+  return {
+    ...passing(replicas),
+    coordinate: (target, id, { ifAlone: _, ...write }, options) =>
+      replicas.coordinate(target, id, write, options),
+    put: async (target, id, record, options) => ({
+      ...(await replicas.put(target, id, record, options)),
+      alone: options.tellAlone,
+    }),
+  }
+}
+
 type Types = Readonly<Record<string, Partial<BucketProperties>>>
 
 export function lastSiblingWins(types: Types): Types {

@@ -28,6 +28,7 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   },
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered'] },
+  'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
   'two-owners': { within: 50, rules: ['two-owners'] },
 }
 

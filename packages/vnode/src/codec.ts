@@ -44,20 +44,24 @@ export const getReplyCodec = versioned<GetReply>({
 })
 
 export const putRequestCodec = routed<PutRequest>({
-  encode: ({ partition, id, record }) => {
+  encode: ({ partition, id, record, tellAlone }) => {
     const { head, body } = encodeRecord(record)
-    return { tuple: [partition, ...packId(id), head], body }
+    return { tuple: [partition, ...packId(id), head, ...packFlag(tellAlone)], body }
   },
   decode: (reader, body) => ({
     partition: reader.uint(),
     id: unpackId(reader),
     record: decodeRecord(reader.bytes(), body),
+    tellAlone: unpackFlag(reader),
   }),
 })
 
 export const putReplyCodec = versioned<PutReply>({
-  encode: ({ changed }) => ({ tuple: [changed] }),
-  decode: (reader) => ({ changed: reader.boolean() }),
+  encode: ({ changed, alone }) => ({ tuple: alone === undefined ? [changed] : [changed, alone] }),
+  decode: (reader) => {
+    const changed = reader.boolean()
+    return { changed, alone: reader.remaining === 0 ? undefined : reader.boolean() }
+  },
 })
 
 /** The only thing that is told of a put before it is durable: that it was accepted. */
@@ -67,7 +71,7 @@ export const acceptedCodec = versioned<'accepted'>({
 })
 
 export const coordinateRequestCodec = routed<CoordinateRequest>({
-  encode: ({ partition, id, content, valueCrc32, context, writeId }) => ({
+  encode: ({ partition, id, content, valueCrc32, context, writeId, ifAlone }) => ({
     tuple: [
       partition,
       ...packId(id),
@@ -75,6 +79,7 @@ export const coordinateRequestCodec = routed<CoordinateRequest>({
       writeId,
       context === undefined ? null : encodeContext(context),
       ...packContent(content),
+      ...packFlag(ifAlone),
     ],
     body: content.value,
   }),
@@ -85,15 +90,16 @@ export const coordinateRequestCodec = routed<CoordinateRequest>({
     writeId: reader.bytes(),
     context: reader.optional((field) => decodeContext(field.bytes())),
     content: unpackContent(reader, body),
+    ifAlone: unpackFlag(reader),
   }),
 })
 
 export const coordinateReplyCodec = versioned<CoordinateReply>({
-  encode: ({ record }) => {
+  encode: ({ record, declined }) => {
     const { head, body } = encodeRecord(record)
-    return { tuple: [head], body }
+    return { tuple: [head, ...packFlag(declined)], body }
   },
-  decode: (reader, body) => ({ record: decodeRecord(reader.bytes(), body) }),
+  decode: (reader, body) => ({ record: decodeRecord(reader.bytes(), body), declined: unpackFlag(reader) }),
 })
 
 /**
@@ -199,6 +205,15 @@ export function unpackId(reader: TupleReader): KeyId {
     throw new AtollError('ATOLL_CORRUPT', `a message has no proper key: ${messageOf(cause)}`, { cause })
   }
   return id
+}
+
+/** A flag stands at the end, and only if it is set: earlier nodes know of none. */
+function packFlag(flag: boolean | undefined): readonly TupleValue[] {
+  return flag === true ? [true] : []
+}
+
+function unpackFlag(reader: TupleReader): true | undefined {
+  return reader.remaining > 0 && reader.boolean() ? true : undefined
 }
 
 function packContent({ metadata, tombstone, expiresAtMs, indexes }: Content): readonly TupleValue[] {

@@ -1,4 +1,4 @@
-import { mergeRecords } from '@atoll/causality'
+import { EMPTY_RECORD, mergeRecords } from '@atoll/causality'
 import { AtollError } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
@@ -64,19 +64,26 @@ export class MirroredVnodes {
     return others.reduce(mergeReplies, await reply)
   }
 
-  put(request: PutRequest, serving: Serving, onAccepted: (() => void) | undefined): Promise<PutReply> {
+  /** What is known to a holder that the coordinator does not know of is not known here: so no record is alone. */
+  async put(request: PutRequest, serving: Serving, onAccepted: (() => void) | undefined): Promise<PutReply> {
     const { host } = this.#parts
     const reply = host.put(request, { onAccepted })
     if (host.mirrors.of(request.partition) === undefined) return reply
-    return this.#handedOn(reply, () => this.#mirror(request, serving))
+    const { changed } = await reply
+    await this.#mirror(request, serving)
+    return request.tellAlone ? { changed, alone: false } : { changed }
   }
 
-  coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {
+  async coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {
     const { host } = this.#parts
+    const { partition, id } = request
+    if (request.ifAlone && host.mirrors.of(partition) !== undefined)
+      return { record: EMPTY_RECORD, declined: true }
     const reply = host.coordinate(request)
-    if (host.mirrors.of(request.partition) === undefined) return reply
-    const { id } = request
-    return this.#handedOn(reply, ({ record }) => this.#mirror({ id, record }, serving))
+    if (host.mirrors.of(partition) === undefined) return reply
+    const stored = await reply
+    if (!stored.declined) await this.#mirror({ id, record: stored.record }, serving)
+    return stored
   }
 
   /** Throws `ATOLL_UNREACHABLE` for a scan by a ring of `by` partitions of which the coordinator does not know all holders. */
@@ -89,12 +96,6 @@ export class MirroredVnodes {
         if (unknown !== undefined) throw oldList(partition, unknown)
       }
     }
-  }
-
-  async #handedOn<Reply>(reply: Promise<Reply>, handOn: (reply: Reply) => Promise<void>): Promise<Reply> {
-    const stored = await reply
-    await handOn(stored)
-    return stored
   }
 
   /** Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. */

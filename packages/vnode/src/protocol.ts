@@ -38,11 +38,15 @@ export interface PutRequest {
   readonly partition: number
   readonly id: KeyId
   readonly record: StoredRecord
+  /** Whether the answer says if the vnode holds anything else; default false. */
+  readonly tellAlone?: boolean | undefined
 }
 
 export interface PutReply {
   /** False if the vnode had all of it already. */
   readonly changed: boolean
+  /** Only if asked for: true if the vnode certainly knows of no write of the key that the record does not cover. */
+  readonly alone?: boolean | undefined
 }
 
 /**
@@ -57,10 +61,15 @@ export interface CoordinateRequest {
   /** What the client had seen; undefined for a blind write. */
   readonly context: CausalContext | undefined
   readonly writeId: Uint8Array
+  /** Writes nothing if the vnode may know of a write of the key that the context does not cover; default false. */
+  readonly ifAlone?: boolean | undefined
 }
 
 export interface CoordinateReply {
+  /** What the vnode holds now; empty if it has declined. */
   readonly record: StoredRecord
+  /** True if nothing was written, because of `ifAlone`. */
+  readonly declined?: boolean | undefined
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { Dot, StoredRecord, VersionVector } from '@atoll/causality'
+import { type Dot, descends, EMPTY_RECORD, type StoredRecord, type VersionVector } from '@atoll/causality'
 import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type { ChangeLog } from './change-log.ts'
@@ -30,13 +30,20 @@ export interface Decision {
   readonly id: KeyId
   /** The history that the write brings along. */
   readonly seen: VersionVector | undefined
+  /** Writes nothing over a record with events that `seen` does not know, or where something was lost; default false. */
+  readonly ifAlone?: boolean
   readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
 }
 
 /** A decided write: queued, and on disk once `durable` resolves. */
 export interface Decided {
+  /** What the vnode holds now; empty if it has declined. */
   readonly record: StoredRecord
   readonly changed: boolean
+  /** True if nothing was written, because of `ifAlone`. */
+  readonly declined: boolean
+  /** True if what was there before could not be read, so that nobody knows what it was. */
+  readonly overCorrupt: boolean
   readonly durable: Promise<void>
 }
 
@@ -55,6 +62,13 @@ interface Ground extends StoredState, Place {
 }
 
 const DURABLE = Promise.resolve()
+const DECLINED: Decided = {
+  record: EMPTY_RECORD,
+  changed: false,
+  declined: true,
+  overCorrupt: false,
+  durable: DURABLE,
+}
 
 /** Smaller values are not worth a buffer of their own on the way to the disk. */
 const UNCOPIED_BYTES = 64 * KiB
@@ -98,7 +112,8 @@ export class RecordWriter {
     return this.#parts.order.run(place.name, async () => {
       const put = this.#putInParts(place.key, record)
       const operations = [put, ...this.#besides(place, { id, before: undefined, after: record })]
-      return { record, changed: true, durable: this.#queue(place.name, record, operations) }
+      const durable = this.#queue(place.name, record, operations)
+      return { record, changed: true, declined: false, overCorrupt: false, durable }
     })
   }
 
@@ -134,9 +149,11 @@ export class RecordWriter {
     return { durable }
   }
 
-  #decide({ id, seen, decide }: Decision, ground: Ground, incarnation: Incarnation): Decided {
-    const current = ground.corrupt ? undefined : ground.record
-    const renewed = ground.corrupt || knowsMore(seen, current, incarnation)
+  #decide({ id, seen, ifAlone, decide }: Decision, ground: Ground, incarnation: Incarnation): Decided {
+    const { corrupt: overCorrupt, durable: before } = ground
+    const current = overCorrupt ? undefined : ground.record
+    const renewed = overCorrupt || knowsMore(seen, current, incarnation)
+    if (ifAlone && (renewed || !isCovered(current, seen))) return DECLINED
     if (renewed) {
       this.#parts.runtime.probe.mark('vnode.incarnation-renewed')
       incarnation.renew()
@@ -147,13 +164,13 @@ export class RecordWriter {
       return claim.dot
     }
     const record = decide(current, nextDot)
-    if (record === current) return { record, changed: false, durable: ground.durable }
+    if (record === current) return { record, changed: false, declined: false, overCorrupt, durable: before }
     const put = this.#put(ground.key, record)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
     const operations = [...ground.orphans, put, ...besides, ...(claim?.operations ?? [])]
     const durable = this.#queue(ground.name, record, operations)
     if (claim !== undefined) incarnation.granted(claim)
-    return { record, changed: true, durable }
+    return { record, changed: true, declined: false, overCorrupt, durable }
   }
 
   #queue(name: string, record: StoredRecord, operations: readonly Operation[]): Promise<void> {
@@ -227,6 +244,10 @@ export class RecordWriter {
     this.#incarnation = new Incarnation(parts, await readBytes(database, key))
     return this.#incarnation
   }
+}
+
+function isCovered(record: StoredRecord | undefined, seen: VersionVector | undefined): boolean {
+  return record === undefined || (seen !== undefined && descends(seen, record.clock))
 }
 
 /** True if others know events of this actor that its own copy lacks: then it has lost some, and must not count on. */

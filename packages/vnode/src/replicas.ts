@@ -30,6 +30,13 @@ export interface VnodeCallOptions extends Patience {
   readonly timeoutMs: number
 }
 
+export interface VnodePutOptions extends VnodeCallOptions {
+  /** Called when the record is in memory. */
+  readonly onAccepted?: (() => void) | undefined
+  /** Whether to say if the vnode holds nothing else; default false. */
+  readonly tellAlone?: boolean | undefined
+}
+
 export interface VnodeReplicasParts extends RouterParts {
   /** The name of this node. */
   readonly node: string
@@ -57,15 +64,10 @@ export class VnodeReplicas {
     return reply
   }
 
-  put(
-    target: VnodeTarget,
-    id: KeyId,
-    record: StoredRecord,
-    options: VnodeCallOptions & { readonly onAccepted?: (() => void) | undefined },
-  ): Promise<PutReply> {
+  put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
     const { endpoint } = this.#parts
-    const { onAccepted, ...call } = options
-    const request = { partition: target.partition, id, record, routing: routingOf(target) }
+    const { onAccepted, tellAlone, ...call } = options
+    const request = { partition: target.partition, id, record, tellAlone, routing: routingOf(target) }
     return this.#isOwn(target.node)
       ? this.#router.put(request, () => call, onAccepted)
       : endpoint.call(target.node, putMethod, request, { ...call, onProgress: onAccepted })

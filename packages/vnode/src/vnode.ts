@@ -1,6 +1,7 @@
 import {
   type MergePolicy,
   mergeRecords,
+  recordsEqual,
   type StoredRecord,
   writeOnceRecord,
   writeRecord,
@@ -20,7 +21,7 @@ export interface VnodeParts extends WriterParts {
   readonly policyOf: (type: string) => MergePolicy
 }
 
-type Put = Pick<PutRequest, 'id' | 'record'>
+type Put = Pick<PutRequest, 'id' | 'record' | 'tellAlone'>
 
 /** One partition of the ring on one node. */
 export class Vnode {
@@ -48,21 +49,27 @@ export class Vnode {
   }
 
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
-  put({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
+  put(put: Put, onAccepted?: () => void): Promise<PutReply> {
+    const { id, record } = put
     return this.#parts.policyOf(id.type).kind === 'write-once'
-      ? this.#changed(() => this.#writer.overwrite(id, record), onAccepted)
-      : this.merge({ id, record }, onAccepted)
+      ? this.#stored(() => this.#writer.overwrite(id, record), onAccepted)
+      : this.merge(put, onAccepted)
   }
 
   /**
    * As `put`, but reads what is there also if the type is write-once: for records that were moved, and may be older than
    * the deletion that is here.
    */
-  merge({ id, record }: Put, onAccepted?: () => void): Promise<PutReply> {
+  async merge({ id, record, tellAlone }: Put, onAccepted?: () => void): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
     const decide = (current: StoredRecord | undefined) =>
       current === undefined ? record : mergeRecords(policy, current, record)
-    return this.#changed(() => this.#writer.update({ id, seen: record.clock, decide }), onAccepted)
+    const decided = await this.#write(
+      () => this.#writer.update({ id, seen: record.clock, decide }),
+      onAccepted,
+    )
+    const { changed } = decided
+    return tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }
   }
 
   /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */
@@ -87,18 +94,18 @@ export class Vnode {
     this.#writer.changes = undefined
   }
 
-  async coordinate({ id, context, ...rest }: CoordinateRequest): Promise<CoordinateReply> {
+  async coordinate({ id, context, ifAlone = false, ...rest }: CoordinateRequest): Promise<CoordinateReply> {
     const { policyOf, runtime } = this.#parts
     const policy = policyOf(id.type)
     const write = { content: rest.content, valueCrc32: rest.valueCrc32, writeId: rest.writeId, context }
     const decide: Decision['decide'] = (current, nextDot) =>
       writeRecord({ policy, current, write, dot: nextDot(), wallMs: runtime.clock.wallMs() })
-    const { record } = await this.#write(
+    const { record, declined } = await this.#write(
       policy.kind === 'write-once'
         ? () => this.#writer.overwrite(id, writeOnceRecord(write.content, write.valueCrc32, write.writeId))
-        : () => this.#writer.update({ id, seen: context?.vector, decide }),
+        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, decide }),
     )
-    return { record }
+    return { record, declined }
   }
 
   /** A batch has failed: the vnode goes on as a new actor. */
@@ -133,7 +140,7 @@ export class Vnode {
     this.#parts.holdings.shrinking(this.#partition)
   }
 
-  async #changed(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<PutReply> {
+  async #stored(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<PutReply> {
     const { changed } = await this.#write(decide, onAccepted)
     return { changed }
   }
@@ -164,4 +171,9 @@ export class Vnode {
     await decided.durable
     return decided
   }
+}
+
+/** Whether nothing is known but what the record says: that it is all there is after merging it, and was no guess. */
+function isAlone({ record: result, overCorrupt }: Decided, record: StoredRecord): boolean {
+  return !overCorrupt && recordsEqual(result, record)
 }

@@ -1,4 +1,4 @@
-import type { StoredRecord } from '@atoll/causality'
+import { EMPTY_RECORD, type StoredRecord } from '@atoll/causality'
 import { AtollError, type KeyId, utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -107,6 +107,19 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
     expect(valuesOf((await host.get({ partition: 2, id: id('k') })).record).sort()).toEqual(['new', 'old'])
   })
 
+  it('is no word on whether a write is alone', async () => {
+    const { record } = await host.coordinate(write(id('k'), content('old')))
+    await rot(id('k'), -1)
+    const declined = await host.coordinate({ ...write(id('k'), content('new'), 1, record), ifAlone: true })
+    expect(declined).toEqual({ record: EMPTY_RECORD, declined: true })
+    expect(await host.put({ partition: 1, id: id('k'), record, tellAlone: true })).toMatchObject({
+      alone: false,
+    })
+    expect(await host.put({ partition: 1, id: id('k'), record, tellAlone: true })).toMatchObject({
+      alone: true,
+    })
+  })
+
   it('makes the vnode a new actor for good when it is healed', async () => {
     const { record: old } = await host.coordinate(write(id('k'), content('old')))
     const { record: elsewhere } = await host.coordinate(write(id('k'), content('there'), 2))
@@ -124,6 +137,8 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
     const { record: old } = await host.coordinate(write(id('k'), content('old')))
     const key = ONE.dataKey(id('k'))
     await store.database.batch([{ type: 'del', key }], { ...BINARY, sync: true })
+    const alone = { ...write(id('k'), content('new'), 1, old), ifAlone: true }
+    expect(await host.coordinate(alone)).toMatchObject({ declined: true })
     const { record } = await host.coordinate(write(id('k'), content('new'), 1, old))
     expect(dotsOf(record)).not.toEqual(dotsOf(old))
     expect(valuesOf(record)).toEqual(['new'])

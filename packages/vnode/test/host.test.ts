@@ -1,4 +1,4 @@
-import { writeOnceRecord } from '@atoll/causality'
+import { EMPTY_RECORD, writeOnceRecord } from '@atoll/causality'
 import { utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -52,6 +52,27 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(valuesOf(two.record)).toEqual(['one', 'two'])
     const three = await host.coordinate(write(id('k'), content('three'), 1, two.record))
     expect(valuesOf(three.record)).toEqual(['three'])
+  })
+
+  it('writes if alone only over what the context covers, and says what a merge has met', async () => {
+    const alone = { ifAlone: true }
+    const one = await host.coordinate({ ...write(id('k'), content('one')), ...alone })
+    expect(one.declined).toBe(false)
+    const two = await host.coordinate({ ...write(id('k'), content('two')), ...alone })
+    expect(two).toEqual({ record: EMPTY_RECORD, declined: true })
+    const three = await host.coordinate({ ...write(id('k'), content('three'), 1, one.record), ...alone })
+    expect(three.declined).toBe(false)
+    expect(valuesOf(three.record)).toEqual(['three'])
+
+    const put = (record = three.record, partition = 2) =>
+      host.put({ partition, id: id('k'), record, tellAlone: true })
+    expect(await put()).toEqual({ changed: true, alone: true })
+    expect(await put()).toEqual({ changed: false, alone: true })
+    expect(await put(one.record)).toEqual({ changed: false, alone: false })
+    const { record: other } = await host.coordinate(write(id('k'), content('other'), 3))
+    expect(await put(other)).toEqual({ changed: true, alone: false })
+    expect(await put(other, 3)).toEqual({ changed: false, alone: true })
+    expect(await host.put({ partition: 3, id: id('k'), record: other })).toEqual({ changed: false })
   })
 
   it('keeps one value with last-write-wins', async () => {

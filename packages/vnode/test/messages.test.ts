@@ -110,7 +110,18 @@ const MESSAGES: Record<string, [MessageCodec<unknown>, unknown]> = {
 }
 
 /** The same of a ring with a number of partitions, which those above do not say. */
-const OF_RING = ['scan-request', 'offer-request', 'send-request', 'seal-request', 'end-request']
+const OF_RING = ['scan-request', 'offer-request', 'send-request', 'seal-request', 'end-request'].map(
+  (name) => [name, 'of-ring', { partitions: 32 }] as const,
+)
+
+/** Those of which somebody wants to know whether a write is alone. */
+const OF_COMPANY = [
+  ['put-request', 'tell-alone', { tellAlone: true }],
+  ['put-reply', 'alone', { alone: true }],
+  ['put-reply', 'not-alone', { alone: false }],
+  ['coordinate-request', 'if-alone', { ifAlone: true }],
+  ['coordinate-reply', 'declined', { declined: true }],
+] as const
 
 /** What version 1 of a request could say. */
 function asOfOld(value: unknown): unknown {
@@ -176,11 +187,11 @@ describe('messages', () => {
     }
   })
 
-  it.each(OF_RING)('say of which ring they are: %s', (name) => {
+  it.each([...OF_RING, ...OF_COMPANY])('say more if they have to: %s %s', (name, as, fields) => {
     const [codec, value] = MESSAGES[name]!
-    const more = { ...(value as object), partitions: 32 }
+    const more = { ...(value as object), ...fields }
     const bytes = bytesOf(codec.encode(more))
-    const path = new URL(`golden/${name}-of-ring.hex`, import.meta.url)
+    const path = new URL(`golden/${name}-${as}.hex`, import.meta.url)
     if (process.env['ATOLL_GOLDEN'] === 'write') writeFileSync(path, `${toHex(bytes)}\n`)
     const golden = fromHex(readFileSync(path, 'utf8').trim())
     expect(toHex(bytes)).toBe(toHex(golden))

@@ -1,6 +1,7 @@
+import { EMPTY_RECORD } from '@atoll/causality'
 import { expect, it } from 'vitest'
 import { Atoll, type Island, OWNED_BY_N1 } from './atoll.ts'
-import { id, valuesOf } from './world.ts'
+import { content, id, valuesOf, write } from './world.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 const at = (epoch: number) => ({ node: 'n1', partition: 1, role: 'primary', epoch }) as const
@@ -40,6 +41,23 @@ it('what is written reaches a node that is being filled, and one that not everyb
     expect(await n3.values(at(5), id('elsewhere'))).toEqual([])
     mirrors.end(1, 'n2')
     expect(mirrors.of(1)).toBeUndefined()
+  })
+})
+
+it('no write is sure to be alone where others may know more than this node', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const options = { timeoutMs: 400, tellAlone: true }
+    const { partition: _, id: __, ...blind } = write(id('k'), content('a'))
+    const asked = { ...blind, ifAlone: true }
+    const { record } = await n2.replicas.coordinate({ ...at(1), node: 'n2' }, id('k'), asked, options)
+    expect(await n3.replicas.put(at(1), id('k'), record, options)).toEqual({ changed: true, alone: true })
+    expect(await n3.replicas.coordinate(at(1), id('l'), asked, options)).not.toMatchObject({ declined: true })
+    n1.host.mirrors.begin(1, 'n2')
+    expect(await n3.replicas.put(at(1), id('m'), record, options)).toEqual({ changed: true, alone: false })
+    const declined = await n3.replicas.coordinate(at(1), id('n'), asked, options)
+    expect(declined).toEqual({ record: EMPTY_RECORD, declined: true })
+    expect(await heldBy(n1, 'n')).toEqual([])
   })
 })
 
