@@ -18,19 +18,49 @@ export interface NearestRequest extends NearestPlan {
   readonly accept: (record: StoredRecord) => boolean
 }
 
+/**
+ * A hedge that comes later than this after its time tells of this process and not of the replica: it stood still, and
+ * answers may lie unheard. Once the time is given back, at most as much as the wait was.
+ */
+const LATE_MS = 1
+
+/** One for all calls: whoever is told has nobody to tell it to, and its stack would cost more than the rest. */
+const NOT_NEEDED = new AtollError('ATOLL_ABORTED', 'the answer of this replica is not needed any more')
+
+/** What replicas are asked with. The signal is made when somebody wants it: a replica in this process mostly does not. */
+class Asking implements ReplicaCallOptions {
+  readonly timeoutMs: number
+  #controller: AbortController | undefined
+  #stopped = false
+
+  constructor(timeoutMs: number) {
+    this.timeoutMs = timeoutMs
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#stopped) this.#controller.abort(NOT_NEEDED)
+    return this.#controller.signal
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#controller?.abort(NOT_NEEDED)
+  }
+}
+
 /** Drives a `NearestMachine`; a replica whose answer is not needed any more is told so. */
 export class NearestCall extends ReadCall {
   readonly #request: NearestRequest
   readonly #machine: NearestMachine
-  readonly #enough = new AbortController()
-  readonly #asking: ReplicaCallOptions
+  readonly #asking: Asking
   #hedge: Timer | undefined
 
   constructor(site: Site, options: CallOptions, request: NearestRequest) {
     super(site, options)
     this.#request = request
     this.#machine = new NearestMachine(request)
-    this.#asking = { timeoutMs: options.timeoutMs, signal: this.#enough.signal }
+    this.#asking = new Asking(options.timeoutMs)
   }
 
   protected override begin(): void {
@@ -111,20 +141,28 @@ export class NearestCall extends ReadCall {
   }
 
   #wait(node: string): void {
-    const { clock, metrics, probe } = this.site.runtime
+    const { clock } = this.site.runtime
+    const hedgeMs = this.#request.latency.hedgeMs(node)
+    const dueMs = clock.monotonicMs() + hedgeMs
     this.#hedge?.cancel()
-    this.#hedge = clock.timer(this.#request.latency.hedgeMs(node), () => {
-      probe.mark('coordinator.hedge')
-      metrics.count('coordinator_hedges')
-      this.#apply(this.#machine.step({ kind: 'hedge' }))
+    this.#hedge = clock.timer(hedgeMs, () => {
+      const lateMs = clock.monotonicMs() - dueMs
+      if (lateMs <= LATE_MS) this.#askAnother()
+      else this.#hedge = clock.timer(Math.min(lateMs, hedgeMs), () => this.#askAnother())
     })
+  }
+
+  #askAnother(): void {
+    const { metrics, probe } = this.site.runtime
+    probe.mark('coordinator.hedge')
+    metrics.count('coordinator_hedges')
+    this.#apply(this.#machine.step({ kind: 'hedge' }))
   }
 
   /** Mostly nobody else was asked, and an abort costs as much as the rest of the read. */
   #stop(): void {
     this.#hedge?.cancel()
-    if (!this.#machine.waiting) return
-    this.#enough.abort(new AtollError('ATOLL_ABORTED', 'the answer of this replica is not needed any more'))
+    if (this.#machine.waiting) this.#asking.stop()
   }
 
   #unmet(timedOut: boolean): void {

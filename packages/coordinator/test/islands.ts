@@ -1,4 +1,4 @@
-import { fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import { type Clock, fromUtf8, type KeyId, utf8 } from '@atoll/core'
 import {
   createRing,
   Placement,
@@ -32,10 +32,17 @@ export interface IslandsOptions {
   readonly nodes?: number
   readonly seed?: number
   readonly options?: CoordinatorOptions
+  /** The clock of the coordinators, if that is not the world's. */
+  readonly clockOf?: (clock: Clock) => Clock
 }
 
 /** Some nodes n1, n2, … over fake replicas, with a coordinator on n1 that is open. */
-export async function islands({ nodes = 5, seed = 1, options = {} }: IslandsOptions = {}): Promise<Islands> {
+export async function islands({
+  nodes = 5,
+  seed = 1,
+  options = {},
+  clockOf = (clock) => clock,
+}: IslandsOptions = {}): Promise<Islands> {
   const world = createWorld({ seed })
   const runtime = world.runtime('n1')
   const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
@@ -50,7 +57,7 @@ export async function islands({ nodes = 5, seed = 1, options = {} }: IslandsOpti
   const down = new Set<string>()
   const at = (node: string) =>
     new Coordinator(
-      runtime,
+      { ...runtime, clock: clockOf(runtime.clock) },
       {
         node,
         placement: () => placement,

@@ -1,12 +1,12 @@
 import { writeOnceRecord } from '@atoll/causality'
 import { AtollError, equalBytes, utf8 } from '@atoll/core'
 import { expect, test } from 'vitest'
-import { failure, islands, keyOn, texts } from './islands.ts'
+import { failure, type IslandsOptions, islands, keyOn, texts } from './islands.ts'
 
 const busy = new AtollError('ATOLL_OVERLOADED', 'busy')
 
-async function withBlock() {
-  const setting = await islands()
+async function withBlock(options: IslandsOptions = {}) {
+  const setting = await islands(options)
   const id = keyOn(setting, ['n5', 'n1', 'n2'], 'once')
   const write = () => setting.coordinator.put(id, { value: utf8('block') }, { w: 'all', dw: 'all' })
   return { ...setting, id, write }
@@ -64,6 +64,36 @@ test('a slow replica is hedged after its usual time, and the loser is told to st
     expect(runtime.metrics.value('coordinator_hedges')).toBe(1)
     await coordinator.idle()
     expect(world.nowMs - startMs).toBeLessThan(5)
+  })
+})
+
+test('a process that stood still hears what came meanwhile before it asks another replica', async () => {
+  let stillMs = 0
+  const clockOf: IslandsOptions['clockOf'] = (clock) => ({
+    monotonicMs: () => clock.monotonicMs(),
+    wallMs: () => clock.wallMs(),
+    sleep: (delayMs, options) => clock.sleep(delayMs, options),
+    timer: (delayMs, fire) => clock.timer(Math.max(delayMs, stillMs), fire),
+  })
+  const { world, coordinator, replicas, runtime, id, write } = await withBlock({ clockOf })
+  await world.run(async () => {
+    await write()
+    for (let turn = 0; turn < 30; turn++) await coordinator.get(id)
+    stillMs = 20
+    replicas.delayMs = (node) => (node === 'n1' ? 21 : 1)
+    const reading = coordinator.get(id)
+    stillMs = 0
+    expect(texts(await reading)).toEqual(['block'])
+    expect(runtime.metrics.value('coordinator_hedges')).toBe(0)
+    stillMs = 20
+    replicas.delayMs = (node) => (node === 'n1' ? 5000 : 1)
+    const startMs = world.nowMs
+    const slow = coordinator.get(id)
+    stillMs = 0
+    expect(texts(await slow)).toEqual(['block'])
+    expect(runtime.metrics.value('coordinator_hedges')).toBe(1)
+    expect(world.nowMs - startMs).toBeLessThan(40)
+    await coordinator.idle()
   })
 })
 
