@@ -3,6 +3,9 @@ const POLYNOMIAL = 0xedb88320
 const ONE = 0x8000_0000
 const X = 0x4000_0000
 
+/** The polynomial is primitive: x to this power is one, so that every power of x has an inverse. */
+const ORDER = 2 ** 32 - 1
+
 /** x to the powers of two: entry n is x^(2^n) modulo the polynomial. */
 const POWERS = powersOfTwo()
 
@@ -13,6 +16,11 @@ const POWERS = powersOfTwo()
  */
 export function combineCrc32(first: number, second: number, secondBytes: number): number {
   return (multiply(powerOfX(8 * secondBytes), first) ^ second) >>> 0
+}
+
+/** The CRC-32 of the first of two stretches, from the sum of both and that of the second: what `combineCrc32` has joined. */
+export function leadingCrc32(both: number, second: number, secondBytes: number): number {
+  return multiply(powerOfX(ORDER - 8 * secondBytes), both ^ second)
 }
 
 function powersOfTwo(): readonly number[] {

@@ -16,7 +16,7 @@ export {
   type TupleCodec,
   TupleReader,
 } from './codec.ts'
-export { combineCrc32 } from './crc32-combine.ts'
+export { combineCrc32, leadingCrc32 } from './crc32-combine.ts'
 export {
   AtollError,
   type AtollErrorOptions,
@@ -29,6 +29,7 @@ export {
 export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
 export { Lifecycle, type LifecycleState } from './lifecycle.ts'
 export type { TupleValue } from './msgpack.ts'
+export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.ts'
 export { createMetrics, type MetricsRegistry, quietLog, quietProbe } from './quiet.ts'
 export type {
   Clock,

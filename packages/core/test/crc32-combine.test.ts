@@ -1,14 +1,15 @@
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { combineCrc32 } from '../src/index.ts'
+import { combineCrc32, leadingCrc32 } from '../src/index.ts'
 
-test('sums of two stretches combine to the sum of both, and give back that of the second', () => {
+test('sums of two stretches combine to the sum of both, and give back that of each', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 300 }), fc.uint8Array({ maxLength: 300 }), (first, second) => {
       const both = crc32(Buffer.concat([first, second]))
       expect(combineCrc32(crc32(first), crc32(second), second.length)).toBe(both)
       expect(combineCrc32(crc32(first), both, second.length)).toBe(crc32(second))
+      expect(leadingCrc32(both, crc32(second), second.length)).toBe(crc32(first))
     }),
   )
 })

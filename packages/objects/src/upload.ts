@@ -1,7 +1,7 @@
-import { AtollError, type DigestStream, isAtollError, messageOf } from '@atoll/core'
+import { AtollError, type DigestStream, isAtollError, messageOf, sumForGood } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { BlockCutter } from './block-cutter.ts'
-import type { BlockSet } from './blocks.ts'
+import type { Block, BlockSet } from './blocks.ts'
 import type { BodySource } from './body-source.ts'
 import { forget, type History } from './history.ts'
 import { InFlight } from './in-flight.ts'
@@ -25,8 +25,9 @@ export interface UploadedBody {
 const FIRST_BLOCKS = 64
 
 /**
- * One body on its way into blocks. Before the first block a `writing` manifest says that they may exist, how many, and
- * until when to leave them alone; so whatever becomes of this process, they are found.
+ * One body on its way into blocks. Before the first block goes to a disk a `writing` manifest says that they may exist,
+ * how many, and until when to leave them alone; so whatever becomes of this process, they are found. While that is on its way
+ * the first blocks are read, cut and digested.
  */
 export class Upload {
   readonly #layer: Layer
@@ -37,6 +38,9 @@ export class Upload {
   readonly #digest: DigestStream
   #digesting: Promise<Uint8Array> | undefined
   readonly #checksums: number[] = []
+  /** The first manifest on its way. */
+  #announcing: Promise<void> = Promise.resolve()
+  #isAnnounced = false
   #announced = 0
   #leaseEndsMs = 0
   #renewedAtMs = 0
@@ -60,15 +64,18 @@ export class Upload {
   async write(head: readonly Uint8Array[], source: BodySource): Promise<void> {
     const { settings } = this.#layer
     const { knownBytes } = source
-    await this.#announce(
+    this.#announcing = this.#announce(
       knownBytes === undefined ? FIRST_BLOCKS : Math.ceil(knownBytes / settings.blockBytes),
     )
+    this.#announcing.catch(() => {})
     const cutter = new BlockCutter(settings.blockBytes)
     for (const chunk of head) await this.#addAll(cutter.push(chunk))
-    for (let chunk = await source.next(); chunk !== undefined; chunk = await source.next())
+    for (let chunk = await this.#next(source); chunk !== undefined; chunk = await this.#next(source))
       await this.#addAll(cutter.push(chunk))
     const last = cutter.end()
     if (last !== undefined) await this.#addAll([last])
+    // Whoever reads the history now finds the manifest in it, and replaces it with the next one.
+    await this.#announcing
   }
 
   /** Resolves when every block is durable. */
@@ -96,9 +103,13 @@ export class Upload {
     const { bucket, key, id } = this.#name
     runtime.probe.mark('objects.upload.abandoned')
     if (this.#digesting === undefined) this.#digest.discard()
+    const written = await this.#announcing.then(
+      () => this.#checksums.length,
+      () => 0,
+    )
     await this.#window.settle()
     try {
-      await blocks.delete(this.#set, this.#checksums.length, settings.writeConcurrency)
+      await blocks.delete(this.#set, written, settings.writeConcurrency)
       const { uuid } = this.#set
       if (!this.#uncertain) await manifests.rewrite(id, (history) => forget(history, [uuid]))
     } catch (error) {
@@ -110,7 +121,8 @@ export class Upload {
   /** Says how many blocks there may be and begins a new lease. */
   async #announce(blocks: number): Promise<void> {
     const { runtime, manifests, settings } = this.#layer
-    const renewedAtMs = runtime.clock.monotonicMs()
+    this.#announced = blocks
+    this.#renewedAtMs = runtime.clock.monotonicMs()
     this.#leaseEndsMs = Math.max(this.#leaseEndsMs, Math.floor(runtime.clock.wallMs()) + settings.leaseMs)
     const note = {
       uuid: this.#set.uuid,
@@ -122,8 +134,13 @@ export class Upload {
       content: undefined,
     } as const
     this.#known = await manifests.note(this.#name.id, note, this.#known)
-    this.#announced = blocks
-    this.#renewedAtMs = renewedAtMs
+    this.#isAnnounced = true
+  }
+
+  /** A body that keeps still does not hide that nothing of it can be stored. */
+  #next(source: BodySource): Promise<Uint8Array | undefined> {
+    const pulling = source.next()
+    return this.#isAnnounced ? pulling : Promise.race([pulling, this.#announcing.then(() => pulling)])
   }
 
   async #addAll(blocks: Iterable<Uint8Array>): Promise<void> {
@@ -136,18 +153,16 @@ export class Upload {
   }
 
   async #add(value: Uint8Array): Promise<void> {
-    const { blocks, runtime } = this.#layer
+    const { runtime } = this.#layer
     const sequence = this.#checksums.length
-    const crc32 = runtime.digest.crc32(value)
+    const crc32 = sumForGood(value, runtime.digest.crc32)
     this.#checksums.push(crc32)
     this.#size += value.length
     const release = await this.#takeSlot()
     const write = async () => {
       try {
-        await blocks.write(this.#set, { sequence, length: value.length, crc32 }, value)
-      } catch (error) {
-        this.#uncertain ||= mayHaveHappened(error)
-        throw error
+        if (!this.#isAnnounced) await this.#announcing
+        await this.#write({ sequence, length: value.length, crc32 }, value)
       } finally {
         release()
       }
@@ -158,6 +173,16 @@ export class Upload {
       await abortable(this.#request.signal, this.#window.add(write))
     } catch (error) {
       release()
+      throw error
+    }
+  }
+
+  async #write(block: Block, value: Uint8Array): Promise<void> {
+    throwIfAborted(this.#request.signal)
+    try {
+      await this.#layer.blocks.write(this.#set, block, value)
+    } catch (error) {
+      this.#uncertain ||= mayHaveHappened(error)
       throw error
     }
   }
@@ -184,6 +209,8 @@ export class Upload {
     const silentMs = this.#silentMs()
     if (!isFull && silentMs <= leaseMs / 4) return
     if (silentMs > leaseMs / 2) throw this.#leaseLost()
+    // One after the other: what the first has answered is what the next goes by.
+    await this.#announcing
     await this.#announce(isFull ? 4 * this.#announced : this.#announced)
   }
 

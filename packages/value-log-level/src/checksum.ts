@@ -1,4 +1,4 @@
-import { AtollError, combineCrc32, type Digests } from '@atoll/core'
+import { AtollError, combineCrc32, type Digests, leadingCrc32, PIECE_BYTES, piecesOf } from '@atoll/core'
 
 /** Values are checked in chunks of this size, so that a range of one can be checked without the rest. Part of the format. */
 export const CHUNK_BYTES = 64 * 1024
@@ -44,15 +44,18 @@ export interface TwoParts {
 }
 
 /** Plain sums of stretches of a tail: the first stretch fills the chunk that the head begins, the others are chunks. */
-interface PieceSums {
+interface StretchSums {
   readonly firstBytes: number
   readonly sums: readonly number[]
   /** Of all stretches together. */
   readonly whole: number
 }
 
+/** The size of a chunk is part of a format, that of a piece may change. */
+const PIECES_ARE_CHUNKS: boolean = PIECE_BYTES === CHUNK_BYTES
+
 /** Nodes of one process write the same bytes to a log each: these are read once for all of them. */
-const pieceSums = new WeakMap<Uint8Array, PieceSums>()
+const stretchSums = new WeakMap<Uint8Array, StretchSums>()
 
 /** Writes the table of a value in two parts. */
 export function writeTableOfTwo(
@@ -72,21 +75,54 @@ export function writeTableOfTwo(
 }
 
 /** What is remembered counts only if it adds up to what the caller expects: the bytes may be others by now. */
-function sumsOfTail(crc32: Crc32, { head, tail, tailCrc32 }: TwoParts): PieceSums {
+function sumsOfTail(crc32: Crc32, { head, tail, tailCrc32 }: TwoParts): StretchSums {
   const firstBytes = CHUNK_BYTES - head.length
-  const known = pieceSums.get(tail)
+  const known = stretchSums.get(tail)
   if (known?.firstBytes === firstBytes && known.whole === tailCrc32) return known
+  const pieces = piecesOf(tail)
+  const found =
+    PIECES_ARE_CHUNKS && pieces !== undefined && pieces.whole === tailCrc32
+      ? { firstBytes, sums: shifted(crc32, tail, { pieces: pieces.pieces, firstBytes }), whole: pieces.whole }
+      : summed(crc32, tail, firstBytes)
+  stretchSums.set(tail, found)
+  return found
+}
+
+function summed(crc32: Crc32, tail: Uint8Array, firstBytes: number): StretchSums {
   const sums: number[] = []
   let whole = 0
   for (let from = 0, end = firstBytes; from < tail.length; from = end, end += CHUNK_BYTES) {
-    const piece = tail.subarray(from, end)
-    const sum = crc32(piece)
+    const stretch = tail.subarray(from, end)
+    const sum = crc32(stretch)
     sums.push(sum)
-    whole = combineCrc32(whole, sum, piece.length)
+    whole = combineCrc32(whole, sum, stretch.length)
   }
-  const found = { firstBytes, sums, whole }
-  pieceSums.set(tail, found)
-  return found
+  return { firstBytes, sums, whole }
+}
+
+/**
+ * The sums of stretches that lie across pieces of which the sums are known. A piece is cut where a stretch ends: the short
+ * end of it is read, and what comes before that follows from the two.
+ */
+function shifted(
+  crc32: Crc32,
+  tail: Uint8Array,
+  { pieces, firstBytes }: { readonly pieces: readonly number[]; readonly firstBytes: number },
+): readonly number[] {
+  const sums: number[] = []
+  /** The end of the piece before, with which the stretch begins. */
+  let before = 0
+  for (const [index, piece] of pieces.entries()) {
+    const from = index * CHUNK_BYTES
+    const end = tail.subarray(from + firstBytes, from + CHUNK_BYTES)
+    const length = Math.min(firstBytes, tail.length - from)
+    const sumOfEnd = end.length === 0 ? 0 : crc32(end)
+    const begin = end.length === 0 ? piece : leadingCrc32(piece, sumOfEnd, end.length)
+    sums.push(combineCrc32(before, begin, length))
+    before = sumOfEnd
+    if (from + CHUNK_BYTES >= tail.length && end.length > 0) sums.push(sumOfEnd)
+  }
+  return sums
 }
 
 /** Bytes that start at a chunk, with what they must sum up to. */

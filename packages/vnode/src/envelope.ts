@@ -1,5 +1,5 @@
 import { decodeRecord, encodeRecord, type Sibling, type StoredRecord } from '@atoll/causality'
-import { AtollError, combineCrc32, concatBytes, KiB } from '@atoll/core'
+import { AtollError, combineCrc32, concatBytes, KiB, piecesOf } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
 /**
@@ -95,10 +95,14 @@ const sound = new WeakMap<Uint8Array, number>()
 const REMEMBERED_BYTES = 16 * KiB
 
 function isSound({ value, valueCrc32 }: SummedValue, crc32: Crc32): boolean {
-  if (value.length >= REMEMBERED_BYTES && sound.get(value) === valueCrc32) return true
+  if (value.length >= REMEMBERED_BYTES && knownSum(value) === valueCrc32) return true
   if (crc32(value) !== valueCrc32) return false
   if (value.length >= REMEMBERED_BYTES) sound.set(value, valueCrc32)
   return true
+}
+
+function knownSum(value: Uint8Array): number | undefined {
+  return sound.get(value) ?? piecesOf(value)?.whole
 }
 
 function headSum(key: Uint8Array, lengthAndHead: Uint8Array, crc32: Crc32): number {
