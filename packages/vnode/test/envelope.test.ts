@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
 import type { StoredRecord } from '@atoll/causality'
-import { decodeWith, fromHex, toHex, utf8 } from '@atoll/core'
+import { decodeWith, fromHex, sumForGood, toHex, utf8 } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { checkValues, decodeEnvelope, encodeEnvelope, NOTHING_STORED } from '../src/envelope.ts'
 import { Incarnation } from '../src/incarnation.ts'
@@ -109,6 +109,23 @@ describe('the envelope of a record', () => {
     whole[50_000] = 0
     expect(read().corrupt).toBe(true)
     expect(decodeEnvelope(key, whole, { crc32, sum: 0 }).corrupt).toBe(true)
+  })
+
+  it('is not summed once more if it was summed for good, and is refused all the same if that is another sum', () => {
+    const value = new Uint8Array(100_000).fill(9)
+    const sum = sumForGood(value, crc32)
+    const [first] = RECORD.siblings
+    const recordOf = (valueCrc32: number): StoredRecord => ({
+      ...RECORD,
+      siblings: [{ ...first!, value, valueCrc32 }],
+    })
+    const unused = () => {
+      throw new Error('nothing has to be read')
+    }
+    checkValues(recordOf(sum), unused)
+    expect(() => checkValues(recordOf(sum ^ 1), crc32)).toThrow(
+      expect.objectContaining({ code: 'ATOLL_CORRUPT' }),
+    )
   })
 
   it('refuses values that are not those of the record', () => {
