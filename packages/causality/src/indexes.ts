@@ -12,8 +12,12 @@ export interface VisibleIndexEntry extends Omit<IndexEntry, 'payload'> {
  * The index entries of a record, of all siblings but tombstones, in the order of (index, scope, term). Expiry changes
  * nothing here: an expired sibling keeps its entries until the record is written again.
  */
-export function visibleIndexEntries(record: StoredRecord): readonly VisibleIndexEntry[] {
-  const entries = distinctWrites(record.siblings)
+export function visibleIndexEntries({ siblings }: StoredRecord): readonly VisibleIndexEntry[] {
+  const [first] = siblings
+  // The rule, on the way of every write.
+  if (first !== undefined && siblings.length === 1 && first.indexes.length <= 1)
+    return first.tombstone ? [] : first.indexes.map(alone)
+  const entries = distinctWrites(siblings)
     .filter((sibling) => !sibling.tombstone)
     .flatMap((sibling) => sibling.indexes)
     .sort(comparePlaces)
@@ -24,6 +28,10 @@ export function visibleIndexEntries(record: StoredRecord): readonly VisibleIndex
     else grouped.push({ ...place, payloads: [payload] })
   }
   return grouped
+}
+
+function alone({ index, scope, term, payload }: IndexEntry): VisibleIndexEntry {
+  return { index, scope, term, payloads: [payload] }
 }
 
 type Place = Omit<IndexEntry, 'payload'>

@@ -41,6 +41,7 @@ export function indexOperations(change: RecordChange, means: IndexMeans): Operat
     const value = encodeWith(indexValueCodec, { slice, clockDigest: digest, payloads })
     return { type: 'put', key, value: seal(key, value, means.crc32) } as const
   })
+  if (old.length === 0) return puts
   const kept = new Set(puts.map(({ key }) => keyText(key)))
   const gone = old.filter((key) => !kept.has(keyText(key)))
   return [...gone.map((key) => ({ type: 'del', key }) as const), ...puts]
