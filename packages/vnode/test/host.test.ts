@@ -8,6 +8,7 @@ import {
   collect,
   content,
   id,
+  inHex,
   makeHost,
   STORES,
   type TestRuntime,
@@ -182,7 +183,7 @@ it('writes large write-once values from where they are, where the database can',
     const key = id('k', type)
     const { record } = await inParts.coordinate(write(key, content(large)))
     const read = await inParts.get({ partition: 1, id: key })
-    expect(read).toEqual({ record, corrupt: false })
+    expect({ ...read, record: inHex(read.record) }).toEqual({ record: inHex(record), corrupt: false })
   }
   const tails = batches.flat().flatMap((put) => (put.type === 'put' && put.tail) || [])
   expect(tails).toHaveLength(1)
