@@ -4,7 +4,8 @@ import type { Scene } from './scene.ts'
 
 /**
  * What is done to nodes from outside. What is to be done to one twice, or to one that is not there, is done already. A node
- * that does not start now is started again later: it may need the others, or have left.
+ * that does not start now is started again later: it may need the others, or have left. One that cannot start on its damaged
+ * disk gets an empty one, as an operator would have it.
  */
 export function handsOn({ world, cluster }: Scene, damaged: ReadonlySet<string>): NodesPort {
   const isThere = (name: string) => cluster.names.includes(name)
@@ -19,14 +20,14 @@ export function handsOn({ world, cluster }: Scene, damaged: ReadonlySet<string>)
       } catch (error) {
         if (!isAtollError(error)) throw error
         world.note(`${name} does not start: ${error.code} ${error.message}`)
-        // A node that cannot start on its damaged disk gets an empty one, as an operator would have it.
         if (isUnreadable(error) && damaged.has(name)) world.disk(name).wipe()
       }
     },
   }
 }
 
-function isUnreadable(error: AtollError): boolean {
+/** Whether a disk is why a node does not start. */
+export function isUnreadable(error: AtollError): boolean {
   if (error.code === 'ATOLL_CORRUPT') return true
   return error.code === 'ATOLL_FORMAT' && !error.message.includes('has left the cluster')
 }

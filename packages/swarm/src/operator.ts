@@ -2,6 +2,7 @@ import { AtollError, isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { NodesPort, Prng } from '@atoll/sim'
 import { namesToCome, type PlannedChange } from './change-plan.ts'
+import { isUnreadable } from './hands.ts'
 import { newestDocument, REGISTERS_TYPE, type Scene, SETS_TYPE } from './scene.ts'
 
 /** Members that hold data are never fewer. */
@@ -9,10 +10,17 @@ const LEAST_MEMBERS = 3
 const MOST_REPLICAS = 4
 const DRAIN_MS = 5
 
+interface Means {
+  readonly nodes: NodesPort
+  /** Of which the disks may rot. */
+  readonly damaged: ReadonlySet<string>
+}
+
 /** Changes the cluster while it is in use. What fails, for lack of a quorum or of a node, is tried again later. */
 export class Operator {
   readonly #scene: Scene
   readonly #nodes: NodesPort
+  readonly #damaged: ReadonlySet<string>
   readonly #prng: Prng
   readonly #plan: readonly PlannedChange[]
   readonly #free: string[]
@@ -20,9 +28,10 @@ export class Operator {
   readonly #coming = new Set<string>()
   readonly #markedDown = new Set<string>()
 
-  constructor(scene: Scene, nodes: NodesPort, plan: readonly PlannedChange[]) {
+  constructor(scene: Scene, { nodes, damaged }: Means, plan: readonly PlannedChange[]) {
     this.#scene = scene
     this.#nodes = nodes
+    this.#damaged = damaged
     this.#prng = scene.world.prng.fork('operator')
     this.#plan = plan
     this.#free = [...namesToCome(scene.options, plan)]
@@ -102,14 +111,21 @@ export class Operator {
       try {
         await cluster.add(name)
       } catch (error) {
-        // It has lost its disk while it joined: the cluster knows it by another id.
-        const isOther = isAtollError(error, 'ATOLL_CHANGE_REFUSED') || isAtollError(error, 'ATOLL_FORMAT')
-        if (isOther) await this.#speaker().cluster.unstage(name)
+        if (isAtollError(error)) await this.#makeWay(name, error)
         throw error
       }
     }
     world.note(`${name} has joined`)
     this.#coming.delete(name)
+  }
+
+  /** For one that has lost its disk while it joined, so that the cluster knows it by another id, or has a damaged one. */
+  async #makeWay(name: string, error: AtollError): Promise<void> {
+    const { cluster } = this.#speaker()
+    const isStaged = cluster.document.staged.some((change) => 'node' in change && change.node === name)
+    if (isStaged && (error.code === 'ATOLL_CHANGE_REFUSED' || error.code === 'ATOLL_FORMAT'))
+      await cluster.unstage(name)
+    else if (isUnreadable(error) && this.#damaged.has(name)) this.#scene.world.disk(name).wipe()
   }
 
   async #up(name: string): Promise<void> {

@@ -32,8 +32,9 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
   await cluster.node(1).objects.createBucket(BUCKET)
   const changes = planChanges(world.prng.fork('changes'), options)
   const faults = drawFaults(scene, namesToCome(options, changes))
-  const nodes = handsOn(scene, damageOf(faults, []).nodes)
-  const operator = new Operator(scene, nodes, changes)
+  const damaged = damageOf(faults, []).nodes
+  const nodes = handsOn(scene, damaged)
+  const operator = new Operator(scene, { nodes, damaged }, changes)
   await rage(scene, { faults, operator, nodes })
   const { ids, violations: undelivered } = await convergence(scene, operator)
   const finals = await readFinals(scene, ids)

@@ -61,3 +61,12 @@ test.each(FOUND)('seed %i: %s', async (seed) => {
   const { failure } = await runSeed(seed, houseScenario())
   expect(failure?.message).toBeUndefined()
 })
+
+/** Of runs that once went wrong, by what went wrong; a change of the program makes other runs of them. */
+const ONCE_WRONG = [
+  [2325, 'the disk of a node rots before it has joined, and it can never start on that again'],
+] as const
+
+test.each(ONCE_WRONG)('seed %i: %s', { timeout: 60_000 }, async (seed) => {
+  expect((await runSeeds(houseScenario(), { from: seed, count: 1 })).failures).toEqual([])
+})
