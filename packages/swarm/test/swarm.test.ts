@@ -24,6 +24,7 @@ const WAYS = [
   'client.put ok',
   'client.put unknown',
   'coordinator.get_unmet',
+  'coordinator.put_declined',
   'coordinator.put_replica_failed',
   'coordinator.repair',
   'network.frame-lost',
