@@ -78,11 +78,9 @@ export class ManifestRecords {
    */
   async rewrite(id: KeyId, change: (history: History) => History, known?: HistoryRead): Promise<void> {
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
-      const isFirst = round === 0 && known !== undefined
       const reading = () => this.read(id)
-      const { history, context, siblings } = isFirst
-        ? known
-        : await (round === 0 ? reading() : behindWrite(reading))
+      const { history, context, siblings } =
+        round > 0 ? await behindWrite(reading) : (known ?? (await reading()))
       if (siblings.length === 0) return
       const changed = change(history)
       if (changed === history && siblings.length === 1) return

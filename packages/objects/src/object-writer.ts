@@ -29,12 +29,8 @@ export interface PutResult {
 interface Activation {
   readonly name: ObjectName
   readonly finished: Finished
-  /** What the record holds; undefined if it has to be read. */
-  readonly known: Known | undefined
-  /** Throws if somebody has begun to clear the upload away. */
-  readonly checkLease: (history: History) => void
-  /** Told before the version may become visible, and again if it certainly has not. */
-  readonly onCommit: (mayBeVisible: boolean) => void
+  /** Where the blocks came from; undefined if the body is inline. */
+  readonly upload: Upload | undefined
 }
 
 interface Activated {
@@ -91,8 +87,7 @@ export class ObjectWriter {
     const [md5] = await abortable(request.signal, Promise.all([this.#md5(body), bucket]))
     const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
     const finished = this.#finish(uploaded, body, request)
-    const activation = { name, finished, known: NOTHING_KNOWN, checkLease: () => {}, onCommit: () => {} }
-    const result = await this.#activate(activation, request)
+    const result = await this.#activate({ name, finished, upload: undefined }, request)
     request.onProgress({ bytes: body.length })
     return result
   }
@@ -105,23 +100,16 @@ export class ObjectWriter {
     const { buckets } = this.#layer
     const { signal } = request
     const upload = new Upload(this.#layer, name, request)
-    let committing = false
     try {
       await upload.write(head, source)
       const bucket = buckets.require(name.bucket, { signal })
       const [uploaded] = await abortable(signal, Promise.all([upload.finish(), bucket]))
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
-      const checkLease = (history: History) => upload.checkLease(history)
-      checkLease(NO_HISTORY)
-      throwIfAborted(signal)
-      const onCommit = (mayBeVisible: boolean) => {
-        committing = mayBeVisible
-      }
-      const { known } = upload
-      return await this.#activate({ name, finished, known, checkLease, onCommit }, request)
+      upload.checkLease(NO_HISTORY)
+      return await this.#activate({ name, finished, upload }, request)
     } catch (error) {
       // An upload that may have become visible keeps its blocks.
-      if (!committing || !mayHaveHappened(error)) await upload.abandon()
+      if (!upload.mayBeVisible || !mayHaveHappened(error)) await upload.abandon()
       throw error
     }
   }
@@ -144,38 +132,39 @@ export class ObjectWriter {
    */
   async #activate(activation: Activation, { signal }: PutRequest): Promise<PutResult> {
     throwIfAborted(signal)
-    const { name, finished, known, checkLease } = activation
+    const { name, finished, upload } = activation
+    const known = upload === undefined ? NOTHING_KNOWN : upload.known
     if (known !== undefined) {
       const first = await this.#write(activation, known, { ifAlone: true })
       if (first.written.alone) return this.#activated(finished, first)
       if (first.written.accepted > 0) return await behindWrite(() => this.#confirm(activation, first))
     }
     const read = await abortable(signal, this.#layer.manifests.read(name.id, { signal }))
-    checkLease(read.history)
+    upload?.checkLease(read.history)
     throwIfAborted(signal)
     return this.#activated(finished, await this.#write(activation, read, { ifAlone: false }))
   }
 
   async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
-    const { name, finished, checkLease } = activation
+    const { name, finished, upload } = activation
     const read = await this.#layer.manifests.read(name.id)
     if (isSettled(read, finished)) return this.#activated(finished, first)
     this.#layer.runtime.probe.mark('objects.put.activated-again')
-    checkLease(read.history)
+    upload?.checkLease(read.history)
     return this.#activated(finished, await this.#write(activation, read, { ifAlone: false }))
   }
 
   async #write(
-    { name, finished, onCommit }: Activation,
+    { name, finished, upload }: Activation,
     { history: before, context }: Known,
     options: { readonly ifAlone: boolean },
   ): Promise<Activated> {
     const lastModifiedMs = this.#nowMs()
     const history = activate(before, finished, lastModifiedMs)
     this.#checkRoom(name, history)
-    onCommit(true)
+    if (upload !== undefined) upload.mayBeVisible = true
     const written = await this.#layer.manifests.write(name.id, { history, context }, options)
-    if (written.accepted === 0) onCommit(false)
+    if (upload !== undefined && written.accepted === 0) upload.mayBeVisible = false
     return { written, lastModifiedMs }
   }
 

@@ -30,6 +30,8 @@ const FIRST_BLOCKS = 64
  * the first blocks are read, cut and digested.
  */
 export class Upload {
+  /** True once its version was written, unless that was declined. */
+  mayBeVisible = false
   readonly #layer: Layer
   readonly #name: ObjectName
   readonly #request: PutRequest
