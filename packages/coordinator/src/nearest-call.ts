@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import { AtollError, type KeyId, type Timer } from '@atoll/core'
+import { AtollError, type KeyId, LazySignal, type Timer } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import type { CallOptions, Site } from './call.ts'
 import type { Latency } from './latency.ts'
@@ -27,25 +27,21 @@ const LATE_MS = 1
 /** One for all calls: whoever is told has nobody to tell it to, and its stack would cost more than the rest. */
 const NOT_NEEDED = new AtollError('ATOLL_ABORTED', 'the answer of this replica is not needed any more')
 
-/** What replicas are asked with. The signal is made when somebody wants it: a replica in this process mostly does not. */
+/** What replicas are asked with. A replica in this process mostly does not want the signal. */
 class Asking implements ReplicaCallOptions {
   readonly timeoutMs: number
-  #controller: AbortController | undefined
-  #stopped = false
+  readonly #enough = new LazySignal()
 
   constructor(timeoutMs: number) {
     this.timeoutMs = timeoutMs
   }
 
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    if (this.#stopped) this.#controller.abort(NOT_NEEDED)
-    return this.#controller.signal
+    return this.#enough.signal
   }
 
   stop(): void {
-    this.#stopped = true
-    this.#controller?.abort(NOT_NEEDED)
+    this.#enough.abort(NOT_NEEDED)
   }
 }
 

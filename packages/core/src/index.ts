@@ -27,6 +27,7 @@ export {
   messageOf,
 } from './errors.ts'
 export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
+export { LazySignal } from './lazy-signal.ts'
 export { Lifecycle, type LifecycleState } from './lifecycle.ts'
 export type { TupleValue } from './msgpack.ts'
 export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.ts'

@@ -1,7 +1,6 @@
-import { type AtollError, isAtollError, type Runtime, type TupleReader } from '@atoll/core'
+import { type AtollError, isAtollError, type LazySignal, type Runtime, type TupleReader } from '@atoll/core'
 import type { ByteStream, DuplexStream } from './byte-stream.ts'
 import { asAtollError } from './error-codec.ts'
-import type { LazySignal } from './lazy-signal.ts'
 import type { StreamMethod } from './method.ts'
 
 /** What a stream's handler knows besides its request. */
