@@ -35,7 +35,7 @@ import { NearestCall } from './nearest-call.ts'
 import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
 import { impossible } from './outcome.ts'
 import type { Liveness, Replicas } from './ports.ts'
-import { countPrimaries, furtherFallbacks, nearestFirst, type SliceView, spareFor } from './preference.ts'
+import { furtherFallbacks, nearestFirst, type SliceView, spareFor } from './preference.ts'
 import { PutCall } from './put-call.ts'
 import { type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
 import { Repairs } from './repairs.ts'
@@ -48,7 +48,7 @@ import {
   checkWriteOptions,
 } from './request-checks.ts'
 import { ScanCall } from './scan-call.ts'
-import { findTargets, suffice } from './targets.ts'
+import { findTargets, type Needed } from './targets.ts'
 
 export interface CoordinatorMeans {
   /** The name of this node in the ring. */
@@ -233,13 +233,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { view, quorum } = this.#reading(id, type, options)
     const { n, r, pr } = quorum
     const callOptions = this.#callOptions(options)
-    const needed = { sloppy: quorum.sloppy, least: r, primaries: pr }
+    const refusal: Needed['refusal'] = (few) => impossible('a read', { n, ...few, r, pr })
+    const needed = { sloppy: quorum.sloppy, least: r, primaries: pr, refusal }
     const found = findTargets(view, needed, { site: this.#site, options: callOptions })
     const targets = found instanceof Promise ? await found : found
-    if (!suffice(targets, needed)) {
-      const primaries = countPrimaries(targets)
-      throw impossible('a read', { n, reachable: targets.length, primaries, r, pr })
-    }
     const { policy } = type
     return await new GetCall(this.#site, callOptions, {
       id,
@@ -259,10 +256,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { view, quorum } = this.#reading(id, type, options)
     const { n, r, sloppy } = quorum
     const callOptions = this.#callOptions(options)
-    const needed = { sloppy, least: 1, primaries: 0 }
+    const refusal = () => impossible('a read', { n, reachable: 0 })
+    const needed = { sloppy, least: 1, primaries: 0, refusal }
     const found = findTargets(view, needed, { site: this.#site, options: callOptions })
     const reachable = found instanceof Promise ? await found : found
-    if (reachable.length === 0) throw impossible('a read', { n, reachable: 0 })
     const nowMs = this.#site.runtime.clock.monotonicMs()
     const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
     const targets = nearestFirst(reachable, nearness)
@@ -287,13 +284,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
     const { n, w, dw, pw } = quorum
     const callOptions = this.#callOptions(options)
-    const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw }
+    const refusal: Needed['refusal'] = (few) => impossible('a write', { n, ...few, w, dw, pw })
+    const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw, refusal }
     const found = findTargets(seen, needed, { site: this.#site, options: callOptions })
     const targets = found instanceof Promise ? await found : found
-    if (!suffice(targets, needed)) {
-      const primaries = countPrimaries(targets)
-      throw impossible('a write', { n, reachable: targets.length, primaries, w, dw, pw })
-    }
     const { clock, metrics, random } = this.#site.runtime
     const startMs = clock.monotonicMs()
     const writeId = random.bytes(WRITE_ID_BYTES)

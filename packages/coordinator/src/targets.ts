@@ -1,3 +1,4 @@
+import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import type { CallOptions, Site } from './call.ts'
 import { aborted } from './outcome.ts'
@@ -9,6 +10,8 @@ export interface Needed {
   readonly sloppy: boolean
   readonly least: number
   readonly primaries: number
+  /** What to say of too few. */
+  readonly refusal: (found: { readonly reachable: number; readonly primaries: number }) => AtollError
 }
 
 /** How long a request waits before it is called impossible, and how often it looks meanwhile. */
@@ -19,7 +22,7 @@ type Targets = readonly PreferenceEntry[]
 
 /**
  * Who to ask: all that seem reachable. If these are too few they are given a moment: a node that stood still has lost its
- * connections, and for some milliseconds takes everybody else for dead. What comes then may still be too few.
+ * connections, and for some milliseconds takes everybody else for dead. Throws the refusal if they are still too few then.
  */
 export function findTargets(
   view: SliceView,
@@ -31,7 +34,7 @@ export function findTargets(
   return site.requests.run(() => secondThought(view, needed, { site, options }))
 }
 
-export function suffice(targets: Targets, { least, primaries }: Needed): boolean {
+function suffice(targets: Targets, { least, primaries }: Needed): boolean {
   return targets.length >= least && countPrimaries(targets) >= primaries
 }
 
@@ -47,6 +50,8 @@ async function secondThought(
     await clock.sleep(SECOND_LOOK_MS, { signal }).catch(() => {})
     if (signal?.aborted) throw aborted(signal, true)
     const targets = activeList(view, needed.sloppy)
-    if (suffice(targets, needed) || clock.monotonicMs() >= endMs) return targets
+    if (suffice(targets, needed)) return targets
+    if (clock.monotonicMs() >= endMs)
+      throw needed.refusal({ reachable: targets.length, primaries: countPrimaries(targets) })
   }
 }
