@@ -10,8 +10,8 @@ import {
   type Pointer,
   samePlace,
 } from './pointer.ts'
-import { BYTES, type InnerLevel, type InnerOperation, innerDelete, innerPut } from './ports.ts'
-import { type LoggedOp, OP_LARGE, OP_MOVE, OP_SMALL } from './record.ts'
+import { BYTES, type InnerBatch, type InnerEncodings, type InnerLevel } from './ports.ts'
+import { type LoggedOp, OP_MOVE, OP_SMALL } from './record.ts'
 import type { Segments } from './segments.ts'
 
 /**
@@ -25,25 +25,26 @@ export class Applier {
   readonly #reads: InnerReads
   /** A database in memory would keep a whole record alive for one small value of it. */
   readonly #copies: boolean
+  /** Named only to a database with other defaults: abstract-level then takes several times as long for an operation. */
+  readonly #encodings: InnerEncodings | undefined
 
   constructor(inner: InnerLevel, reads: InnerReads, segments: Segments) {
     this.#inner = inner
     this.#reads = reads
     this.#segments = segments
     this.#copies = !inner.supports.permanence
+    const takesBytes = inner.keyEncoding().name === 'view' && inner.valueEncoding().name === 'view'
+    this.#encodings = takesBytes ? undefined : BYTES
   }
 
   /** Applies the operations of all records up to that of `sequence`, which must be durable. */
   async apply(ops: readonly LoggedOp[], sequence: number): Promise<void> {
     if (ops.length === 0) return
     const known = this.#mustLook(ops) ? await this.#pointersOf(ops) : undefined
-    const operations: InnerOperation[] = []
-    for (const op of ops) {
-      const operation = known === undefined ? plain(op) : this.#counted(op, known)
-      if (operation !== undefined) operations.push(this.#copies ? copied(operation) : operation)
-    }
-    operations.push(innerPut(APPLIED_KEY, encodeSequence(sequence)))
-    await this.#inner.batch(operations, {})
+    const batch = this.#inner.batch()
+    for (const op of ops) if (known === undefined || this.#counts(op, known)) this.#add(op, batch)
+    batch.put(APPLIED_KEY, encodeSequence(sequence), this.#encodings)
+    await batch.write({})
   }
 
   /** The sequence of the last record that was applied, as far as the inner database knows. */
@@ -70,16 +71,28 @@ export class Applier {
     return known
   }
 
-  #counted(op: LoggedOp, known: Map<string, Pointer | undefined>): InnerOperation | undefined {
+  /** Counts what becomes of large values; false for a move that came too late. */
+  #counts(op: LoggedOp, known: Map<string, Pointer | undefined>): boolean {
     const id = keyId(op.key)
     const old = known.get(id)
     if (op.type === OP_MOVE && (old === undefined || op.from === undefined || !samePlace(old, op.from))) {
-      return undefined
+      return false
     }
     if (old !== undefined) this.#segments.addLive(old.slot, -storedBytes(old.bytes))
     if (op.pointer !== undefined) this.#segments.addLive(op.pointer.slot, storedBytes(op.pointer.bytes))
     known.set(id, op.pointer)
-    return plain(op)
+    return true
+  }
+
+  #add({ key, inline, pointer }: LoggedOp, batch: InnerBatch): void {
+    const ownKey = this.#owned(key)
+    if (pointer !== undefined) batch.put(ownKey, encodePointer(pointer), this.#encodings)
+    else if (inline === undefined) batch.del(ownKey, this.#encodings)
+    else batch.put(ownKey, this.#owned(inline), this.#encodings)
+  }
+
+  #owned(bytes: Uint8Array): Uint8Array {
+    return this.#copies ? Uint8Array.from(bytes) : bytes
   }
 }
 
@@ -87,18 +100,4 @@ function encodeSequence(sequence: number): Uint8Array {
   const bytes = Buffer.allocUnsafe(6)
   bytes.writeUIntLE(sequence, 0, 6)
   return bytes
-}
-
-function plain({ type, key, inline, pointer }: LoggedOp): InnerOperation {
-  if (inline !== undefined) return innerPut(key, inline)
-  if (pointer !== undefined && (type === OP_LARGE || type === OP_MOVE)) {
-    return innerPut(key, encodePointer(pointer))
-  }
-  return innerDelete(key)
-}
-
-function copied(operation: InnerOperation): InnerOperation {
-  const key = Uint8Array.from(operation.key)
-  if (operation.type === 'del') return innerDelete(key)
-  return innerPut(key, Uint8Array.from(operation.value))
 }

@@ -1,7 +1,7 @@
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts'
 import type { Log } from './log.ts'
 import { ABOVE_ALL_KEYS, CHECKPOINT_KEY } from './pointer.ts'
-import { type InnerLevel, innerPut, type ValueLogRuntime } from './ports.ts'
+import { BYTES, type InnerLevel, type ValueLogRuntime } from './ports.ts'
 import type { Readers } from './readers.ts'
 import type { Segments } from './segments.ts'
 import { storing } from './storage-error.ts'
@@ -19,9 +19,11 @@ export async function settleInner(inner: InnerLevel): Promise<void> {
 /** Writes a checkpoint durably. What it says is applied must be settled. */
 export async function writeCheckpoint(inner: InnerLevel, checkpoint: Checkpoint): Promise<void> {
   const value = encodeCheckpoint(checkpoint)
-  await storing('writing a checkpoint to the inner database', () =>
-    inner.batch([innerPut(CHECKPOINT_KEY, value)], { sync: true }),
-  )
+  await storing('writing a checkpoint to the inner database', async () => {
+    const batch = inner.batch()
+    batch.put(CHECKPOINT_KEY, value, BYTES)
+    await batch.write({ sync: true })
+  })
 }
 
 export interface CheckpointerContext {

@@ -31,7 +31,11 @@ export interface InnerLevel {
   getMany(keys: Uint8Array[], options: InnerReadOptions): Promise<(Uint8Array | undefined)[]>
   has(key: Uint8Array, options: InnerReadOptions): Promise<boolean>
   hasMany(keys: Uint8Array[], options: InnerReadOptions): Promise<boolean[]>
-  batch(operations: InnerOperation[], options: InnerBatchOptions): Promise<void>
+  /** The default encodings. */
+  keyEncoding(): { readonly name: string }
+  valueEncoding(): { readonly name: string }
+  /** Begins a batch. (One of operations in an array costs classic-level three times as much.) */
+  batch(): InnerBatch
   iterator(options: InnerRange): InnerIterator
   snapshot(): AbstractSnapshot
   compactRange?(start: Uint8Array, end: Uint8Array, options: { keyEncoding: 'view' }): Promise<void>
@@ -46,23 +50,12 @@ export interface InnerReadOptions extends InnerEncodings {
   readonly snapshot?: AbstractSnapshot | undefined
 }
 
-export interface InnerBatchOptions extends Partial<InnerEncodings> {
-  readonly sync?: boolean
+/** Writes of the inner database: none of them counts before `write`, and then all do. */
+export interface InnerBatch {
+  put(key: Uint8Array, value: Uint8Array, encodings: InnerEncodings | undefined): unknown
+  del(key: Uint8Array, encodings: InnerEncodings | undefined): unknown
+  write(options: { readonly sync?: boolean }): Promise<void>
 }
-
-/** With encodings of its own: options of the whole batch make abstract-level copy each operation three times slower. */
-export interface InnerPut extends InnerEncodings {
-  readonly type: 'put'
-  readonly key: Uint8Array
-  readonly value: Uint8Array
-}
-
-export interface InnerDelete extends InnerEncodings {
-  readonly type: 'del'
-  readonly key: Uint8Array
-}
-
-export type InnerOperation = InnerPut | InnerDelete
 
 export interface InnerRange extends InnerReadOptions {
   readonly gt?: Uint8Array
@@ -85,14 +78,6 @@ export interface InnerIterator {
 
 /** Every call of the inner database is made with bytes. */
 export const BYTES: InnerReadOptions = { keyEncoding: 'view', valueEncoding: 'view' }
-
-export function innerPut(key: Uint8Array, value: Uint8Array): InnerPut {
-  return { type: 'put', key, value, keyEncoding: 'view', valueEncoding: 'view' }
-}
-
-export function innerDelete(key: Uint8Array): InnerDelete {
-  return { type: 'del', key, keyEncoding: 'view', valueEncoding: 'view' }
-}
 
 /**
  * One directory that belongs to one value log. Errors are whatever the system throws; the value log wraps them.
