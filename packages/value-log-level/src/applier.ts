@@ -26,7 +26,7 @@ export class Applier {
   /** A database in memory would keep a whole record alive for one small value of it. */
   readonly #copies: boolean
   /** Named only to a database with other defaults: abstract-level then takes several times as long for an operation. */
-  readonly #encodings: InnerEncodings | undefined
+  readonly #encodings: Partial<InnerEncodings>
 
   constructor(inner: InnerLevel, reads: InnerReads, segments: Segments) {
     this.#inner = inner
@@ -34,7 +34,7 @@ export class Applier {
     this.#segments = segments
     this.#copies = !inner.supports.permanence
     const takesBytes = inner.keyEncoding().name === 'view' && inner.valueEncoding().name === 'view'
-    this.#encodings = takesBytes ? undefined : BYTES
+    this.#encodings = takesBytes ? {} : BYTES
   }
 
   /** Applies the operations of all records up to that of `sequence`, which must be durable. */

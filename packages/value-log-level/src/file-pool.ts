@@ -31,6 +31,11 @@ export class FilePool {
     }
   }
 
+  /** The file, for something to do with it at once, if it is open. */
+  peek(slot: number): DataFile | undefined {
+    return this.#entries.get(slot)?.file
+  }
+
   /** Closes the file as soon as nobody uses it. */
   async drop(slot: number): Promise<void> {
     const entry = this.#entries.get(slot)

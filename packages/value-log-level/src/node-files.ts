@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lockDirectory } from './node-lock.ts'
@@ -40,6 +41,16 @@ class NodeFile implements DataFile {
       const { bytesRead } = await this.#handle.read(target, done, target.length - done, position + done)
       if (bytesRead === 0) break
       done += bytesRead
+    }
+    return done
+  }
+
+  readSync(target: Uint8Array, position: number): number {
+    let done = 0
+    while (done < target.length) {
+      const length = readSync(this.#handle.fd, target, done, target.length - done, position + done)
+      if (length === 0) break
+      done += length
     }
     return done
   }

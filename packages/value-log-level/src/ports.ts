@@ -52,8 +52,8 @@ export interface InnerReadOptions extends InnerEncodings {
 
 /** Writes of the inner database: none of them counts before `write`, and then all do. */
 export interface InnerBatch {
-  put(key: Uint8Array, value: Uint8Array, encodings: InnerEncodings | undefined): unknown
-  del(key: Uint8Array, encodings: InnerEncodings | undefined): unknown
+  put(key: Uint8Array, value: Uint8Array, encodings: Partial<InnerEncodings>): unknown
+  del(key: Uint8Array, encodings: Partial<InnerEncodings>): unknown
   write(options: { readonly sync?: boolean }): Promise<void>
 }
 
@@ -110,6 +110,8 @@ export interface DataFile {
   sizeBytes(): Promise<number>
   /** Reads up to `target.length` bytes from `position` on; returns how many there were. */
   read(target: Uint8Array, position: number): Promise<number>
+  /** As `read`, while everyone waits: used for a few bytes that are likely to be in memory, where there is such a way. */
+  readSync?(target: Uint8Array, position: number): number
   /** Writes the buffers one after the other from `position` on, all of them. */
   write(buffers: readonly Uint8Array[], position: number): Promise<void>
   /** Sets the size; new bytes read as zero. */

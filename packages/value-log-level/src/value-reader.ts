@@ -1,4 +1,4 @@
-import type { Digests } from '@atoll/core'
+import { type Digests, KiB } from '@atoll/core'
 import {
   CHUNK_BYTES,
   type ChunkRun,
@@ -10,17 +10,24 @@ import {
 } from './checksum.ts'
 import type { FilePool } from './file-pool.ts'
 import type { Pointer } from './pointer.ts'
-import type { DataFile } from './ports.ts'
-import { storing } from './storage-error.ts'
+import type { DataFile, ValueLogRuntime } from './ports.ts'
+import { storageError, storing } from './storage-error.ts'
+import { Turns } from './turns.ts'
+
+const READING = 'reading a value'
+/** Values up to this size may be read in place: where they are in memory that takes as long as to find their keys. */
+const IN_PLACE_BYTES = 16 * KiB
 
 /** Reads large values from the log, and returns nothing that fails its checksum. */
 export class ValueReader {
   readonly #crc32: Digests['crc32']
   readonly #pool: FilePool
+  readonly #turns: Turns
 
-  constructor(crc32: Digests['crc32'], pool: FilePool) {
-    this.#crc32 = crc32
+  constructor({ digest, clock }: Pick<ValueLogRuntime, 'digest' | 'clock'>, pool: FilePool) {
+    this.#crc32 = digest.crc32
     this.#pool = pool
+    this.#turns = new Turns(clock)
   }
 
   /** The whole value, by one positioned read. */
@@ -30,16 +37,14 @@ export class ValueReader {
   }
 
   /** The whole value with its table, which was compared with it. */
-  readRun(innerKey: Uint8Array, pointer: Pointer): Promise<ChunkRun> {
-    return this.#storing(pointer, async (file) => {
-      const { bytes, offset } = pointer
-      const stored = Buffer.allocUnsafeSlow(storedBytes(bytes))
-      const length = await file.read(stored, offset)
-      const seed = checksumSeed(this.#crc32, innerKey, pointer.sequence)
-      const run = { bytes: stored.subarray(0, bytes), table: stored.subarray(bytes), seed, first: 0 }
-      if (length < stored.length || !chunksAreSound(this.#crc32, run)) throw damaged(pointer)
-      return run
+  readRun(innerKey: Uint8Array, pointer: Pointer): ChunkRun | Promise<ChunkRun> {
+    const file = this.#openFor(pointer)
+    if (file !== undefined) return this.#readInPlace(file, innerKey, pointer)
+    const reading = this.#storing(pointer, async (opened) => {
+      const stored = Buffer.allocUnsafeSlow(storedBytes(pointer.bytes))
+      return this.#runOf(stored, await opened.read(stored, pointer.offset), innerKey, pointer)
     })
+    return this.#turns.elsewhere(reading)
   }
 
   /** The bytes from `start` to `end` (within the value): the chunks that they touch, and their part of the table. */
@@ -80,8 +85,34 @@ export class ValueReader {
     }
   }
 
+  /** The file of a small value, if it is open and it is the turn of a read in place. */
+  #openFor(pointer: Pointer): DataFile | undefined {
+    if (pointer.bytes > IN_PLACE_BYTES) return undefined
+    const file = this.#pool.peek(pointer.slot)
+    return file?.readSync !== undefined && this.#turns.take(1) ? file : undefined
+  }
+
+  #readInPlace(file: DataFile, innerKey: Uint8Array, pointer: Pointer): ChunkRun {
+    const stored = Buffer.allocUnsafeSlow(storedBytes(pointer.bytes))
+    try {
+      const length = this.#turns.inPlace(() => file.readSync?.(stored, pointer.offset) ?? 0)
+      return this.#runOf(stored, length, innerKey, pointer)
+    } catch (error) {
+      throw storageError(READING, error)
+    }
+  }
+
+  /** What was read, if it is all there and sound. */
+  #runOf(stored: Buffer, length: number, innerKey: Uint8Array, pointer: Pointer): ChunkRun {
+    const { bytes, sequence } = pointer
+    const seed = checksumSeed(this.#crc32, innerKey, sequence)
+    const run = { bytes: stored.subarray(0, bytes), table: stored.subarray(bytes), seed, first: 0 }
+    if (length < stored.length || !chunksAreSound(this.#crc32, run)) throw damaged(pointer)
+    return run
+  }
+
   #storing<T>(pointer: Pointer, action: (file: DataFile) => Promise<T>): Promise<T> {
-    return storing('reading a value', () => this.#pool.use(pointer.slot, action))
+    return storing(READING, () => this.#pool.use(pointer.slot, action))
   }
 }
 
