@@ -3,13 +3,17 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
 import { clusterSuite } from './cluster-suite.ts'
-import { objectsSuite } from './objects-suite.ts'
+import { objectsParts } from './objects-suite.ts'
+import { runPart, tellRow } from './parts.ts'
 import { type Compared, changes, headLine, line } from './report.ts'
-import { storageSuite } from './storage-suite.ts'
+import { storageParts } from './storage-suite.ts'
+
+/** Measures some rows. Each part has a process of its own: what one leaves behind in heap and compiled code must not burden the next. */
+type Part = (onRow: (row: Compared, line: string) => void) => Promise<void>
 
 interface Suite {
   readonly headLine: () => string
-  readonly run: (onRow: (row: Compared, line: string) => void) => Promise<void>
+  readonly parts: readonly Part[]
   /** What both sides find on the disk: the first write to a block of a cloud disk may cost five times a rewrite. */
   readonly disk: string
 }
@@ -17,45 +21,55 @@ interface Suite {
 const SUITES: Readonly<Record<string, Suite>> = {
   objects: {
     headLine,
-    run: (onRow) => objectsSuite((row) => onRow(row, line(row))),
+    parts: objectsParts.map((part) => (onRow) => part((row) => onRow(row, line(row)))),
     disk: 'new files on both sides: every block is touched for the first time',
   },
   storage: {
     headLine,
-    run: (onRow) => storageSuite((row) => onRow(row, line(row))),
+    parts: storageParts.map((part) => (onRow) => part((row) => onRow(row, line(row)))),
     disk: 'space touched before, by the floor and by the value log; new files for the others',
   },
   cluster: {
     headLine: clusterHeadLine,
-    run: (onRow) => clusterSuite((row) => onRow(row, clusterLine(row))),
+    parts: [(onRow) => clusterSuite((row) => onRow(row, clusterLine(row)))],
     disk: 'new files on both sides',
   },
 }
 
-const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE]
+const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N]
   SUITE           one of: ${Object.keys(SUITES).join(', ')}
   --json          print the rows as JSON, for machines and for --compare
-  --compare FILE  say what became of each row since FILE, a result of --json`
+  --compare FILE  say what became of each row since FILE, a result of --json
+  --part N        only the N-th part of the suite, in this process: for a profiler`
 
 process.exitCode = await main()
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: 'boolean', default: false }, compare: { type: 'string' } },
+    options: {
+      json: { type: 'boolean', default: false },
+      compare: { type: 'string' },
+      part: { type: 'string' },
+    },
   })
-  const suite = SUITES[positionals[0] ?? '']
-  if (suite === undefined || positionals.length > 1) {
+  const name = positionals[0] ?? ''
+  const suite = SUITES[name]
+  const part = values.part === undefined ? undefined : suite?.parts[Number(values.part) - 1]
+  if (suite === undefined || positionals.length > 1 || (values.part !== undefined && part === undefined)) {
     process.stderr.write(`${USAGE}\n`)
     return 2
   }
   const before = values.compare === undefined ? undefined : await readRows(values.compare)
   const rows: Compared[] = []
-  if (!values.json) say(`${machine()}\n${suite.disk}\n${suite.headLine()}`)
-  await suite.run((row, text) => {
+  const onRow = (row: Compared, text: string) => {
     rows.push(row)
+    tellRow(row, text)
     if (!values.json) say(text)
-  })
+  }
+  if (!values.json) say(`${machine()}\n${suite.disk}\n${suite.headLine()}`)
+  if (part !== undefined) await part(onRow)
+  else for (const at of suite.parts.keys()) await runPart([name, '--part', `${at + 1}`], onRow)
   if (values.json) say(JSON.stringify(rows, null, 2))
   for (const change of changes(rows, before ?? [])) say(change)
   return 0

@@ -40,9 +40,9 @@ const ROUNDS_IN_MEMORY = 3
 const BUCKET = 'bench'
 
 /** PUT and GET of small, middling and large objects through the whole house. */
-export async function objectsSuite(onRow: (row: Row) => void): Promise<void> {
-  for (const setting of SETTINGS) for (const shape of SHAPES) await measureShape(setting, shape, onRow)
-}
+export const objectsParts: readonly ((onRow: (row: Row) => void) => Promise<void>)[] = SETTINGS.flatMap(
+  (setting) => SHAPES.map((shape) => (onRow: (row: Row) => void) => measureShape(setting, shape, onRow)),
+)
 
 async function measureShape(setting: Setting, shape: Shape, onRow: (row: Row) => void): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'atoll-bench-'))

@@ -61,14 +61,13 @@ type OnRow = (row: Row) => void
  * Single stores under durable writes and reads: the value log, and for reference classic-level, memory-level and lmdb.
  * Small durable writes are also compared with those of classic-level itself, which takes the place of the floor.
  */
-export async function storageSuite(onRow: OnRow): Promise<void> {
-  for (const each of [LARGE, SMALL]) {
-    for (const kind of STORES) await putsBesideFloor(kind, each, onRow)
-    if (each === SMALL) await putsBesideReference(each, onRow)
-  }
-  for (const kind of STORES) await gets(kind, onRow)
-  await putsBesideFloor(VALUE_LOG, OVERWRITES, onRow)
-}
+export const storageParts: readonly ((onRow: OnRow) => Promise<void>)[] = [
+  ...STORES.map((kind) => (onRow: OnRow) => putsBesideFloor(kind, LARGE, onRow)),
+  ...STORES.map((kind) => (onRow: OnRow) => putsBesideFloor(kind, SMALL, onRow)),
+  (onRow) => putsBesideReference(SMALL, onRow),
+  ...STORES.map((kind) => (onRow: OnRow) => gets(kind, onRow)),
+  (onRow) => putsBesideFloor(VALUE_LOG, OVERWRITES, onRow),
+]
 
 async function putsBesideFloor(kind: StoreKind, each: Case, onRow: OnRow): Promise<void> {
   await inDirectory(async (directory) => {

@@ -1,0 +1,29 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { Compared } from './report.ts'
+
+interface Told {
+  readonly row: Compared
+  readonly line: string
+}
+
+/** Runs the bench with these arguments in a process of its own, which prints nothing. Throws if that fails. */
+export async function runPart(
+  args: readonly string[],
+  onRow: (row: Compared, line: string) => void,
+): Promise<void> {
+  const program = fileURLToPath(new URL('./main.js', import.meta.url))
+  const child = fork(program, args, {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    serialization: 'advanced',
+  })
+  child.on('message', ({ row, line }: Told) => onRow(row, line))
+  const [code, signal] = await once(child, 'close')
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${signal ?? `code ${code}`}`)
+}
+
+/** Tells a row to the process that has started this one, if there is such. */
+export function tellRow(row: Compared, line: string): void {
+  process.send?.({ row, line } satisfies Told)
+}
