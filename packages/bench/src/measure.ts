@@ -11,6 +11,8 @@ export interface Subject {
 export interface Load {
   /** Operations of a round. */
   readonly operations: number
+  /** Operations before the first round; default a quarter of a round. */
+  readonly warmUp?: number
   /** Operations in flight. */
   readonly concurrency: number
 }
@@ -75,7 +77,7 @@ export interface Comparison {
 }
 
 /**
- * Measures a subject and its floor in turn, after one round of each that does not count. Each round of the one has a
+ * Measures a subject and its floor in turn, after a round of each that does not count. Each round of the one has a
  * round of the other beside it, a pair, so that a drift of the machine meets both alike; the order is swapped from pair
  * to pair. Many short rounds say more than a few long ones: what disturbs a moment then spoils one pair of many.
  */
@@ -86,7 +88,8 @@ export async function compare(
 ): Promise<Comparison> {
   const rounds: { subject: Round[]; floor: Round[] } = { subject: [], floor: [] }
   let from = 0
-  const warmUp = { ...load, operations: Math.max(load.concurrency, Math.ceil(load.operations / 4)) }
+  const operations = Math.max(load.concurrency, load.warmUp ?? Math.ceil(load.operations / 4))
+  const warmUp = { ...load, operations }
   for (const each of [subject, floor]) await measureRound(each, warmUp, from)
   from += warmUp.operations
   for (let round = 0; round < load.rounds; round++) {

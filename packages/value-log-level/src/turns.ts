@@ -1,7 +1,8 @@
 import type { ValueLogRuntime } from './ports.ts'
 
-/** How many reads are made in place before others must have had their turn. */
+/** How many reads are made in place before others must have had their turn, and for how long. */
 const READS_IN_A_TURN = 64
+const TURN_MS = 1
 /** A read in place that takes longer than this went to a disk. */
 const SLOW_MS = 1
 /** How many reads are not made in place after a slow one; twice as many after the next, up to the most. */
@@ -10,12 +11,14 @@ const LONGEST_PAUSE = 16_384
 
 /**
  * Which reads are made in place. A hop to another thread and back costs several times what it takes to read what is in
- * memory, so they are, within limits: only so often until some other read has come back, so that everyone else has a turn;
- * and for a while not at all after one that had to wait for a disk.
+ * memory, so they are, within limits: only so often, and for a millisecond with all that their callers do in between, until
+ * some other read has come back, so that everyone else has a turn; and for a while not at all after one that had to wait for a disk.
  */
 export class Turns {
   readonly #clock: Pick<ValueLogRuntime['clock'], 'monotonicMs'>
   #left = READS_IN_A_TURN
+  /** When the turn began, if it has. */
+  #sinceMs: number | undefined
   #pause = 0
   #nextPause = FIRST_PAUSE
 
@@ -28,6 +31,12 @@ export class Turns {
     if (reads > this.#left) return false
     this.#pause = Math.max(0, this.#pause - reads)
     if (this.#pause > 0) return false
+    const nowMs = this.#clock.monotonicMs()
+    this.#sinceMs ??= nowMs
+    if (nowMs - this.#sinceMs > TURN_MS) {
+      this.#left = 0
+      return false
+    }
     this.#left -= reads
     return true
   }
@@ -46,6 +55,7 @@ export class Turns {
   async elsewhere<T>(reading: Promise<T>): Promise<T> {
     const found = await reading
     this.#left = READS_IN_A_TURN
+    this.#sinceMs = undefined
     return found
   }
 }

@@ -53,6 +53,15 @@ test('reads are made in place, and now and then one is not, so that others have 
   expect(turns).toBeGreaterThanOrEqual(15)
 })
 
+test('a turn is over after a millisecond, whatever is done between the reads', async () => {
+  for (let n = 0; n < 100; n++) {
+    await read(1)
+    inner.nowMs += 0.3
+  }
+  expect(inner.inPlace + inner.elsewhere).toBe(100)
+  expect(inner.elsewhere).toBe(20)
+})
+
 test('however many read at a time, all let others have a turn', async () => {
   let turned = false
   setImmediate(() => {
