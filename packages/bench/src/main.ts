@@ -21,17 +21,17 @@ interface Suite {
 const SUITES: Readonly<Record<string, Suite>> = {
   objects: {
     headLine,
-    parts: objectsParts.map((part) => (onRow) => part((row) => onRow(row, line(row)))),
+    parts: withLines(objectsParts, line),
     disk: 'new files on both sides: every block is touched for the first time',
   },
   storage: {
     headLine,
-    parts: storageParts.map((part) => (onRow) => part((row) => onRow(row, line(row)))),
+    parts: withLines(storageParts, line),
     disk: 'space touched before, by the floor and by the value log; new files for the others',
   },
   cluster: {
     headLine: clusterHeadLine,
-    parts: [(onRow) => clusterSuite((row) => onRow(row, clusterLine(row)))],
+    parts: withLines([clusterSuite], clusterLine),
     disk: 'new files on both sides',
   },
 }
@@ -73,6 +73,13 @@ async function main(): Promise<number> {
   if (values.json) say(JSON.stringify(rows, null, 2))
   for (const change of changes(rows, before ?? [])) say(change)
   return 0
+}
+
+function withLines<R extends Compared>(
+  parts: readonly ((onRow: (row: R) => void) => Promise<void>)[],
+  lineOf: (row: R) => string,
+): Part[] {
+  return parts.map((part) => (onRow) => part((row) => onRow(row, lineOf(row))))
 }
 
 function machine(): string {

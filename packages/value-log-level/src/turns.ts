@@ -19,6 +19,8 @@ export class Turns {
   #left = READS_IN_A_TURN
   /** When the turn began, if it has. */
   #sinceMs: number | undefined
+  /** When the next read in place begins. */
+  #nowMs = 0
   #pause = 0
   #nextPause = FIRST_PAUSE
 
@@ -26,14 +28,14 @@ export class Turns {
     this.#clock = clock
   }
 
-  /** Whether the next `reads` are made in place: each then by `inPlace`, and otherwise all at once by `elsewhere`. */
+  /** Whether the next `reads` are made in place: each then at once by `inPlace`, and otherwise all by `elsewhere`. */
   take(reads: number): boolean {
     if (reads > this.#left) return false
     this.#pause = Math.max(0, this.#pause - reads)
     if (this.#pause > 0) return false
-    const nowMs = this.#clock.monotonicMs()
-    this.#sinceMs ??= nowMs
-    if (nowMs - this.#sinceMs > TURN_MS) {
+    this.#nowMs = this.#clock.monotonicMs()
+    this.#sinceMs ??= this.#nowMs
+    if (this.#nowMs - this.#sinceMs > TURN_MS) {
       this.#left = 0
       return false
     }
@@ -42,9 +44,10 @@ export class Turns {
   }
 
   inPlace<T>(read: () => T): T {
-    const startMs = this.#clock.monotonicMs()
+    const startMs = this.#nowMs
     const found = read()
-    if (this.#clock.monotonicMs() - startMs <= SLOW_MS) this.#nextPause = FIRST_PAUSE
+    this.#nowMs = this.#clock.monotonicMs()
+    if (this.#nowMs - startMs <= SLOW_MS) this.#nextPause = FIRST_PAUSE
     else {
       this.#pause = this.#nextPause
       this.#nextPause = Math.min(LONGEST_PAUSE, 2 * this.#nextPause)

@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { mkdtemp, open, readdir, rm, truncate } from 'node:fs/promises'
+import { mkdtemp, open, rm, truncate } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
@@ -7,6 +7,7 @@ import { KiB, MiB } from '@atoll/core'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeFiles, nodeRuntime, ValueLogLevel } from '../src/index.ts'
+import { segmentName } from '../src/segment-file.ts'
 
 const SYNC = { sync: true }
 /** Below the threshold, in place and elsewhere, in one chunk and in several; at and around the borders between these. */
@@ -35,15 +36,13 @@ function random(length: number): Buffer {
   return randomFillSync(Buffer.allocUnsafe(length))
 }
 
-async function segmentPath(): Promise<string> {
-  const names = await readdir(join(place, 'values'))
-  const [name] = names.filter((each) => each.endsWith('.segment'))
-  return join(place, 'values', name ?? 'none')
+function segmentPath(): string {
+  return join(place, 'values', segmentName(0))
 }
 
 /** Changes one bit of the first place where the file has these bytes. */
 async function flip(bytes: Uint8Array): Promise<void> {
-  const file = await open(await segmentPath(), 'r+')
+  const file = await open(segmentPath(), 'r+')
   try {
     const whole = await file.readFile()
     const at = whole.indexOf(bytes)
@@ -95,7 +94,7 @@ describe('values in a directory', () => {
   test.each([5 * KiB, MiB])('of %i bytes are an error if the file ends before them', async (size) => {
     await db.put('k', random(size), SYNC)
     expect(await db.get('k')).toHaveLength(size)
-    await truncate(await segmentPath(), 4096)
+    await truncate(segmentPath(), 4096)
     await expect(db.get('k')).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
   })
 })
