@@ -49,6 +49,9 @@ export function decodeWith<T>(codec: TupleCodec<T>, bytes: Uint8Array): T {
   return value
 }
 
+/** Items that a list has at most, unless its reader says otherwise: so no tuple makes its reader work without a bound. */
+export const MAX_LIST_ITEMS = 65_536
+
 /** Takes a tuple apart, one field after the other, and believes none of it. Every mismatch is `ATOLL_CORRUPT`. */
 export class TupleReader {
   readonly #name: string
@@ -101,11 +104,16 @@ export class TupleReader {
     return new TupleReader(this.#name, this.#next())
   }
 
-  /** A nested tuple of which every field is read by `item`. */
-  list<T>(item: (reader: TupleReader) => T): T[] {
+  /** A nested tuple of which every field is read by `item`; `ATOLL_CORRUPT` for more than `maxItems` items. */
+  list<T>(item: (reader: TupleReader) => T, maxItems = MAX_LIST_ITEMS): T[] {
     const reader = this.tuple()
     const items: T[] = []
-    while (reader.remaining > 0) items.push(item(reader))
+    while (reader.remaining > 0) {
+      if (items.length === maxItems) {
+        throw corrupt(this.#name, `field ${this.#at} should have at most ${maxItems} items`)
+      }
+      items.push(item(reader))
+    }
     return items
   }
 

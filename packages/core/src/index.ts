@@ -13,6 +13,7 @@ export {
   decodeWith,
   encodeTuple,
   encodeWith,
+  MAX_LIST_ITEMS,
   type TupleCodec,
   TupleReader,
 } from './codec.ts'
@@ -46,5 +47,15 @@ export type {
   Timer,
 } from './runtime.ts'
 export { sleepOn } from './sleep.ts'
-export { GiB, HOUR_MS, KiB, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
-export { checkBytes, checkInteger, checkKnown, checkText, describe, type IntegerLimits } from './validate.ts'
+export { GiB, HOUR_MS, KiB, MAX_DELAY_MS, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
+export {
+  checkBytes,
+  checkDelay,
+  checkInteger,
+  checkKnown,
+  checkName,
+  checkText,
+  describe,
+  type IntegerLimits,
+  isName,
+} from './validate.ts'

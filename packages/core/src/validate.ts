@@ -1,3 +1,5 @@
+import { MAX_DELAY_MS } from './units.ts'
+
 export interface IntegerLimits {
   readonly min: number
   readonly max: number
@@ -12,11 +14,30 @@ export function checkInteger(name: string, value: unknown, limits: IntegerLimits
   return value
 }
 
+/** Returns `delayMs` if a timer can keep it; a negative one is over at once. Throws `RangeError` beyond 2^31 - 1 ms. */
+export function checkDelay(delayMs: number): number {
+  if (delayMs <= MAX_DELAY_MS) return delayMs
+  throw new RangeError(`a delay must be a number of at most ${MAX_DELAY_MS} ms, got ${delayMs}`)
+}
+
 /** Returns `value` if it is a string of the form; else throws, naming the option, the value and what was expected. */
 export function checkText(name: string, value: unknown, form: RegExp, expected: string): string {
   if (typeof value !== 'string') throw new TypeError(`${name} must be a string, got ${describe(value)}`)
   if (!form.test(value)) throw new RangeError(`${name} must be ${expected}, got ${describe(value)}`)
   return value
+}
+
+const NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,64}$/
+const NAME_FORM = '1 to 64 characters of a-z A-Z 0-9 . _ - but not . or ..'
+
+/** Whether nodes, zones, clusters and the like can have that name: it is also that of a directory. */
+export function isName(text: string): boolean {
+  return NAME.test(text)
+}
+
+/** Returns `value` if it is a name; else throws, naming the option, the value and what was expected. */
+export function checkName(option: string, value: unknown): string {
+  return checkText(option, value, NAME, NAME_FORM)
 }
 
 /** Returns `value` if it is bytes of a length within the limits. */

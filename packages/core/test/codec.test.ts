@@ -8,6 +8,7 @@ import {
   fromHex,
   isAtollError,
   type TupleCodec,
+  TupleReader,
   type TupleValue,
   toHex,
   utf8,
@@ -138,6 +139,15 @@ describe('a codec', () => {
     const decode = () => decodeWith(codec, encodeTuple(3, fields))
     expect(decode).toThrow(corrupt)
     expect(decode).toThrow(expected)
+  })
+
+  it('reads a list up to its limit, which is 65,536 items unless its reader says another', () => {
+    const list = (length: number) => new TupleReader('a list', [new Array<number>(length).fill(7)])
+    const item = (reader: TupleReader) => reader.uint()
+    expect(list(3).list(item, 3)).toEqual([7, 7, 7])
+    expect(list(65_536).list(item)).toHaveLength(65_536)
+    for (const read of [() => list(4).list(item, 3), () => list(65_537).list(item)])
+      expect(read).toThrow(expect.objectContaining({ code: 'ATOLL_CORRUPT' }))
   })
 
   it('fails in no other way, whatever the bytes are', () => {

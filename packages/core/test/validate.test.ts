@@ -1,5 +1,15 @@
 import { describe, expect, it } from 'vitest'
-import { checkBytes, checkInteger, checkKnown, checkText, describe as picture, utf8 } from '../src/index.ts'
+import {
+  checkBytes,
+  checkDelay,
+  checkInteger,
+  checkKnown,
+  checkName,
+  checkText,
+  isName,
+  describe as picture,
+  utf8,
+} from '../src/index.ts'
 
 const limits = { min: 1, max: 3 }
 /** What went wrong: the class of the error and its message. */
@@ -48,6 +58,28 @@ describe('checks of options', () => {
     expect(refusal(() => checkBytes('key', 'abc', limits))).toBe(
       'TypeError: key must be a Uint8Array, got "abc"',
     )
+  })
+
+  it.each(['', '.', '..', '../..', 'a/b', 'a\nb', 'a b', 'n\0', 'x'.repeat(65), 'ä'])(
+    'refuse %j as a name',
+    (name) => {
+      expect(isName(name)).toBe(false)
+      expect(refusal(() => checkName('node', name))).toContain('RangeError: node must be 1 to 64 characters')
+    },
+  )
+
+  it('take what is a name', () => {
+    for (const name of ['a', 'n1', '.a', '...', 'A_b-c.9', 'x'.repeat(64)]) {
+      expect([isName(name), checkName('node', name)]).toEqual([true, name])
+    }
+    expect(refusal(() => checkName('node', 7))).toBe('TypeError: node must be a string, got 7')
+  })
+
+  it('refuse a delay that no timer keeps', () => {
+    expect([-1, 0, 2 ** 31 - 1].map(checkDelay)).toEqual([-1, 0, 2 ** 31 - 1])
+    for (const delay of [2 ** 31, Number.POSITIVE_INFINITY, Number.NaN]) {
+      expect(refusal(() => checkDelay(delay))).toContain('RangeError: a delay must be a number of at most')
+    }
   })
 
   it('refuse a misspelt option and name the known ones', () => {

@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown } from '@atoll/core'
+import { checkInteger, checkKnown, checkName } from '@atoll/core'
 import {
   checkNodeName,
   checkZoneName,
@@ -9,7 +9,7 @@ import {
   replicaTable,
 } from '@atoll/ring'
 import type { ClusterDocument, Member } from './document.ts'
-import { checkAddress, checkId, checkName } from './limits.ts'
+import { checkAddress, checkId } from './limits.ts'
 import { zonesOf } from './zones.ts'
 
 export interface FirstDocumentOptions {

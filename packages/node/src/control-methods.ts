@@ -1,4 +1,5 @@
 import { AtollError, type TupleReader } from '@atoll/core'
+import { MAX_PARTITIONS } from '@atoll/ring'
 import type { MessageCodec, Method } from '@atoll/transport'
 import type { HandoffStatus } from '@atoll/vnode'
 
@@ -77,11 +78,11 @@ export const sizesMethod: Method<SizesRequest, readonly number[]> = {
   name: 'node.sizes',
   request: {
     encode: ({ partitions }) => ({ tuple: [partitions] }),
-    decode: (reader) => ({ partitions: reader.list((item) => item.uint()) }),
+    decode: (reader) => ({ partitions: reader.list((item) => item.uint(), MAX_PARTITIONS) }),
   },
   response: {
     encode: (sizes) => ({ tuple: [sizes] }),
-    decode: (reader) => reader.list((item) => item.uint()),
+    decode: (reader) => reader.list((item) => item.uint(), MAX_PARTITIONS),
   },
 }
 

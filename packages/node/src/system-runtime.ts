@@ -2,6 +2,7 @@ import { hash, randomFillSync, randomInt } from 'node:crypto'
 import { crc32 } from 'node:zlib'
 import {
   type Clock,
+  checkDelay,
   createMetrics,
   type Digests,
   type Log,
@@ -39,7 +40,7 @@ const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
   timer: (delayMs, fire) => {
-    const timer = setTimeout(fire, delayMs)
+    const timer = setTimeout(fire, checkDelay(delayMs))
     return { cancel: () => clearTimeout(timer) }
   },
   sleep: (delayMs, options) => sleepOn(systemClock, delayMs, options),

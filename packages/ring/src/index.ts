@@ -9,6 +9,7 @@ export {
   checkPartitions,
   checkZoneName,
   createRing,
+  MAX_PARTITIONS,
   type NodeName,
   type PreferenceEntry,
   type ReplicaTable,

@@ -1,7 +1,9 @@
-import { checkInteger, checkKnown, checkText, describe } from '@atoll/core'
+import { checkInteger, checkKnown, checkName, describe } from '@atoll/core'
 
-/** The name of a node: 1 to 64 characters of `a-z A-Z 0-9 . _ -`. */
+/** The name of a node: 1 to 64 characters of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`. */
 export type NodeName = string
+
+export const MAX_PARTITIONS = 1024
 
 /** Who owns which partition. Immutable; `owners[p]` owns the hashes just below boundary `p`. */
 export interface Ring {
@@ -36,9 +38,6 @@ export interface RingOptions {
   readonly zones?: ReadonlyMap<NodeName, string>
 }
 
-const NAME = /^[a-zA-Z0-9._-]{1,64}$/
-const NAME_FORM = '1 to 64 characters of a-z A-Z 0-9 . _ -'
-
 /** Throws `TypeError` or `RangeError` if anything is not as `Ring` says. */
 export function createRing(options: RingOptions): Ring {
   checkKnown('ring', options, ['partitions', 'owners', 'zones'])
@@ -54,7 +53,7 @@ export function createRing(options: RingOptions): Ring {
 
 /** Returns `value` if it is a number of partitions that a ring can have. */
 export function checkPartitions(value: unknown): number {
-  const partitions = checkInteger('partitions', value, { min: 8, max: 1024 })
+  const partitions = checkInteger('partitions', value, { min: 8, max: MAX_PARTITIONS })
   if ((partitions & (partitions - 1)) !== 0) {
     throw new RangeError(`partitions must be a power of two, got ${partitions}`)
   }
@@ -63,12 +62,12 @@ export function checkPartitions(value: unknown): number {
 
 /** Returns `value` if a node can have that name; `name` says in a refusal what it would be the name of. */
 export function checkNodeName(name: string, value: unknown): NodeName {
-  return checkText(name, value, NAME, NAME_FORM)
+  return checkName(name, value)
 }
 
 /** Returns `value` if a failure zone can have that name. */
 export function checkZoneName(value: unknown): string {
-  return checkText('zone', value, NAME, NAME_FORM)
+  return checkName('zone', value)
 }
 
 function checkZones(zones: unknown): ReadonlyMap<NodeName, string> {

@@ -1,4 +1,4 @@
-import { type Clock, sleepOn, type Timer } from '@atoll/core'
+import { type Clock, checkDelay, sleepOn, type Timer } from '@atoll/core'
 import type { Scheduler } from './event-queue.ts'
 import type { Prng } from './prng.ts'
 
@@ -47,7 +47,7 @@ export class MachineClock implements Clock {
   }
 
   timer(delayMs: number, fire: () => void): Timer {
-    if (!Number.isFinite(delayMs)) throw new RangeError(`delayMs must be a finite number, got ${delayMs}`)
+    checkDelay(delayMs)
     const { timerSlackMs } = this.#options
     const slackMs = timerSlackMs === 0 ? 0 : this.#prng.below(timerSlackMs * 1000 + 1) / 1000
     return this.#scheduler.schedule(Math.max(0, delayMs) / this.#rate + slackMs, this.#label, fire)

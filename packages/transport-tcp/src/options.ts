@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, checkText, describe, GiB, KiB, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, checkName, describe, GiB, KiB, MAX_DELAY_MS, MiB } from '@atoll/core'
 import { DEFAULT_FRAME_LIMITS, type FrameLimits } from '@atoll/transport'
 import { type HostPort, parseAddress } from './address.ts'
 
@@ -72,7 +72,6 @@ export const DEFAULT_TCP_OPTIONS = {
 /** The options with their defaults; without the secrets, which go their own way. */
 export type TcpSettings = Required<Omit<TcpOptions, 'secret' | 'tls'>>
 
-const MAX_DELAY_MS = 2 ** 31 - 1
 const LEAST_SECRET_BYTES = 16
 
 const LIMITS = {
@@ -87,8 +86,6 @@ const LIMITS = {
   highWaterBytes: { min: 1, max: 2 ** 40 },
   maxQueuedBytes: { min: KiB, max: 2 ** 40 },
 } as const
-
-const NAME = /^[A-Za-z0-9._-]{1,64}$/
 
 const SHARED = ['cluster', 'secret', 'tls', ...Object.keys(DEFAULT_TCP_OPTIONS)]
 /** Hosts that stand for every address of the machine. */
@@ -115,10 +112,6 @@ export function validateFactoryOptions(options: TcpFactoryOptions): void {
   } else if (checkAddress('advertise', advertise).port === 0) {
     throw new RangeError(`advertise must have a port that can be connected to, got "${advertise}"`)
   }
-}
-
-function checkName(option: string, name: unknown): void {
-  checkText(option, name, NAME, '1 to 64 characters of a-z A-Z 0-9 . _ -')
 }
 
 function checkAddress(option: string, address: unknown): HostPort {

@@ -1,15 +1,21 @@
-import { AtollError, checkInteger, checkText, describe, type TupleReader, type TupleValue } from '@atoll/core'
+import {
+  AtollError,
+  checkInteger,
+  checkName,
+  describe,
+  isName,
+  type TupleReader,
+  type TupleValue,
+} from '@atoll/core'
 
 const MAX_CAPABILITIES = 64
-const FORM = /^[A-Za-z0-9._-]{1,64}$/
 
 /** Throws `TypeError` or `RangeError` for what cannot be told to a peer. */
 export function checkCapabilities(capabilities: unknown): void {
   if (!Array.isArray(capabilities))
     throw new TypeError(`capabilities must be a list of names, got ${describe(capabilities)}`)
   checkInteger('capabilities.length', capabilities.length, { min: 0, max: MAX_CAPABILITIES })
-  for (const name of capabilities)
-    checkText('a capability', name, FORM, '1 to 64 characters of a-z A-Z 0-9 . _ -')
+  for (const name of capabilities) checkName('a capability', name)
 }
 
 /**
@@ -26,7 +32,7 @@ export function decodeCapabilities(reader: TupleReader): readonly string[] {
   if (list.remaining > MAX_CAPABILITIES) throw corrupt(`${list.remaining} capabilities`)
   return Array.from({ length: list.remaining }, () => {
     const name = list.string()
-    if (!FORM.test(name)) throw corrupt(`a capability called ${describe(name)}`)
+    if (!isName(name)) throw corrupt(`a capability called ${describe(name)}`)
     return name
   })
 }

@@ -32,7 +32,7 @@ export function decodeError(reader: TupleReader): AtollError {
   const code = reader.string()
   const message = reader.string()
   const [definite, transient] = [reader.boolean(), reader.boolean()]
-  const details = Object.fromEntries(reader.list(readDetail))
+  const details = Object.fromEntries(reader.list(readDetail, MAX_DETAILS))
   if (isErrorCode(code)) return new AtollError(code, message, { definite, transient, details })
   return new AtollError('ATOLL_STORAGE', `${code}: ${message}`, { definite, transient, details })
 }

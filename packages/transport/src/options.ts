@@ -1,8 +1,5 @@
-import { checkInteger, checkKnown, checkText, describe, GiB, KiB, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, checkName, describe, GiB, KiB, MAX_DELAY_MS, MiB } from '@atoll/core'
 import { checkCapabilities } from './capabilities.ts'
-
-/** The longest delay that a timer of every JavaScript runtime keeps: 24.8 days. */
-export const MAX_DELAY_MS = 2 ** 31 - 1
 
 /** How large one frame may be. */
 export interface FrameLimits {
@@ -15,9 +12,9 @@ export interface FrameLimits {
 export const DEFAULT_FRAME_LIMITS: FrameLimits = { maxHeadBytes: MiB, maxBodyBytes: 8 * MiB }
 
 export interface RpcOptions extends Partial<FrameLimits> {
-  /** The name of this node. */
+  /** The name of this node: 1 to 64 characters of a-z A-Z 0-9 . _ -, and neither . nor .. */
   readonly node: string
-  /** The cluster: nodes of another one are refused. Default "". */
+  /** The cluster: nodes of another one are refused. A name of the same form; default "". */
   readonly clusterId?: string
   /**
    * What this node can do beyond the protocol version, told to every peer in the handshake: up to 64 names of 1 to 64
@@ -96,8 +93,8 @@ const RPC_LIMITS = {
 export function validateRpcOptions(options: RpcOptions): Required<RpcOptions> {
   const full = { ...DEFAULT_RPC_OPTIONS, ...options }
   checkKnown('rpc options', options, ['node', ...Object.keys(DEFAULT_RPC_OPTIONS)])
-  checkText('node', full.node, /^.{1,255}$/u, 'a name of 1 to 255 characters')
-  checkText('clusterId', full.clusterId, /^.{0,255}$/u, 'at most 255 characters')
+  checkName('node', full.node)
+  if (full.clusterId !== '') checkName('clusterId', full.clusterId)
   checkCapabilities(full.capabilities)
   for (const [name, value] of Object.entries(full)) {
     if (isLimited(name)) checkInteger(name, value, RPC_LIMITS[name])

@@ -2,6 +2,7 @@ import {
   AtollError,
   decodeWith,
   encodeTuple,
+  MAX_DELAY_MS,
   type TupleCodec,
   type TupleReader,
   type TupleValue,
@@ -216,7 +217,7 @@ function readHead(reader: TupleReader): Head {
         kind,
         id: reader.uint(),
         method: reader.string(),
-        remainingMs: reader.uint(),
+        remainingMs: readDelay(reader),
         message: reader.tuple(),
       }
     case RESPONSE:
@@ -237,6 +238,16 @@ function readHead(reader: TupleReader): Head {
   }
 }
 
+/** What a timer is made of: a longer one would be none. */
+function readDelay(reader: TupleReader): number {
+  const delayMs = reader.uint()
+  if (delayMs <= MAX_DELAY_MS) return delayMs
+  throw new AtollError(
+    'ATOLL_CORRUPT',
+    `a message head cannot be read: ${delayMs} ms is over ${MAX_DELAY_MS}`,
+  )
+}
+
 function readRareHead(kind: number, reader: TupleReader): Hello | Welcome | Open | State {
   switch (kind) {
     case HELLO: {
@@ -251,7 +262,7 @@ function readRareHead(kind: number, reader: TupleReader): Hello | Welcome | Open
     }
     case OPEN: {
       const [id, method, windowBytes] = [reader.uint(), reader.string(), reader.uint()]
-      return { kind, id, method, windowBytes, idleTimeoutMs: reader.uint(), message: reader.tuple() }
+      return { kind, id, method, windowBytes, idleTimeoutMs: readDelay(reader), message: reader.tuple() }
     }
     case STATE: {
       const [id, limit, offset] = [reader.uint(), reader.uint(), reader.uint()]

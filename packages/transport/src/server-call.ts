@@ -1,4 +1,12 @@
-import { AtollError, assert, isAtollError, LazySignal, type Runtime, type TupleReader } from '@atoll/core'
+import {
+  AtollError,
+  assert,
+  isAtollError,
+  LazySignal,
+  messageOf,
+  type Runtime,
+  type TupleReader,
+} from '@atoll/core'
 import type { Expiring } from './deadlines.ts'
 import { asAtollError, withDefinite } from './error-codec.ts'
 import { isUrgent } from './lanes.ts'
@@ -106,8 +114,7 @@ export function serveCall<Request, Response, Progress>(
   return (call, message, body) => {
     let work: Promise<Response>
     try {
-      const request = method.request.decode(message, body)
-      message.end()
+      const request = readRequest(method, message, body)
       work = handler(request, new Context(call, method.name, method.progress))
     } catch (error) {
       return call.refuse(error)
@@ -116,6 +123,26 @@ export function serveCall<Request, Response, Progress>(
       (response) => answer(call, method.response, response),
       (error) => call.refuse(error),
     )
+  }
+}
+
+/**
+ * What a peer asks for. Throws `ATOLL_PROTOCOL` for what cannot be read: it is the peer's fault, while any other code would
+ * say that something is wrong with what is stored here.
+ */
+export function readRequest<Request>(
+  { name, request }: { readonly name: string; readonly request: MessageCodec<Request> },
+  message: TupleReader,
+  body: Uint8Array,
+): Request {
+  try {
+    const read = request.decode(message, body)
+    message.end()
+    return read
+  } catch (cause) {
+    throw new AtollError('ATOLL_PROTOCOL', `a request for ${name} cannot be read: ${messageOf(cause)}`, {
+      cause,
+    })
   }
 }
 

@@ -2,6 +2,7 @@ import { type AtollError, isAtollError, type LazySignal, type Runtime, type Tupl
 import type { ByteStream, DuplexStream } from './byte-stream.ts'
 import { asAtollError } from './error-codec.ts'
 import type { StreamMethod } from './method.ts'
+import { readRequest } from './server-call.ts'
 
 /** What a stream's handler knows besides its request. */
 export interface StreamContext {
@@ -38,8 +39,7 @@ export function serveStream<Request>(
     const { stream, onDone } = served
     let work: Promise<void>
     try {
-      const request = method.request.decode(message, body)
-      message.end()
+      const request = readRequest(method, message, body)
       work = handler(request, stream, new Context(served))
     } catch (error) {
       work = Promise.reject(error)

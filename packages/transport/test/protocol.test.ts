@@ -174,6 +174,7 @@ describe('the handshake', () => {
   })
 
   test.each([
+    ['what is no name', { node: '../..' }, /which is no name/],
     ['another cluster', { clusterId: 'd' }, /another cluster/],
     ['another node', { node: 'z' }, /b was called, and z answered/],
     ['a version that was not offered', { version: 2 }, /not offered/],

@@ -100,6 +100,7 @@ describe('a caller that says what is no conversation is shown the door, and coun
     clusterId: '',
     capabilities: [],
   })
+  const request = (remainingMs: number) => ({ id: 7, method: 'test.echo', remainingMs })
   const crowd = Array.from({ length: 65 }, (_, at) => `c${at}`)
 
   test.each<[string, Uint8Array[]]>([
@@ -108,6 +109,15 @@ describe('a caller that says what is no conversation is shown the door, and coun
     ['bytes that are no message, after hello', [hello, junk]],
     ['an answer, though it asked', [hello, protocol.encodeResponse(1, [])]],
     ['more capabilities than may be', [encodeTuple(1, [0, 1, 1, 'a', '', crowd])]],
+    ...['', '..', '../..', 'a\nb', 'a b', 'x'.repeat(65)].map((name): [string, Uint8Array[]] => [
+      `a name that no node can have: ${JSON.stringify(name)}`,
+      [encodeTuple(1, [0, 1, 1, name, ''])],
+    ]),
+    ['a call that is to take 2^40 ms', [hello, protocol.encodeRequest(request(2 ** 40), [])]],
+    [
+      'a stream that is to be silent for 2^40 ms',
+      [hello, protocol.encodeOpen({ ...request(0), windowBytes: 4096, idleTimeoutMs: 2 ** 40 }, [])],
+    ],
   ])('%s', async (_, said) => {
     const { create, network } = createNodes()
     const server = await create('b')

@@ -168,7 +168,10 @@ describe('the outcome of a call', () => {
       definite: true,
     })
     b.handle({ ...ECHO, request: COUNT.request }, async () => 'never')
-    await expect(a.call('b', ECHO, '', SOON)).rejects.toMatchObject({ code: 'ATOLL_CORRUPT', definite: true })
+    await expect(a.call('b', ECHO, '', SOON)).rejects.toMatchObject({
+      code: 'ATOLL_PROTOCOL',
+      definite: true,
+    })
   })
 
   test('is unknown when the answer cannot be read or is too large to be sent', async () => {

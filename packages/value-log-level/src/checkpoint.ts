@@ -30,6 +30,9 @@ export interface Checkpoint {
   readonly segments: readonly SegmentRow[]
 }
 
+/** Beyond any disk: a PiB in segments of 64 MiB. */
+const MAX_SEGMENTS = 2 ** 24
+
 export const checkpointCodec: TupleCodec<Checkpoint> = {
   name: 'the checkpoint of the value log',
   version: 1,
@@ -53,7 +56,7 @@ export const checkpointCodec: TupleCodec<Checkpoint> = {
     segments: reader.list((fields) => {
       const row = fields.tuple()
       return { slot: row.uint(), sizeBytes: row.uint(), free: row.boolean(), liveBytes: row.uint() }
-    }),
+    }, MAX_SEGMENTS),
   }),
 }
 

@@ -1,5 +1,6 @@
 import { type Content, decodeContext, decodeRecord, encodeContext, encodeRecord } from '@atoll/causality'
 import { AtollError, type KeyId, messageOf, type TupleReader, type TupleValue } from '@atoll/core'
+import { MAX_PARTITIONS } from '@atoll/ring'
 import type { Message, MessageCodec } from '@atoll/transport'
 import type {
   CoordinateReply,
@@ -122,7 +123,7 @@ export const scanRequestCodec = routed<ScanRequest>({
     ],
   }),
   decode: (reader) => {
-    const vnodes = reader.list(unpackVnode)
+    const vnodes = reader.list(unpackVnode, MAX_PARTITIONS)
     const request = {
       type: reader.string(),
       index: reader.string(),
@@ -132,7 +133,9 @@ export const scanRequestCodec = routed<ScanRequest>({
       after: reader.optional((field) => unpackWhole(field.tuple(), unpackPosition)),
       limit: reader.uint(),
     }
-    const fallbacks = new Set(reader.remaining === 0 ? [] : reader.list((item) => item.uint()))
+    const fallbacks = new Set(
+      reader.remaining === 0 ? [] : reader.list((item) => item.uint(), MAX_PARTITIONS),
+    )
     const roled = vnodes.map((vnode, at) => withRole(vnode, fallbacks.has(at)))
     const known = reader.remaining === 0 ? {} : { partitions: reader.uint() }
     return { ...request, ...known, vnodes: roled }
@@ -248,6 +251,10 @@ function unpackVnode(item: TupleReader): ScanVnode {
   const reader = item.tuple()
   const partition = reader.uint()
   const slices: number[] = []
+  if (reader.remaining > MAX_PARTITIONS) {
+    const message = `a scan cannot be read: ${reader.remaining} slices of a vnode, at most ${MAX_PARTITIONS}`
+    throw new AtollError('ATOLL_CORRUPT', message)
+  }
   while (reader.remaining > 0) slices.push(reader.uint())
   return { partition, slices }
 }

@@ -198,6 +198,29 @@ describe('messages', () => {
     expect(messageIn(golden, codec)).toEqual(more)
   })
 
+  it.each<[string, MessageCodec<unknown>, unknown, string]>([
+    ['an offer of 20,000 records', offerMethod.request, offer(20_000), 'at most 4096 items'],
+    [
+      'an answer that lacks 20,000 records',
+      offerMethod.response,
+      { lacking: places(20_000) },
+      'at most 4096',
+    ],
+    ['a scan of 300,000 vnodes', scanMethod.request, scan(300_000, 1), 'at most 1024 items'],
+    ['a scan of 2000 slices of a vnode', scanMethod.request, scan(1, 2000), 'at most 1024'],
+    [
+      'a pause of 35 years',
+      sendMethod.response,
+      { refused: [], pauseMs: 2 ** 40 },
+      'a pause of 1099511627776 ms',
+    ],
+  ])('that would be work without a bound are refused: %s', (_what, codec, value, message) => {
+    const bytes = bytesOf(codec.encode(value))
+    expect(() => messageIn(bytes, codec)).toThrow(
+      expect.objectContaining({ code: 'ATOLL_CORRUPT', message: expect.stringContaining(message) }),
+    )
+  })
+
   it('with a key that cannot be are refused', () => {
     const bytes = bytesOf(getMethod.request.encode({ partition: 1, id: id(''), routing: ROUTING }))
     expect(() => messageIn(bytes, getMethod.request)).toThrow(
@@ -205,3 +228,17 @@ describe('messages', () => {
     )
   })
 })
+
+function places(count: number): number[] {
+  return Array.from({ length: count }, (_, at) => at)
+}
+
+function offer(records: number): unknown {
+  const entries = places(records).map((at) => ({ id: id(`k${at}`), digest: new Uint8Array(1) }))
+  return { partition: 1, kind: 'transfer', entries }
+}
+
+function scan(vnodes: number, slices: number): unknown {
+  const asked = places(vnodes).map((partition) => ({ partition, slices: places(slices), role: 'primary' }))
+  return { vnodes: asked, type: 't', index: 'i', scope: utf8('s'), limit: 1, routing: ROUTING }
+}

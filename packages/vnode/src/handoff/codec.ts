@@ -1,6 +1,14 @@
 import { decodeRecord, encodeRecord } from '@atoll/causality'
-import { AtollError, concatBytes, isErrorCode, type TupleReader, type TupleValue } from '@atoll/core'
+import {
+  AtollError,
+  concatBytes,
+  isErrorCode,
+  MAX_DELAY_MS,
+  type TupleReader,
+  type TupleValue,
+} from '@atoll/core'
 import { packId, unpackId, unpackWhole, versioned } from '../codec.ts'
+import { MAX_PAGE_RECORDS } from './options.ts'
 import type {
   EndRequest,
   HandoffKind,
@@ -27,8 +35,9 @@ export const offerRequestCodec = versioned<OfferRequest>({
   decode: (reader) => ({
     partition: reader.uint(),
     kind: unpackKind(reader),
-    entries: reader.list((item) =>
-      unpackWhole(item.tuple(), (entry) => ({ id: unpackId(entry), digest: entry.bytes() })),
+    entries: reader.list(
+      (item) => unpackWhole(item.tuple(), (entry) => ({ id: unpackId(entry), digest: entry.bytes() })),
+      MAX_PAGE_RECORDS,
     ),
     ...unpackRing(reader),
   }),
@@ -36,7 +45,7 @@ export const offerRequestCodec = versioned<OfferRequest>({
 
 export const offerReplyCodec = versioned<OfferReply>({
   encode: ({ lacking }) => ({ tuple: [[...lacking]] }),
-  decode: (reader) => ({ lacking: reader.list((item) => item.uint()) }),
+  decode: (reader) => ({ lacking: reader.list((item) => item.uint(), MAX_PAGE_RECORDS) }),
 })
 
 /** The values of all records lie end to end in the body. */
@@ -70,7 +79,7 @@ export const sendRequestCodec = versioned<SendRequest>({
       const record = decodeRecord(head, body.subarray(start, end))
       start = end
       return { id, record }
-    })
+    }, MAX_PAGE_RECORDS)
     if (start !== body.length) throw corrupt('its values are not those of its records')
     return { partition, kind, records, ...unpackRing(reader) }
   },
@@ -85,8 +94,8 @@ export const sendReplyCodec = versioned<SendReply>({
       const at = item.uint()
       const code = item.string()
       return { at, code: isErrorCode(code) ? code : 'ATOLL_STORAGE' }
-    }),
-    pauseMs: reader.uint(),
+    }, MAX_PAGE_RECORDS),
+    pauseMs: unpackPause(reader),
   }),
 })
 
@@ -115,6 +124,12 @@ function packRing(partitions: number | undefined): readonly TupleValue[] {
 
 function unpackRing(reader: TupleReader): OfRing {
   return reader.remaining === 0 ? {} : { partitions: reader.uint() }
+}
+
+function unpackPause(reader: TupleReader): number {
+  const pauseMs = reader.uint()
+  if (pauseMs > MAX_DELAY_MS) throw corrupt(`it asks for a pause of ${pauseMs} ms`)
+  return pauseMs
 }
 
 function unpackKind(reader: TupleReader): HandoffKind {

@@ -43,7 +43,11 @@ export class Handoffs extends Lifecycle {
     }
     this.#runs = new Runs(runtime, full)
     const stopGiving = (partition: number) => this.#runs.stop(`give-back ${partition}`)
-    this.#receiver = new Receiver(runtime, { host, stopGiving }, full)
+    this.#receiver = new Receiver(
+      runtime,
+      { host, stopGiving, checkRing: (ring) => this.#checkRing(ring) },
+      full,
+    )
     this.#seals = new Seals(this.#site, {
       start: (plan) => this.#start(plan),
       end: (partition) => this.#runs.end(`transfer ${partition}`),
@@ -160,14 +164,8 @@ export class Handoffs extends Lifecycle {
   protected async onOpen(): Promise<void> {
     const { endpoint, host, runtime, options } = this.#site
     this.#runs = new Runs(runtime, options)
-    endpoint.handle(offerMethod, async (request, call) => {
-      this.#checkRing(request)
-      return this.#receiver.offer(request, call)
-    })
-    endpoint.handle(sendMethod, async (request, call) => {
-      this.#checkRing(request)
-      return this.#receiver.send(request, call)
-    })
+    endpoint.handle(offerMethod, (request, call) => this.#receiver.offer(request, call))
+    endpoint.handle(sendMethod, (request, call) => this.#receiver.send(request, call))
     endpoint.handle(endMethod, async (request, { from }) => {
       this.#checkRing(request)
       this.#receiver.end(request, from)

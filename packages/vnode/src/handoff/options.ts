@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, KiB, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, KiB, MAX_DELAY_MS, MiB } from '@atoll/core'
 
 export interface HandoffOptions {
   /** Vnodes of which this node sends records at a time; others wait. Default 2. */
@@ -41,7 +41,8 @@ const DEFAULTS = {
   incomingIdleMs: 10_000,
 } as const satisfies Required<HandoffOptions>
 
-const MAX_DELAY_MS = 2 ** 31 - 1
+/** Records that one message of a handoff offers or brings at most. */
+export const MAX_PAGE_RECORDS = 4096
 
 const LIMITS: Readonly<Record<keyof HandoffOptions, { readonly min: number; readonly max: number }>> = {
   maxOutgoing: { min: 1, max: 1024 },
@@ -49,7 +50,7 @@ const LIMITS: Readonly<Record<keyof HandoffOptions, { readonly min: number; read
   sendBytesPerSecond: { min: 0, max: 2 ** 40 },
   receiveBytesPerSecond: { min: 0, max: 2 ** 40 },
   pageBytes: { min: KiB, max: 8 * MiB },
-  pageRecords: { min: 1, max: 4096 },
+  pageRecords: { min: 1, max: MAX_PAGE_RECORDS },
   callTimeoutMs: { min: 1, max: MAX_DELAY_MS },
   pauseTimeoutMs: { min: 1, max: MAX_DELAY_MS },
   retryBaseMs: { min: 1, max: MAX_DELAY_MS },
