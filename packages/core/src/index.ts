@@ -17,6 +17,7 @@ export {
   type TupleCodec,
   TupleReader,
 } from './codec.ts'
+export { continuing } from './crc32.ts'
 export { combineCrc32, leadingCrc32 } from './crc32-combine.ts'
 export {
   AtollError,

@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { createMetrics, quietLog, sleepOn } from '@atoll/core'
+import { continuing, createMetrics, quietLog, sleepOn } from '@atoll/core'
 import type { ValueLogRuntime } from './ports.ts'
 
 /** The real world, for a program that uses a value log without the rest of Atoll. */
@@ -16,7 +16,7 @@ export function nodeRuntime(): ValueLogRuntime {
   return {
     clock,
     random: { bytes: (length) => randomFillSync(new Uint8Array(length)) },
-    digest: { crc32: (data, seed) => crc32(data, seed) },
+    digest: { crc32: continuing(crc32) },
     log: quietLog,
     metrics: createMetrics(),
   }
