@@ -17,6 +17,8 @@ export interface AtollNodeCollaborators {
   readonly network: NodeNetwork
   /** Stands between the coordinator and the replicas; default nothing. */
   readonly around?: ((replicas: Replicas) => Replicas) | undefined
+  /** What was made for this node alone, such as its runtime: closed last. */
+  readonly own?: { close(): Promise<void> } | undefined
 }
 
 /** How a node comes to the document of its cluster. */
@@ -57,13 +59,15 @@ export class AtollNode extends Lifecycle {
   readonly #homecoming: Homecoming
   readonly #ownership: () => Ownership
   readonly #configured: ReadonlyMap<string, Uint8Array>
+  readonly #own: AtollNodeCollaborators['own']
   #placement: Placement | undefined
 
   /** Use `createNode` or `createCluster`, which check the options. */
   constructor(storage: NodeStorage, collaborators: AtollNodeCollaborators, start: AtollNodeStart) {
     super()
     const { name, runtime, options, vnodes, bucketTypes } = storage
-    const { network, around } = collaborators
+    const { network, around, own } = collaborators
+    this.#own = own
     this.label = `node ${name}`
     this.name = name
     this.runtime = runtime
@@ -180,6 +184,14 @@ export class AtollNode extends Lifecycle {
 
   /** Requests first, storage last: what was promised meanwhile is still kept. */
   protected async onClose(): Promise<void> {
+    try {
+      await this.#closeParts()
+    } finally {
+      await this.#own?.close()
+    }
+  }
+
+  async #closeParts(): Promise<void> {
     await this.#homecoming.close()
     await this.kv.close()
     this.#gossip.events.off('up', this.#mover.lookAnew)

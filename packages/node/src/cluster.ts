@@ -31,6 +31,7 @@ export class Cluster extends Lifecycle {
   readonly #options: ClusterOptions
   readonly #names: NodeName[]
   readonly #zones = new Map<NodeName, string>()
+  /** Of all nodes that were given no runtime: ended with the cluster. */
   readonly #digest = nodeDigests()
   readonly #runtimes = new Map<NodeName, Runtime>()
   readonly #running = new Map<NodeName, AtollNode>()
@@ -43,7 +44,8 @@ export class Cluster extends Lifecycle {
     this.#options = options
     this.#names = [...names]
     for (const [node, zone] of Object.entries(options.zones ?? {})) this.#zones.set(node, zone)
-    this.network = options.network ?? new MemoryNetwork(options.runtime?.('network') ?? systemRuntime(), {})
+    this.network =
+      options.network ?? new MemoryNetwork(options.runtime?.('network') ?? this.#ownRuntime(), {})
   }
 
   /** The nodes that it was opened with, and those that were added since. */
@@ -180,19 +182,26 @@ export class Cluster extends Lifecycle {
     const nodes = this.nodes
     this.#running.clear()
     const outcomes = await Promise.allSettled(nodes.map((node) => node.close()))
+    await this.#digest.close()
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
   #runtimeOf(name: NodeName): Runtime {
     const known = this.#runtimes.get(name)
     if (known !== undefined) return known
-    const runtime = this.#options.runtime?.(name) ?? systemRuntime({ digest: this.#digest })
+    const runtime = this.#options.runtime?.(name) ?? this.#ownRuntime()
     this.#runtimes.set(name, runtime)
     return runtime
   }
 
+  /** Digest threads are few, and one set of them is enough for all nodes of a process. */
+  #ownRuntime(): Runtime {
+    return systemRuntime({ digest: this.#digest })
+  }
+
   #openData(name: NodeName): Promise<NodeData> {
-    return openData(this.#options.storage(name), this.#runtimeOf(name))
+    const runtime = this.#runtimeOf(name)
+    return openData(this.#options.storage(name, runtime), runtime)
   }
 
   /** By its own document, or else by what is known of the cluster. */

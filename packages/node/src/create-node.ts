@@ -1,4 +1,4 @@
-import { AtollError, toHex } from '@atoll/core'
+import { AtollError, type Runtime, toHex } from '@atoll/core'
 import { type ClusterDocument, firstDocument } from '@atoll/membership'
 import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
@@ -6,7 +6,7 @@ import { memoryNetworkOf, networkOf } from './node-network.ts'
 import { bucketTypesOf, type NodeStorage, openData, openStorage } from './node-storage.ts'
 import { DEFAULT_N, DEFAULT_PARTITIONS, type NodeOptions, validateNodeOptions } from './options.ts'
 import { peekDocument } from './peek-document.ts'
-import { systemRuntime } from './system-runtime.ts'
+import { type SystemRuntime, systemRuntime } from './system-runtime.ts'
 
 const CLUSTER_ID_BYTES = 8
 
@@ -22,12 +22,30 @@ const CLUSTER_ID_BYTES = 8
  */
 export async function createNode(options: NodeOptions): Promise<AtollNode> {
   validateNodeOptions(options)
-  const { name = 'n1', runtime = systemRuntime(), transport, seeds = {}, zone } = options
+  if (options.runtime !== undefined) return openNode(options, { runtime: options.runtime })
+  const own = systemRuntime()
+  try {
+    return await openNode(options, { runtime: own, own })
+  } catch (error) {
+    await own.close()
+    throw error
+  }
+}
+
+interface World {
+  readonly runtime: Runtime
+  /** The same, if it was made for this node alone. */
+  readonly own?: SystemRuntime
+}
+
+async function openNode(options: NodeOptions, { runtime, own }: World): Promise<AtollNode> {
+  const { name = 'n1', transport, seeds = {}, zone } = options
   const network =
     transport === undefined
       ? memoryNetworkOf(new MemoryNetwork(runtime, {}), name)
       : networkOf(transport, runtime, name)
-  const data = await openData(options.storage, runtime)
+  const database = typeof options.storage === 'function' ? options.storage(runtime) : options.storage
+  const data = await openData(database, runtime)
   try {
     if (transport === undefined) checkAlone(data.document)
     const joins = data.document === undefined && Object.keys(seeds).some((seed) => seed !== name)
@@ -35,13 +53,13 @@ export async function createNode(options: NodeOptions): Promise<AtollNode> {
     const storage = await openStorage(name, data, { runtime, options, known })
     const node = new AtollNode(
       storage,
-      { network },
+      { network, own },
       { known: known ?? beginning(storage, options, network), seeds, zone },
     )
     await node.open()
     return node
   } catch (error) {
-    await options.storage.close()
+    await database.close()
     throw error
   }
 }

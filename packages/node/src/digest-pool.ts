@@ -55,7 +55,8 @@ export class DigestPool {
     if (idle !== undefined) return idle
     if (this.#threads.length < this.#options.workers) {
       const thread = new DigestThread(this.#options.buffersPerWorker, () => {
-        this.#threads.splice(this.#threads.indexOf(thread), 1)
+        const at = this.#threads.indexOf(thread)
+        if (at >= 0) this.#threads.splice(at, 1)
       })
       this.#threads.push(thread)
       return thread

@@ -30,11 +30,14 @@ export interface CommonOptions {
 }
 
 export interface NodeOptions extends CommonOptions {
-  /** Where everything is kept: a database of its own for each node. The node opens and closes it. */
-  readonly storage: Database
+  /** Where everything is kept: a database of its own for each node, or what makes one in the runtime of the node. The node opens and closes it. */
+  readonly storage: Database | ((runtime: Runtime) => Database)
   /** Default "n1". */
   readonly name?: string
-  /** Default the real world, quiet, with metrics in memory. */
+  /**
+   * Default the real world, quiet, with metrics in memory; its threads end when the node is closed. One that is given here is
+   * the giver's to close.
+   */
   readonly runtime?: Runtime
   /** How to reach other nodes, such as `tcp({ … })` of `@atoll/transport-tcp`. Without it the node is alone for ever. */
   readonly transport?: TransportFactory
@@ -50,11 +53,11 @@ export interface NodeOptions extends CommonOptions {
 export interface ClusterOptions extends CommonOptions {
   /** How many nodes (named n1, n2, …), 1 to 200, or their names. */
   readonly nodes: number | readonly string[]
-  /** Makes the database of a node: called at start and at every restart. The node opens and closes it. */
-  readonly storage: (node: string) => Database
+  /** Makes the database of a node, in its runtime: called at start and at every restart. The node opens and closes it. */
+  readonly storage: (node: string, runtime: Runtime) => Database
   /** Failure zone of each node; a node that is not named is a zone of its own. */
   readonly zones?: Readonly<Record<string, string>>
-  /** The world of each node; default the real one. */
+  /** The world of each node; default the real one, with threads that end with the cluster. Others are the giver's to close. */
   readonly runtime?: (node: string) => Runtime
   /** The network between the nodes; default one without delay or loss, inside the process, in the world `runtime('network')`. */
   readonly network?: MemoryNetwork
@@ -130,7 +133,8 @@ function checkRing({ partitions = DEFAULT_PARTITIONS, n = DEFAULT_N }: CommonOpt
 }
 
 function checkStorage(storage: unknown): void {
+  if (typeof storage === 'function') return
   if (typeof storage !== 'object' || storage === null || !('sublevel' in storage)) {
-    throw new TypeError(`storage must be an abstract-level database, got ${describe(storage)}`)
+    throw new TypeError(`storage must be an abstract-level database or make one, got ${describe(storage)}`)
   }
 }

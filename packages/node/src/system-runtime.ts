@@ -1,5 +1,4 @@
 import { hash, randomFillSync, randomInt } from 'node:crypto'
-import { crc32 } from 'node:zlib'
 import {
   type Clock,
   checkDelay,
@@ -13,6 +12,7 @@ import {
   type Runtime,
   sleepOn,
 } from '@atoll/core'
+import { fastestCrc32, nativeCrc32 } from './crc32.ts'
 import { DigestPool } from './digest-pool.ts'
 
 export interface SystemRuntimeOptions {
@@ -24,15 +24,32 @@ export interface SystemRuntimeOptions {
   readonly digest?: Digests
 }
 
-/** The real world: the clock, the random source and the digests of Node. */
-export function systemRuntime(options: SystemRuntimeOptions = {}): Runtime {
+/** A runtime with threads. Whoever makes one ends it: `close`, or `await using`. */
+export interface SystemRuntime extends Runtime, AsyncDisposable {
+  /**
+   * Ends the digest threads; digests in flight fail with `ATOLL_CLOSED`. Idempotent. Digests that were given to
+   * `systemRuntime` stay as they are. A digest that is begun later starts a thread anew.
+   */
+  close(): Promise<void>
+}
+
+/**
+ * The real world: the clock, the random source and the digests of Node. Digests of large bodies start threads, up to
+ * four. A node or a cluster that was opened without a runtime makes one and ends it; a runtime that was given to it
+ * stays the giver's to close.
+ */
+export function systemRuntime(options: SystemRuntimeOptions = {}): SystemRuntime {
+  const own = nodeDigests()
+  const close = () => own.close()
   return {
     clock: systemClock,
     random: systemRandom(),
-    digest: options.digest ?? nodeDigests(),
+    digest: options.digest ?? own,
     log: options.log ?? quietLog,
     metrics: options.metrics ?? createMetrics(),
     probe: quietProbe,
+    close,
+    [Symbol.asyncDispose]: close,
   }
 }
 
@@ -66,12 +83,18 @@ function systemRandom(): Random {
   }
 }
 
-/** Digests by Node's own code, about ten times faster than portable ones; those of bodies on worker threads. */
-export function nodeDigests(): Digests {
+export interface NodeDigests extends Digests {
+  /** Ends the threads; see `SystemRuntime.close`. */
+  close(): Promise<void>
+}
+
+/** Digests by native code, about ten times faster than portable ones; those of bodies on worker threads. */
+export function nodeDigests(): NodeDigests {
   const pool = new DigestPool()
   return {
     sha1: (data) => hash('sha1', data, 'buffer'),
-    crc32: (data, seed) => crc32(data, seed),
+    crc32: fastestCrc32(nativeCrc32()),
     stream: (algorithm) => pool.stream(algorithm),
+    close: () => pool.close(),
   }
 }

@@ -8,7 +8,6 @@ import {
   createCluster,
   createNode,
   type NodeOptions,
-  systemRuntime,
 } from '@atoll/node'
 import { nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel } from 'classic-level'
@@ -30,8 +29,9 @@ export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'on
 export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode> {
   const { path, ...rest } = options
   if (path === undefined) return createNode({ ...rest, storage: inMemory() })
-  const { runtime = systemRuntime() } = rest
-  return createNode({ ...rest, runtime, storage: await onDisk(path, runtime) })
+  checkPath(path)
+  await mkdir(path, { recursive: true })
+  return createNode({ ...rest, storage: (runtime) => valueLog(path, runtime) })
 }
 
 /**
@@ -46,15 +46,7 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   }
   checkPath(path)
   await mkdir(path, { recursive: true })
-  const runtimeOf = remembering(rest.runtime ?? sharingDigests())
-  const storage = (node: string) => valueLog(join(path, node), runtimeOf(node))
-  return createCluster({ ...rest, runtime: runtimeOf, storage })
-}
-
-async function onDisk(path: string, runtime: Runtime) {
-  checkPath(path)
-  await mkdir(path, { recursive: true })
-  return valueLog(path, runtime)
+  return createCluster({ ...rest, storage: (node, runtime) => valueLog(join(path, node), runtime) })
 }
 
 /** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */
@@ -66,12 +58,6 @@ function valueLog(path: string, runtime: Runtime) {
 
 function inMemory() {
   return new MemoryLevel<Uint8Array, Uint8Array>({ ...VIEW, storeEncoding: 'view' })
-}
-
-/** Digest threads are few, and one set of them is enough for all nodes of a process. */
-function sharingDigests(): () => Runtime {
-  const { digest } = systemRuntime()
-  return () => systemRuntime({ digest })
 }
 
 /** What `make` made for a node the first time. */

@@ -32,7 +32,7 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   'ack-before-write': {
     about: 'a replica answers before its batch is written, and a power cut loses it',
-    build: (options) => ({ ...options, storage: (node) => hastyDatabase(options.storage(node)) }),
+    build: (options) => ({ ...options, storage: (...where) => hastyDatabase(options.storage(...where)) }),
   },
   'forget-sibling': {
     about: 'of two concurrent siblings a merge keeps one',
@@ -54,7 +54,7 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   'forget-promise': {
     about: 'an acceptor of the cluster document does not keep what it promised and accepted',
-    build: (options) => ({ ...options, storage: (node) => withoutVotes(options.storage(node)) }),
+    build: (options) => ({ ...options, storage: (...where) => withoutVotes(options.storage(...where)) }),
   },
   'delete-unacked': {
     about: 'a vnode gives back records that those who hold the partition do not get',

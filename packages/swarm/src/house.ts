@@ -39,7 +39,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     coordinator: { timeoutMs, attemptTimeoutMs: Math.min(timeoutMs, 1000) },
   }
   const built = bug.build?.(sound) ?? sound
-  const storage = (name: string) => watch.through(name, built.storage(name))
+  const storage: typeof sound.storage = (name, runtime) => watch.through(name, built.storage(name, runtime))
   return { cluster: await createCluster({ ...built, storage }), watch }
 }
 
