@@ -21,7 +21,8 @@ export function outcomeOf({ members, staged }: ClusterDocument): Outcome {
   const after = new Map(members)
   for (const change of staged) apply(after, change)
   const claimants = [...after.values()].filter(holdsLater).sort((a, b) => (a.node < b.node ? -1 : 1))
-  if (claimants.length === 0) throw refused('plan', 'no node would be left to hold partitions')
+  if (claimants.length === 0)
+    throw refused('plan', 'no node would be left to hold partitions; unstage one that leaves')
   const replacements = staged.flatMap((change) =>
     'by' in change && change.by !== change.node ? [[change.node, change.by] as const] : [],
   )

@@ -31,7 +31,8 @@ export function checkResize(document: ClusterDocument, partitions: number, what:
   allow(staged.length === 0, what, 'other changes are staged; commit or clear them first')
   allow(resizing === undefined, what, `first ${waitingText(document)}`)
   const pending = moves.length + refills.length
-  allow(pending === 0, what, `first ${pending} moves and refills that are pending have to be done`)
+  const late = `those of lost nodes end with a force-replace or force-remove`
+  allow(pending === 0, what, `first ${pending} moves and refills that are pending have to be done; ${late}`)
 }
 
 /**
@@ -42,7 +43,9 @@ export function checkCommitable(document: ClusterDocument, what: string): void {
   const { resizing, staged } = document
   const heirs = new Set(staged.flatMap((change) => ('by' in change && isLoss(change) ? [change.by] : [])))
   const isOfLoss = (change: Change) => isLoss(change) || (change.kind === 'join' && heirs.has(change.node))
-  allow(resizing === undefined || staged.every(isOfLoss), what, `first ${waitingText(document)}`)
+  const others = resizing === undefined ? [] : staged.filter((change) => !isOfLoss(change))
+  const meanwhile = `; until then only lost nodes can be dealt with, so unstage ${others.map(subjectOf).join(', ')} for that`
+  allow(others.length === 0, what, `first ${waitingText(document)}${meanwhile}`)
   const partitions = resizedTo(document)
   if (partitions !== undefined) checkResize({ ...document, staged: [] }, partitions, what)
 }
@@ -89,7 +92,12 @@ export function withoutRefiling(document: ClusterDocument, node: string): Cluste
   return { ...document, resizing: waiting.length === 0 ? undefined : { ...resizing, waiting } }
 }
 
+function subjectOf(change: Change): string {
+  return change.kind === 'resize' ? 'the resize' : change.node
+}
+
 function waitingText({ resizing, ring }: ClusterDocument): string {
   const waiting = resizing?.waiting ?? []
-  return `${waiting.join(', ')} ${waiting.length === 1 ? 'has' : 'have'} to file records by ${ring.partitions} partitions`
+  const what = `${waiting.join(', ')} ${waiting.length === 1 ? 'has' : 'have'} to file records by ${ring.partitions} partitions`
+  return `${what} (mark down who is away, or force-replace or force-remove who is lost)`
 }

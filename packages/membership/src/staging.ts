@@ -121,14 +121,20 @@ function checkJoin(document: ClusterDocument, change: Of<'join'>, what: string):
   }
   const known = document.members.get(node)
   if (known !== undefined) {
-    const advice = `start it with its data, or stage a force-replace of ${node} by itself with id ${change.id}`
-    allow(known.id === change.id, what, `${node} is a member with other data; ${advice}`)
+    allow(known.id === change.id, what, `${node} is a member with other data; ${adviceFor(known, change.id)}`)
     allow(false, what, `${node} is a member already`)
   }
   const twin = [...document.members.values()].find(({ id }) => id === change.id)
   allow(twin === undefined, what, `${twin?.node} has the same data; a copy of a node needs data of its own`)
   allow(document.members.size < MAX_MEMBERS, what, `there are ${MAX_MEMBERS} members already`)
   return new Map([...document.members, [node, joining]])
+}
+
+/** What to do with a member that has lost its data, and has an id anew: one that holds nothing is let go. */
+function adviceFor({ node, state }: Member, id: string): string {
+  if (state === 'joining') return `start it with its data, or unstage ${node} and let it join anew`
+  if (state === 'exiting') return `start it with its data, or stage a force-remove of ${node}`
+  return `start it with its data, or stage a force-replace of ${node} by itself with id ${id}`
 }
 
 function checkLeave({ node, state }: Member, what: string): void {

@@ -109,6 +109,8 @@ describe('staging', () => {
       () => stage(three, wiped),
       /start it with its data, or stage a force-replace of n2 by itself with id/,
     )
+    const coming = stage(three, join('n4'))
+    refusing(() => stage(coming, { ...join('n4'), id: idOf('n4', 7) }), /unstage n4 and let it join anew/)
     refusing(() => stage(three, join('n2')), /member already/)
     refusing(() => stage(three, { ...join('n9'), id: idOf('n2') }), /n2 has the same data/)
   })

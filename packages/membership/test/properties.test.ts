@@ -4,12 +4,14 @@ import { expect, test } from 'vitest'
 import {
   type Change,
   type ClusterDocument,
+  clearStaged,
   commit,
   decodeDocument,
   encodeDocument,
   exited,
   handed,
   isReady,
+  type Member,
   markDown,
   markUp,
   planOf,
@@ -19,7 +21,7 @@ import {
   votersOf,
 } from '../src/index.ts'
 import { goalOf } from '../src/layout.ts'
-import { clusterOf, finishMoves, idOf, newMember, sourceOf } from './kit.ts'
+import { clusterOf, commitAll, finishMoves, idOf, newMember, sourceOf } from './kit.ts'
 
 const NODES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8']
 
@@ -149,6 +151,46 @@ test('whatever is done in whatever order, all partitions are held by members, an
     { numRuns: 100, seed: 7 },
   )
   expect(commits).toBeGreaterThan(60)
+})
+
+test('whatever is staged or pending, it does not wait for ever for nodes that are lost', () => {
+  let resizes = 0
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 5, maxLength: 40 }),
+      fc.boolean(),
+      fc.array(fc.nat(7), { minLength: 1, maxLength: 3 }),
+      (steps, resizing, numbers) => {
+        let document = clusterOf(NODES.slice(0, 4), { partitions: 8 })
+        const attempt = (edit: () => ClusterDocument) => {
+          try {
+            document = edit()
+          } catch (error) {
+            if (!isAtollError(error, 'ATOLL_CHANGE_REFUSED')) throw error
+          }
+        }
+        for (const [at, next] of steps.entries()) attempt(() => take(document, next, at))
+        if (resizing) attempt(() => commitAll(clearStaged(document), [{ kind: 'resize', partitions: 16 }]))
+        resizes += document.resizing === undefined ? 0 : 1
+        const lost = new Set(numbers.map(nodeOf))
+        const stays = ({ node, state, upState }: Member) =>
+          !lost.has(node) && (state === 'valid' || upState === 'valid')
+        if (![...document.members.values()].some(stays)) return
+        document = clearStaged(document)
+        const removals = [...lost].filter((node) => document.members.has(node))
+        const changes = removals.map((node): Change => ({ kind: 'force-remove', node }))
+        if (changes.length > 0) document = commitAll(document, changes)
+        checkInvariants(document)
+        expect([...document.members.keys()].filter((node) => lost.has(node))).toEqual([])
+        expect(document.resizing?.waiting.filter((node) => lost.has(node)) ?? []).toEqual([])
+        const end = finishMoves(document)
+        expect(end.moves).toEqual([])
+        for (const { state } of end.members.values()) expect(state).not.toBe('leaving')
+      },
+    ),
+    { numRuns: 200, seed: 7 },
+  )
+  expect(resizes).toBeGreaterThan(20)
 })
 
 /** Unless nodes are lost, a list changes by one node at a time, and never below what the cluster can have. */

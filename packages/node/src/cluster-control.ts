@@ -130,15 +130,17 @@ export class ClusterControl {
 
   /**
    * Decides exactly this plan, or fails: with `ATOLL_STALE_PLAN` if the cluster changed since it was made, with
-   * `ATOLL_UNREACHABLE` if a node that joins is not up, since it has a vote from then on.
+   * `ATOLL_UNREACHABLE` if a node that joins is not up, since it has a vote from then on. One that never comes back is taken
+   * out of the plan by `unstage`.
    */
   async commit(plan: Plan, options?: ProposeOptions & CommitOptions): Promise<ClusterDocument> {
     const { members } = this.document
-    for (const { node, state } of plan.members.values()) {
-      const joins = state === 'valid' && members.get(node)?.state === 'joining'
-      if (joins && !this.#parts.isUp(node) && node !== this.#parts.node)
-        throw new AtollError('ATOLL_UNREACHABLE', `${node} joins by this plan, and is not up`)
-    }
+    const { node: own, isUp } = this.#parts
+    const joining = [...plan.members.values()].filter(
+      ({ node, state }) => state === 'valid' && members.get(node)?.state === 'joining',
+    )
+    const absent = joining.map(({ node }) => node).filter((node) => node !== own && !isUp(node))
+    if (absent.length > 0) throw joinersAbsent(absent)
     return this.#parts.membership.commit(plan, options)
   }
 
@@ -258,4 +260,11 @@ export class ClusterControl {
     for (const partition of partitions) sizes.push(await this.#parts.vnodes.estimateBytes(partition))
     return sizes
   }
+}
+
+function joinersAbsent(absent: readonly NodeName[]): AtollError {
+  const [many, it] = [absent.length > 1, absent.length > 1 ? 'them' : 'it']
+  const what = `${absent.join(', ')} ${many ? 'join by this plan, and are' : 'joins by this plan, and is'} not up`
+  const calls = absent.map((node) => `unstage('${node}')`).join(', ')
+  return new AtollError('ATOLL_UNREACHABLE', `${what}; start ${it}, or take ${it} out of the plan: ${calls}`)
 }

@@ -117,13 +117,9 @@ export class Cluster extends Lifecycle {
     const data = await this.#openData(name)
     const storage = await this.#openStorage(name, data, document)
     if (zone !== undefined) this.#zones.set(name, zone)
+    const node = await this.#start(storage, data.document ?? document)
     this.#names.push(name)
-    try {
-      return await this.#start(storage, data.document ?? document)
-    } catch (error) {
-      this.#names.splice(this.#names.indexOf(name), 1)
-      throw error
-    }
+    return node
   }
 
   /** Forgets a node, which is closed if it runs: for one that has left the cluster, or shall never come back. */

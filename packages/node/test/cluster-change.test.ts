@@ -167,6 +167,34 @@ test('a cluster refuses what would harm it, and says what to do instead', async 
   cluster.heal()
 }, 60_000)
 
+test('nodes that are staged to join and never come back hold nothing up: the refusal says how to be rid of them', async () => {
+  await using cluster = await createCluster({ nodes: 3, partitions: 8, storage: inMemory })
+  const { cluster: control } = cluster.node(1)
+  await cluster.add('n4')
+  await cluster.add('n5')
+  await control.stage({ kind: 'replace', node: 'n2', by: 'n5' })
+  await control.stage({ kind: 'zone', node: 'n3', zone: 'east' })
+  for (const name of ['n4', 'n5']) {
+    await cluster.crash(name)
+    await cluster.forget(name)
+    await until(async () => !cluster.node(1).isUp(name))
+  }
+  await expect(change(cluster)).rejects.toMatchObject({
+    code: 'ATOLL_UNREACHABLE',
+    message:
+      "n4, n5 join by this plan, and are not up; start them, or take them out of the plan: unstage('n4'), unstage('n5')",
+  })
+  await control.unstage('n4')
+  await control.unstage('n5')
+  await change(cluster)
+  expect(control.status()).toMatchObject({ staged: [], pendingMoves: 0 })
+  expect(control.status().members.map(({ node, state, zone }) => [node, state, zone])).toEqual([
+    ['n1', 'valid', undefined],
+    ['n2', 'valid', undefined],
+    ['n3', 'valid', 'east'],
+  ])
+}, 60_000)
+
 /** Looks until it is so; the test's own time limit ends it otherwise. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 20))

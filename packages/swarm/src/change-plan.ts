@@ -7,12 +7,13 @@ import type { HouseOptions } from './options.ts'
  * - `join`, `leave`, `replace`: of nodes, staged.
  * - `down`: says that a node is down, though it is not, and later that it is up.
  * - `type`: changes how many replicas a bucket type has.
+ * - `desert`: a node is staged to join, and never comes back.
  */
-export type ChangeKind = 'join' | 'leave' | 'replace' | 'down' | 'type'
+export type ChangeKind = 'join' | 'leave' | 'replace' | 'down' | 'type' | 'desert'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
-export const CHANGE_KINDS: readonly ChangeKind[] = ['join', 'leave', 'replace', 'down', 'type']
+export const CHANGE_KINDS: readonly ChangeKind[] = ['join', 'leave', 'replace', 'down', 'type', 'desert']
 
 export interface PlannedChange {
   readonly atMs: number
@@ -39,6 +40,6 @@ export function planChanges(prng: Prng, { changes, durationMs }: HouseOptions): 
 
 /** Names of nodes that may come: what goes wrong may strike them too. */
 export function namesToCome({ nodes }: HouseOptions, plan: readonly PlannedChange[]): readonly string[] {
-  const coming = plan.filter(({ kind }) => kind === 'join' || kind === 'replace')
+  const coming = plan.filter(({ kind }) => kind === 'join' || kind === 'replace' || kind === 'desert')
   return coming.map((_, at) => `n${nodes + at + 1}`)
 }

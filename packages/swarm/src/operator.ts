@@ -26,6 +26,8 @@ export class Operator {
   readonly #free: string[]
   /** Nodes that were to be added, and may have joined or not. */
   readonly #coming = new Set<string>()
+  /** The epoch in which each node that was added was a member: who has heard of less does not know it yet. */
+  readonly #memberSince = new Map<string, number>()
   readonly #markedDown = new Set<string>()
 
   constructor(scene: Scene, { nodes, damaged }: Means, plan: readonly PlannedChange[]) {
@@ -59,6 +61,7 @@ export class Operator {
     }
     await this.#releaseLost()
     await this.#commit(false)
+    await this.#releaseDeserters()
     await this.#dismiss({ atLast: true })
     const { members, staged } = newestDocument(this.#scene.cluster)
     const unsettled = [...members.values()].filter(({ state }) => state !== 'valid')
@@ -80,6 +83,8 @@ export class Operator {
         return
       case 'replace':
         return this.#replace(this.#take())
+      case 'desert':
+        return this.#desert(this.#take())
       case 'down': {
         for (const name of [...this.#markedDown]) await this.#up(name)
         const node = this.#dispensable(1)
@@ -104,6 +109,14 @@ export class Operator {
     await this.#speaker().cluster.stage({ kind: 'replace', node, by })
   }
 
+  /** The node is staged to join, and gone for good. Only a commit says so. */
+  async #desert(name: string): Promise<void> {
+    await this.#add(name)
+    await this.#nodes.crash(name)
+    await this.#scene.cluster.forget(name)
+    this.#scene.world.note(`${name} is gone for good`)
+  }
+
   async #add(name: string): Promise<void> {
     const { cluster, world } = this.#scene
     this.#coming.add(name)
@@ -115,6 +128,7 @@ export class Operator {
         throw error
       }
     }
+    if (cluster.isRunning(name)) this.#memberSince.set(name, cluster.node(name).cluster.document.epoch)
     world.note(`${name} has joined`)
     this.#coming.delete(name)
   }
@@ -122,9 +136,13 @@ export class Operator {
   /** For one that has lost its disk while it joined, so that the cluster knows it by another id, or has a damaged one. */
   async #makeWay(name: string, error: AtollError): Promise<void> {
     const { cluster } = this.#speaker()
-    const isStaged = cluster.document.staged.some((change) => 'node' in change && change.node === name)
-    if (isStaged && (error.code === 'ATOLL_CHANGE_REFUSED' || error.code === 'ATOLL_FORMAT'))
+    const { members, staged } = cluster.document
+    const isRefused = error.code === 'ATOLL_CHANGE_REFUSED' || error.code === 'ATOLL_FORMAT'
+    const [, id] = isRefused ? (/force-replace.*\bid:? '?([0-9a-f]{16})/.exec(error.message) ?? []) : []
+    if (isRefused && staged.some((change) => 'node' in change && change.node === name))
       await cluster.unstage(name)
+    else if (id !== undefined && members.has(name))
+      await cluster.stage({ kind: 'force-replace', node: name, by: name, id })
     else if (isUnreadable(error) && this.#damaged.has(name)) this.#scene.world.disk(name).wipe()
   }
 
@@ -174,7 +192,8 @@ export class Operator {
     return cluster.names.filter((name) => {
       const others = cluster.nodes.filter((node) => node.name !== name)
       if (others.length === 0 || this.#coming.has(name)) return false
-      return !newestDocument({ nodes: others }).members.has(name)
+      const { epoch, members } = newestDocument({ nodes: others })
+      return epoch >= (this.#memberSince.get(name) ?? 0) && !members.has(name)
     })
   }
 
@@ -185,6 +204,17 @@ export class Operator {
       if (state !== 'exiting' || cluster.isRunning(node)) continue
       await this.#try(`let ${node} go`, async () => {
         await this.#speaker().cluster.stage({ kind: 'force-remove', node })
+      })
+    }
+  }
+
+  /** As the refusal of a commit says: who joins by the plan and never comes is taken out of it. */
+  async #releaseDeserters(): Promise<void> {
+    const { cluster } = this.#scene
+    for (const { node, state } of newestDocument(cluster).members.values()) {
+      if (state !== 'joining' || cluster.names.includes(node) || this.#coming.has(node)) continue
+      await this.#try(`unstage ${node}`, async () => {
+        await this.#speaker().cluster.unstage(node)
       })
     }
   }

@@ -1,5 +1,5 @@
 import { type Draw, type Draws, type FaultKind, integer, oneOf, type Prng, sometimes } from '@atoll/sim'
-import { CHANGE_KINDS, type Changes } from './change-plan.ts'
+import type { ChangeKind, Changes } from './change-plan.ts'
 
 /** What a seed draws: the house, the weather, the people. */
 export interface HouseOptions {
@@ -36,28 +36,42 @@ export interface HouseOptions {
 
 export type Faults = Partial<Readonly<Record<FaultKind, number>>>
 
-const KINDS: readonly FaultKind[] = [
-  'partition',
-  'weather',
-  'crash',
-  'replace',
-  'rot',
-  'slow-disk',
-  'failing-disk',
-  'full-disk',
-  'skew',
-  'drift',
-]
-
-/** Every kind is left out of half of the runs, so that the others get room (swarm testing). */
-const someFaults: Draw<Faults> = (prng: Prng) => {
-  const chosen = KINDS.filter(() => prng.chance(500))
-  return Object.fromEntries(chosen.map((kind) => [kind, prng.between(1, 5)]))
+/** In how many of 1000 runs each kind of fault may happen: left out of the others, so that the rest gets room (swarm testing). */
+const FAULT_ODDS: Readonly<Partial<Record<FaultKind, number>>> = {
+  partition: 500,
+  weather: 500,
+  crash: 500,
+  replace: 500,
+  rot: 500,
+  'slow-disk': 500,
+  'failing-disk': 500,
+  'full-disk': 500,
+  skew: 500,
+  drift: 500,
 }
 
-const someChanges: Draw<Changes> = (prng: Prng) => {
-  const chosen = CHANGE_KINDS.filter(() => prng.chance(500))
-  return Object.fromEntries(chosen.map((kind) => [kind, prng.between(1, 3)]))
+const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
+  join: 500,
+  leave: 500,
+  replace: 500,
+  down: 500,
+  type: 500,
+  desert: 200,
+}
+
+/** Each kind is drawn by itself, so that a new one leaves the others of a known seed as they were. */
+function someOf<Kind extends string>(
+  odds: Readonly<Partial<Record<Kind, number>>>,
+  most: number,
+): Draw<Partial<Record<Kind, number>>> {
+  return (prng: Prng) => {
+    const drawn: Partial<Record<Kind, number>> = {}
+    for (const kind in odds) {
+      const own = prng.fork(kind)
+      if (own.chance(odds[kind] ?? 0)) drawn[kind] = own.between(1, most)
+    }
+    return drawn
+  }
 }
 
 export const DRAWS: Draws<HouseOptions> = {
@@ -75,6 +89,6 @@ export const DRAWS: Draws<HouseOptions> = {
   maxDown: oneOf(1, 1, 2),
   blackout: oneOf(true, false, false),
   clearance: oneOf(true, false, false, false),
-  faults: sometimes(850, someFaults, {}),
-  changes: sometimes(700, someChanges, {}),
+  faults: sometimes(850, someOf(FAULT_ODDS, 5), {}),
+  changes: sometimes(700, someOf(CHANGE_ODDS, 3), {}),
 }
