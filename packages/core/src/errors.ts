@@ -22,10 +22,15 @@ export const ERROR_CODES = {
     transient: false,
     meaning: 'data of another program, cluster or newer format',
   },
+  ATOLL_INCOMPLETE_BODY: {
+    definite: true,
+    transient: false,
+    meaning: 'the body failed or ended before all of it was there',
+  },
   ATOLL_INVALID_BODY: {
     definite: true,
     transient: false,
-    meaning: 'the body failed or is not what was announced',
+    meaning: 'the body is not what was announced, or no bytes, or was read before',
   },
   ATOLL_LOCKED: { definite: true, transient: true, meaning: 'the directory or address is in use' },
   ATOLL_OBJECT_NOT_FOUND: { definite: true, transient: false, meaning: 'there is no object of this key' },

@@ -1,25 +1,6 @@
-import { AtollError, describe, messageOf, utf8 } from '@atoll/core'
+import { AtollError, describe, messageOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
-import { checkWellFormed } from './object-name.ts'
-
-/** A web `ReadableStream`, as far as it is used. */
-export interface ReadableStreamLike {
-  getReader(): {
-    read(): Promise<{ readonly done: boolean; readonly value?: unknown }>
-    cancel(reason?: unknown): Promise<void>
-  }
-}
-
-/**
- * What can be put: bytes, text (stored as UTF-8), or a stream of bytes. Bytes that were handed over must not change
- * until the call is over.
- */
-export type ObjectBody =
-  | Uint8Array
-  | string
-  | AsyncIterable<Uint8Array>
-  | Iterable<Uint8Array>
-  | ReadableStreamLike
+import { type Chunks, chunksOf, incomplete, invalid, type ObjectBody } from './body-chunks.ts'
 
 export interface BodyLimits {
   /** What the body must have, if that was announced. */
@@ -28,12 +9,10 @@ export interface BodyLimits {
   readonly signal: AbortSignal | undefined
 }
 
-interface Chunks {
-  next(): Promise<IteratorResult<unknown, unknown>> | IteratorResult<unknown, unknown>
-  return?(): unknown
-}
-
-/** A body as chunks of bytes, whatever it was given as. Whatever is wrong with it is `ATOLL_INVALID_BODY`. */
+/**
+ * A body as chunks of bytes, whatever it was given as. One that fails or ends too early is `ATOLL_INCOMPLETE_BODY`;
+ * whatever else is wrong with it is `ATOLL_INVALID_BODY`.
+ */
 export class BodySource {
   /** How many bytes the body has, if that was announced or can be seen. */
   readonly knownBytes: number | undefined
@@ -42,8 +21,9 @@ export class BodySource {
   #bytes = 0
   #ended = false
   #waiting = false
+  #begun = false
 
-  /** Throws `TypeError` for what is no body, and `RangeError` for text that is not well-formed. */
+  /** Throws as `chunksOf`, and `ATOLL_TOO_LARGE` if more is announced than an object may have. */
   constructor(body: ObjectBody, limits: BodyLimits) {
     if (limits.length !== undefined) checkSize(limits.length, limits.maxBytes)
     this.#chunks = chunksOf(body)
@@ -71,6 +51,7 @@ export class BodySource {
     if (this.#ended) return
     this.#ended = true
     try {
+      this.#chunks.destroy?.()
       const closing = this.#chunks.return?.()
       if (!this.#waiting) await closing
       else void Promise.resolve(closing).catch(() => {})
@@ -83,9 +64,16 @@ export class BodySource {
     const { signal } = this.#limits
     throwIfAborted(signal)
     this.#waiting = true
+    if (!this.#begun) await this.#begin()
     const pulled = await abortable(signal, this.#guarded())
     this.#waiting = false
     return pulled
+  }
+
+  async #begin(): Promise<void> {
+    this.#begun = true
+    if (this.#limits.length === 0 || !(await this.#chunks.isAtEnd?.())) return
+    throw invalid('the body is a stream at its end already; to put an empty object, announce a length of 0')
   }
 
   async #guarded(): Promise<IteratorResult<unknown, unknown>> {
@@ -93,7 +81,7 @@ export class BodySource {
       return await this.#chunks.next()
     } catch (cause) {
       this.#ended = true
-      throw invalid(`the body failed after ${this.#bytes} bytes: ${messageOf(cause)}`, cause)
+      throw incomplete(`the body failed after ${this.#bytes} bytes: ${messageOf(cause)}`, cause)
     }
   }
 
@@ -110,50 +98,12 @@ export class BodySource {
   #end(): void {
     this.#ended = true
     const { length } = this.#limits
-    if (length !== undefined && this.#bytes !== length)
-      throw invalid(`the body has ${this.#bytes} bytes, ${length} were announced`)
+    if (length !== undefined && this.#bytes < length)
+      throw incomplete(`the body ended after ${this.#bytes} of the ${length} bytes that were announced`)
   }
-}
-
-export function invalid(message: string, cause?: unknown): AtollError {
-  return new AtollError('ATOLL_INVALID_BODY', message, { cause })
 }
 
 function checkSize(bytes: number, maxBytes: number): void {
   if (bytes > maxBytes)
     throw new AtollError('ATOLL_TOO_LARGE', `an object may have ${maxBytes} bytes, not ${bytes}`)
-}
-
-function chunksOf(body: unknown): Chunks {
-  if (typeof body === 'string') return [utf8(checkWellFormed('body', body))].values()
-  if (body instanceof Uint8Array) return [body].values()
-  if (typeof body === 'object' && body !== null && !ArrayBuffer.isView(body)) {
-    if (isAsyncIterable(body)) return body[Symbol.asyncIterator]()
-    if (isIterable(body)) return body[Symbol.iterator]()
-    if (isReadableStream(body)) return readerChunks(body)
-  }
-  throw new TypeError(`body must be bytes, text or a stream of bytes, got ${describe(body)}`)
-}
-
-function readerChunks(stream: ReadableStreamLike): Chunks {
-  const reader = stream.getReader()
-  return {
-    next: async () => {
-      const { done, value } = await reader.read()
-      return { done, value }
-    },
-    return: () => reader.cancel(),
-  }
-}
-
-function isAsyncIterable(body: object): body is AsyncIterable<unknown> {
-  return Symbol.asyncIterator in body && typeof body[Symbol.asyncIterator] === 'function'
-}
-
-function isIterable(body: object): body is Iterable<unknown> {
-  return Symbol.iterator in body && typeof body[Symbol.iterator] === 'function'
-}
-
-function isReadableStream(body: object): body is ReadableStreamLike {
-  return 'getReader' in body && typeof body.getReader === 'function'
 }

@@ -1,6 +1,6 @@
 import { checkInteger, HOUR_MS, type KeyId, type Runtime } from '@atoll/core'
 import { Blocks } from './blocks.ts'
-import type { ObjectBody } from './body-source.ts'
+import type { ObjectBody } from './body-chunks.ts'
 import { checkBucketName } from './bucket-name.ts'
 import { type BucketInfo, type BucketPage, Buckets } from './buckets.ts'
 import { checkRange } from './byte-range.ts'
@@ -91,8 +91,8 @@ export class ObjectStore {
 
   /**
    * Stores an object and replaces the one that had the key, at once and as a whole. Of writes at the same time one wins,
-   * the same one for everybody. Throws `ATOLL_BUCKET_NOT_FOUND`; `ATOLL_INVALID_BODY` if the body fails or is not what
-   * was announced, with its error as `cause`; `ATOLL_TOO_LARGE`; `ATOLL_OVERLOADED` if the key has too many versions.
+   * the same one for everybody. Throws `ATOLL_BUCKET_NOT_FOUND`; `ATOLL_INCOMPLETE_BODY` if the body fails, with its
+   * error as `cause`, or ends too early; `ATOLL_INVALID_BODY` if it is not what was announced or was read before; `ATOLL_TOO_LARGE`; `ATOLL_OVERLOADED` if the key has too many versions.
    * After an error that is `definite` nothing is visible of it, and its blocks are deleted.
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {

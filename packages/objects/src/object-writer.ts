@@ -1,6 +1,7 @@
 import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
-import { BodySource, invalid, type ObjectBody } from './body-source.ts'
+import { invalid, type ObjectBody } from './body-chunks.ts'
+import { BodySource } from './body-source.ts'
 import {
   activate,
   type Upload as Finished,

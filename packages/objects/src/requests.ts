@@ -1,5 +1,5 @@
-import { checkInteger, checkKnown, describe, utf8 } from '@atoll/core'
-import { checkWellFormed } from './object-name.ts'
+import { checkInteger, checkKnown, describe } from '@atoll/core'
+import { checkContentType, checkMetadata, checkString, type ObjectMetadata } from './metadata.ts'
 import type { ObjectStoreSettings } from './options.ts'
 
 export interface CallOptions {
@@ -13,13 +13,13 @@ export interface Progress {
 }
 
 export interface PutOptions extends CallOptions {
-  /** Media type, at most 256 characters; default `application/octet-stream`. */
+  /** Media type, 1 to 256 characters without control characters; default `application/octet-stream`. */
   readonly contentType?: string | undefined
-  /** The caller's own names and values; see `maxMetadataBytes`. */
-  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** The caller's own names and values. */
+  readonly metadata?: ObjectMetadata | undefined
   /** MD5 that the body must have, as 32 hexadecimal digits; else `ATOLL_INVALID_BODY`. */
   readonly contentMd5?: string | undefined
-  /** Bytes that the body must have; else `ATOLL_INVALID_BODY`. */
+  /** Bytes that the body must have; else `ATOLL_INCOMPLETE_BODY` or, if it has more, `ATOLL_INVALID_BODY`. */
   readonly length?: number | undefined
   /** Called whenever more of the body is durable. What it throws fails the call. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
@@ -71,7 +71,6 @@ export interface Collected {
 }
 
 const MAX_PAGE = 1000
-const MAX_CONTENT_TYPE = 256
 
 export function checkCall(name: string, options: CallOptions, known: readonly string[] = []): void {
   checkKnown(name, options, ['signal', ...known])
@@ -93,7 +92,7 @@ export interface PutRequest extends CallOptions {
 export function checkPut(options: PutOptions, settings: ObjectStoreSettings): PutRequest {
   checkCall('put', options, ['contentType', 'metadata', 'contentMd5', 'length', 'onProgress'])
   const { contentType = 'application/octet-stream', contentMd5, length, signal } = options
-  checkString('contentType', contentType, MAX_CONTENT_TYPE)
+  checkContentType(contentType)
   if (contentMd5 !== undefined && !/^[0-9a-f]{32}$/i.test(checkString('contentMd5', contentMd5, 32)))
     throw new RangeError(`contentMd5 must be 32 hexadecimal digits, got ${describe(contentMd5)}`)
   if (length !== undefined) checkInteger('length', length, { min: 0, max: Number.MAX_SAFE_INTEGER })
@@ -107,19 +106,6 @@ export function checkPut(options: PutOptions, settings: ObjectStoreSettings): Pu
   }
 }
 
-function checkMetadata(metadata: unknown, maxBytes: number): readonly (readonly [string, string])[] {
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata))
-    throw new TypeError(`metadata must be an object of strings, got ${describe(metadata)}`)
-  const pairs = Object.entries(metadata).map(([name, value]: [string, unknown]) => {
-    if (typeof value !== 'string')
-      throw new TypeError(`metadata.${name} must be a string, got ${describe(value)}`)
-    return [checkWellFormed('name of metadata', name), checkWellFormed(`metadata.${name}`, value)] as const
-  })
-  const bytes = pairs.flat().reduce((sum, text) => sum + utf8(text).length, 0)
-  if (bytes > maxBytes) throw new RangeError(`metadata must have at most ${maxBytes} bytes, it has ${bytes}`)
-  return pairs
-}
-
 export function checkList(name: string, options: ListOptions, known: readonly string[]): void {
   const { prefix, delimiter, after, limit } = options
   checkCall(name, options, known)
@@ -128,13 +114,6 @@ export function checkList(name: string, options: ListOptions, known: readonly st
   if (delimiter !== undefined && checkString('delimiter', delimiter) === '')
     throw new RangeError('delimiter must have at least one character, got ""')
   if (limit !== undefined) checkInteger('limit', limit, { min: 1, max: MAX_PAGE })
-}
-
-function checkString(name: string, text: unknown, maxLength = 4096): string {
-  if (typeof text !== 'string') throw new TypeError(`${name} must be a string, got ${describe(text)}`)
-  if (text.length > maxLength)
-    throw new RangeError(`${name} must have at most ${maxLength} characters, it has ${text.length}`)
-  return checkWellFormed(name, text)
 }
 
 export function checkCallback<T>(callback: ((value: T) => void) | undefined): (value: T) => void {

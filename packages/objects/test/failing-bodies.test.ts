@@ -37,24 +37,23 @@ describe('a body that is not what it should be leaves everything as it was', () 
   test.each([0, 50, 3 * BLOCK, 9 * BLOCK + 1])('it throws after %i bytes', async (bytes) => {
     const { store, expectUntouched } = await setUp()
     const put = store.put('reef', 'a', failing(long.subarray(0, bytes), 1000, cause))
-    await expect(put).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY', definite: true, cause })
+    await expect(put).rejects.toMatchObject({ code: 'ATOLL_INCOMPLETE_BODY', definite: true, cause })
     await expectUntouched()
   })
 
   test.each([
-    ['another MD5, inline', short, { contentMd5: md5(long) }],
-    ['another MD5, in blocks', long, { contentMd5: md5(short) }],
-    ['too short, inline', short, { length: 81 }],
-    ['too long, inline', short, { length: 79 }],
-    ['too short, in blocks', long, { length: 10 * BLOCK + 1 }],
-    ['too long, in blocks', long, { length: 9 * BLOCK }],
-  ])('it has %s', async (_name, body, options) => {
+    ['another MD5, inline', 'INVALID', short, { contentMd5: md5(long) }],
+    ['another MD5, in blocks', 'INVALID', long, { contentMd5: md5(short) }],
+    ['too few bytes, inline', 'INCOMPLETE', short, { length: 81 }],
+    ['too many bytes, inline', 'INVALID', short, { length: 79 }],
+    ['too few bytes, in blocks', 'INCOMPLETE', long, { length: 10 * BLOCK + 1 }],
+    ['too many bytes, in blocks', 'INVALID', long, { length: 9 * BLOCK }],
+  ])('it has %s', async (_name, what, body, options) => {
     const { store, expectUntouched } = await setUp()
-    await expect(store.put('reef', 'a', chunked(body, 1000), options)).rejects.toMatchObject({
-      code: 'ATOLL_INVALID_BODY',
-    })
+    const code = `ATOLL_${what}_BODY`
+    await expect(store.put('reef', 'a', chunked(body, 1000), options)).rejects.toMatchObject({ code })
     await expectUntouched()
-    await expect(store.put('reef', 'a', body, options)).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY' })
+    await expect(store.put('reef', 'a', body, options)).rejects.toMatchObject({ code })
     await expectUntouched()
   })
 
@@ -221,7 +220,7 @@ describe('a store that fails', () => {
       if (operation === 'delete' && type === BLOCKS_TYPE) throw unknown
     }
     const put = store.put('reef', 'a', failing(pattern(5 * BLOCK), 1000, new Error('cut')))
-    await expect(put).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY' })
+    await expect(put).rejects.toMatchObject({ code: 'ATOLL_INCOMPLETE_BODY' })
     expect(kv.count(BLOCKS_TYPE)).toBe(5)
     runtime.advance(10 * MINUTE_MS)
     expect(await store.collect()).toMatchObject({ failed: 1 })
