@@ -39,7 +39,7 @@ export class Authority {
   }
 
   /** A key and a certificate that says `atoll://<cluster>/<node>`: by this name the node is known to the others. */
-  async issue(node: string): Promise<TlsFiles> {
+  async issue(node: string): Promise<TlsFiles<string>> {
     const keys = await createKeys()
     const name = { type: 'url', value: `atoll://${this.#cluster}/${node}` } as const
     const certificate = await x509.X509CertificateGenerator.create({

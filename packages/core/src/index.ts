@@ -31,6 +31,7 @@ export {
 export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'
 export { Lifecycle, type LifecycleState } from './lifecycle.ts'
+export { LineLimit } from './line-limit.ts'
 export type { TupleValue } from './msgpack.ts'
 export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.ts'
 export { createMetrics, type MetricsRegistry, quietLog, quietProbe } from './quiet.ts'

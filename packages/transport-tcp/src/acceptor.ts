@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net'
 import { createServer as createTlsServer, type TLSSocket, type Server as TlsServer } from 'node:tls'
 import { AtollError, isAtollError, messageOf, type Timer } from '@atoll/core'
@@ -5,6 +6,7 @@ import type { Connection, Listener } from '@atoll/transport'
 import { formatAddress, parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
+import type { NodeUri } from './node-uri.ts'
 import { because } from './refusal.ts'
 
 const LEFT = 'it left before it was known'
@@ -13,6 +15,8 @@ const LEFT = 'it left before it was known'
 interface Stranger {
   readonly socket: Socket
   readonly peer: string
+  /** The address that it comes from, without the port. */
+  readonly host: string
   readonly timer: Timer
 }
 
@@ -76,29 +80,34 @@ export class Acceptor implements Listener {
   }
 
   #createTls(credentials: Credentials): TlsServer {
-    const { key, cert, ca, minVersion } = credentials
+    const { key, cert, ca, minVersion, names } = credentials
     const { handshakeTimeoutMs: handshakeTimeout } = this.#context.settings
     // Everybody is asked for a certificate. One that is not good is refused in `#onSecure`, where the caller can be told why.
     const policy = { requestCert: true, rejectUnauthorized: false }
     return createTlsServer({ key, cert, ca, minVersion, handshakeTimeout, ...policy })
-      .on('secureConnection', (socket) => this.#onSecure(socket))
+      .on('secureConnection', (socket) => this.#onSecure(socket, names))
       .on('tlsClientError', (error, socket) => this.#onTlsError(error, socket))
   }
 
   #onSocket(socket: Socket): void {
     const { settings, runtime } = this.#context
     const peer = peerOf(socket)
-    const full =
-      this.#sockets.size >= settings.maxConnections || this.#strangers.size >= settings.maxHandshakes
+    const { remoteAddress: host } = socket
     // One that is gone already has no address.
-    if (full || socket.remoteAddress === undefined) {
+    if (host === undefined) {
       socket.on('error', ignore).destroy()
-      this.#refuse(peer, full ? because('limit', 'too many connections') : because('reset', LEFT))
+      this.#refuse(peer, because('reset', LEFT))
+      return
+    }
+    this.#makeWay(host)
+    if (this.#sockets.size >= settings.maxConnections) {
+      socket.on('error', ignore).destroy()
+      this.#refuse(peer, because('limit', 'too many connections'))
       return
     }
     const timer = runtime.clock.timer(settings.handshakeTimeoutMs, () => this.#onTimeout(peer))
     this.#sockets.add(socket)
-    this.#strangers.set(peer, { socket, peer, timer })
+    this.#strangers.set(peer, { socket, peer, host, timer })
     socket.on('error', ignore)
     socket.once('close', () => {
       this.#sockets.delete(socket)
@@ -108,11 +117,11 @@ export class Acceptor implements Listener {
     else this.#tls.emit('connection', socket)
   }
 
-  #onSecure(socket: TLSSocket): void {
+  #onSecure(socket: TLSSocket, names: NodeUri): void {
     const peer = peerOf(socket)
     let certified: string | AtollError
     try {
-      certified = certifiedNode(socket, this.#context.settings.cluster)
+      certified = certifiedNode(socket, names)
     } catch (error) {
       if (!isAtollError(error)) throw error
       certified = error
@@ -149,6 +158,25 @@ export class Acceptor implements Listener {
     stranger.socket.destroy()
     const limitMs = this.#context.settings.handshakeTimeoutMs
     this.#refuse(peer, because('timeout', `it did not say within ${limitMs} ms who it is`))
+  }
+
+  /**
+   * Where there are too many strangers, one drawn at random goes: a node is a stranger for some milliseconds and rarely hit,
+   * while those who only take places lose them as fast as they come.
+   */
+  #makeWay(host: string): void {
+    const { maxConnections, maxHandshakes, maxHandshakesPerAddress } = this.#context.settings
+    const strangers = [...this.#strangers.values()]
+    const neighbours = strangers.filter((stranger) => stranger.host === host)
+    const isCrowded = strangers.length >= maxHandshakes || this.#sockets.size >= maxConnections
+    const crowd =
+      neighbours.length >= maxHandshakesPerAddress ? neighbours : isCrowded ? strangers : undefined
+    // Not of the runtime: who goes must not be foreseen.
+    const drawn = crowd?.[randomInt(Math.max(1, crowd.length))]
+    if (drawn === undefined || !this.#settle(drawn.peer)) return
+    drawn.socket.destroy()
+    this.#sockets.delete(drawn.socket)
+    this.#refuse(drawn.peer, because('limit', 'too many do not say who they are'))
   }
 
   /** It is no stranger any more. True for the first time. */

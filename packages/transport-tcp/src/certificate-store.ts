@@ -1,16 +1,31 @@
-import { type Credentials, loadCredentials } from './certificates.ts'
-import type { TlsFiles } from './options.ts'
+import { readFileSync, statSync } from 'node:fs'
+import { messageOf, type Runtime } from '@atoll/core'
+import { type Credentials, checkValidity, loadCredentials } from './certificates.ts'
+import { type NodeUri, nodeUri } from './node-uri.ts'
+import { checkTlsOptions, type TlsFiles, type TlsOptions, type TlsPaths } from './options.ts'
+
+/** Between two looks at files, in milliseconds. By time and not by events: those miss files that are links to others. */
+const LOOK_MS = 5000
 
 /** The certificates of one node of a cluster, which may be renewed while they are in use. */
 export class CertificateStore {
-  readonly #cluster: string
+  readonly names: NodeUri
   readonly #followers = new Set<(credentials: Credentials) => void>()
+  readonly #paths: TlsPaths | undefined
+  /** What the files were like when they were last taken, and when they were last refused. */
+  #taken = ''
+  #refused = ''
   #current: Credentials
 
   /** Throws `TypeError` or `RangeError` for certificates that cannot be used. */
-  constructor(files: TlsFiles, cluster: string) {
-    this.#cluster = cluster
-    this.#current = loadCredentials(files, { cluster })
+  constructor(options: TlsOptions, cluster: string) {
+    const { source, uri } = checkTlsOptions(options)
+    this.names = nodeUri(uri, cluster)
+    if ('keyFile' in source) {
+      this.#paths = source
+      this.#taken = stampOf(source)
+    }
+    this.#current = loadCredentials('keyFile' in source ? read(source) : source, { names: this.names })
   }
 
   get current(): Credentials {
@@ -20,15 +35,20 @@ export class CertificateStore {
   /** Throws `RangeError` unless the certificates are those of `node`. */
   checkNode(node: string): void {
     if (node !== this.#current.node) {
-      const wanted = `atoll://${this.#cluster}/${node}`
+      const wanted = this.names.of(node)
       throw new RangeError(`tls.cert must be for ${wanted} alone, got one for ${this.#current.node}`)
     }
   }
 
-  /** Changes the certificates for whoever follows. Throws `TypeError` or `RangeError`, and then changes nothing. */
-  replace(files: TlsFiles): void {
-    this.#current = loadCredentials(files, { cluster: this.#cluster, node: this.#current.node })
-    for (const follow of this.#followers) follow(this.#current)
+  /**
+   * Changes the certificates for whoever follows. Throws `TypeError` or `RangeError`, also for one that is not valid at `nowMs`,
+   * and then changes nothing.
+   */
+  replace(files: TlsFiles, nowMs: number): void {
+    const credentials = loadCredentials(files, { names: this.names, node: this.#current.node })
+    checkValidity(credentials, nowMs)
+    this.#current = credentials
+    for (const follow of this.#followers) follow(credentials)
   }
 
   /** Calls `follow` with new certificates, until the function that is returned is called. */
@@ -36,4 +56,66 @@ export class CertificateStore {
     this.#followers.add(follow)
     return () => this.#followers.delete(follow)
   }
+
+  /** Takes what changes in the files, until the function that is returned is called. What cannot be used is logged, and not taken. */
+  watch(runtime: Runtime): () => void {
+    const { clock, log } = runtime
+    const { node } = this.#current
+    try {
+      checkValidity(this.#current, clock.wallMs())
+    } catch (error) {
+      log.error({ node, err: error }, 'no other node accepts the certificate of this one')
+    }
+    const paths = this.#paths
+    if (paths === undefined) return () => {}
+    const look = () => {
+      timer = clock.timer(LOOK_MS, look)
+      this.#renew(paths, runtime)
+    }
+    let timer = clock.timer(LOOK_MS, look)
+    return () => timer.cancel()
+  }
+
+  /** What is not taken is tried again: files are written one after the other, and a certificate may be valid only soon. */
+  #renew(paths: TlsPaths, { clock, log }: Runtime): void {
+    const { node } = this.#current
+    let stamp = ''
+    try {
+      stamp = stampOf(paths)
+      if (stamp === this.#taken) return
+      this.replace(read(paths), clock.wallMs())
+      this.#taken = stamp
+      log.info({ node }, 'the certificates were renewed')
+    } catch (error) {
+      if (stamp !== this.#refused)
+        log.error({ node, err: error }, 'the certificates in the files are not taken')
+      this.#refused = stamp
+    }
+  }
+}
+
+function read({ keyFile, certFile, caFile }: TlsPaths): TlsFiles {
+  return {
+    key: readOne('keyFile', keyFile),
+    cert: readOne('certFile', certFile),
+    ca: readOne('caFile', caFile),
+  }
+}
+
+function readOne(name: string, path: string): Uint8Array {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    throw new TypeError(`tls.${name} cannot be read: ${messageOf(error)}`)
+  }
+}
+
+/** Differs when any of the files has changed; a file that is missing is one that will change. */
+function stampOf({ keyFile, certFile, caFile }: TlsPaths): string {
+  return [keyFile, certFile, caFile]
+    .map((path) => {
+      const stat = statSync(path, { throwIfNoEntry: false })
+      return stat === undefined ? '' : `${stat.ino}.${stat.size}.${stat.mtimeMs}`
+    })
+    .join()
 }

@@ -5,6 +5,7 @@ import type { Connection, ConnectOptions } from '@atoll/transport'
 import { parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
+import type { NodeUri } from './node-uri.ts'
 import { because, reasonOf } from './refusal.ts'
 
 export interface DialParts extends ConnectOptions {
@@ -58,17 +59,17 @@ export class Dial {
     }
     // Whether the certificate is good is asked below, in words: here it would end the socket with one of 30 codes. The
     // name in it is that of a node, not of a host.
-    const { context: secureContext } = credentials
+    const { context: secureContext, names } = credentials
     const tls = { secureContext, rejectUnauthorized: false, checkServerIdentity: () => undefined }
     const socket: TLSSocket = connectTls({ host, port, ...tls }).once('secureConnect', () =>
-      this.#onSecure(socket),
+      this.#onSecure(socket, names),
     )
     return socket.setNoDelay(true)
   }
 
-  #onSecure(socket: TLSSocket): void {
+  #onSecure(socket: TLSSocket, names: NodeUri): void {
     try {
-      this.#greet(certifiedNode(socket, this.#context.settings.cluster))
+      this.#greet(certifiedNode(socket, names))
     } catch (error) {
       if (!isAtollError(error)) throw error
       this.#fail(error)

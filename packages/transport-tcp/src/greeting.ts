@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { type AtollError, isAtollError, type Runtime } from '@atoll/core'
+import { type AtollError, isAtollError, type LineLimit, type Runtime } from '@atoll/core'
 import { ClientHandshake, type Progress, ServerHandshake } from './handshake.ts'
 import type { TcpSettings } from './options.ts'
+import type { Partials } from './partials.ts'
 import { type PieceOwner, PieceSocket } from './piece-socket.ts'
 import type { Presence } from './presence.ts'
 import { NONCE_BYTES, type Role } from './proof.ts'
@@ -17,6 +18,10 @@ export interface TcpContext {
   readonly own: Party
   readonly secret: Uint8Array | undefined
   readonly presence: Presence
+  /** Refusals that are written down: of many for one reason, one in a while. */
+  readonly refusals: LineLimit
+  /** Frames of which a part has arrived, on all connections. */
+  readonly partials: Partials
 }
 
 export interface GreetingParts {
@@ -86,12 +91,13 @@ export class Greeting implements PieceOwner {
   }
 
   #succeed(party: Party): void {
-    const { runtime, settings, presence } = this.#context
+    const { runtime, settings, presence, partials } = this.#context
     const connection: TcpConnection = new TcpConnection({
       socket: this.#socket,
       clock: runtime.clock,
       metrics: runtime.metrics,
       settings,
+      partials,
       peer: this.#parts.peer,
       identity: party.node,
       onOver: () => presence.remove(party, connection),
@@ -104,8 +110,12 @@ export class Greeting implements PieceOwner {
 }
 
 /** Writes down that somebody was turned away. */
-export function noteRefusal({ runtime, settings }: TcpContext, peer: string, error: AtollError): void {
+export function noteRefusal(context: TcpContext, peer: string, error: AtollError): void {
+  const { runtime, settings, refusals } = context
   const reason = reasonOf(error)
   runtime.metrics.count('tcp_refused_total', 1, { reason })
-  runtime.log.warn({ node: settings.node, peer, reason, why: error.message }, 'a connection was refused')
+  const others = refusals.take(reason)
+  if (others === undefined) return
+  const facts = { node: settings.node, peer, reason, why: error.message, others }
+  runtime.log.warn(facts, 'a connection was refused; others for the same reason since the last such line')
 }

@@ -1,4 +1,4 @@
-import { AtollError, equalBytes, messageOf } from '@atoll/core'
+import { AtollError, describe, equalBytes, isName, messageOf } from '@atoll/core'
 import { NONCE_BYTES, prove, proves, type Role, type Transcript } from './proof.ts'
 import {
   CHALLENGE,
@@ -116,10 +116,13 @@ function checkProof(parts: HandshakeParts, role: Role, said: Transcript & { read
   const { own, secret, certified } = parts
   const { claim } = said
   if (secret !== undefined && !proves(claim.mac, prove(secret, role, { ...said, party: claim }))) {
-    throw because('secret', `the ${role} does not know the secret of cluster ${own.cluster}`)
+    throw because('secret', `the ${role} does not know the secret of this cluster`)
   }
+  for (const name of [claim.cluster, claim.node])
+    if (!isName(name))
+      throw because('malformed', `the ${role} calls itself ${describe(name)}, which is no name`)
   if (claim.cluster !== own.cluster)
-    throw because('cluster', `the ${role} does not belong to cluster ${own.cluster}`)
+    throw because('cluster', `the ${role} belongs to cluster ${claim.cluster}, and not to this one`)
   if (certified !== undefined && certified !== claim.node) {
     throw because(
       'certificate',

@@ -1,19 +1,50 @@
-import { checkInteger, checkKnown, checkName, describe, GiB, KiB, MAX_DELAY_MS, MiB } from '@atoll/core'
+import {
+  checkInteger,
+  checkKnown,
+  checkName,
+  checkText,
+  describe,
+  GiB,
+  KiB,
+  MAX_DELAY_MS,
+  MiB,
+} from '@atoll/core'
 import { DEFAULT_FRAME_LIMITS, type FrameLimits } from '@atoll/transport'
 import { type HostPort, parseAddress } from './address.ts'
+import { DEFAULT_URI } from './node-uri.ts'
 
-/** PEM texts. */
-export interface TlsFiles {
+/** A text in PEM, as it is or as its bytes. */
+export type Pem = string | Uint8Array
+
+/** What a node shows and believes, as PEM. */
+export interface TlsFiles<Text extends Pem = Pem> {
   /** The private key of this node. */
-  readonly key: string
+  readonly key: Text
   /**
    * Its certificate, with intermediate ones behind it. One of its subject alternative names must be the URI
-   * `atoll://<cluster>/<node>`.
+   * `atoll://<cluster>/<node>`, or what `uri` says.
    */
-  readonly cert: string
+  readonly cert: Text
   /** The authorities whose certificates are believed, for this cluster. */
-  readonly ca: string
+  readonly ca: Text
 }
+
+/** The same as names of files. They are looked at again and again while the node listens, and read anew when they change. */
+export interface TlsPaths {
+  readonly keyFile: string
+  readonly certFile: string
+  readonly caFile: string
+}
+
+export interface TlsNaming {
+  /**
+   * The form of the URI in the certificates of nodes, with `{node}` at its end and `{cluster}` where wanted, such as
+   * `spiffe://example.org/{cluster}/{node}`. The same on all nodes. Default `atoll://{cluster}/{node}`.
+   */
+  readonly uri?: string | undefined
+}
+
+export type TlsOptions = (TlsFiles | TlsPaths) & TlsNaming
 
 /** `secret`, `tls` or both must be given. */
 export interface TcpOptions extends Partial<FrameLimits> {
@@ -27,11 +58,13 @@ export interface TcpOptions extends Partial<FrameLimits> {
    */
   readonly secret?: string | Uint8Array | undefined
   /** Mutual TLS, version 1.2 or newer. */
-  readonly tls?: TlsFiles | undefined
+  readonly tls?: TlsOptions | undefined
   /** How long a stranger may take to become a connection, in milliseconds; default 5000. */
   readonly handshakeTimeoutMs?: number
-  /** Strangers at the door of one listener at a time; default 256. */
+  /** Strangers at the door of one listener at a time; one more takes the place of one of them. Default 256. */
   readonly maxHandshakes?: number
+  /** The same for strangers that come from one address. Default 64. */
+  readonly maxHandshakesPerAddress?: number
   /** Connections that one listener has accepted, strangers included; default 4096. */
   readonly maxConnections?: number
   /** Silence of a peer after which it is asked for a sign of life, in milliseconds; default 1000. */
@@ -42,6 +75,11 @@ export interface TcpOptions extends Partial<FrameLimits> {
   readonly closeTimeoutMs?: number
   /** Bytes that wait to be sent before `send` asks for patience; default 2 MiB. */
   readonly highWaterBytes?: number
+  /**
+   * Bytes of frames of which only a part has arrived, on all connections of a transport; past it the one that is under way
+   * for longest loses its connection. Default 256 MiB.
+   */
+  readonly maxPartialBytes?: number
   /** Bytes that may wait if nobody listens to that; past it the connection is closed. Default 256 MiB. */
   readonly maxQueuedBytes?: number
 }
@@ -61,11 +99,13 @@ export const DEFAULT_TCP_OPTIONS = {
   ...DEFAULT_FRAME_LIMITS,
   handshakeTimeoutMs: 5000,
   maxHandshakes: 256,
+  maxHandshakesPerAddress: 64,
   maxConnections: 4096,
   keepAliveMs: 1000,
   keepAliveTimeoutMs: 5000,
   closeTimeoutMs: 5000,
   highWaterBytes: 2 * MiB,
+  maxPartialBytes: 256 * MiB,
   maxQueuedBytes: 256 * MiB,
 } as const
 
@@ -79,11 +119,13 @@ const LIMITS = {
   maxBodyBytes: { min: KiB, max: GiB },
   handshakeTimeoutMs: { min: 1, max: MAX_DELAY_MS },
   maxHandshakes: { min: 1, max: 2 ** 16 },
+  maxHandshakesPerAddress: { min: 1, max: 2 ** 16 },
   maxConnections: { min: 1, max: 2 ** 16 },
   keepAliveMs: { min: 10, max: MAX_DELAY_MS },
   keepAliveTimeoutMs: { min: 10, max: MAX_DELAY_MS },
   closeTimeoutMs: { min: 1, max: MAX_DELAY_MS },
   highWaterBytes: { min: 1, max: 2 ** 40 },
+  maxPartialBytes: { min: KiB, max: 2 ** 40 },
   maxQueuedBytes: { min: KiB, max: 2 ** 40 },
 } as const
 
@@ -130,6 +172,12 @@ function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'n
       `keepAliveTimeoutMs must be at least keepAliveMs (${settings.keepAliveMs}), got ${settings.keepAliveTimeoutMs}`,
     )
   }
+  const frameBytes = settings.maxHeadBytes + settings.maxBodyBytes
+  if (settings.maxPartialBytes < frameBytes) {
+    throw new RangeError(
+      `maxPartialBytes must be at least maxHeadBytes and maxBodyBytes together (${frameBytes}), got ${settings.maxPartialBytes}`,
+    )
+  }
   if (secret === undefined && tls === undefined) {
     throw new TypeError('secret or tls must be given: a node does not talk to strangers')
   }
@@ -146,16 +194,50 @@ export function checkSecret(secret: unknown): Uint8Array {
   return bytes
 }
 
-export function checkTlsFiles(files: unknown): TlsFiles {
-  if (typeof files !== 'object' || files === null) {
-    throw new TypeError(`tls must be { key, cert, ca }, got ${describe(files)}`)
+/** The PEM texts. The values of a secret option are not shown. */
+export function checkTlsFiles(files: unknown): TlsFiles<string> {
+  const { key, cert, ca } = fieldsOf(files)
+  return { key: checkPem('key', key), cert: checkPem('cert', cert), ca: checkPem('ca', ca) }
+}
+
+/** What `tls` says, taken apart: names of files, or the PEM texts themselves. */
+export function checkTlsOptions(options: unknown): {
+  readonly source: TlsFiles | TlsPaths
+  readonly uri: string
+} {
+  const { uri = DEFAULT_URI, ...source } = fieldsOf(options)
+  if (typeof uri !== 'string') throw new TypeError(`tls.uri must be a string, got ${describe(uri)}`)
+  const { keyFile, certFile, caFile, ...rest } = source
+  if (keyFile === undefined && certFile === undefined && caFile === undefined)
+    return { source: checkTlsFiles(rest), uri }
+  checkKnown('tls with names of files', rest, ['keyFile', 'certFile', 'caFile', 'uri'])
+  const paths = {
+    keyFile: checkPath('keyFile', keyFile),
+    certFile: checkPath('certFile', certFile),
+    caFile: checkPath('caFile', caFile),
   }
-  checkKnown('tls', files, ['key', 'cert', 'ca'])
-  const { key, cert, ca } = files as Partial<Record<keyof TlsFiles, unknown>>
-  if (typeof key !== 'string' || typeof cert !== 'string' || typeof ca !== 'string') {
-    throw new TypeError('tls.key, tls.cert and tls.ca must be PEM texts')
-  }
-  return { key, cert, ca }
+  return { source: paths, uri }
+}
+
+function fieldsOf(tls: unknown): Partial<Record<string, unknown>> {
+  if (typeof tls !== 'object' || tls === null)
+    throw new TypeError(
+      `tls must be { key, cert, ca } or { keyFile, certFile, caFile }, got ${describe(tls)}`,
+    )
+  checkKnown('tls', tls, ['key', 'cert', 'ca', 'keyFile', 'certFile', 'caFile', 'uri'])
+  return { ...tls }
+}
+
+function checkPem(name: string, pem: unknown): string {
+  if (typeof pem === 'string') return pem
+  if (pem instanceof Uint8Array) return Buffer.from(pem).toString('latin1')
+  throw new TypeError(
+    `tls.${name} must be a PEM text or its bytes, got ${pem === undefined ? 'nothing' : typeof pem}`,
+  )
+}
+
+function checkPath(name: string, path: unknown): string {
+  return checkText(`tls.${name}`, path, /^[^\0]+$/, 'the name of a file')
 }
 
 function isLimited(name: string): name is keyof typeof LIMITS {

@@ -2,6 +2,7 @@ import { type AtollError, type Clock, isAtollError, type Metrics } from '@atoll/
 import { type Connection, encodeFrame, type Frame, FrameDecoder } from '@atoll/transport'
 import { KeepAlive } from './keep-alive.ts'
 import type { TcpSettings } from './options.ts'
+import type { PartialOwner, Partials } from './partials.ts'
 import type { PieceOwner, PieceSocket } from './piece-socket.ts'
 import type { Link } from './presence.ts'
 import { because, reasonOf } from './refusal.ts'
@@ -11,6 +12,7 @@ export interface TcpConnectionParts {
   readonly clock: Clock
   readonly metrics: Metrics
   readonly settings: TcpSettings
+  readonly partials: Partials
   readonly peer: string
   /** The node that has proven to be at the other side. */
   readonly identity: string
@@ -27,7 +29,7 @@ interface Room {
 }
 
 /** The two lanes and the end of a connection, behind the port. */
-export class TcpConnection implements Connection, PieceOwner, Link {
+export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner {
   readonly peer: string
   readonly identity: string
   readonly #parts: TcpConnectionParts
@@ -111,6 +113,13 @@ export class TcpConnection implements Connection, PieceOwner, Link {
     this.#break('replaced', `another process of node ${this.identity} took its place`)
   }
 
+  /** Memory is short, and what arrives here is not done for longest. */
+  crowdedOut(): void {
+    const { settings, peer } = this.#parts
+    const what = `a frame of ${peer} is not complete, and more than ${settings.maxPartialBytes} bytes of frames are not`
+    this.#fail(because('limit', what))
+  }
+
   onGreeting(): void {
     this.#fail(because('malformed', `${this.peer} greets twice`))
   }
@@ -124,6 +133,7 @@ export class TcpConnection implements Connection, PieceOwner, Link {
       this.#fail(error)
       return
     }
+    this.#parts.partials.hold(this, this.#ordinary.partialBytes + this.#urgent.partialBytes)
     for (const frame of frames) this.#receive(frame)
   }
 
@@ -182,6 +192,7 @@ export class TcpConnection implements Connection, PieceOwner, Link {
     this.#state = 'over'
     this.#reason = reason
     this.#keepAlive.stop()
+    this.#parts.partials.hold(this, 0)
     this.#makeRoom()
     if (reason !== undefined) this.#parts.metrics.count('tcp_lost_total', 1, { reason: reasonOf(reason) })
     this.#parts.onOver()

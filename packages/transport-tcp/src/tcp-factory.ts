@@ -30,7 +30,7 @@ export class TcpFactory implements TransportFactory {
   /** `TcpTransport.setCertificates` of every transport that was or will be made. */
   setCertificates(files: TlsFiles): void {
     if (this.#certificates === undefined) throw new TypeError('this transport was made without tls')
-    this.#certificates.replace(files)
+    this.#certificates.replace(files, Date.now())
   }
 }
 

@@ -1,14 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import type { Runtime } from '@atoll/core'
+import { LineLimit, type Runtime } from '@atoll/core'
 import type { Connection, ConnectOptions, Listener, Transport } from '@atoll/transport'
 import { Acceptor } from './acceptor.ts'
 import { CertificateStore } from './certificate-store.ts'
 import { Dial } from './dial.ts'
 import type { TcpContext } from './greeting.ts'
 import { checkSecret, type TcpOptions, type TlsFiles, validateTcpOptions } from './options.ts'
+import { Partials } from './partials.ts'
 import { Presence } from './presence.ts'
 
 const INSTANCE_BYTES = 16
+/** Between two lines about connections that were refused for the same reason. */
+const REFUSAL_LINES_MS = 10_000
 
 /**
  * TCP between nodes that prove who they are, by a secret of the cluster, by certificates, or by both. An address is
@@ -34,6 +37,8 @@ export class TcpTransport implements Transport {
       own: { node, cluster, instance: randomBytes(INSTANCE_BYTES) },
       secret: options.secret === undefined ? undefined : checkSecret(options.secret),
       presence: new Presence(),
+      refusals: new LineLimit(runtime.clock, REFUSAL_LINES_MS),
+      partials: new Partials(settings.maxPartialBytes),
     }
     const { tls } = options
     this.#certificates = certificates ?? (tls === undefined ? undefined : new CertificateStore(tls, cluster))
@@ -44,14 +49,19 @@ export class TcpTransport implements Transport {
     const acceptor = new Acceptor(this.#context, this.#certificates?.current, onConnection)
     // Before it listens: certificates may change while it does.
     const unfollow = this.#certificates?.follow((credentials) => acceptor.use(credentials))
+    const unwatch = this.#certificates?.watch(this.#context.runtime)
+    const forget = () => {
+      unfollow?.()
+      unwatch?.()
+    }
     try {
       await acceptor.listen(address)
     } catch (error) {
-      unfollow?.()
+      forget()
       throw error
     }
     const close = () => {
-      unfollow?.()
+      forget()
       return acceptor.close()
     }
     return { address: acceptor.address, close }
@@ -63,11 +73,11 @@ export class TcpTransport implements Transport {
 
   /**
    * Changes the certificates: connections from now on, in either direction, use the new ones; those that stand stay. Throws
-   * `TypeError` or `RangeError` for certificates that cannot be used here, and then changes nothing.
+   * `TypeError` or `RangeError` for certificates that cannot be used here, or that are not valid now, and then changes nothing.
    */
   setCertificates(files: TlsFiles): void {
     if (this.#certificates === undefined) throw new TypeError('this transport was made without tls')
-    this.#certificates.replace(files)
+    this.#certificates.replace(files, this.#context.runtime.clock.wallMs())
   }
 }
 

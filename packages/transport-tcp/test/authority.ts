@@ -45,7 +45,7 @@ export class Authority {
   }
 
   /** The files of a node. */
-  async issue(node: string, wanted: Wanted = {}): Promise<TlsFiles> {
+  async issue(node: string, wanted: Wanted = {}): Promise<TlsFiles<string>> {
     const { cluster = 'reef', names = [{ type: 'url', value: `atoll://${cluster}/${node}` }] } = wanted
     const keys = await createKeys()
     const certificate = await x509.X509CertificateGenerator.create({

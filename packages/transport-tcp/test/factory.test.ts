@@ -7,8 +7,8 @@ import { createRuntime, SECRET, SOON } from './world.ts'
 
 let reef: Authority
 let other: Authority
-let n1: TlsFiles
-let n2: TlsFiles
+let n1: TlsFiles<string>
+let n2: TlsFiles<string>
 
 beforeAll(async () => {
   reef = await Authority.create('the reef')
@@ -98,7 +98,9 @@ describe('a factory', () => {
     const foreign = await reef.issue('n1', { cluster: 'shoal' })
     const several = await reef.issue('n1', { names: [uri('n1'), uri('n2')] })
     for (const tls of [foreign, several])
-      expect(() => tcp({ ...ANYWHERE, tls })).toThrow(/must be for one node of atoll:\/\/reef alone/)
+      expect(() => tcp({ ...ANYWHERE, tls })).toThrow(
+        /must be for one node, by a URI such as atoll:\/\/reef\/n1, alone/,
+      )
   })
 })
 

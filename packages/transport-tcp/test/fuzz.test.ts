@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTcp, type Socket } from 'node:net'
-import { type Duplex, duplexPair } from 'node:stream'
 import { concatBytes, isAtollError } from '@atoll/core'
-import { type Connection, encodeFrame } from '@atoll/transport'
+import { encodeFrame } from '@atoll/transport'
 import { describe, expect, test } from 'vitest'
-import { Greeting, type TcpContext } from '../src/greeting.ts'
 import { ClientHandshake } from '../src/handshake.ts'
-import { DEFAULT_TCP_OPTIONS } from '../src/options.ts'
-import { PieceDecoder } from '../src/piece-decoder.ts'
-import { Presence } from '../src/presence.ts'
 import * as protocol from '../src/protocol.ts'
 import { Authority } from './authority.ts'
-import { createParty, createRuntime, Diary, listen, ManualClock, SECRET, SOON, until } from './world.ts'
+import { createDoor, enter } from './door.ts'
+import { createParty, Diary, listen, SOON, until } from './world.ts'
 
-const LIMIT = 4096
+/** Limits that damaged lengths often exceed. */
+const SMALL = { maxHeadBytes: 4096, maxBodyBytes: 4096 }
 const WRONG = ['ATOLL_PROTOCOL', 'ATOLL_TOO_LARGE', 'ATOLL_UNREACHABLE', 'ATOLL_UNAUTHORIZED']
 
 /** A seeded stream of chances. */
@@ -64,75 +61,11 @@ function frame(chance: Chances): Uint8Array {
   return protocol.encodePiece(chance.below(2) === 0 ? protocol.ORDINARY : protocol.URGENT, concatBytes(parts))
 }
 
-/** A server at one end of a pipe, and what became of whoever is at the other. */
-function createDoor() {
-  const { runtime, metrics } = createRuntime(new ManualClock())
-  const settings = {
-    ...DEFAULT_TCP_OPTIONS,
-    node: 'n2',
-    cluster: 'reef',
-    maxHeadBytes: LIMIT,
-    maxBodyBytes: LIMIT,
-  }
-  const context: TcpContext = {
-    runtime,
-    settings,
-    own: { node: 'n2', cluster: 'reef', instance: randomBytes(16) },
-    secret: Buffer.from(SECRET),
-    presence: new Presence(),
-  }
-  const open = () => {
-    const [near, far] = duplexPair()
-    const seen: { connection?: Connection; error?: unknown; frames: number } = { frames: 0 }
-    new Greeting(context, far, {
-      role: 'server',
-      peer: 'fuzz',
-      certified: undefined,
-      onConnection: (connection) => {
-        seen.connection = connection
-        connection.onClose = (reason) => {
-          seen.error = reason
-        }
-        connection.onFrame = ({ head, body }) => {
-          seen.frames += head.length <= LIMIT && (body?.length ?? 0) <= LIMIT ? 1 : Number.NaN
-        }
-      },
-      onFailed: (error) => {
-        seen.error = error
-      },
-    }).start()
-    near.on('error', () => {})
-    return { near, far, seen }
-  }
-  return { open, metrics }
-}
-
-/** Greets as a node does that knows the secret. */
-async function enter(near: Duplex, node: string): Promise<void> {
-  const client = new ClientHandshake({
-    own: { node, cluster: 'reef', instance: randomBytes(16) },
-    nonce: randomBytes(32),
-    secret: Buffer.from(SECRET),
-    certified: undefined,
-    admit: () => {},
-  })
-  const decoder = new PieceDecoder()
-  near.write(protocol.encodePiece(protocol.GREETING, client.hello()))
-  for (;;) {
-    const [chunk] = await once(near, 'data')
-    for (const { bytes } of decoder.push(chunk)) {
-      const { reply, peer } = client.step(bytes)
-      if (reply !== undefined) near.write(protocol.encodePiece(protocol.GREETING, reply))
-      if (peer !== undefined) return
-    }
-  }
-}
-
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('a node survives', () => {
   test('6000 damaged words of strangers', async () => {
-    const { open } = createDoor()
+    const { open } = createDoor(SMALL)
     const client = new ClientHandshake({
       own: { node: 'n1', cluster: 'reef', instance: randomBytes(16) },
       nonce: randomBytes(32),
@@ -158,7 +91,7 @@ describe('a node survives', () => {
   })
 
   test('10000 damaged frames of nodes that know the secret', async () => {
-    const { open, metrics } = createDoor()
+    const { open, metrics } = createDoor(SMALL)
     let [sent, ended] = [0, 0]
     for (let seed = 0; sent < 10_000; seed++) {
       const chance = chances(seed)

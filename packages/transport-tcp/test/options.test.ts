@@ -30,7 +30,11 @@ describe('options', () => {
     [{ maxConnections: '7' }, /maxConnections/],
     [{ highWater: 7 }, /no option "highWater"/],
     [{ tls: 'on' }, /tls must be/],
-    [{ tls: { key: '', cert: '' } }, /PEM texts/],
+    [{ tls: { key: '', cert: '' } }, /tls.ca must be a PEM text or its bytes, got nothing/],
+    [{ tls: { key: 1, cert: '', ca: '' } }, /tls.key must be a PEM text or its bytes, got number/],
+    [{ tls: { keyFile: 'a', certFile: 'b' } }, /tls.caFile must be a string, got undefined/],
+    [{ tls: { keyFile: 'a', certFile: 'b', caFile: 'c', key: '' } }, /no option "key"/],
+    [{ maxPartialBytes: 1024 }, /maxPartialBytes must be at least .* together \(9437184\), got 1024/],
     [{ tls: { key: '', cert: '', ca: '', pfx: '' } }, /no option "pfx"/],
   ])('%j are refused by name', (options, message) => {
     expect(create(options)).toThrow(message)

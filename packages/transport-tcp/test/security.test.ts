@@ -8,8 +8,8 @@ import { createParty, Diary, listen, ManualClock, type Party, SECRET, SOON, unti
 
 let reef: Authority
 let other: Authority
-let n1: TlsFiles
-let n2: TlsFiles
+let n1: TlsFiles<string>
+let n2: TlsFiles<string>
 
 beforeAll(async () => {
   reef = await Authority.create('the reef')
@@ -103,7 +103,7 @@ describe('with TLS', () => {
     await until(() => count(server, 'tls') === 1)
   })
 
-  test.each<[string, () => Promise<TlsFiles>, string]>([
+  test.each<[string, () => Promise<TlsFiles<string>>, string]>([
     ['of another authority', () => other.issue('n1'), 'not accepted'],
     [
       'that has expired',
@@ -127,7 +127,7 @@ describe('with TLS', () => {
     expect(count(server, 'certificate')).toBe(1)
   })
 
-  test.each<[string, () => Promise<TlsFiles>]>([
+  test.each<[string, () => Promise<TlsFiles<string>>]>([
     ['of another authority', () => other.issue('n2')],
     ['that has expired', () => reef.issue('n2', { notAfter: new Date(Date.now() - 1000) })],
   ])('a server with a certificate %s is refused', async (_, issue) => {
@@ -235,12 +235,19 @@ describe('new certificates', () => {
   test('that cannot be used change nothing', async () => {
     const server = createParty('n2', { tls: n2 })
     const { address } = await listening(server)
-    const set = (files: Partial<TlsFiles>) => () => server.transport.setCertificates({ ...n2, ...files })
+    const set = (files: Partial<TlsFiles<string>>) => () =>
+      server.transport.setCertificates({ ...n2, ...files })
     expect(set({ key: n1.key })).toThrow(/tls.key must be the key of tls.cert/)
     expect(set(n1)).toThrow(/tls.cert must be for atoll:\/\/reef\/n2 alone/)
     expect(set({ cert: 'nonsense' })).toThrow(/tls.cert cannot be read/)
     expect(set({ ca: '' })).toThrow(/tls.ca cannot be read/)
     expect(() => createParty('n1').transport.setCertificates(n1)).toThrow(/without tls/)
+    const hour = 3_600_000
+    const dates = [{ notAfter: new Date(Date.now() - 1000) }, { notBefore: new Date(Date.now() + hour / 2) }]
+    for (const when of dates)
+      expect(set(await reef.issue('n2', when))).toThrow(
+        /tls.cert must be valid now \(.*Z\), and is from .*Z to .*Z/,
+      )
     await open(createParty('n1', { tls: n1 }), address)
   })
 })

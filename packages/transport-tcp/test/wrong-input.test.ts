@@ -47,7 +47,7 @@ async function expectUnharmed(server: Talker, given: Given, name = 'n9') {
 
 const expired = () => reef.issue('n1', { notAfter: new Date(Date.now() - 1000) })
 /** Believes the reef, and shows something else. */
-const believing = (files: TlsFiles) => ({ tls: { ...files, ca: reef.ca } })
+const believing = (files: TlsFiles<string>) => ({ tls: { ...files, ca: reef.ca } })
 
 interface Wrong {
   readonly what: string

@@ -93,6 +93,11 @@ export class FrameDecoder {
     }
   }
 
+  /** What is set aside for a frame of which a part has arrived; 0 between frames. */
+  get partialBytes(): number {
+    return (this.#head?.length ?? 0) + this.#part.ownBytes
+  }
+
   /** Says that no more bytes come. Throws `ATOLL_PROTOCOL` if they end within a frame. */
   end(): void {
     if (this.#error !== undefined) throw this.#error
@@ -168,6 +173,11 @@ class Part {
 
   get empty(): boolean {
     return this.#filled === 0
+  }
+
+  /** Of the array that it is copied into, if it does not lie within one piece. */
+  get ownBytes(): number {
+    return this.#own?.length ?? 0
   }
 
   /** All of it, once it is complete. */

@@ -17,7 +17,11 @@ export class BareClient {
     })
   }
 
-  static async dial(port: number, tls: TlsFiles | undefined, answerBytes: number): Promise<BareClient> {
+  static async dial(
+    port: number,
+    tls: TlsFiles<string> | undefined,
+    answerBytes: number,
+  ): Promise<BareClient> {
     return new BareClient(await dial(port, tls), answerBytes)
   }
 

@@ -10,7 +10,11 @@ const READ_BYTES = MiB
 const DONE = Uint8Array.of(6)
 
 /** Takes one file; resolves with the port. */
-export async function receiveFile(path: string, bytes: number, tls: TlsFiles | undefined): Promise<number> {
+export async function receiveFile(
+  path: string,
+  bytes: number,
+  tls: TlsFiles<string> | undefined,
+): Promise<number> {
   const file = await open(path, 'w')
   return serve(tls, (socket) => {
     const log = new FlushedFile(file)

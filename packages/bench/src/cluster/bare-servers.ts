@@ -8,7 +8,7 @@ import type { BareServers } from './commands.ts'
 /** What a sink answers once. */
 export const BODY_BYTES = MiB
 
-export async function bareServers(tls: TlsFiles | undefined): Promise<BareServers> {
+export async function bareServers(tls: TlsFiles<string> | undefined): Promise<BareServers> {
   const echo = await serve(tls, (socket) => socket.on('data', (bytes) => socket.write(bytes)))
   const sink = await serve(tls, (socket) => {
     let taken = 0
@@ -23,7 +23,10 @@ const ANSWER = Uint8Array.of(6)
 const HOST = '127.0.0.1'
 
 /** Serves at any free port, which is answered, until the process ends. */
-export async function serve(tls: TlsFiles | undefined, onSocket: (socket: Socket) => void): Promise<number> {
+export async function serve(
+  tls: TlsFiles<string> | undefined,
+  onSocket: (socket: Socket) => void,
+): Promise<number> {
   const server: Server =
     tls === undefined
       ? createServer({ noDelay: true }, onSocket)
@@ -36,7 +39,7 @@ export async function serve(tls: TlsFiles | undefined, onSocket: (socket: Socket
 }
 
 /** Connects to a server of this machine. */
-export async function dial(port: number, tls: TlsFiles | undefined): Promise<Socket> {
+export async function dial(port: number, tls: TlsFiles<string> | undefined): Promise<Socket> {
   if (tls === undefined) {
     const socket = connect({ host: HOST, port, noDelay: true })
     await once(socket, 'connect')

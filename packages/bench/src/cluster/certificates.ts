@@ -13,13 +13,13 @@ const HOUR_MS = 3_600_000
 export const CLUSTER = 'bench'
 
 /** Certificates that nodes have signed themselves, each believed by all. */
-export async function certificates(nodes: readonly string[]): Promise<ReadonlyMap<string, TlsFiles>> {
+export async function certificates(nodes: readonly string[]): Promise<ReadonlyMap<string, TlsFiles<string>>> {
   const own = await Promise.all(nodes.map(async (node) => ({ node, ...(await selfSigned(node)) })))
   const ca = own.map(({ cert }) => cert).join('\n')
   return new Map(own.map(({ node, key, cert }) => [node, { key, cert, ca }]))
 }
 
-async function selfSigned(node: string): Promise<Omit<TlsFiles, 'ca'>> {
+async function selfSigned(node: string): Promise<Omit<TlsFiles<string>, 'ca'>> {
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify'])
   const name = { type: 'url', value: `atoll://${CLUSTER}/${node}` } as const
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({

@@ -2,7 +2,7 @@ import type { KeyId } from '@atoll/core'
 import type { TcpFactoryOptions, TlsFiles } from '@atoll/transport-tcp'
 
 /** How two processes talk: TCP with a shared secret, or TLS. */
-export type Way = Pick<TcpFactoryOptions, 'secret' | 'tls'>
+export type Way = Pick<TcpFactoryOptions, 'secret'> & { readonly tls?: TlsFiles<string> | undefined }
 
 /** A node to be opened in a process. */
 export interface NodeOrder {
@@ -27,17 +27,17 @@ export interface BareCopy {
   readonly path: string
   readonly bytes: number
   readonly port: number
-  readonly tls: TlsFiles | undefined
+  readonly tls: TlsFiles<string> | undefined
 }
 
 /** What may be asked of a process. */
 export interface Commands {
   /** Bare servers, over TLS if certificates are given. */
-  bareServers(tls: TlsFiles | undefined): Promise<BareServers>
+  bareServers(tls: TlsFiles<string> | undefined): Promise<BareServers>
   /** An endpoint for the methods of rpc-methods.ts, and its address. */
   rpcServer(name: string, way: Way): Promise<string>
   /** Appends what the next connection brings to a file, flushed, and answers with one byte when so many bytes are in it. */
-  receiveFile(path: string, bytes: number, tls: TlsFiles | undefined): Promise<number>
+  receiveFile(path: string, bytes: number, tls: TlsFiles<string> | undefined): Promise<number>
   /** Resolves with the milliseconds until the receiver had it all. */
   sendFile(copy: BareCopy): Promise<number>
   /** Opens a node, and resolves with its address. */
