@@ -1,7 +1,6 @@
 import { readSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { lockDirectory } from './node-lock.ts'
 import type { DataFile, Files } from './ports.ts'
 
 /** A directory on a disk. */
@@ -10,7 +9,6 @@ export function nodeFiles(path: string): Files {
     label: path,
     list: () => readdir(path).catch(undefinedIfMissing),
     prepare: async () => void (await mkdir(path, { recursive: true })),
-    lock: () => lockDirectory(path),
     readWhole: (name) => readFile(join(path, name)).catch(undefinedIfMissing),
     writeWhole: (name, bytes) => writeWhole(path, name, bytes),
     open: async (name) => new NodeFile(await openOrCreate(join(path, name))),

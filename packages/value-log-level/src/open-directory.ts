@@ -18,18 +18,21 @@ export interface OpenChoice {
   readonly errorIfExists: boolean
 }
 
-/** Names that an interrupted creation may leave, beside the segments. */
-const OUR_NAMES = /^(LOCK.*|VALUELOG(\.new)?)$/
+/** Names that an interrupted creation may leave, beside the segments; and what a file system keeps at its top. */
+const OUR_NAMES = /^(LOCK.*|VALUELOG(\.new)?|lost\+found)$/
 
-/** Refuses a directory that is not to be opened, before anything is touched. */
-export async function inspectDirectory(files: Files, choice: OpenChoice): Promise<void> {
+/** Files by which programs before this one locked the directory. Those who wrote them held the lock of the inner database. */
+const OLD_LOCKS = /^LOCK(\.[0-9a-f-]+)?$/
+
+/** Refuses a directory that is not to be opened, before anything is touched. Resolves with the old locks in it. */
+export async function inspectDirectory(files: Files, choice: OpenChoice): Promise<readonly string[]> {
   const names = await storing(`listing ${files.label}`, () => files.list())
   const exists = names?.includes(IDENTITY_NAME) === true
   if (exists && choice.errorIfExists) throw refused(`${files.label} holds a value log: it already exists`)
   if (!exists && !choice.createIfMissing)
     throw refused(`${files.label} does not exist (createIfMissing is false)`)
   const foreign = exists ? undefined : names?.find((name) => !OUR_NAMES.test(name))
-  if (foreign === undefined) return
+  if (foreign === undefined) return names?.filter((name) => OLD_LOCKS.test(name)) ?? []
   const message = `${files.label} holds "${foreign}" and no value log: it belongs to another program`
   throw new AtollError('ATOLL_FORMAT', message)
 }

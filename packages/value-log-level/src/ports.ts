@@ -90,8 +90,6 @@ export interface Files {
   list(): Promise<string[] | undefined>
   /** Creates the directory unless it exists. */
   prepare(): Promise<void>
-  /** Takes the directory for this process, and returns what gives it back. Throws `ATOLL_LOCKED` if it is taken. */
-  lock(): Promise<() => Promise<void>>
   /** The bytes of a small file; `undefined` if there is none. */
   readWhole(name: string): Promise<Uint8Array | undefined>
   /** Writes a small file durably: afterwards it is there as a whole, and never in part. */

@@ -42,25 +42,31 @@ export interface ValueLog {
   readonly close: () => Promise<void>
 }
 
-/** Opens the directory and the inner database, and brings them in step. On failure everything is closed again. */
+/**
+ * Opens the inner database and the directory, and brings them in step. On failure everything is closed again.
+ *
+ * The inner database comes first: the operating system holds its lock for this process, and gives it up when the process
+ * ends, however that comes about. Only the one inner database that has the identity of the directory is let near it, so that
+ * this lock guards both.
+ */
 export async function openValueLog(opening: Opening, choice: OpenChoice): Promise<ValueLog> {
   const { files, inner } = opening
-  await inspectDirectory(files, choice)
-  await storing(`creating ${files.label}`, () => files.prepare())
-  const unlock = await storing(`locking ${files.label}`, () => files.lock())
+  const oldLocks = await inspectDirectory(files, choice)
   const pool = new FilePool(files, opening.settings.maxOpenFiles)
+  await openInner(inner)
   try {
-    await openInner(inner)
-    return await assemble(opening, pool, unlock)
+    await storing(`creating ${files.label}`, () => files.prepare())
+    const opened = await assemble(opening, pool)
+    for (const name of oldLocks) await storing(`removing ${name}`, () => files.remove(name))
+    return opened
   } catch (error) {
     await pool.closeAll().catch(() => {})
     await inner.close().catch(() => {})
-    await unlock().catch(() => {})
     throw error
   }
 }
 
-async function assemble(opening: Opening, pool: FilePool, unlock: () => Promise<void>): Promise<ValueLog> {
+async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const { runtime, inner, files, settings } = opening
   const { crc32 } = runtime.digest
   const checkpoint = await loadCheckpoint(runtime, { files, inner })
@@ -95,7 +101,6 @@ async function assemble(opening: Opening, pool: FilePool, unlock: () => Promise<
     await finish(runtime, checkpointer)
     await pool.closeAll()
     await inner.close()
-    await unlock()
   }
   return { log, overlay, reads, readers, segments, values, compactor, close }
 }

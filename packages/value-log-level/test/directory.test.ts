@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ClassicLevel } from 'classic-level'
@@ -64,7 +64,7 @@ describe('a directory', () => {
   test('that may not be written is refused with the cause, and opens when it may', async () => {
     const disk = await written()
     disk.fault = (_, op) =>
-      ['prepare', 'lock', 'write'].includes(op) ? new Error('EACCES: permission denied') : undefined
+      ['prepare', 'write'].includes(op) ? new Error('EACCES: permission denied') : undefined
     await expect(openOn(disk).open()).rejects.toMatchObject(refusal('ATOLL_STORAGE', /EACCES/))
     disk.fault = () => undefined
     await opensWithValue(disk)
@@ -74,9 +74,6 @@ describe('a directory', () => {
     const place = join(work, 'locked')
     const first = openAt(place)
     await first.put('k', Buffer.alloc(1000), { sync: true })
-    const parts = { inner: new ClassicLevel(join(work, 'other')), files: nodeFiles(join(place, 'values')) }
-    const second = new ValueLogLevel(nodeRuntime(), parts)
-    await expect(second.open()).rejects.toMatchObject(refusal('ATOLL_LOCKED', /in use by process/))
     await expect(openAt(place).open()).rejects.toMatchObject({
       cause: { code: 'ATOLL_LOCKED', transient: true },
     })
@@ -86,22 +83,43 @@ describe('a directory', () => {
     await again.close()
   })
 
-  test('with the lock of a process that died is taken over', async () => {
+  test('that is in use is refused to every other inner database, and is not touched', async () => {
+    const place = join(work, 'other')
+    const first = openAt(place)
+    await first.put('k', Buffer.alloc(1000), { sync: true })
+    const before = readdirSync(join(place, 'values'))
+    const parts = { inner: new ClassicLevel(join(work, 'stranger')), files: nodeFiles(join(place, 'values')) }
+    const second = new ValueLogLevel(nodeRuntime(), parts)
+    await expect(second.open()).rejects.toMatchObject(
+      refusal('ATOLL_FORMAT', /knows nothing of the value log/),
+    )
+    expect(readdirSync(join(place, 'values'))).toEqual(before)
+    await first.put('l', Buffer.alloc(1000), { sync: true })
+    await first.close()
+  })
+
+  test('with the lock files of a program before opens, and they are gone', async () => {
     const place = join(work, 'stale')
     const first = openAt(place)
     await first.open()
     await first.close()
-    for (const stale of [
-      '{"pid":4194304,"started":"1","token":"t"}',
-      `{"pid":${process.pid},"started":"1","token":"t"}`,
-      'x',
-    ]) {
+    for (const stale of ['{"pid":4194304,"started":"1","token":"t"}', `{"pid":${process.pid}}`, 'x']) {
       writeFileSync(join(place, 'values/LOCK'), stale)
+      writeFileSync(join(place, 'values/LOCK.0b5c1c43-7d3b-4f5e-a2d1-5d0f2b8b3c11'), stale)
       const db = openAt(place)
       await db.open()
       await db.close()
     }
     expect(readdirSync(join(place, 'values')).sort()).toEqual(['00000000.segment', 'VALUELOG'])
+  })
+
+  test('at the top of a file system of its own may be there before', async () => {
+    const place = join(work, 'mounted')
+    for (const mount of ['values', 'keys']) mkdirSync(join(place, mount, 'lost+found'), { recursive: true })
+    const db = openAt(place)
+    await db.put('k', Buffer.alloc(1000), { sync: true })
+    await db.close()
+    expect(readdirSync(join(place, 'values')).sort()).toEqual(['00000000.segment', 'VALUELOG', 'lost+found'])
   })
 })
 

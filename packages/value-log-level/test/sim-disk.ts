@@ -1,4 +1,3 @@
-import { AtollError } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import type { DataFile, Files } from '../src/index.ts'
 
@@ -40,7 +39,6 @@ export class SimDisk {
   operations = 0
   /** Waited before each operation: `setImmediate` lets others have a turn. */
   delay: (op: string) => Promise<unknown> = () => Promise.resolve()
-  #locked = false
 
   constructor(image: Image = emptyImage()) {
     this.image = image
@@ -70,14 +68,6 @@ export class SimDisk {
         return this.image.files.size === 0 ? undefined : [...this.image.files.keys()]
       },
       prepare: () => this.step('prepare', ''),
-      lock: async () => {
-        await this.step('lock', '')
-        if (this.#locked) throw new AtollError('ATOLL_LOCKED', 'the simulated disk is in use')
-        this.#locked = true
-        return async () => {
-          this.#locked = false
-        }
-      },
       readWhole: async (name) => {
         await this.step('read', name)
         return this.image.files.get(name)
