@@ -22,6 +22,7 @@ export {
   type MembershipEvents,
   type ProposeOptions,
 } from './membership.ts'
+export { joinMethod } from './methods.ts'
 export type { MembershipOptions } from './options.ts'
 export { type Plan, type PlannedMove, type PlanOptions, planOf } from './plan.ts'
 export { planText } from './plan-text.ts'

@@ -6,6 +6,7 @@ import { ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
 import { RpcEndpoint } from '@atoll/transport'
 import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas } from '@atoll/vnode'
+import { Admission } from './admission.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
 import { Heirs } from './heirs.ts'
@@ -76,11 +77,7 @@ export class AtollNode extends Lifecycle {
     this.vnodes = vnodes
     this.#start = start
     this.#network = network
-    const endpoint = new RpcEndpoint(
-      runtime,
-      { transport: network.transport, addressOf: (node) => this.#addressOf(node) },
-      { node: name, clusterId: network.clusterName },
-    )
+    const endpoint = this.#createEndpoint()
     this.#endpoint = endpoint
     const membership = new Membership(runtime, { endpoint, storage: storage.cluster }, { node: name })
     this.#membership = membership
@@ -143,6 +140,19 @@ export class AtollNode extends Lifecycle {
       bucketTypes,
       isUp,
     })
+  }
+
+  #createEndpoint(): RpcEndpoint {
+    const { transport, clusterName, membersOnly } = this.#network
+    const { admits } = new Admission(this.runtime, {
+      document: () => this.#membership.document,
+      catchUp: () => this.cluster.catchUp(),
+    })
+    return new RpcEndpoint(
+      this.runtime,
+      { transport, addressOf: (node) => this.#addressOf(node), ...(membersOnly ? { admits } : {}) },
+      { node: this.name, clusterId: clusterName },
+    )
   }
 
   get ring(): Ring {

@@ -60,6 +60,9 @@ export interface ClusterStatus {
 
 const ASK_TIMEOUT_MS = 5000
 const SETTLED_LOOK_MS = 100
+/** Members that are asked for a newer document, and how long each may take. */
+const CATCH_UP_ASKS = 3
+const CATCH_UP_TIMEOUT_MS = 1000
 
 /** What operators ask of a cluster, on any node of it. Every change is decided by a majority of the members. */
 export class ClusterControl {
@@ -188,6 +191,19 @@ export class ClusterControl {
       if (moves.length + refills.length === 0 && resizing === undefined) return
       await clock.sleep(SETTLED_LOOK_MS, options)
     }
+  }
+
+  /** Asks some members for a newer document than this node has. */
+  async catchUp(): Promise<void> {
+    const { endpoint, gossip, membership, node } = this.#parts
+    const up = gossip.members().filter((member) => member.node !== node && gossip.isUp(member.node))
+    const options = { timeoutMs: CATCH_UP_TIMEOUT_MS }
+    const asked = up.slice(0, CATCH_UP_ASKS).map(async (member) => {
+      const bytes = await endpoint.call(member.node, documentMethod, null, options)
+      if (bytes.length > 0) await membership.learn(bytes)
+    })
+    // Whoever does not answer may be asked another time.
+    await Promise.allSettled(asked)
   }
 
   /** Answers what other nodes ask for `plan` and `transfers`. Called once by the node. */

@@ -43,7 +43,7 @@ async function openNode(options: NodeOptions, { runtime, own }: World): Promise<
   const network =
     transport === undefined
       ? memoryNetworkOf(new MemoryNetwork(runtime, {}), name)
-      : networkOf(transport, runtime, name)
+      : networkOf(transport, runtime, { node: name, membersOnly: options.membersOnly })
   const database = typeof options.storage === 'function' ? options.storage(runtime) : options.storage
   const data = await openData(database, runtime)
   try {

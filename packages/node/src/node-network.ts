@@ -9,14 +9,22 @@ export interface NodeNetwork {
   readonly advertise: string | undefined
   /** By which nodes of one cluster know each other before they have a document in common. */
   readonly clusterName: string
+  /** Whether members of the cluster alone may call this node. */
+  readonly membersOnly: boolean
 }
 
-export function networkOf(factory: TransportFactory, runtime: Runtime, node: string): NodeNetwork {
-  const { clusterName, listen, advertise } = factory
-  return { transport: factory.create(runtime, node), clusterName, listen, advertise }
+export function networkOf(
+  factory: TransportFactory,
+  runtime: Runtime,
+  { node, membersOnly }: { readonly node: string; readonly membersOnly: boolean | undefined },
+): NodeNetwork {
+  const { clusterName, listen, advertise, certified = false } = factory
+  const transport = factory.create(runtime, node)
+  return { transport, clusterName, listen, advertise, membersOnly: membersOnly ?? certified }
 }
 
 /** A network inside the process, where addresses are the names of nodes. */
 export function memoryNetworkOf(network: MemoryNetwork, node: string): NodeNetwork {
-  return { transport: network.transport(node), clusterName: 'memory', listen: node, advertise: node }
+  const transport = network.transport(node)
+  return { transport, clusterName: 'memory', listen: node, advertise: node, membersOnly: false }
 }

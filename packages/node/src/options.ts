@@ -48,6 +48,11 @@ export interface NodeOptions extends CommonOptions {
   readonly seeds?: Readonly<Record<string, string>>
   /** Failure zone; a node without one is a zone of its own. Looked at when the node begins or joins a cluster. */
   readonly zone?: string
+  /**
+   * Whether members of the cluster alone may call this node; others may ask to join, and for the cluster document. Default
+   * true for a transport that has proof of every node's name, which is TLS.
+   */
+  readonly membersOnly?: boolean
 }
 
 export interface ClusterOptions extends CommonOptions {
@@ -81,7 +86,7 @@ const COMMON = [
   'gossip',
   'handoff',
 ]
-const NODE_OPTIONS = [...COMMON, 'storage', 'name', 'runtime', 'transport', 'seeds', 'zone']
+const NODE_OPTIONS = [...COMMON, 'storage', 'name', 'runtime', 'transport', 'seeds', 'zone', 'membersOnly']
 const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'zones', 'runtime', 'network', 'onCrash', 'replicas']
 
 /** Throws `TypeError` or `RangeError`, naming the value, for anything that cannot be. */
@@ -92,6 +97,8 @@ export function validateNodeOptions(options: NodeOptions): void {
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
     throw new TypeError('seeds are of no use without transport')
+  if (options.membersOnly !== undefined && typeof options.membersOnly !== 'boolean')
+    throw new TypeError(`membersOnly must be a boolean, got ${describe(options.membersOnly)}`)
   for (const [seed, address] of Object.entries(options.seeds ?? {})) {
     checkNodeName('name of a node', seed)
     checkText(`seeds.${seed}`, address, /^.{1,255}$/, 'an address of 1 to 255 characters')

@@ -9,6 +9,7 @@ export class TcpFactory implements TransportFactory {
   readonly clusterName: string
   readonly listen: string
   readonly advertise: string | undefined
+  readonly certified: boolean
   readonly #options: Omit<TcpOptions, 'node'>
   readonly #certificates: CertificateStore | undefined
 
@@ -18,6 +19,7 @@ export class TcpFactory implements TransportFactory {
     this.clusterName = rest.cluster
     this.listen = listen
     this.advertise = advertise
+    this.certified = rest.tls !== undefined
     this.#options = rest
     if (rest.tls !== undefined) this.#certificates = new CertificateStore(rest.tls, rest.cluster)
   }

@@ -11,7 +11,7 @@ import { Peers } from './peers.ts'
 import { type CallOptions, PendingCall } from './pending-call.ts'
 import type { Connection, Listener, Transport } from './ports.ts'
 import { type CallHandler, type ServeCall, serveCall } from './server-call.ts'
-import { ServerLink } from './server-link.ts'
+import { type Admits, ServerLink } from './server-link.ts'
 import { type ServeStream, type StreamHandler, serveStream } from './server-stream.ts'
 
 export interface RpcEvents {
@@ -28,6 +28,8 @@ export interface RpcCollaborators {
    * node that it does not know.
    */
   readonly addressOf: (node: string) => string
+  /** Which methods a node may call; default all that are handled. */
+  readonly admits?: Admits
 }
 
 interface Unreached {
@@ -214,6 +216,7 @@ export class RpcEndpoint extends Lifecycle {
       slots: this.#slots,
       calls: this.#calls,
       streams: this.#streams,
+      admits: this.#collaborators.admits,
       onReady: (node, capabilities) => this.#connected(node, capabilities),
       onClosed: (closed, node) => {
         this.#servers.delete(closed)

@@ -13,4 +13,5 @@ export {
 export type { CallOptions } from './pending-call.ts'
 export type { Connection, ConnectOptions, Frame, Listener, Transport, TransportFactory } from './ports.ts'
 export type { CallContext, CallHandler } from './server-call.ts'
+export type { Admits } from './server-link.ts'
 export type { StreamContext, StreamHandler } from './server-stream.ts'

@@ -61,6 +61,8 @@ export interface TransportFactory {
   readonly listen: string
   /** The address that other nodes are told; default what the listener says. */
   readonly advertise?: string | undefined
+  /** Whether a node has proof of its own name that no other one has. Default false. */
+  readonly certified?: boolean
   /** The transport of one node. Throws `TypeError` or `RangeError` if it was made for another one. */
   create(runtime: Runtime, node: string): Transport
 }

@@ -12,6 +12,8 @@ import type { ServeStream } from './server-stream.ts'
 import { StreamTable } from './stream-table.ts'
 import { Wire, type WireOwner } from './wire.ts'
 
+type Called = Pick<protocol.Request | protocol.Open, 'method'>
+
 export interface ServerLinkParts {
   readonly runtime: Runtime
   readonly options: Required<RpcOptions>
@@ -19,11 +21,18 @@ export interface ServerLinkParts {
   readonly slots: HandlerSlots
   readonly calls: ReadonlyMap<string, ServeCall>
   readonly streams: ReadonlyMap<string, ServeStream>
+  readonly admits: Admits | undefined
   /** Called once, with the name of the node and what it can do. */
   readonly onReady: (node: string, capabilities: readonly string[]) => void
   /** Called once; with the node's name if `onReady` was called before. */
   readonly onClosed: (link: ServerLink, node: string | undefined) => void
 }
+
+/**
+ * Whether a node may call a method. Asked for every request and every stream; a promise says that it is not known yet, and
+ * the request waits for it. One that rejects is a no.
+ */
+export type Admits = (node: string, method: string) => boolean | Promise<boolean>
 
 /** A connection that another node made to this one: its calls and streams are served here. */
 export class ServerLink implements WireOwner, Expiring {
@@ -127,7 +136,31 @@ export class ServerLink implements WireOwner, Expiring {
     const serve = calls.get(request.method)
     if (serve === undefined) refuse(this.#unknown(request.method))
     else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
-    else serve(this.#createCall(request, from), request.message, body)
+    else {
+      this.#ifAdmitted(request, from, (error) => {
+        if (error === undefined) return serve(this.#createCall(request, from), request.message, body)
+        slots.free()
+        refuse(error)
+      })
+    }
+  }
+
+  /** Goes on at once where that is possible, and not at all if the connection has ended meanwhile. */
+  #ifAdmitted({ method }: Called, from: string, goOn: (refusal: AtollError | undefined) => void): void {
+    const admitted = this.#parts.admits?.(from, method) ?? true
+    const refusal = () => {
+      const message = `${from} may not call ${method} on ${this.#parts.options.node}: it is no member of the cluster`
+      return new AtollError('ATOLL_UNAUTHORIZED', message)
+    }
+    if (typeof admitted === 'boolean') {
+      goOn(admitted ? undefined : refusal())
+      return
+    }
+    const later = (isAdmitted: boolean) => {
+      if (this.#closed) this.#parts.slots.free()
+      else goOn(isAdmitted ? undefined : refusal())
+    }
+    void admitted.then(later, () => later(false))
   }
 
   #createCall(request: protocol.Request, from: string): ServerCall {
@@ -165,8 +198,14 @@ export class ServerLink implements WireOwner, Expiring {
     else {
       const failed = new LazySignal()
       const stream = this.#createStream(open, from, failed)
+      // What comes on it meanwhile waits in it.
       this.#streams.add(stream)
-      serve({ runtime, from, stream, failed, onDone: () => slots.free() }, open.message, body)
+      this.#ifAdmitted(open, from, (error) => {
+        if (error === undefined)
+          return serve({ runtime, from, stream, failed, onDone: () => slots.free() }, open.message, body)
+        slots.free()
+        stream.abort(error)
+      })
     }
   }
 

@@ -472,3 +472,33 @@ describe('an endpoint', () => {
     await expect(endpoint('b')).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
   })
 })
+
+describe('who may call what', () => {
+  test('is asked for each call, and an answer that takes its time is waited for', async () => {
+    const cluster = createTestCluster()
+    const asked: string[] = []
+    const answers: (boolean | Promise<boolean>)[] = [
+      true,
+      false,
+      Promise.resolve(true),
+      Promise.resolve(false),
+    ]
+    const a = await cluster.endpoint('a')
+    const b = await cluster.endpoint(
+      'b',
+      {},
+      {
+        admits: (node, method) => {
+          asked.push(`${node} ${method}`)
+          return answers.shift() ?? Promise.reject(new Error('nobody knows'))
+        },
+      },
+    )
+    b.handle(ECHO, async (text) => text)
+    const call = () => a.call('b', ECHO, 'well', SOON).catch((error) => error)
+    const refused = { code: 'ATOLL_UNAUTHORIZED', definite: true }
+    const seen = [await call(), await call(), await call(), await call(), await call()]
+    expect(seen).toMatchObject(['well', refused, 'well', refused, refused])
+    expect(asked).toEqual(new Array(5).fill('a test.echo'))
+  })
+})

@@ -16,6 +16,7 @@ import {
   type MemoryNetworkOptions,
   type MessageCodec,
   type Method,
+  type RpcCollaborators,
   RpcEndpoint,
   type RpcOptions,
 } from '@atoll/transport'
@@ -117,7 +118,11 @@ export function createTestWorld(seed = 1): TestWorld {
 export interface TestCluster extends TestWorld {
   readonly network: MemoryNetwork
   /** Opens an endpoint at the address of its node's name. */
-  endpoint(node: string, options?: Partial<RpcOptions>): Promise<RpcEndpoint>
+  endpoint(
+    node: string,
+    options?: Partial<RpcOptions>,
+    others?: Pick<RpcCollaborators, 'admits'>,
+  ): Promise<RpcEndpoint>
 }
 
 export function createTestCluster(options: MemoryNetworkOptions = {}, seed = 1): TestCluster {
@@ -126,8 +131,12 @@ export function createTestCluster(options: MemoryNetworkOptions = {}, seed = 1):
   return {
     ...world,
     network,
-    endpoint: async (node, rpcOptions = {}) => {
-      const collaborators = { transport: network.transport(node), addressOf: (name: string) => name }
+    endpoint: async (node, rpcOptions = {}, others = {}) => {
+      const collaborators = {
+        transport: network.transport(node),
+        addressOf: (name: string) => name,
+        ...others,
+      }
       const endpoint = new RpcEndpoint(world.runtime, collaborators, { node, ...rpcOptions })
       await endpoint.open()
       return endpoint
