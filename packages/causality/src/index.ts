@@ -15,7 +15,7 @@ export {
   type StoredRecord,
   type VersionVector,
 } from './record.ts'
-export { type Resolved, type ResolvedValue, type ResolveMeans, resolve } from './resolve.ts'
+export { hasValue, type Resolved, type ResolvedValue, type ResolveMeans, resolve } from './resolve.ts'
 export {
   clocksEqual,
   compareDots,

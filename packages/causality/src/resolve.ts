@@ -30,15 +30,23 @@ export interface ResolveMeans {
 /** Applies the policy to a record as a reader must see it. An error of a merge function comes through as it is. */
 export function resolve(policy: MergePolicy, record: StoredRecord, means: ResolveMeans): Resolved {
   const candidates = policy.kind === 'last-write-wins' ? latest(record.siblings) : record.siblings
-  const live = distinctWrites(candidates).filter(
-    ({ tombstone, expiresAtMs }) => !tombstone && (expiresAtMs === undefined || expiresAtMs > means.wallMs),
-  )
+  const live = distinctWrites(candidates).filter((sibling) => isLive(sibling, means.wallMs))
   const merges = policy.kind === 'merge' && live.length > 1
   return {
     values: merges ? [mergedValue(policy.merge, live, means)] : live,
     context: contextOf(record),
     tombstone: candidates.every((sibling) => sibling.tombstone),
   }
+}
+
+/** Whether a reader would see any value, without working it out. */
+export function hasValue(policy: MergePolicy, record: StoredRecord, wallMs: number): boolean {
+  const candidates = policy.kind === 'last-write-wins' ? latest(record.siblings) : record.siblings
+  return candidates.some((sibling) => isLive(sibling, wallMs))
+}
+
+function isLive({ tombstone, expiresAtMs }: Sibling, wallMs: number): boolean {
+  return !tombstone && (expiresAtMs === undefined || expiresAtMs > wallMs)
 }
 
 /** One write may have two dots, if its first coordinator fell silent and another was asked: it is shown once. */

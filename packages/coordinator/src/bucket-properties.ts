@@ -1,7 +1,7 @@
 import type { MergePolicy } from '@atoll/causality'
 import { AtollError, checkInteger, checkText, describe } from '@atoll/core'
 import { MAX_REPLICAS } from '@atoll/ring'
-import type { QuorumSize } from './kv.ts'
+import type { Absence, QuorumSize } from './kv.ts'
 import { quorumSize } from './quorum.ts'
 
 /** What a bucket type says of its keys. Each request may override the quorums. */
@@ -22,6 +22,12 @@ export interface BucketProperties {
   readonly notfoundOk: boolean
   /** Whether a majority of "I have none" and failures ends a read early; default false. */
   readonly basicQuorum: boolean
+  /**
+   * Whose word it takes that a key is absent, or an index has no more entries: `primaries`, the default, that of r
+   * primaries; where these cannot be heard the answer is `ATOLL_QUORUM_UNMET`. Then no write that n - r + 1 primaries
+   * have confirmed is ever taken for absent. `any`, Riak's way, that of any r replicas, also of those that stand in.
+   */
+  readonly absence: Absence
   /** Whether fallbacks stand in for primaries that are down; default true. */
   readonly sloppy: boolean
   /** Whether records of the type cross to other clusters, for replication to read; default true. */
@@ -55,6 +61,7 @@ export const DEFAULT_PROPERTIES: BucketProperties = {
   pw: 0,
   notfoundOk: true,
   basicQuorum: false,
+  absence: 'primaries',
   sloppy: true,
   replicate: true,
   policy: { kind: 'siblings' },
@@ -78,8 +85,17 @@ export function checkProperties(properties: BucketProperties): BucketProperties 
     const value: unknown = properties[name]
     if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${describe(value)}`)
   }
+  checkAbsence(properties.absence)
   checkPolicy(properties.policy)
   return Object.freeze(properties)
+}
+
+/** Throws `TypeError` or `RangeError`. */
+export function checkAbsence(absence: unknown): Absence {
+  if (typeof absence !== 'string') throw new TypeError(`absence must be a text, got ${describe(absence)}`)
+  if (absence !== 'primaries' && absence !== 'any')
+    throw new RangeError(`absence must be primaries or any, got ${describe(absence)}`)
+  return absence
 }
 
 function checkPolicy(policy: MergePolicy): void {

@@ -32,6 +32,7 @@ export abstract class Call<T> {
   #resolve: (value: T) => void = ignore
   #reject: (error: unknown) => void = ignore
   #timer: Timer | undefined
+  #leftMs: number
   #onAbort: (() => void) | undefined
   #asked: AbortController[] | undefined
   #owed = 0
@@ -40,6 +41,7 @@ export abstract class Call<T> {
   constructor(site: Site, options: CallOptions) {
     this.site = site
     this.options = options
+    this.#leftMs = options.timeoutMs
     this.answer = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -48,13 +50,13 @@ export abstract class Call<T> {
 
   /** Asks the first replicas. Called once. */
   run(): Promise<T> {
-    const { signal, timeoutMs } = this.options
+    const { signal } = this.options
     this.site.requests.enter()
     if (signal?.aborted) {
       this.reject(aborted(signal, true))
       return this.answer
     }
-    this.#timer = this.site.runtime.clock.timer(timeoutMs, () => this.onTimeout())
+    this.#watch()
     if (signal !== undefined) {
       this.#onAbort = () => {
         this.onAbort(signal)
@@ -71,6 +73,12 @@ export abstract class Call<T> {
   }
 
   protected abstract begin(): void
+  /** After how long replicas that have not answered are silent. Only a call that can do without them says so. */
+  protected get patienceMs(): number {
+    return Number.POSITIVE_INFINITY
+  }
+  /** Each time that patience is over. */
+  protected onSilence(): void {}
   /** Must answer the caller. */
   protected abstract onTimeout(): void
   /** Must answer the caller. */
@@ -113,6 +121,21 @@ export abstract class Call<T> {
   protected heard(): void {
     this.#owed -= 1
     if (this.#answered && this.#owed === 0) this.site.requests.leave()
+  }
+
+  /** One timer, for patience first and then for the end. */
+  #watch(): void {
+    const { clock } = this.site.runtime
+    const { patienceMs } = this
+    if (patienceMs >= this.#leftMs) {
+      this.#timer = clock.timer(this.#leftMs, () => this.onTimeout())
+      return
+    }
+    this.#timer = clock.timer(patienceMs, () => {
+      this.#leftMs -= patienceMs
+      this.#watch()
+      this.onSilence()
+    })
   }
 
   #end(): void {

@@ -4,13 +4,14 @@ import {
   contextOf,
   decodeContext,
   encodeContext,
+  hasValue,
   type MergePolicy,
   resolve,
   type StoredRecord,
   writeOnceRecord,
 } from '@atoll/causality'
 import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
-import { type Placement, partitionOf } from '@atoll/ring'
+import { type Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { BucketTypes } from './bucket-types.ts'
 import type { CallOptions, Site } from './call.ts'
@@ -34,8 +35,16 @@ import { Latency } from './latency.ts'
 import { NearestCall } from './nearest-call.ts'
 import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
 import { impossible } from './outcome.ts'
+import { patiently, READ_AGAIN, WRITE_AGAIN } from './patience.ts'
 import type { Liveness, Replicas } from './ports.ts'
-import { furtherFallbacks, nearestFirst, type SliceView, spareFor } from './preference.ts'
+import {
+  downPrimaries,
+  furtherFallbacks,
+  type NodesInUse,
+  nearestFirst,
+  type SliceView,
+  spareFor,
+} from './preference.ts'
 import { PutCall } from './put-call.ts'
 import { type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
 import { Repairs } from './repairs.ts'
@@ -47,8 +56,8 @@ import {
   checkWrite,
   checkWriteOptions,
 } from './request-checks.ts'
-import { ScanCall } from './scan-call.ts'
-import { findTargets, type Needed } from './targets.ts'
+import { ScanCall, type ScanRequest } from './scan-call.ts'
+import { areTargets, findTargets, type Needed } from './targets.ts'
 
 export interface CoordinatorMeans {
   /** The name of this node in the ring. */
@@ -157,22 +166,26 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     checkReadOptions(options)
     const limit = checkScan(scan)
     const type = this.#admit(scan.type, 'coordinator_scans')
-    refuseAccept(options)
+    refuseFilters(options)
     const after = scan.after === undefined ? undefined : decodeCursor(scan.after)
     const quorums = Array.from({ length: type.n }, (_, at) => readQuorum(type, options, at + 1))
-    const call = new ScanCall(this.#site, this.#callOptions(options), {
-      scan,
-      after,
-      limit,
-      maxReads: this.#site.settings.maxScanReads,
-      placement: this.#means.placement,
-      cover: (placement, { nodes, cause }) => {
-        const isUp = (node: string) => this.#isUp(node) && !nodes.has(node)
-        return this.#covers.cover({ placement, quorums, isUp, cause })
+    const { placement } = this.#means
+    const cover: ScanRequest['cover'] = (of, { nodes, cause }) => {
+      const isUp = (node: string) => this.#isUp(node) && !nodes.has(node)
+      return this.#covers.cover({ placement: of, quorums, isUp, cause })
+    }
+    const { maxScanReads: maxReads } = this.#site.settings
+    const read: ScanRequest['read'] = (id, shows, callOptions) =>
+      this.#readAll(id, type, { ...options, ...callOptions }, shows)
+    const request = { scan, after, limit, maxReads, placement, cover, read }
+    const page = await patiently(
+      {
+        attempt: (callOptions) => new ScanCall(this.#site, callOptions, request).run(),
+        isHopeful: () => this.#covers.isCovered({ placement: placement(), quorums, isUp: this.#isUp }),
+        codes: READ_AGAIN,
       },
-      read: (id, callOptions) => this.#readAll(id, type, { ...options, ...callOptions }),
-    })
-    const page = await call.run()
+      { site: this.#site, options: this.#callOptions(options) },
+    )
     return { entries: page.entries, next: page.next === undefined ? undefined : encodeCursor(page.next) }
   }
 
@@ -228,24 +241,47 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     return await this.#write(id, write, { ...options, timeoutMs })
   }
 
-  async #readAll(id: KeyId, type: BucketProperties, options: ReadOptions): Promise<StoredRecord | undefined> {
+  /** `shows` says whether a record has what is looked for; by default, whether it has a value. */
+  #readAll(
+    id: KeyId,
+    type: BucketProperties,
+    options: ReadOptions,
+    shows = this.#showing(type, options),
+  ): Promise<StoredRecord | undefined> {
     refuseAccept(options)
     const { view, quorum } = this.#reading(id, type, options)
-    const { n, r, pr } = quorum
-    const callOptions = this.#callOptions(options)
-    const refusal: Needed['refusal'] = (few) => impossible('a read', { n, ...few, r, pr })
-    const needed = { sloppy: quorum.sloppy, least: r, primaries: pr, refusal }
-    const found = findTargets(view, needed, { site: this.#site, options: callOptions })
-    const targets = found instanceof Promise ? await found : found
-    const { policy } = type
-    return await new GetCall(this.#site, callOptions, {
+    const { n, r, pr, sloppy, absence } = quorum
+    const refusal: Needed['refusal'] = (few, down) => impossible('a read', { n, ...few, r, pr }, down)
+    const needed = { sloppy, least: r, primaries: pr, refusal }
+    const request = {
       id,
-      targets,
       quorum,
-      policy,
+      policy: type.policy,
       repair: options.repair ?? false,
-      spareFor: (lost, use) => spareFor(view, lost, use),
-    }).run()
+      shows,
+      spareFor: (lost: PreferenceEntry, use: NodesInUse) => spareFor(view, lost, use),
+      down: () => downPrimaries(view),
+    }
+    // What a fallback may have is worth a first attempt; another one is for the primaries' sake.
+    const hoped = absence === 'any' ? needed : { ...needed, primaries: Math.max(r, pr) }
+    return patiently(
+      {
+        attempt: async (callOptions) => {
+          const targets = findTargets(view, needed)
+          return await new GetCall(this.#site, callOptions, { ...request, targets }).run()
+        },
+        isHopeful: () => areTargets(view, hoped),
+        codes: READ_AGAIN,
+      },
+      { site: this.#site, options: this.#callOptions(options) },
+    )
+  }
+
+  #showing({ policy }: BucketProperties, { shows }: ReadOptions): (record: StoredRecord) => boolean {
+    return (record) =>
+      shows === undefined
+        ? hasValue(policy, record, this.#site.runtime.clock.wallMs())
+        : shows(this.#values(policy, record))
   }
 
   async #readNearest(
@@ -253,28 +289,36 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     type: BucketProperties,
     options: ReadOptions,
   ): Promise<StoredRecord | undefined> {
+    if (options.shows !== undefined) throw new TypeError('shows is not for reads of write-once bucket types')
     const { view, quorum } = this.#reading(id, type, options)
-    const { n, r, sloppy } = quorum
-    const callOptions = this.#callOptions(options)
-    const refusal = () => impossible('a read', { n, reachable: 0 })
+    const { n, r, sloppy, absence } = quorum
+    const refusal: Needed['refusal'] = (_, down) => impossible('a read', { n, reachable: 0 }, down)
     const needed = { sloppy, least: 1, primaries: 0, refusal }
-    const found = findTargets(view, needed, { site: this.#site, options: callOptions })
-    const reachable = found instanceof Promise ? await found : found
-    const nowMs = this.#site.runtime.clock.monotonicMs()
-    const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
-    const targets = nearestFirst(reachable, nearness)
     const { accept } = options
-    const call = new NearestCall(this.#site, callOptions, {
+    const request = {
       id,
-      targets,
       quorum,
-      r,
       latency: this.#latency,
       repair: options.repair ?? false,
-      further: (lost) => (sloppy ? furtherFallbacks(view, targets, lost) : []),
-      accept: (record) => accept === undefined || this.#values(type.policy, record).every(accept),
-    })
-    return await call.run()
+      accept: (record: StoredRecord) =>
+        accept === undefined || this.#values(type.policy, record).every(accept),
+      down: () => downPrimaries(view),
+    }
+    return await patiently(
+      {
+        attempt: async (callOptions) => {
+          const nowMs = this.#site.runtime.clock.monotonicMs()
+          const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
+          const targets = nearestFirst(findTargets(view, needed), nearness)
+          const further = (lost: readonly PreferenceEntry[]) =>
+            sloppy ? furtherFallbacks(view, targets, lost) : []
+          return await new NearestCall(this.#site, callOptions, { ...request, targets, further }).run()
+        },
+        isHopeful: () => areTargets(view, absence === 'any' ? needed : { ...needed, primaries: r }),
+        codes: READ_AGAIN,
+      },
+      { site: this.#site, options: this.#callOptions(options) },
+    )
   }
 
   async #write(id: KeyId, write: NewWrite, options: WriteOptions): Promise<KvWritten> {
@@ -283,25 +327,32 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const quorum = writeQuorum(type, options, view.n)
     const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
     const { n, w, dw, pw } = quorum
-    const callOptions = this.#callOptions(options)
-    const refusal: Needed['refusal'] = (few) => impossible('a write', { n, ...few, w, dw, pw })
+    const refusal: Needed['refusal'] = (few, down) => impossible('a write', { n, ...few, w, dw, pw }, down)
     const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw, refusal }
-    const found = findTargets(seen, needed, { site: this.#site, options: callOptions })
-    const targets = found instanceof Promise ? await found : found
     const { clock, metrics, random } = this.#site.runtime
     const startMs = clock.monotonicMs()
     const writeId = random.bytes(WRITE_ID_BYTES)
     const finished = type.policy.kind === 'write-once'
-    const written = await new PutCall(this.#site, callOptions, {
+    const request = {
       id,
-      targets,
       quorum,
       local: this.#means.node,
       record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
       write: finished ? undefined : { content, valueCrc32, context, writeId },
       aloneAt: ifAlone && !finished ? readQuorum(type, { n }, view.n).r : undefined,
-      spareFor: (lost, use) => spareFor(seen, lost, use),
-    }).run()
+      spareFor: (lost: PreferenceEntry, use: NodesInUse) => spareFor(seen, lost, use),
+    }
+    const written = await patiently(
+      {
+        attempt: async (callOptions) => {
+          const targets = findTargets(seen, needed)
+          return await new PutCall(this.#site, callOptions, { ...request, targets }).run()
+        },
+        isHopeful: () => areTargets(seen, needed),
+        codes: WRITE_AGAIN,
+      },
+      { site: this.#site, options: this.#callOptions(options) },
+    )
     metrics.observe('coordinator_write_ms', clock.monotonicMs() - startMs)
     if (written === undefined) return NOTHING_WRITTEN
     const { accepted, durable, primaries } = written.tally
@@ -348,6 +399,11 @@ interface NewWrite {
   readonly ifAlone: boolean
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
+}
+
+function refuseFilters(options: ReadOptions): void {
+  refuseAccept(options)
+  if (options.shows !== undefined) throw new TypeError('shows is for reads of a key')
 }
 
 function refuseAccept({ accept }: ReadOptions): void {

@@ -28,6 +28,12 @@ export class Covers {
     this.#local = local
   }
 
+  /** Whether every slice has its replicas. */
+  isCovered({ placement, quorums, isUp }: Omit<CoverNeeds, 'cause'>): boolean {
+    const plan = { epoch: placement.epoch, local: this.#local, ...listsAndNeeds(placement, quorums, isUp) }
+    return findGap(plan) === undefined
+  }
+
   /** Throws `ATOLL_QUORUM_IMPOSSIBLE` where a slice lacks replicas, and `ATOLL_QUORUM_UNMET` if they went away. */
   cover({ placement, quorums, isUp, cause }: CoverNeeds): Cover {
     if (placement !== this.#placement) {
@@ -35,7 +41,7 @@ export class Covers {
       this.#nodes = [...new Set(placement.ring.owners.flatMap((_, partition) => placement.nodes(partition)))]
       this.#cover = undefined
     }
-    const sizes = quorums.map(({ n, r, pr, sloppy }) => `${n} ${r} ${pr} ${sloppy}`)
+    const sizes = quorums.map(({ n, r, pr, sloppy, absence }) => `${n} ${r} ${pr} ${sloppy} ${absence}`)
     const key = [...sizes, ...this.#nodes.filter((node) => !isUp(node))].join(' ')
     if (this.#cover !== undefined && this.#key === key) return this.#cover
     const plan = { epoch: placement.epoch, local: this.#local, ...listsAndNeeds(placement, quorums, isUp) }
@@ -51,14 +57,15 @@ function listsAndNeeds(
   placement: Placement,
   quorums: readonly ReadQuorum[],
   isUp: (node: string) => boolean,
-): Pick<CoverPlan, 'lists' | 'needs'> {
+): Pick<CoverPlan, 'lists' | 'holders' | 'needs'> {
   const [most] = quorums.slice(-1)
-  if (most === undefined) return { lists: [], needs: [] }
+  if (most === undefined) return { lists: [], holders: [], needs: [] }
   const slices = [...placement.ring.owners.keys()]
   const lists = slices.map((slice) => {
     const list = placement.active(slice, most.n, isUp)
     return most.sloppy ? list : list.filter((entry) => entry.role === 'primary')
   })
-  const needs = slices.map((slice) => quorums[placement.primaries(slice, most.n).length - 1] ?? most)
-  return { lists, needs }
+  const holders = slices.map((slice) => placement.primaries(slice, most.n))
+  const needs = holders.map(({ length }) => quorums[length - 1] ?? most)
+  return { lists, holders, needs }
 }

@@ -9,6 +9,8 @@ import type { Repair } from './repairs.ts'
 
 export interface GetRequest extends GetPlan {
   readonly id: KeyId
+  /** The primaries that are not asked because they are down. */
+  readonly down: () => readonly string[]
 }
 
 /** Asks all replicas and drives a `GetMachine`; answers with the merged record. */
@@ -28,6 +30,11 @@ export class GetCall extends ReadCall {
       const target = targets[at]
       if (target !== undefined) this.#ask(at, target)
     }
+  }
+
+  protected override onSilence(): void {
+    this.site.runtime.probe.mark('coordinator.get_silence')
+    this.#apply(this.#machine.step({ kind: 'silence' }))
   }
 
   protected override onTimeout(): void {
@@ -83,9 +90,10 @@ export class GetCall extends ReadCall {
   #unmet(timedOut: boolean): void {
     if (this.answered) return
     const machine = this.#machine
-    const { quorum } = this.#request
+    const { quorum, down } = this.#request
     this.site.runtime.probe.mark('coordinator.get_unmet')
     this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'read' })
-    this.reject(unmetRead({ quorum, tally: machine.tally(), errors: machine.errors(), timedOut }))
+    const [tally, failures, isCorrupt] = [machine.tally(), machine.failures(), machine.isCorrupt()]
+    this.reject(unmetRead({ quorum, tally, failures, isCorrupt, down: down(), timedOut }))
   }
 }

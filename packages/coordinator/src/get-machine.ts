@@ -1,6 +1,7 @@
 import { type MergePolicy, mergeRecords, recordsEqual, type StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
+import { countsAsEvidence } from './evidence.ts'
 import type { NodesInUse } from './preference.ts'
 import type { ReadQuorum } from './quorum.ts'
 import { isUnable } from './unable.ts'
@@ -9,10 +10,12 @@ export type GetEvent =
   | { readonly kind: 'found'; readonly at: number; readonly record: StoredRecord }
   | { readonly kind: 'missing' | 'corrupt'; readonly at: number }
   | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError }
+  /** Those that have not answered by now are given up: the others shall do without them, if they can. */
+  | { readonly kind: 'silence' }
   | { readonly kind: 'timeout' }
 
 export type GetEffect =
-  /** One more than those of the plan, in place of one that is unable. */
+  /** One more than those of the plan, in place of one that is unable or silent. */
   | { readonly kind: 'ask'; readonly at: number; readonly target: PreferenceEntry }
   /** The read is over for the caller; no record means that the key is absent. */
   | { readonly kind: 'answer'; readonly record: StoredRecord | undefined }
@@ -31,6 +34,12 @@ export interface ReadTally {
   readonly primaries: number
 }
 
+/** A replica that did not serve a request; without an error, one that has not answered. */
+export interface Failure {
+  readonly node: string
+  readonly error: AtollError | undefined
+}
+
 export interface GetPlan {
   /** All are asked at the start, and all are heard to the end. */
   readonly targets: readonly PreferenceEntry[]
@@ -38,6 +47,8 @@ export interface GetPlan {
   readonly policy: MergePolicy
   /** Whether the answer waits for all targets. */
   readonly repair: boolean
+  /** Whether the record has what the reader looks for. One that has not is as good as none, and takes as much evidence. */
+  readonly shows: (record: StoredRecord) => boolean
   /** Who stands in for a node that turned out to be unable, and is not in use yet. */
   readonly spareFor: (lost: PreferenceEntry, use: NodesInUse) => PreferenceEntry | undefined
 }
@@ -45,10 +56,11 @@ export interface GetPlan {
 const NOTHING: readonly GetEffect[] = []
 
 /**
- * One read: Riak's get (riak_kv_get_core), with three of its faults repaired. "I have none" from a fallback ends no read
- * while a primary may still know better. An answer that comes after the caller was served takes part in the repair. And
- * where those that were asked cannot give r answers any more, since nodes died that nobody knew to be dead, the fallbacks
- * are asked that writes of this moment go to.
+ * One read: Riak's get (riak_kv_get_core), with four of its faults repaired. Unless the reader is content with `any`, it
+ * takes the word of r primaries that there is nothing, or nothing that shows: a fallback's "I have none" proves nothing. And
+ * it ends no read while a primary may still know better that is not silent. An answer that comes after the caller was served
+ * takes part in the repair. And where those that were asked cannot give the answer any more, since nodes died that nobody knew
+ * to be dead, the fallbacks are asked that writes of this moment go to.
  *
  * A corrupt replica counts as a failure: it is no evidence of anything.
  */
@@ -61,15 +73,23 @@ export class GetMachine {
   #missing = 0
   #corrupt = 0
   #failed = 0
-  /** Places of those that are unable, and that nobody was asked for instead. */
+  /** Places of those that are unable or silent, and that nobody was asked for instead. */
   #lost: number[] = []
   #unable: Set<string> | undefined
-  /** How many of those that failed a spare was asked for. */
-  #replaced = 0
+  /** Places of those that a spare was asked for. */
+  readonly #replaced = new Set<number>()
+  /** How many failed with nobody in their place. */
+  #bereft = 0
   #foundPrimaries = 0
   #missingPrimaries = 0
+  /** Those whose word counts for absence: that have something, and that have nothing. */
+  #foundEvidence = 0
+  #missingEvidence = 0
   #waiting: number
   #waitingPrimaries: number
+  /** Places of those among the waiting that were given up. */
+  readonly #silent = new Set<number>()
+  #silentPrimaries = 0
   #answered = false
   #finished = false
 
@@ -85,11 +105,12 @@ export class GetMachine {
   step(event: GetEvent): readonly GetEffect[] {
     if (this.#finished) return NOTHING
     const timedOut = event.kind === 'timeout'
-    if (!timedOut) this.#take(event)
+    if (event.kind === 'silence') this.#giveUp()
+    else if (event.kind !== 'timeout') this.#take(event)
     const asks = timedOut ? NOTHING : this.#askSpares()
     const decision = this.#answered ? undefined : this.#decide(timedOut)
     if (decision !== undefined) this.#answered = true
-    this.#finished = timedOut || this.#waiting === 0
+    this.#finished = timedOut || this.#waiting === 0 || (this.#plan.repair && this.#answered)
     const repairs = this.#finished ? this.#repairs() : NOTHING
     if (decision === undefined) return asks.length === 0 ? repairs : asks
     return [...asks, decision, ...repairs]
@@ -106,9 +127,22 @@ export class GetMachine {
     }
   }
 
-  /** What the replicas answered that failed. */
-  errors(): readonly AtollError[] {
-    return this.#answers.filter((answer) => answer instanceof Error)
+  /** Who failed, and who has not answered. */
+  failures(): readonly Failure[] {
+    return this.#targets.flatMap(({ node }, at): Failure[] => {
+      const answer = this.#answers[at]
+      if (answer === undefined) return [{ node, error: undefined }]
+      return answer instanceof Error ? [{ node, error: answer }] : []
+    })
+  }
+
+  /** Whether every primary was heard, none has it whole, and one has it damaged. */
+  isCorrupt(): boolean {
+    const heard = this.#targets.filter((target, at) => {
+      const answer = this.#answers[at]
+      return countsAsEvidence(target) && (answer === 'missing' || answer === 'corrupt')
+    })
+    return this.#corrupt > 0 && heard.length >= this.#plan.quorum.n
   }
 
   get #ok(): number {
@@ -117,7 +151,16 @@ export class GetMachine {
 
   /** Those that failed with nobody in their place, and those that are corrupt. */
   get #against(): number {
-    return this.#failed - this.#replaced + this.#corrupt
+    return this.#bereft + this.#corrupt
+  }
+
+  /** Those that may be expected to answer. */
+  get #awaited(): number {
+    return this.#waiting - this.#silent.size
+  }
+
+  get #awaitedPrimaries(): number {
+    return this.#waitingPrimaries - this.#silentPrimaries
   }
 
   get #okPrimaries(): number {
@@ -125,20 +168,35 @@ export class GetMachine {
     return notfoundOk ? this.#foundPrimaries + this.#missingPrimaries : this.#foundPrimaries
   }
 
-  #take(event: Exclude<GetEvent, { kind: 'timeout' }>): void {
-    const primary = this.#targets[event.at]?.role === 'primary'
+  #giveUp(): void {
+    for (const [at, { role }] of this.#targets.entries()) {
+      if (this.#answers[at] !== undefined || this.#silent.has(at)) continue
+      this.#silent.add(at)
+      if (role === 'primary') this.#silentPrimaries += 1
+      this.#lost.push(at)
+    }
+  }
+
+  #take(event: Exclude<GetEvent, { kind: 'silence' | 'timeout' }>): void {
+    const target = this.#targets[event.at]
+    const primary = target?.role === 'primary'
+    const evidence = target !== undefined && countsAsEvidence(target)
+    const wasSilent = this.#silent.delete(event.at)
     this.#waiting -= 1
     if (primary) this.#waitingPrimaries -= 1
+    if (primary && wasSilent) this.#silentPrimaries -= 1
     switch (event.kind) {
       case 'found':
         this.#found += 1
         if (primary) this.#foundPrimaries += 1
+        if (evidence) this.#foundEvidence += 1
         this.#merge(event.record)
         this.#answers[event.at] = event.record
         return
       case 'missing':
         this.#missing += 1
         if (primary) this.#missingPrimaries += 1
+        if (evidence) this.#missingEvidence += 1
         this.#answers[event.at] = 'missing'
         return
       case 'corrupt':
@@ -147,31 +205,40 @@ export class GetMachine {
         return
       case 'failed':
         this.#failed += 1
+        if (!this.#replaced.has(event.at)) this.#bereft += 1
         this.#answers[event.at] = event.error
-        if (isUnable(event.error)) this.#lost.push(event.at)
+        if (isUnable(event.error) && !wasSilent) this.#lost.push(event.at)
     }
   }
 
   /** Only where the read would fail without them: a fallback knows little, and is asked by one hop more. */
   #askSpares(): readonly GetEffect[] {
     const { sloppy, r, pr, notfoundOk } = this.#plan.quorum
-    if (this.#answered || !sloppy || this.#lost.length === 0 || !this.#hopeless()) return NOTHING
-    if (notfoundOk && this.#ok + this.#waiting + this.#lost.length < r) return NOTHING
+    if (this.#answered || !sloppy || this.#lost.length === 0) return NOTHING
+    if (!this.#hopeless(this.#awaited, this.#awaitedPrimaries) && !this.#isStuck()) return NOTHING
+    if (notfoundOk && this.#ok + this.#awaited + this.#lost.length < r) return NOTHING
     if (this.#okPrimaries + this.#waitingPrimaries < pr) return NOTHING
-    const lost = this.#lost.sort((a, b) => a - b).map((at) => this.#targets[at])
+    const lost = this.#lost.sort((a, b) => a - b)
     this.#lost = []
     this.#unable ??= new Set()
-    for (const entry of lost) if (entry !== undefined) this.#unable.add(entry.node)
-    return lost.flatMap((entry) => (entry === undefined ? [] : this.#askSpare(entry)))
+    for (const at of lost) this.#unable.add(this.#targets[at]?.node ?? '')
+    return lost.flatMap((at) => this.#askSpare(at))
   }
 
-  #askSpare(lost: PreferenceEntry): readonly GetEffect[] {
-    const { n } = this.#plan.quorum
+  /** Whether everyone who may be expected to was heard, and that is not enough. */
+  #isStuck(): boolean {
+    return this.#awaited === 0 && this.#decide(false)?.kind !== 'answer'
+  }
+
+  #askSpare(at: number): readonly GetEffect[] {
+    const lost = this.#targets[at]
     const unable = this.#unable ?? new Set()
     const tried = new Set(this.#targets.map(({ node }) => node))
-    const target = this.#replaced < n ? this.#plan.spareFor(lost, { unable, tried }) : undefined
+    const isRoom = this.#replaced.size < this.#plan.quorum.n
+    const target = lost !== undefined && isRoom ? this.#plan.spareFor(lost, { unable, tried }) : undefined
     if (target === undefined) return NOTHING
-    this.#replaced += 1
+    this.#replaced.add(at)
+    if (this.#answers[at] !== undefined) this.#bereft -= 1
     this.#waiting += 1
     this.#targets.push(target)
     return [{ kind: 'ask', at: this.#targets.length - 1, target }]
@@ -186,36 +253,52 @@ export class GetMachine {
 
   #decide(timedOut: boolean): GetEffect | undefined {
     const { r, pr } = this.#plan.quorum
-    if (this.#plan.repair && this.#waiting > 0 && !timedOut) return undefined
+    if (this.#plan.repair && this.#awaited > 0 && !timedOut) return undefined
     const met = this.#ok >= r && this.#okPrimaries >= pr
-    if (this.#merged !== undefined && met) return { kind: 'answer', record: this.#merged }
-    if (this.#merged === undefined && (met || this.#noneAtAll()) && this.#absenceIsSure(timedOut))
-      return { kind: 'answer', record: undefined }
-    if (timedOut) return { kind: 'unmet', timedOut }
-    return this.#hopeless() && !this.#mayStillBeAbsent() ? { kind: 'unmet', timedOut } : undefined
+    const record = this.#merged
+    if (record === undefined) {
+      if ((met || this.#noneAtAll()) && this.#absenceIsSure(timedOut)) return { kind: 'answer', record }
+    } else if (met && (this.#isEvidenced() || this.#plan.shows(record))) return { kind: 'answer', record }
+    if (timedOut || this.#waiting === 0) return { kind: 'unmet', timedOut }
+    const isHopeless = this.#hopeless(this.#waiting, this.#waitingPrimaries)
+    const isOver = isHopeless && !this.#mayStillBeAbsent() && !this.#mayBeCorrupt()
+    return isOver ? { kind: 'unmet', timedOut } : undefined
+  }
+
+  /** Whether those who are still awaited may make it certain that nobody has a sound copy. */
+  #mayBeCorrupt(): boolean {
+    return this.#corrupt > 0 && this.#found + this.#failed === 0 && this.#awaited > 0
   }
 
   /** With notfoundOk off, r can never be met where there is nothing: then all that answered must agree on it. */
   #noneAtAll(): boolean {
     const { notfoundOk, pr } = this.#plan.quorum
-    return !notfoundOk && this.#against === 0 && this.#missingPrimaries >= pr && this.#hopeless()
+    if (notfoundOk || this.#against > 0 || this.#missingPrimaries < pr) return false
+    return this.#hopeless(this.#awaited, this.#awaitedPrimaries)
+  }
+
+  /** Whether those were heard without whom nobody knows that there is nothing else. */
+  #isEvidenced(): boolean {
+    const { r, absence } = this.#plan.quorum
+    return absence === 'any' || this.#foundEvidence + this.#missingEvidence >= r
   }
 
   /**
-   * Whether no reachable primary can still know better. When time is over a silent primary might have: then the word
-   * of r other primaries is needed. A reader that asked for basicQuorum is content with a majority.
+   * Whether no primary that is not silent can still know better. When time is over a silent primary might have: then the
+   * word of r other primaries is needed. A reader that asked for basicQuorum is content with a majority.
    */
   #absenceIsSure(timedOut: boolean): boolean {
     const { n, r, basicQuorum, notfoundOk } = this.#plan.quorum
-    if (this.#waitingPrimaries === 0) return notfoundOk || this.#waiting === 0 || basicQuorum
+    if (!this.#isEvidenced()) return false
+    if (this.#awaitedPrimaries === 0) return notfoundOk || this.#awaited === 0 || basicQuorum
     if (basicQuorum && this.#missingPrimaries > n / 2) return true
     return timedOut && notfoundOk && this.#missingPrimaries >= r
   }
 
-  /** Whether the quorum cannot be met any more, or, with basicQuorum, a majority speaks against it. */
-  #hopeless(): boolean {
+  /** Whether so many that may still answer cannot meet the quorum, or, with basicQuorum, a majority speaks against it. */
+  #hopeless(waiting: number, waitingPrimaries: number): boolean {
     const { n, r, pr, basicQuorum, notfoundOk } = this.#plan.quorum
-    if (this.#ok + this.#waiting < r || this.#okPrimaries + this.#waitingPrimaries < pr) return true
+    if (this.#ok + waiting < r || this.#okPrimaries + waitingPrimaries < pr) return true
     const against = this.#against + (notfoundOk ? 0 : this.#missing)
     return basicQuorum && against > n / 2
   }

@@ -4,6 +4,12 @@ import type { KeyId } from '@atoll/core'
 /** How many replicas: a number, or `one`, `quorum` (a majority of n), `all`. */
 export type QuorumSize = number | 'one' | 'quorum' | 'all'
 
+/**
+ * Whose word that there is nothing is believed: that of as many primaries as a read needs replicas, or that of any
+ * replicas that were asked, fallbacks among them.
+ */
+export type Absence = 'primaries' | 'any'
+
 export interface ReadOptions {
   readonly n?: number
   readonly r?: QuorumSize
@@ -11,6 +17,8 @@ export interface ReadOptions {
   readonly pr?: QuorumSize
   readonly notfoundOk?: boolean
   readonly basicQuorum?: boolean
+  /** Default that of the bucket type. */
+  readonly absence?: Absence
   /** False to ask primaries only. */
   readonly sloppy?: boolean
   readonly timeoutMs?: number
@@ -20,6 +28,11 @@ export interface ReadOptions {
    * healed from a replica of which the value is accepted.
    */
   readonly accept?: ((value: KvValue) => boolean) | undefined
+  /**
+   * Whether values that were found are what the reader looks for; default that there is one. Others are answered, too, but
+   * only where the reader may take them for absence. Not for write-once types.
+   */
+  readonly shows?: ((values: readonly KvValue[]) => boolean) | undefined
   /**
    * Hears every reachable replica before it answers, and answers when each primary that was behind has been given what
    * it lacks, or could not be. For whoever wants redundancy back now; default false.

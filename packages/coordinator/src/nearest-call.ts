@@ -13,6 +13,8 @@ import type { Repair } from './repairs.ts'
 export interface NearestRequest extends NearestPlan {
   readonly id: KeyId
   readonly quorum: ReadQuorum
+  /** The primaries that are not asked because they are down. */
+  readonly down: () => readonly string[]
   readonly latency: Latency
   /** Whether the record of a replica is what the reader wants. */
   readonly accept: (record: StoredRecord) => boolean
@@ -61,6 +63,11 @@ export class NearestCall extends ReadCall {
 
   protected override begin(): void {
     this.#apply(this.#machine.step({ kind: 'start' }))
+  }
+
+  protected override onSilence(): void {
+    this.site.runtime.probe.mark('coordinator.nearest_silence')
+    this.#apply(this.#machine.step({ kind: 'silence' }))
   }
 
   protected override onTimeout(): void {
@@ -165,7 +172,8 @@ export class NearestCall extends ReadCall {
     const machine = this.#machine
     this.site.runtime.probe.mark('coordinator.nearest_unmet')
     this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'read' })
-    const { quorum } = this.#request
-    this.reject(unmetRead({ quorum, tally: machine.tally(), errors: machine.errors(), timedOut }))
+    const { quorum, down } = this.#request
+    const [tally, failures, isCorrupt] = [machine.tally(), machine.failures(), machine.isCorrupt()]
+    this.reject(unmetRead({ quorum, tally, failures, isCorrupt, down: down(), timedOut }))
   }
 }

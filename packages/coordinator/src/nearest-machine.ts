@@ -1,7 +1,9 @@
 import { mergeRecords, recordsEqual, type StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
-import type { ReadTally } from './get-machine.ts'
+import { countsAsEvidence } from './evidence.ts'
+import type { Failure, ReadTally } from './get-machine.ts'
+import type { Absence } from './kv.ts'
 
 export type NearestEvent =
   | { readonly kind: 'start' }
@@ -12,6 +14,8 @@ export type NearestEvent =
   | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError }
   /** The replica asked last is slower than it usually is. */
   | { readonly kind: 'hedge' }
+  /** Those that have not answered by now are given up: the others shall do without them, if they can. */
+  | { readonly kind: 'silence' }
   | { readonly kind: 'timeout' }
 
 export type NearestEffect =
@@ -25,21 +29,30 @@ export type NearestEffect =
 export interface NearestPlan {
   /** In the order in which they are asked. */
   readonly targets: readonly PreferenceEntry[]
-  /** How many must have none before the key is absent. */
-  readonly r: number
+  readonly quorum: NearestQuorum
   /** Fallbacks further up the preference list, that may hold it for those of `lost`. */
   readonly further: (lost: readonly PreferenceEntry[]) => readonly PreferenceEntry[]
   /** Whether all targets are asked at once, and heard before the answer. */
   readonly repair: boolean
 }
 
-type State = 'idle' | 'asked' | 'found' | 'missing' | 'corrupt' | 'refused' | 'failed'
+export interface NearestQuorum {
+  readonly n: number
+  /** How many must have none before the key is absent. */
+  readonly r: number
+  /** Whether these must be primaries. */
+  readonly absence: Absence
+}
+
+type State = 'idle' | 'asked' | 'silent' | 'found' | 'missing' | 'corrupt' | 'refused' | 'failed'
 
 interface Slot {
   readonly target: PreferenceEntry
   state: State
   /** What was found there. */
   record?: StoredRecord
+  /** What it failed with. */
+  error?: AtollError
 }
 
 const WRITE_ONCE = { kind: 'write-once' } as const
@@ -54,7 +67,6 @@ const NOTHING: readonly NearestEffect[] = []
 export class NearestMachine {
   readonly #plan: NearestPlan
   readonly #slots: Slot[]
-  readonly #errors: AtollError[] = []
   #record: StoredRecord | undefined
   #widened = false
   #answered = false
@@ -79,9 +91,10 @@ export class NearestMachine {
         this.#mark(event.at, event.kind)
         return this.#progress(this.#askAll())
       case 'failed':
-        this.#mark(event.at, 'failed')
-        this.#errors.push(event.error)
+        this.#fail(event.at, event.error)
         return this.#progress(this.#askNext())
+      case 'silence':
+        return this.#giveUp()
       case 'timeout':
         return this.#record === undefined ? this.#unmet(true) : this.#answer(this.#record)
     }
@@ -95,7 +108,7 @@ export class NearestMachine {
       missing: count('missing'),
       corrupt: count('corrupt', 'refused'),
       failed: count('failed'),
-      waiting: count('asked'),
+      waiting: count('asked', 'silent'),
       primaries: this.#slots.filter(
         ({ state, target }) => target.role === 'primary' && (state === 'found' || state === 'missing'),
       ).length,
@@ -104,16 +117,39 @@ export class NearestMachine {
 
   /** Whether some replica still owes an answer. */
   get waiting(): boolean {
-    return this.#slots.some(({ state }) => state === 'asked')
+    return this.#slots.some(({ state }) => state === 'asked' || state === 'silent')
   }
 
-  errors(): readonly AtollError[] {
-    return this.#errors
+  /** Who failed, and who has not answered. */
+  failures(): readonly Failure[] {
+    return this.#slots
+      .filter(({ state }) => state === 'failed' || state === 'asked' || state === 'silent')
+      .map(({ target, error }) => ({ node: target.node, error }))
+  }
+
+  /** Whether every primary was heard, none has it whole, and one has it damaged. */
+  isCorrupt(): boolean {
+    const { corrupt } = this.tally()
+    const heard = this.#slots.filter(
+      ({ target, state }) => countsAsEvidence(target) && (state === 'missing' || isDamaged(state)),
+    )
+    return corrupt > 0 && heard.length >= this.#plan.quorum.n
   }
 
   #mark(at: number, state: State): void {
     const slot = this.#slots[at]
     if (slot !== undefined) slot.state = state
+  }
+
+  #fail(at: number, error: AtollError): void {
+    const slot = this.#slots[at]
+    if (slot !== undefined) slot.error = error
+    this.#mark(at, 'failed')
+  }
+
+  #giveUp(): readonly NearestEffect[] {
+    for (const slot of this.#slots) if (slot.state === 'asked') slot.state = 'silent'
+    return this.#progress(this.#askAll())
   }
 
   #find(at: number, record: StoredRecord): readonly NearestEffect[] {
@@ -153,7 +189,7 @@ export class NearestMachine {
     if (this.#widened) return this.#conclude()
     this.#widened = true
     const lost = this.#slots
-      .filter(({ state, target }) => state === 'failed' || target.role === 'fallback')
+      .filter(({ state, target }) => state === 'failed' || state === 'silent' || target.role === 'fallback')
       .map(({ target }) => target)
     for (const target of this.#plan.further(lost)) this.#slots.push({ target, state: 'idle' })
     const further = this.#askAll()
@@ -162,12 +198,15 @@ export class NearestMachine {
 
   /**
    * Where one replica has a bad copy the key is not absent: its value is lost, or out of reach. That those further up
-   * have none tells nothing: nobody had to give it to them.
+   * have none tells nothing: nobody had to give it to them. While one that is silent may have it, it is waited for.
    */
   #conclude(): readonly NearestEffect[] {
-    const { targets, r } = this.#plan
-    const missing = this.#slots.slice(0, targets.length).filter(({ state }) => state === 'missing')
-    if (this.tally().corrupt > 0 || missing.length < r) return this.#unmet(false)
+    const { targets, quorum } = this.#plan
+    const missing = this.#slots
+      .slice(0, targets.length)
+      .filter(({ state, target }) => state === 'missing' && counts(target, quorum))
+    if (this.tally().corrupt > 0 || missing.length < quorum.r)
+      return this.waiting ? NOTHING : this.#unmet(false)
     this.#answered = true
     return [{ kind: 'answer', record: undefined }]
   }
@@ -188,8 +227,16 @@ export class NearestMachine {
   }
 }
 
+function counts(target: PreferenceEntry, { absence }: NearestQuorum): boolean {
+  return absence === 'any' || countsAsEvidence(target)
+}
+
+function isDamaged(state: State): boolean {
+  return state === 'corrupt' || state === 'refused'
+}
+
 /** Whether a replica that has answered holds something else. */
 function lacks({ state, record: held }: Slot, record: StoredRecord): boolean {
   if (state === 'found') return held !== undefined && !recordsEqual(held, record)
-  return state === 'missing' || state === 'corrupt' || state === 'refused'
+  return state === 'missing' || isDamaged(state)
 }

@@ -1,35 +1,67 @@
 import { AtollError, type ErrorCode, isAtollError, messageOf } from '@atoll/core'
-import type { ReadTally } from './get-machine.ts'
+import type { Failure, ReadTally } from './get-machine.ts'
 import type { WriteTally } from './put-machine.ts'
 import type { ReadQuorum, WriteQuorum } from './quorum.ts'
 import type { CoverGap } from './scan-cover.ts'
 import { isUnable } from './unable.ts'
 
-/** Too few replicas are there to begin: nothing was asked of any. */
-export function impossible(what: string, details: Readonly<Record<string, number>>): AtollError {
-  const facts = Object.entries(details).map(([name, value]) => `${name} ${value}`)
-  return new AtollError('ATOLL_QUORUM_IMPOSSIBLE', `too few replicas for ${what}: ${facts.join(', ')}`, {
-    details,
-  })
+/** Too few replicas are there to begin: nothing was asked of any. `down` are the primaries that are not up. */
+export function impossible(
+  what: string,
+  counts: Readonly<Record<string, number>>,
+  down: readonly string[],
+): AtollError {
+  const facts = Object.entries(counts).map(([name, value]) => `${name} ${value}`)
+  const message = `too few replicas for ${what}: ${[...said('down', down), ...facts].join(', ')}`
+  return new AtollError('ATOLL_QUORUM_IMPOSSIBLE', message, { details: { ...counts, down } })
 }
 
 export interface FailedRead {
-  readonly quorum: Pick<ReadQuorum, 'n' | 'r' | 'pr'>
+  readonly quorum: Pick<ReadQuorum, 'n' | 'r' | 'pr' | 'absence'>
   readonly tally: ReadTally
-  readonly errors: readonly AtollError[]
+  readonly failures: readonly Failure[]
+  /** Primaries that were not asked. */
+  readonly down: readonly string[]
+  /** Whether the record is lost as far as its primaries know: all were heard, none has it whole, and one has it damaged. */
+  readonly isCorrupt: boolean
   readonly timedOut: boolean
 }
 
-/** A read that its quorum was not met for. `details` has the counts, and `needed` what they fell short of. */
-export function unmetRead({ quorum, tally, errors, timedOut }: FailedRead): AtollError {
-  const { n, r, pr } = quorum
-  const { found, missing, corrupt, failed } = tally
-  const counts = `${found} found, ${missing} missing, ${corrupt} corrupt, ${failed} failed of ${n}`
-  return new AtollError(codeOf(errors, timedOut), `read quorum not met (r ${r}, pr ${pr}): ${counts}`, {
+/**
+ * A read that its quorum was not met for. `details` has the counts, `needed` what they fell short of, and who is missing:
+ * `down` were not asked, `unreachable` cannot serve, `silent` have not answered.
+ */
+export function unmetRead(read: FailedRead): AtollError {
+  const { quorum, tally, failures, down, isCorrupt, timedOut } = read
+  const { n, r, pr, absence } = quorum
+  const errors = failures.flatMap(({ error }) => (error === undefined ? [] : [error]))
+  const unreachable = namesOf(failures, (error) => error !== undefined && isUnable(error))
+  const silent = namesOf(failures, (error) => error === undefined)
+  const options = {
     cause: errors[0],
     definite: true,
-    details: { ...tally, needed: { n, r, pr } },
-  })
+    details: { ...tally, needed: { n, r, pr, absence }, down, unreachable, silent },
+  }
+  if (isCorrupt)
+    return new AtollError('ATOLL_CORRUPT', 'every replica was heard, and none has it whole', options)
+  const counts = [
+    `${tally.found} found`,
+    `${tally.missing} missing`,
+    `${tally.corrupt} corrupt`,
+    `${tally.failed} failed of ${n}`,
+  ]
+  const names = [...said('down', down), ...said('unreachable', unreachable), ...said('silent', silent)]
+  const message = `read quorum not met (r ${r}, pr ${pr}): ${[...counts, ...names].join(', ')}`
+  return new AtollError(codeOf(errors, timedOut), message, options)
+}
+
+function namesOf(failures: readonly Failure[], isSo: (error: AtollError | undefined) => boolean): string[] {
+  return failures.filter(({ error }) => isSo(error)).map(({ node }) => node)
+}
+
+/** `down: n2 n3`, or nothing of nobody. */
+function said(what: string, nodes: readonly string[]): string[] {
+  return nodes.length === 0 ? [] : [`${what}: ${nodes.join(' ')}`]
 }
 
 export interface FailedWrite {
@@ -61,12 +93,15 @@ export function unmetWrite({ quorum, tally, errors, timedOut, definite }: Failed
 }
 
 /** A slice of a scan is left without the replicas that it needs; `cause` is why, if they were lost on the way. */
-export function uncovered(gap: CoverGap, cause?: AtollError): AtollError {
-  const { slice } = gap
-  const details = { ...gap }
-  if (cause === undefined) return impossible('a scan', details)
-  const message = `scan lost its replicas of slice ${slice}: ${cause.message}`
-  return new AtollError(codeOf([cause], false), message, { cause, definite: true, details })
+export function uncovered({ down, ...counts }: CoverGap, cause?: AtollError): AtollError {
+  const what = counts.absence === 'primaries' ? 'primaries' : 'replicas'
+  const few = `${counts.primaries} primaries and ${counts.reachable - counts.primaries} fallbacks`
+  const message =
+    `too few ${what} for a scan: of the ${counts.n} nodes that hold partition ${counts.slice}, ` +
+    `${down.join(' ')} cannot be asked; ${few} can, and it needs ${Math.max(counts.r, counts.pr)} ${what}`
+  const options = { definite: true, details: { ...counts, down } }
+  if (cause === undefined) return new AtollError('ATOLL_QUORUM_IMPOSSIBLE', message, options)
+  return new AtollError(codeOf([cause], false), `${message}: ${cause.message}`, { ...options, cause })
 }
 
 export function timedOutScan(timeoutMs: number, cause: AtollError | undefined): AtollError {

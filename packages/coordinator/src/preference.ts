@@ -23,6 +23,14 @@ export function activeList(view: SliceView, sloppy: boolean): readonly Preferenc
   return sloppy || countPrimaries(list) === list.length ? list : list.filter(isPrimary)
 }
 
+/** The primaries that are not up. */
+export function downPrimaries({ placement, slice, n, isUp }: SliceView): readonly string[] {
+  return placement
+    .primaries(slice, n)
+    .map(({ node }) => node)
+    .filter((node) => !isUp(node))
+}
+
 export function countPrimaries(list: readonly PreferenceEntry[]): number {
   let primaries = 0
   for (const entry of list) if (entry.role === 'primary') primaries += 1

@@ -1,6 +1,7 @@
 import type { StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
+import { countsAsEvidence } from './evidence.ts'
 import type { NodesInUse } from './preference.ts'
 import type { WriteQuorum } from './quorum.ts'
 import { isUnable } from './unable.ts'
@@ -235,7 +236,7 @@ export class PutMachine {
     let open = 0
     for (const { target, state, alone } of this.#slots) {
       if (alone === false) return false
-      if (target.role !== 'primary') continue
+      if (!countsAsEvidence(target)) continue
       if (alone) sure += 1
       else if (state === 'storing' || state === 'accepted') open += 1
     }

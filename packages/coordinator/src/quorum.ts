@@ -1,7 +1,7 @@
 import { checkInteger, describe } from '@atoll/core'
 import { MAX_REPLICAS } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
-import type { QuorumSize, ReadOptions, WriteOptions } from './kv.ts'
+import type { Absence, QuorumSize, ReadOptions, WriteOptions } from './kv.ts'
 
 /** Quorums of one read as numbers, for the replicas that the cluster can really have. */
 export interface ReadQuorum {
@@ -10,6 +10,7 @@ export interface ReadQuorum {
   readonly pr: number
   readonly notfoundOk: boolean
   readonly basicQuorum: boolean
+  readonly absence: Absence
   readonly sloppy: boolean
 }
 
@@ -34,6 +35,7 @@ export function readQuorum(type: BucketProperties, options: ReadOptions, members
     pr: sizeAmong('pr', options.pr ?? type.pr, replicas),
     notfoundOk: options.notfoundOk ?? type.notfoundOk,
     basicQuorum: options.basicQuorum ?? type.basicQuorum,
+    absence: options.absence ?? type.absence,
     sloppy: options.sloppy ?? type.sloppy,
   }
 }

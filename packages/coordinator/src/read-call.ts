@@ -12,6 +12,10 @@ export interface ReadRepairs {
 
 /** What both kinds of reads do when their machine has come to an end. */
 export abstract class ReadCall extends Call<StoredRecord | undefined> {
+  protected override get patienceMs(): number {
+    return this.site.settings.attemptTimeoutMs
+  }
+
   protected conclude(
     answer: { readonly record: StoredRecord | undefined } | undefined,
     { id, repairs, first }: ReadRepairs,

@@ -1,4 +1,5 @@
 import { checkBytes, checkInteger, checkKnown, checkText, describe, type KeyId } from '@atoll/core'
+import { checkAbsence } from './bucket-properties.ts'
 import type { DeleteOptions, KvScan, KvWrite, ReadOptions, WriteOptions } from './kv.ts'
 
 const BUCKET_BYTES = { min: 1, max: 1024 }
@@ -13,10 +14,12 @@ const READ_OPTIONS = [
   'pr',
   'notfoundOk',
   'basicQuorum',
+  'absence',
   'sloppy',
   'timeoutMs',
   'signal',
   'accept',
+  'shows',
   'repair',
 ] as const satisfies readonly (keyof ReadOptions)[]
 const WRITE_OPTIONS = [
@@ -37,6 +40,7 @@ export function checkId(id: KeyId): void {
 
 export function checkReadOptions(options: ReadOptions): void {
   checkKnown('read options', options, READ_OPTIONS)
+  if (options.absence !== undefined) checkAbsence(options.absence)
 }
 
 export function checkWriteOptions(options: WriteOptions): void {

@@ -14,8 +14,12 @@ export interface ScanRequest extends ScanPlan {
   readonly placement: () => Placement
   /** A cover without the lost nodes. Throws if there is none. */
   readonly cover: (placement: Placement, lost: LostNodes) => Cover
-  /** Reads a key with the quorum of the scan. */
-  readonly read: (id: KeyId, options: CallOptions) => Promise<StoredRecord | undefined>
+  /** Reads a key with the quorum of the scan. `shows` says whether a record has what the scan has met. */
+  readonly read: (
+    id: KeyId,
+    shows: (record: StoredRecord) => boolean,
+    options: CallOptions,
+  ) => Promise<StoredRecord | undefined>
 }
 
 export interface LostNodes {
@@ -130,7 +134,8 @@ export class ScanCall extends Call<ScanPageFound> {
     this.site.runtime.probe.mark('coordinator.scan_read')
     this.site.runtime.metrics.count('coordinator_scan_reads')
     this.asking()
-    this.#request.read({ type, bucket, key }, this.optionsForOne()).then(
+    const shows = (record: StoredRecord) => this.#visible(record, position).length > 0
+    this.#request.read({ type, bucket, key }, shows, this.optionsForOne()).then(
       (record) => {
         this.#apply(this.#machine.step({ kind: 'read', slot, payloads: this.#visible(record, position) }))
         this.heard()

@@ -1,4 +1,6 @@
 import type { PreferenceEntry } from '@atoll/ring'
+import { countsAsEvidence } from './evidence.ts'
+import type { Absence } from './kv.ts'
 import type { ReplicaScanVnode } from './ports.ts'
 
 /** Who answers for which slices, so that every slice is answered for by as many nodes as a read of it needs. */
@@ -22,6 +24,8 @@ export interface CoverPlan {
   readonly epoch: number
   /** Per slice: whom a read of its keys would ask. */
   readonly lists: readonly (readonly PreferenceEntry[])[]
+  /** Per slice: all who hold it, up or not. */
+  readonly holders: readonly (readonly PreferenceEntry[])[]
   /** Per slice. While a cluster grows, some have more replicas than others. */
   readonly needs: readonly SliceNeed[]
   /** A node that costs no hop. */
@@ -32,22 +36,30 @@ export interface SliceNeed {
   readonly r: number
   /** Of which this many must be primaries. */
   readonly pr: number
+  /** `primaries` if those who answer must all be: what is not in a page is absent. */
+  readonly absence: Absence
 }
 
 /** A slice for which too few nodes can be reached. */
 export interface CoverGap extends SliceNeed {
   readonly slice: number
+  readonly n: number
   readonly reachable: number
   readonly primaries: number
+  /** The holders that cannot be asked. */
+  readonly down: readonly string[]
 }
 
-/** A slice of which no primary is up has no one who could vouch for what its fallbacks lack. */
-export function findGap({ lists, needs }: CoverPlan): CoverGap | undefined {
+/** A slice of which no primary is up has no one who could vouch for what its fallbacks lack, whoever is content with them. */
+export function findGap({ lists, holders, needs }: CoverPlan): CoverGap | undefined {
   for (const [slice, list] of lists.entries()) {
-    const { r, pr } = needs[slice] ?? NO_NEED
-    const primaries = list.filter(isPrimary).length
-    if (list.length < r || primaries < Math.max(1, pr))
-      return { slice, reachable: list.length, primaries, r, pr }
+    const need = needs[slice] ?? NO_NEED
+    const { r, pr, absence } = need
+    const primaries = list.filter(countsAsEvidence).length
+    if (list.length >= r && primaries >= Math.max(1, pr, absence === 'primaries' ? r : 0)) continue
+    const all = holders[slice] ?? []
+    const down = all.filter(({ node }) => !list.some((entry) => entry.node === node)).map(({ node }) => node)
+    return { slice, n: all.length, reachable: list.length, primaries, ...need, down }
   }
   return undefined
 }
@@ -65,12 +77,10 @@ export function planCover(plan: CoverPlan): Cover {
   return { epoch: plan.epoch, ...grouped(dealt) }
 }
 
-const NO_NEED: SliceNeed = { r: 0, pr: 0 }
-
-const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'
+const NO_NEED: SliceNeed = { r: 0, pr: 0, absence: 'any' }
 
 function eligible(list: readonly PreferenceEntry[], r: number): readonly PreferenceEntry[] {
-  const primaries = list.filter(isPrimary)
+  const primaries = list.filter(countsAsEvidence)
   return primaries.length >= r ? primaries : list.slice(0, r)
 }
 

@@ -25,6 +25,7 @@ describe('bucket types', () => {
       pw: 0,
       notfoundOk: true,
       basicQuorum: false,
+      absence: 'primaries',
       sloppy: true,
       replicate: true,
       policy: { kind: 'siblings' },
@@ -130,6 +131,7 @@ describe('in the cluster document', () => {
     pw: 'quorum',
     notfoundOk: false,
     basicQuorum: true,
+    absence: 'primaries',
     sloppy: false,
     replicate: false,
     policy: { kind: 'merge', name: 'first', merge: first },
@@ -138,6 +140,13 @@ describe('in the cluster document', () => {
   test('properties are written as they always were, and old ones open', () => {
     expect(toHex(encodeBucketProperties(full))).toBe(golden)
     expect(decodeBucketProperties(fromHex(golden), () => first)).toEqual(full)
+  })
+
+  test('what the first version cannot say is written in the second', () => {
+    const second = readFileSync(new URL('golden/bucket-properties-2.hex', import.meta.url), 'utf8').trim()
+    const any: BucketProperties = { ...full, absence: 'any' }
+    expect(toHex(encodeBucketProperties(any))).toBe(second)
+    expect(decodeBucketProperties(fromHex(second), () => first)).toEqual(any)
   })
 
   test('whatever can be set comes back', () => {
@@ -153,6 +162,7 @@ describe('in the cluster document', () => {
         pw: size(n),
         notfoundOk: fc.boolean(),
         basicQuorum: fc.boolean(),
+        absence: fc.constantFrom('primaries', 'any'),
         sloppy: fc.boolean(),
         replicate: fc.boolean(),
         policy: fc.constantFrom(
@@ -199,7 +209,12 @@ describe('in the cluster document', () => {
       encodeTuple(1, [2, '1', '1', '1', '0', '0', true, true, true, true, 'merge', null]),
       'ATOLL_CORRUPT',
     ],
-    ['a newer version', encodeTuple(2, ['what is to come']), 'ATOLL_FORMAT'],
+    [
+      'an absence of another kind',
+      encodeTuple(2, [2, '1', '1', '1', '0', '0', true, true, true, true, 'siblings', null, 'few']),
+      'ATOLL_CORRUPT',
+    ],
+    ['a newer version', encodeTuple(3, ['what is to come']), 'ATOLL_FORMAT'],
   ])('%s stops that type alone, and is handed on as it is', (_, bytes, code) => {
     const types = new BucketTypes()
     types.replaceAll(

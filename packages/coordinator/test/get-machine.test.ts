@@ -30,6 +30,7 @@ const quorumOf = (changes: Partial<ReadQuorum> = {}): ReadQuorum => ({
   pr: 0,
   notfoundOk: true,
   basicQuorum: false,
+  absence: 'primaries',
   sloppy: true,
   ...changes,
 })
@@ -39,16 +40,16 @@ function story(
   roles: string,
   quorum: Partial<ReadQuorum>,
   answers: string,
-  { repair = false, spares = [] as string[] } = {},
+  { repair = false, spares = [] as string[], shows = (_: StoredRecord) => true } = {},
 ): string {
-  const plan = { targets: targets(roles), quorum: quorumOf(quorum), policy, repair }
+  const plan = { targets: targets(roles), quorum: quorumOf(quorum), policy, repair, shows }
   const machine = new GetMachine({ ...plan, spareFor: sparesAmong(...spares) })
   return answers
     .split(', ')
     .map((line) => {
       const [at, answer] = line.split(' ')
       const effects = machine.step(
-        line === 'timeout' ? { kind: 'timeout' } : eventOf(answer as Answer, Number(at)),
+        line === 'timeout' || line === 'silence' ? { kind: line } : eventOf(answer as Answer, Number(at)),
       )
       return `${line}${effects.map(tell).join('')}`
     })
@@ -100,6 +101,61 @@ describe('stories', () => {
       '2 missing; 0 missing; 1 newer -> newer -> repair 0',
     )
     expect(story('ppf', {}, '0 missing, 1 missing')).toBe('0 missing; 1 missing -> absent')
+    expect(story('ppp', { r: 1 }, '0 missing, 1 failed, 2 failed')).toBe(
+      '0 missing; 1 failed; 2 failed -> absent',
+    )
+  })
+  test("a fallback's word for it proves nothing, unless the reader is content with any", () => {
+    expect(story('pff', {}, '0 missing, 1 missing, 2 missing')).toBe(
+      '0 missing; 1 missing; 2 missing -> unmet',
+    )
+    expect(story('pff', {}, '0 missing, 1 missing, 2 older')).toBe(
+      '0 missing; 1 missing; 2 older -> older -> repair 0',
+    )
+    expect(story('ppf', {}, '0 missing, 2 missing, 1 failed')).toBe('0 missing; 2 missing; 1 failed -> unmet')
+    expect(story('fff', {}, '0 missing, 1 missing, 2 missing')).toBe(
+      '0 missing; 1 missing; 2 missing -> unmet',
+    )
+    expect(story('pff', { absence: 'any' }, '0 missing, 1 missing')).toBe('0 missing; 1 missing -> absent')
+    expect(story('pff', { notfoundOk: false }, '0 missing, 1 missing, 2 missing')).toBe(
+      '0 missing; 1 missing; 2 missing -> unmet',
+    )
+  })
+  test('what does not show takes the word of r primaries as well', () => {
+    const shows = (found: StoredRecord) => found !== older
+    expect(story('ppf', {}, '2 older, 0 older, 1 newer', { shows })).toBe(
+      '2 older; 0 older; 1 newer -> newer -> repair 0',
+    )
+    expect(story('ppf', {}, '2 older, 0 older, 1 missing', { shows })).toBe(
+      '2 older; 0 older; 1 missing -> older -> repair 1',
+    )
+    expect(story('ppf', {}, '2 older, 0 older, 1 failed', { shows })).toBe(
+      '2 older; 0 older; 1 failed -> unmet',
+    )
+    expect(story('ppf', { absence: 'any' }, '2 older, 0 older', { shows })).toBe('2 older; 0 older -> older')
+  })
+  test('the silent are given up, and the others asked to do without them', () => {
+    expect(story('ppp', {}, '0 missing, 1 missing, silence')).toBe('0 missing; 1 missing; silence -> absent')
+    expect(story('ppp', {}, '0 newer, silence, 3 newer, 1 older', { spares: ['n7'] })).toBe(
+      '0 newer; silence -> ask n7/1; 3 newer -> newer; 1 older',
+    )
+    expect(
+      story('ppp', {}, '0 missing, silence, 3 missing, 4 missing, timeout', { spares: ['n7', 'n8'] }),
+    ).toBe('0 missing; silence -> ask n7/1 -> ask n8/2; 3 missing; 4 missing; timeout -> timeout')
+    expect(
+      story('ppp', {}, '0 missing, silence, 3 missing, 4 missing, 2 newer', { spares: ['n7', 'n8'] }),
+    ).toBe('0 missing; silence -> ask n7/1 -> ask n8/2; 3 missing; 4 missing; 2 newer -> newer')
+    expect(story('ppp', {}, '0 newer, 1 missing, silence', { repair: true })).toBe(
+      '0 newer; 1 missing; silence -> newer -> repair 1',
+    )
+    expect(story('ppp', { sloppy: false }, '0 newer, silence, 1 newer', { spares: ['n7'] })).toBe(
+      '0 newer; silence; 1 newer -> newer',
+    )
+  })
+  test('where absence cannot be told, those are asked that stand in for the dead', () => {
+    expect(story('ppf', {}, '0 missing, 2 missing, 1 failed, 3 older', { spares: ['n7'] })).toBe(
+      '0 missing; 2 missing; 1 failed -> ask n7/1; 3 older -> older -> repair 0',
+    )
     expect(story('ppp', {}, '0 missing, 1 missing, 2 failed')).toBe(
       '0 missing; 1 missing; 2 failed -> absent',
     )
@@ -173,7 +229,7 @@ describe('stories', () => {
     )
   })
   test('without notfoundOk and with basicQuorum a spare counts as the one that it stands in for', () => {
-    const quorum = { notfoundOk: false, r: 3 }
+    const quorum = { notfoundOk: false, r: 3, absence: 'any' } as const
     expect(story('ppp', quorum, '0 missing, 1 missing, 2 failed, 3 missing', { spares })).toBe(
       '0 missing; 1 missing; 2 failed -> ask n7/2; 3 missing -> absent',
     )
@@ -191,7 +247,11 @@ describe('every order of every answer of three replicas', () => {
   const QUORUMS = [1, 2, 3].flatMap((r) =>
     [0, 1, 2].flatMap((pr) =>
       [true, false].flatMap((notfoundOk) =>
-        [true, false].map((basicQuorum) => quorumOf({ r, pr, notfoundOk, basicQuorum })),
+        [true, false].flatMap((basicQuorum) =>
+          (['primaries', 'any'] as const).map((absence) =>
+            quorumOf({ r, pr, notfoundOk, basicQuorum, absence }),
+          ),
+        ),
       ),
     ),
   )
@@ -215,8 +275,10 @@ describe('every order of every answer of three replicas', () => {
     for (const quorum of QUORUMS) {
       for (const [a, b, c] of triples(ANSWERS)) {
         for (const order of orders) {
-          for (let silent = 0; silent <= 3; silent++)
-            check(list, quorum, { answers: [a, b, c], order, silent })
+          for (let silent = 0; silent <= 3; silent++) {
+            check(list, quorum, { answers: [a, b, c], order, silent, isLate: false })
+            if (silent > 0) check(list, quorum, { answers: [a, b, c], order, silent, isLate: true })
+          }
         }
       }
     }
@@ -226,18 +288,26 @@ describe('every order of every answer of three replicas', () => {
 interface Run {
   readonly answers: readonly Answer[]
   readonly order: readonly number[]
-  /** How many never answer before the timeout. */
+  /** How many are given up before they answer. */
   readonly silent: number
+  /** Whether these answer all the same, before the time is over. */
+  readonly isLate: boolean
 }
 
 /** States what must hold, counted afresh from the answers so far, after every event. */
-function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, order, silent }: Run): void {
-  const machine = new GetMachine({ targets: list, quorum, policy, repair: false, spareFor: () => undefined })
+function check(
+  list: readonly PreferenceEntry[],
+  quorum: ReadQuorum,
+  { answers, order, silent, isLate }: Run,
+): void {
+  const shows = (found: StoredRecord) => !recordsEqual(found, older)
+  const plan = { targets: list, quorum, policy, repair: false, shows, spareFor: () => undefined }
+  const machine = new GetMachine(plan)
   const heard: number[] = []
   let decided: GetEffect | undefined
   const repaired: number[] = []
   const fail = (why: string) =>
-    new Error(`${why}: ${JSON.stringify({ list, quorum, answers, order, silent })}`)
+    new Error(`${why}: ${JSON.stringify({ list, quorum, answers, order, silent, isLate })}`)
 
   const take = (event: GetEvent) => {
     for (const effect of machine.step(event)) {
@@ -261,6 +331,8 @@ function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, 
       .filter((found) => found !== undefined)
       .reduce<StoredRecord | undefined>((all, one) => (all ? mergeRecords(policy, all, one) : one), undefined)
 
+  let isSilent = false
+  const isEvidenced = () => quorum.absence === 'any' || primariesOf(...FOUND, 'missing') >= quorum.r
   const justify = (effect: GetEffect, timedOut: boolean) => {
     const met = count(...GOOD) >= quorum.r && primariesOf(...GOOD) >= quorum.pr
     if (effect.kind === 'answer' && effect.record !== undefined) {
@@ -268,12 +340,15 @@ function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, 
       if (!met) throw fail('answered below its quorum')
       if (expected === undefined || !recordsEqual(effect.record, expected))
         throw fail('answered something else')
+      if (!shows(expected) && !isEvidenced()) throw fail('hides what primaries may have')
     } else if (effect.kind === 'answer') {
       if (count(...FOUND) > 0) throw fail('absent, though it was found')
       const everyPrimary = primariesOf(...ANY) === allPrimaries
       const majority = quorum.basicQuorum && primariesOf('missing') >= 2
       const late = timedOut && primariesOf('missing') >= quorum.r
-      if (!everyPrimary && !majority && !late) throw fail('absent, though a primary may know better')
+      if (!everyPrimary && !majority && !late && !isSilent)
+        throw fail('absent, though a primary may know better')
+      if (!isEvidenced()) throw fail('absent, though primaries may have it')
       if (!met && count('failed', 'corrupt') > 0) throw fail('absent on the word of too few')
     } else if (!timedOut) {
       const waiting = list.length - heard.length
@@ -281,18 +356,30 @@ function check(list: readonly PreferenceEntry[], quorum: ReadQuorum, { answers, 
       const possible =
         count(...GOOD) + waiting >= quorum.r && primariesOf(...GOOD) + waitingPrimaries >= quorum.pr
       const against = count('failed', 'corrupt') + (quorum.notfoundOk ? 0 : count('missing'))
-      if (possible && !(quorum.basicQuorum && against >= 2)) throw fail('gave up too early')
+      const isDamaged = count('corrupt') > 0 && count(...FOUND, 'failed') === 0
+      if (isDamaged && waiting > 0 && !isSilent) throw fail('never asked whether all are damaged')
+      if (possible && waiting > 0 && !(quorum.basicQuorum && against >= 2)) throw fail('gave up too early')
+      if (waiting === 0 && possible && isEvidenced()) throw fail('has its answer and fails')
     }
   }
   const ANY: Answer[] = [...FOUND, 'missing', 'corrupt', 'failed']
 
-  for (const at of order.slice(0, order.length - silent)) {
+  const hear = (at: number) => {
     heard.push(at)
     take(eventOf(answers[at] ?? 'failed', at))
     const met = count(...GOOD) >= quorum.r && primariesOf(...GOOD) >= quorum.pr
-    if (decided === undefined && met && merged() !== undefined) throw fail('has its answer and holds it back')
+    const found = merged()
+    if (decided !== undefined || !met || found === undefined) return
+    if (shows(found) || isEvidenced()) throw fail('has its answer and holds it back')
   }
+  for (const at of order.slice(0, order.length - silent)) hear(at)
   if (silent === 0 && decided === undefined) throw fail('never decided')
+  isSilent = silent > 0
+  if (isSilent) take({ kind: 'silence' })
+  const isSure = quorum.notfoundOk && merged() === undefined && isEvidenced()
+  if (isSure && count('missing') >= quorum.r && primariesOf('missing') >= quorum.pr && decided === undefined)
+    throw fail('waits for the silent')
+  if (isLate) for (const at of order.slice(order.length - silent)) hear(at)
   take({ kind: 'timeout' })
   if (decided === undefined) throw fail('never decided')
 

@@ -23,6 +23,7 @@ const quorumOf = (r: number, changes: Partial<ReadQuorum> = {}): ReadQuorum => (
   pr: 0,
   notfoundOk: true,
   basicQuorum: false,
+  absence: 'primaries',
   sloppy: true,
   ...changes,
 })
@@ -38,6 +39,7 @@ test.each([
   ['ppp', quorumOf(2)],
   ['ppp', quorumOf(3)],
   ['ppf', quorumOf(2)],
+  ['ppf', quorumOf(2, { absence: 'any' })],
   ['ppp', quorumOf(2, { pr: 1 })],
   ['ppp', quorumOf(2, { notfoundOk: false })],
   ['ppp', quorumOf(2, { sloppy: false })],
@@ -61,6 +63,7 @@ function replay(roles: string, quorum: ReadQuorum, course: readonly Heard[]): re
     quorum,
     policy: { kind: 'siblings' },
     repair: false,
+    shows: () => true,
     spareFor: sparesAmong(...SPARES),
   })
   const open = list.map((_, at) => at)
@@ -68,6 +71,12 @@ function replay(roles: string, quorum: ReadQuorum, course: readonly Heard[]): re
   let decided: GetEffect | undefined
   const fail = (why: string) => new Error(`${why}: ${JSON.stringify(heard)}`)
   const count = (...kinds: Answer[]) => heard.filter(({ answer }) => kinds.includes(answer)).length
+  const isEvidenced = () => {
+    const primaries = heard.filter(
+      ({ at, answer }) => at < roles.length && roles[at] === 'p' && !isFailure(answer),
+    )
+    return quorum.absence === 'any' || count('found') > 0 || primaries.length >= quorum.r
+  }
   const good = () => (quorum.notfoundOk ? count('found', 'missing') : count('found'))
 
   for (const { at, answer } of course) {
@@ -75,9 +84,11 @@ function replay(roles: string, quorum: ReadQuorum, course: readonly Heard[]): re
     const hopefulBefore = good() + open.length + 1 >= quorum.r
     heard.push({ at, answer })
     const hopeful = good() + open.length >= quorum.r
-    for (const effect of machine.step(eventOf(answer, at))) {
+    const effects = machine.step(eventOf(answer, at))
+    for (const effect of effects) {
       if (effect.kind === 'ask') {
-        if (decided !== undefined || hopeful || !quorum.sloppy) throw fail('asks without need')
+        const isStuck = open.length === effects.indexOf(effect) && !isEvidenced()
+        if (decided !== undefined || (hopeful && !isStuck) || !quorum.sloppy) throw fail('asks without need')
         if (list.some(({ node }) => node === effect.target.node)) throw fail('asks one twice')
         list.push(effect.target)
         open.push(effect.at)
@@ -94,7 +105,7 @@ function replay(roles: string, quorum: ReadQuorum, course: readonly Heard[]): re
   return open
 
   function failed(place: number): boolean {
-    return heard.some(({ at, answer }) => at === place && (answer === 'busy' || answer === 'dead'))
+    return heard.some(({ at, answer }) => at === place && isFailure(answer))
   }
 
   function justify(effect: GetEffect, hopefulBefore: boolean): void {
@@ -103,6 +114,7 @@ function replay(roles: string, quorum: ReadQuorum, course: readonly Heard[]): re
     if (effect.kind !== 'answer') return
     if (found !== (effect.record !== undefined)) throw fail('answered something else')
     if (quorum.notfoundOk && good() < quorum.r) throw fail('answered below its quorum')
+    if (!isEvidenced()) throw fail('absent on the word of fallbacks')
   }
 
   /** A read is given up only where no spare is left for any of the dead that would bring it back to r. */
@@ -110,8 +122,13 @@ function replay(roles: string, quorum: ReadQuorum, course: readonly Heard[]): re
     const dead = heard.filter(({ answer }) => answer === 'dead').length
     const asked = list.length - roles.length
     const more = quorum.sloppy ? Math.min(dead - asked, SPARES.length - asked) : 0
+    if (more <= 0 && !isEvidenced()) return
     const primaries = list.filter(({ role }, at) => role === 'primary' && !failed(at)).length
     if (good() + open.length + more >= quorum.r && primaries >= quorum.pr)
       throw fail('gave up, though spares are left')
   }
+}
+
+function isFailure(answer: Answer): boolean {
+  return answer === 'busy' || answer === 'dead'
 }

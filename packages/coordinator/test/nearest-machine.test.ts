@@ -27,7 +27,7 @@ function eventOf(answer: Answer, at: number): NearestEvent {
 function planOf(roles: string, further: readonly string[] = []): NearestPlan {
   return {
     targets: targets(roles),
-    r: 2,
+    quorum: { n: 3, r: 2, absence: 'primaries' },
     repair: false,
     further: (lost) =>
       lost.length === 0
@@ -49,7 +49,7 @@ function story(plan: NearestPlan, lines: string): string {
     .map((line) => {
       const [at, answer] = line.split(' ')
       const event: NearestEvent =
-        line === 'start' || line === 'hedge' || line === 'timeout'
+        line === 'start' || line === 'hedge' || line === 'timeout' || line === 'silence'
           ? { kind: line }
           : eventOf(answer as Answer, Number(at))
       return [line, machine.step(event).map(tell).join(', ')].filter((text) => text !== '').join(': ')
@@ -117,6 +117,27 @@ describe('stories', () => {
       /3 found: found, heal n0, heal n1$/,
     )
   })
+  test("a fallback's word that it has none proves nothing, unless the reader is content with any", () => {
+    expect(story(planOf('pff'), '0 missing, 1 missing, 2 missing')).toMatch(/2 missing: unmet$/)
+    const any = { ...planOf('pff'), quorum: { n: 3, r: 2, absence: 'any' } as const }
+    expect(story(any, '0 missing, 1 missing, 2 missing')).toMatch(/2 missing: absent$/)
+  })
+  test('the silent are given up, and the others asked to do without them', () => {
+    expect(story(planOf('ppp', ['n7']), '0 missing, 1 missing, silence, 3 missing')).toMatch(
+      /1 missing; silence: ask n7; 3 missing: absent$/,
+    )
+    expect(story(planOf('ppp', ['n7']), '0 missing, silence, 3 found')).toMatch(
+      /silence: ask n7; 3 found: found, heal n0$/,
+    )
+    expect(story(planOf('ppp'), '0 missing, silence, 1 failed, 2 found')).toMatch(
+      /silence; 1 failed; 2 found: found, heal n0$/,
+    )
+    expect(story(planOf('ppp'), '0 missing, silence, 1 missing')).toMatch(/silence; 1 missing: absent$/)
+    expect(story({ ...planOf('ppp'), repair: true }, '0 found, 1 missing, silence')).toMatch(
+      /1 missing; silence: found, heal n1$/,
+    )
+    expect(story(planOf('ppp'), 'silence, 1 failed, 2 failed, timeout')).toMatch(/timeout: timeout$/)
+  })
   test('where a copy is bad, or too many are silent, nothing is known', () => {
     expect(story(planOf('ppp'), '0 missing, 1 missing, 2 corrupt')).toMatch(/2 corrupt: unmet$/)
     expect(story(planOf('ppp'), '0 failed, 1 missing, 2 failed')).toMatch(/2 failed: unmet$/)
@@ -178,7 +199,7 @@ test('whatever the order of answers and hedges: one decision, the right one, and
       if (open.size > 0) return undefined
       const bad = answers.includes('corrupt') || answers.includes('refused')
       const near = course.filter(
-        (step) => step !== 'hedge' && step.at < 3 && step.answer === 'missing',
+        (step) => step !== 'hedge' && step.at < 2 && step.answer === 'missing',
       ).length
       return !bad && near >= 2 ? 'absent' : 'unmet'
     }

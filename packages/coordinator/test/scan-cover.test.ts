@@ -1,13 +1,19 @@
 import { createRing, Placement } from '@atoll/ring'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { Absence } from '../src/kv.ts'
 import { type Cover, type CoverPlan, findGap, planCover } from '../src/scan-cover.ts'
 
-function planOf(nodes: number, partitions: number, { r = 2, pr = 0, down = [] as string[] } = {}): CoverPlan {
+function planOf(
+  nodes: number,
+  partitions: number,
+  { r = 2, pr = 0, absence = 'any' as Absence, down = [] as string[] } = {},
+): CoverPlan {
   const owners = Array.from({ length: partitions }, (_, at) => `n${at % nodes}`)
   const placement = new Placement(createRing({ partitions, owners }))
   const lists = owners.map((_, slice) => placement.active(slice, 3, (node) => !down.includes(node)))
-  return { epoch: 7, lists, needs: lists.map(() => ({ r, pr })), local: 'n0' }
+  const holders = owners.map((_, slice) => placement.primaries(slice, 3))
+  return { epoch: 7, lists, holders, needs: lists.map(() => ({ r, pr, absence })), local: 'n0' }
 }
 
 /** What must hold of any cover. */
@@ -63,12 +69,27 @@ test('a slice without a primary, or with too few replicas, is a gap', () => {
   expect(findGap(planOf(5, 8, { down: ['n1', 'n2', 'n3'] }))).toMatchObject({ slice: 1, primaries: 0 })
   expect(findGap(planOf(3, 8, { down: ['n1', 'n2'] }))).toEqual({
     slice: 0,
+    n: 3,
     reachable: 1,
     primaries: 1,
     r: 2,
     pr: 0,
+    absence: 'any',
+    down: ['n1', 'n2'],
   })
   expect(findGap(planOf(5, 8, { pr: 3, down: ['n1'] }))).toMatchObject({ primaries: 2 })
+})
+
+test('who answers for what there is not must be primaries, unless the reader is content with any', () => {
+  const down = ['n1', 'n2']
+  expect(findGap(planOf(5, 8, { down }))).toBeUndefined()
+  expect(findGap(planOf(5, 8, { down, absence: 'primaries' }))).toMatchObject({
+    slice: 0,
+    primaries: 1,
+    down,
+  })
+  expect(findGap(planOf(5, 8, { down, absence: 'primaries', r: 1 }))).toBeUndefined()
+  expect(findGap(planOf(5, 8, { down: ['n1'], absence: 'primaries' }))).toBeUndefined()
 })
 
 test('1024 partitions on 200 nodes', () => {

@@ -181,7 +181,7 @@ test('with primaries down their fallbacks answer for what was written meanwhile'
     const names = await fill(setting, 20)
     down.add('n2').add('n3')
     await write(coordinator, 'k5000')
-    const { entries } = await coordinator.scan(SCAN, { r: 2 })
+    const { entries } = await coordinator.scan(SCAN, { r: 2, absence: 'any' })
     expect(entries.map(({ term }) => fromUtf8(term))).toEqual([...names, 'k5000'])
   })
 })
@@ -191,7 +191,7 @@ test('a slice without any primary cannot be scanned', async () => {
   const { world, coordinator, down, replicas } = setting
   await world.run(async () => {
     down.add('n2').add('n3').add('n4')
-    const error = await failure(coordinator.scan(SCAN))
+    const error = await failure(coordinator.scan(SCAN, { absence: 'any' }))
     expect(error).toMatchObject({
       code: 'ATOLL_QUORUM_IMPOSSIBLE',
       definite: true,

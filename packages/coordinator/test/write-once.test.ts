@@ -131,7 +131,7 @@ test('a value that the reader refuses counts as corrupt', async () => {
     await coordinator.idle()
     expect(texts(await coordinator.get(id))).toEqual(['block'])
     const error = await failure(coordinator.get(id, { accept: () => false }))
-    expect(error).toMatchObject({ code: 'ATOLL_QUORUM_UNMET', details: { corrupt: 3, found: 0 } })
+    expect(error).toMatchObject({ code: 'ATOLL_CORRUPT', details: { corrupt: 3, found: 0 } })
     const broken = () => {
       throw new Error('cannot tell')
     }

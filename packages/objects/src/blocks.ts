@@ -1,8 +1,7 @@
-import { fromHex, type KeyId, type Runtime } from '@atoll/core'
-import { corrupt } from './corrupt.ts'
+import { AtollError, fromHex, isAtollError, type KeyId, type Runtime } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
 import { BLOCKS_TYPE } from './kv-types.ts'
-import type { KvStore, KvValue } from './ports.ts'
+import type { KvStore, KvValue, KvWritten } from './ports.ts'
 
 /** The blocks of one upload. */
 export interface BlockSet {
@@ -35,24 +34,31 @@ export class Blocks {
     this.#kv = kv
   }
 
-  async write(set: BlockSet, block: Block, value: Uint8Array): Promise<void> {
-    await this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 })
+  write(set: BlockSet, block: Block, value: Uint8Array): Promise<KvWritten> {
+    return this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 })
   }
 
-  /** The block, of the right length and checksum; else throws `ATOLL_CORRUPT`, or what the store says. */
+  /**
+   * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if the replicas say that they have it damaged or not at
+   * all, and what the store says if too few of them can be heard.
+   */
   async read(set: BlockSet, block: Block, { signal, repair }: BlockReadOptions): Promise<Uint8Array> {
     const accept = ({ value, valueCrc32 }: KvValue) =>
       value.length === block.length && valueCrc32 === block.crc32
     const options = repair ? { signal, accept, repair } : { signal, accept }
-    const { values } = await this.#kv.get(blockId(set, block.sequence), options)
+    const read = this.#kv.get(blockId(set, block.sequence), options)
+    const { values } = await read.catch((error: unknown) => {
+      throw isAtollError(error, 'ATOLL_CORRUPT') ? this.#lost(set, block, error) : error
+    })
     const good = values.find(accept)
     if (good !== undefined) return good.value
+    throw this.#lost(set, block)
+  }
+
+  #lost({ uuid }: BlockSet, { sequence }: Block, cause?: AtollError): AtollError {
     this.#runtime.metrics.count('objects_blocks_lost_total')
-    const { sequence } = block
-    throw corrupt(`block ${sequence} of upload ${set.uuid} is missing or damaged`, {
-      uuid: set.uuid,
-      sequence,
-    })
+    const message = `block ${sequence} of upload ${uuid} is missing or damaged`
+    return new AtollError('ATOLL_CORRUPT', message, { cause, details: { uuid, sequence } })
   }
 
   /** Deletes the first `count` blocks; those that never were are no error. Throws the first failure, after all tries. */

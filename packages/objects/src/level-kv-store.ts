@@ -41,7 +41,7 @@ const contextCodec: TupleCodec<number> = {
   decode: (reader) => reader.uint(),
 }
 
-const DECLINED: KvWritten = { accepted: 0, context: undefined, alone: false }
+const DECLINED: KvWritten = { accepted: 0, primaries: 0, context: undefined, alone: false }
 
 /**
  * A key-value store on one abstract-level database, for one process without a ring. The database belongs to the caller,
@@ -84,13 +84,13 @@ export class LevelKvStore implements KvStore {
       if (indexes.length > 0) throw new RangeError(`the type "${id.type}" is written once and has no indexes`)
       const record = this.#encode([{ event: 0, value, valueCrc32, indexes }])
       await this.#commit([{ type: 'put', key: recordKey(id), value: record }])
-      return { accepted: 1, context: undefined, alone: false }
+      return { accepted: 1, primaries: 1, context: undefined, alone: false }
     }
     let written = DECLINED
     await this.#update(id, write.context, async (others) => {
       if (ifAlone && others.length > 0) return undefined
       const event = await this.#events.next()
-      written = { accepted: 1, context: encodeWith(contextCodec, event), alone: ifAlone }
+      written = { accepted: 1, primaries: 1, context: encodeWith(contextCodec, event), alone: ifAlone }
       return [{ event, value, valueCrc32, indexes }]
     })
     return written

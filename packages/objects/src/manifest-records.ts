@@ -3,7 +3,7 @@ import { historyCodec } from './codec.ts'
 import { type History, isEmpty, joinHistories, NO_HISTORY, visibleOf } from './history.ts'
 import { indexesOf } from './history-indexes.ts'
 import type { Manifest } from './manifest.ts'
-import type { KvGetOptions, KvStore, KvWritten } from './ports.ts'
+import type { KvGetOptions, KvStore, KvValue, KvWritten } from './ports.ts'
 
 /** Each round joins what others wrote meanwhile; whoever writes last sees all. More rounds than this are not needed. */
 const REWRITE_ROUNDS = 4
@@ -33,11 +33,16 @@ export class ManifestRecords {
     this.#kv = kv
   }
 
+  /** For a reader: where there is no visible version, it is certain that there is none. */
+  readVisible(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {
+    const shows: KvGetOptions['shows'] = (values) => visibleOf(joined(historiesOf(values))) !== undefined
+    return this.read(id, { ...options, shows })
+  }
+
   async read(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {
     const { values, context } = await this.#kv.get(id, options)
-    const histories = values.map(({ value }) => decodeWith(historyCodec, value))
-    const history =
-      histories.length === 1 ? (histories[0] ?? NO_HISTORY) : histories.reduce(joinHistories, NO_HISTORY)
+    const histories = historiesOf(values)
+    const history = joined(histories)
     const hidden = histories.length > 1 && visibleOf(history) === undefined
     return {
       history,
@@ -89,6 +94,14 @@ export class ManifestRecords {
       else await this.write(id, { history: changed, context }, { ifAlone: false })
     }
   }
+}
+
+function historiesOf(values: readonly KvValue[]): readonly History[] {
+  return values.map(({ value }) => decodeWith(historyCodec, value))
+}
+
+function joined(histories: readonly History[]): History {
+  return histories.length === 1 ? (histories[0] ?? NO_HISTORY) : histories.reduce(joinHistories, NO_HISTORY)
 }
 
 /** What fails behind a write says nothing certain of the change: it may have been made. */

@@ -68,7 +68,7 @@ export class ObjectReader {
   async #visible(name: ObjectName, { signal, repair }: ReadOptions): Promise<Version> {
     const { manifests, buckets, runtime } = this.#layer
     const options = repair ? { signal, repair } : { signal }
-    const { history, listedInVain } = await abortable(signal, manifests.read(name.id, options))
+    const { history, listedInVain } = await abortable(signal, manifests.readVisible(name.id, options))
     const nowMs = Math.floor(runtime.clock.wallMs())
     if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
     const visible = visibleOf(history)

@@ -24,6 +24,11 @@ export interface PutResult {
   /** MD5 of the body, 32 hexadecimal digits. */
   readonly etag: string
   readonly lastModifiedMs: number
+  /**
+   * How many primaries had each part of the object on disk when the call was answered: the fewest of any part. With n - r + 1
+   * (2 of 3 replicas), no reader takes the object for absent whatever happens; with 0, all of it lies with nodes that stood in.
+   */
+  readonly primaries: number
 }
 
 /** A finished upload that is to become the latest version. */
@@ -67,7 +72,7 @@ export class ObjectWriter {
   /** Whether there was something to delete. */
   async delete(name: ObjectName, { signal }: CallOptions): Promise<boolean> {
     const { manifests, buckets } = this.#layer
-    const read = await abortable(signal, manifests.read(name.id, { signal }))
+    const read = await abortable(signal, manifests.readVisible(name.id, { signal }))
     const visible = visibleOf(read.history) !== undefined
     if (!visible) await buckets.require(name.bucket, { signal })
     throwIfAborted(signal)
@@ -133,26 +138,26 @@ export class ObjectWriter {
    */
   async #activate(activation: Activation, { signal }: PutRequest): Promise<PutResult> {
     throwIfAborted(signal)
-    const { name, finished, upload } = activation
+    const { name, upload } = activation
     const known = upload === undefined ? NOTHING_KNOWN : upload.known
     if (known !== undefined) {
       const first = await this.#write(activation, known, { ifAlone: true })
-      if (first.written.alone) return this.#activated(finished, first)
+      if (first.written.alone) return this.#activated(activation, first)
       if (first.written.accepted > 0) return await behindWrite(() => this.#confirm(activation, first))
     }
     const read = await abortable(signal, this.#layer.manifests.read(name.id, { signal }))
     upload?.checkLease(read.history)
     throwIfAborted(signal)
-    return this.#activated(finished, await this.#write(activation, read, { ifAlone: false }))
+    return this.#activated(activation, await this.#write(activation, read, { ifAlone: false }))
   }
 
   async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
     const { name, finished, upload } = activation
     const read = await this.#layer.manifests.read(name.id)
-    if (isSettled(read, finished)) return this.#activated(finished, first)
+    if (isSettled(read, finished)) return this.#activated(activation, first)
     this.#layer.runtime.probe.mark('objects.put.activated-again')
     upload?.checkLease(read.history)
-    return this.#activated(finished, await this.#write(activation, read, { ifAlone: false }))
+    return this.#activated(activation, await this.#write(activation, read, { ifAlone: false }))
   }
 
   async #write(
@@ -169,9 +174,11 @@ export class ObjectWriter {
     return { written, lastModifiedMs }
   }
 
-  #activated({ content: { size, md5 } }: Finished, { lastModifiedMs }: Activated): PutResult {
+  #activated({ finished, upload }: Activation, { written, lastModifiedMs }: Activated): PutResult {
+    const { size, md5 } = finished.content
     this.#layer.runtime.metrics.count('objects_put_bytes_total', size)
-    return { size, etag: toHex(md5), lastModifiedMs }
+    const primaries = Math.min(written.primaries, upload?.primaries ?? written.primaries)
+    return { size, etag: toHex(md5), lastModifiedMs, primaries }
   }
 
   #checkRoom({ bucket, key }: ObjectName, { manifests }: History): void {

@@ -21,6 +21,11 @@ export interface KvGetOptions {
   readonly signal?: AbortSignal | undefined
   /** For blocks: whether a replica's value is the right one; one that is refused is healed from another. */
   readonly accept?: ((value: KvValue) => boolean) | undefined
+  /**
+   * Not for blocks: whether the values are what is looked for; default that there is one. A store of several replicas answers
+   * others only where they may be taken for absence, and else throws `ATOLL_QUORUM_UNMET`.
+   */
+  readonly shows?: ((values: readonly KvValue[]) => boolean) | undefined
   /** Asks every replica, not only as many as an answer needs, so that each that lacks the value is healed. */
   readonly repair?: boolean
 }
@@ -52,6 +57,8 @@ export interface KvWrite {
 export interface KvWritten {
   /** Replicas that have the write; 0 if it was declined. */
   readonly accepted: number
+  /** Of those that keep the key by the list of its partition, how many had it on disk when the write was answered. */
+  readonly primaries: number
   /** Covers the write and all that it met; undefined for blocks. */
   readonly context: Uint8Array | undefined
   /** Only with `ifAlone`: true if the write met nothing that its context did not cover, as far as a read would have told. */

@@ -30,6 +30,8 @@ const FIRST_BLOCKS = 64
  * the first blocks are read, cut and digested.
  */
 export class Upload {
+  /** Fewest primaries that had a block on disk when it was answered. */
+  primaries = Number.POSITIVE_INFINITY
   /** True once its version was written, unless that was declined. */
   mayBeVisible = false
   readonly #layer: Layer
@@ -182,7 +184,8 @@ export class Upload {
   async #write(block: Block, value: Uint8Array): Promise<void> {
     throwIfAborted(this.#request.signal)
     try {
-      await this.#layer.blocks.write(this.#set, block, value)
+      const { primaries } = await this.#layer.blocks.write(this.#set, block, value)
+      this.primaries = Math.min(this.primaries, primaries)
     } catch (error) {
       this.#uncertain ||= mayHaveHappened(error)
       throw error

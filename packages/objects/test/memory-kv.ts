@@ -46,10 +46,10 @@ export class MemoryKv implements KvStore {
     await this.#note('put', id.type, id)
     const { value, valueCrc32 = crc32(value), indexes = [], ifAlone = false } = write
     const others = this.#others(id, write.context)
-    if (ifAlone && others.length > 0) return { accepted: 0, context: undefined, alone: false }
+    if (ifAlone && others.length > 0) return { accepted: 0, primaries: 0, context: undefined, alone: false }
     const sibling = { value: value.slice(), valueCrc32, indexes, event: ++this.#event }
     this.#replace(id, write.context, [sibling])
-    const written = { accepted: 1, context: contextOf(sibling.event), alone: ifAlone }
+    const written = { accepted: 1, primaries: 1, context: contextOf(sibling.event), alone: ifAlone }
     await this.after('put', id.type, id)
     return written
   }

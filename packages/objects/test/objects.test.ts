@@ -30,7 +30,7 @@ describe.each(Object.entries(DATABASES))('objects on %s', (_name, open) => {
       const body = pattern(size, size + 1)
       for (const chunkBytes of [1000, BLOCK, 3 * BLOCK + 5]) {
         const put = await store.put('reef', `k${size}`, chunked(body, chunkBytes))
-        expect(put).toEqual({ size, etag: md5(body), lastModifiedMs: runtime.clock.wallMs() })
+        expect(put).toEqual({ size, primaries: 1, etag: md5(body), lastModifiedMs: runtime.clock.wallMs() })
       }
       const object = await store.get('reef', `k${size}`)
       expect({ ...object, body: undefined }).toEqual({
