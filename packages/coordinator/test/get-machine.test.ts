@@ -40,7 +40,7 @@ function story(
   roles: string,
   quorum: Partial<ReadQuorum>,
   answers: string,
-  { repair = false, spares = [] as string[], shows = (_: StoredRecord) => true } = {},
+  { repair = false, spares = [] as string[], shows = (_: StoredRecord): boolean => true } = {},
 ): string {
   const plan = { targets: targets(roles), quorum: quorumOf(quorum), policy, repair, shows }
   const machine = new GetMachine({ ...plan, spareFor: sparesAmong(...spares) })
