@@ -9,7 +9,7 @@ import {
   createNode,
   type NodeOptions,
 } from '@atoll/node'
-import { nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
+import { levelExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel } from 'classic-level'
 import { MemoryLevel } from 'memory-level'
 
@@ -51,8 +51,9 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
 
 /** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */
 function valueLog(path: string, runtime: Runtime) {
-  const inner = new ClassicLevel<Uint8Array, Uint8Array>(join(path, 'index'), VIEW)
-  const parts = { inner, files: nodeFiles(join(path, 'log')) }
+  const index = join(path, 'index')
+  const inner = new ClassicLevel<Uint8Array, Uint8Array>(index, VIEW)
+  const parts = { inner, innerExists: () => levelExists(index), files: nodeFiles(join(path, 'log')) }
   return new ValueLogLevel<Uint8Array, Uint8Array>(runtime, parts, VIEW)
 }
 

@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createMetrics } from '@atoll/core'
@@ -55,6 +55,27 @@ test('a directory that is in use is refused, and is not harmed', async () => {
   await using node = await openNode({ path })
   await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
   await node.objects.createBucket('letters')
+})
+
+test('a directory that has lost the beginning of its index is refused, and its tables stay', async () => {
+  {
+    await using node = await openNode({ path })
+    await node.objects.createBucket('letters')
+    for (let n = 0; n < 50; n++) await node.objects.put('letters', `${n}`, 'Dear reader,')
+  }
+  const current = await readFile(join(path, 'index/CURRENT'))
+  await rm(join(path, 'index/CURRENT'))
+  const before = (await readdir(path, { recursive: true })).sort()
+  for (const _ of [1, 2]) {
+    await expect(openNode({ path })).rejects.toMatchObject({
+      code: 'ATOLL_FORMAT',
+      details: { reason: 'index-missing' },
+    })
+  }
+  expect((await readdir(path, { recursive: true })).sort()).toEqual(before)
+  await writeFile(join(path, 'index/CURRENT'), current)
+  await using node = await openNode({ path })
+  expect((await node.objects.list('letters')).objects).toHaveLength(50)
 })
 
 test('a directory of another program is refused, and nothing is written into it', async () => {

@@ -32,8 +32,10 @@ export interface CheckpointerContext {
   readonly segments: Segments
   readonly readers: Readers
   readonly log: Log
-  readonly identity: Uint8Array
-  readonly generation: number
+  /** The last checkpoint, of which the log has been told. */
+  readonly opened: Checkpoint
+  /** Tells the log durably of a checkpoint that the inner database has. */
+  readonly note: (checkpoint: Checkpoint) => Promise<void>
 }
 
 /** Moves the beginning of what must be read again after a crash, and frees what compaction has emptied. */
@@ -42,10 +44,13 @@ export class Checkpointer {
   #running: Promise<void> | undefined
   #next: Promise<void> | undefined
   #settledSequence: number
+  #last: Checkpoint
+  #isNoted = true
 
   constructor(context: CheckpointerContext) {
     this.#context = context
     this.#settledSequence = context.log.applied.sequence
+    this.#last = context.opened
   }
 
   /** Resolves after a checkpoint that covers all that is applied now. */
@@ -70,15 +75,28 @@ export class Checkpointer {
   }
 
   async #write(clean: boolean): Promise<void> {
-    const { inner, segments, readers, log, identity, generation, runtime } = this.#context
+    const { inner, segments, readers, log, runtime } = this.#context
+    // The log must never be more than one behind.
+    await this.#note()
     const position = log.applied
     const { nextSlot } = segments
     const { rows, emptied } = segments.rows(position.slot)
     if (position.sequence !== this.#settledSequence) await settleInner(inner)
-    await writeCheckpoint(inner, { identity, generation, clean, position, nextSlot, segments: rows })
+    const number = this.#last.number + 1
+    const next = { ...this.#last, number, clean, position, nextSlot, segments: rows }
+    await writeCheckpoint(inner, next)
+    this.#last = next
+    this.#isNoted = false
+    await this.#note()
     this.#settledSequence = position.sequence
     for (const segment of emptied) segment.settled = true
     await segments.release(readers.oldest)
     runtime.metrics.count('value_log_checkpoints')
+  }
+
+  async #note(): Promise<void> {
+    if (this.#isNoted) return
+    await this.#context.note(this.#last)
+    this.#isNoted = true
   }
 }

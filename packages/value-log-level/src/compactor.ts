@@ -132,8 +132,8 @@ export class Compactor {
 
   /** Calls `take` with the large values of a segment. False if the segment cannot be read to its end. */
   async #visit(segment: Segment, take: (entries: Entry[]) => Promise<void>): Promise<boolean> {
-    const { crc32, pool } = this.#context
-    const reader = new LogReader(crc32, pool, segment)
+    // Records are met one behind the other from the first on, whoever wrote them.
+    const reader = new LogReader({ ...this.#context, origin: undefined }, segment)
     let entries: Entry[] = []
     let sequence = 0
     for (let offset = FIRST_RECORD_OFFSET; ; ) {

@@ -1,7 +1,9 @@
 import type { Digests } from '@atoll/core'
 import type { FilePool } from './file-pool.ts'
 import {
+  comesFrom,
   headIsSound,
+  type Origin,
   RECORD_ALIGNMENT,
   RECORD_BATCH,
   RECORD_HEADER_BYTES,
@@ -23,8 +25,12 @@ export interface FoundRecord {
   readonly end: number
 }
 
-/** Reads the heads of the records of one segment, through a window, and skips the large values between them. */
+/**
+ * Reads the heads of the records of one segment, through a window, and skips the large values between them. Where
+ * whatever lies there may be met, not only what is known for a record, `origin` says which of them count.
+ */
 export class LogReader {
+  readonly #origin: Origin | undefined
   readonly #crc32: Digests['crc32']
   readonly #pool: FilePool
   readonly #slot: number
@@ -32,7 +38,11 @@ export class LogReader {
   #window: Buffer = Buffer.alloc(0)
   #windowStart = 0
 
-  constructor(crc32: Digests['crc32'], pool: FilePool, segment: { slot: number; sizeBytes: number }) {
+  constructor(
+    { crc32, pool, origin }: { crc32: Digests['crc32']; pool: FilePool; origin: Origin | undefined },
+    segment: { slot: number; sizeBytes: number },
+  ) {
+    this.#origin = origin
     this.#crc32 = crc32
     this.#pool = pool
     this.#slot = segment.slot
@@ -43,8 +53,8 @@ export class LogReader {
   async record(offset: number): Promise<FoundRecord | undefined> {
     const start = await this.#bytes(offset, RECORD_HEADER_BYTES)
     const header = start && readHeader(start)
-    if (header === undefined || (header.kind !== RECORD_BATCH && header.kind !== RECORD_SEAL))
-      return undefined
+    if (start === undefined || header === undefined || !this.#counts(start, offset)) return undefined
+    if (header.kind !== RECORD_BATCH && header.kind !== RECORD_SEAL) return undefined
     const end = offset + recordBytes(header.metaBytes, header.bodyBytes)
     if (end > this.#sizeBytes) return undefined
     const head = await this.#bytes(offset, RECORD_HEADER_BYTES + header.metaBytes)
@@ -56,16 +66,19 @@ export class LogReader {
    * True if some record behind `offset` says that the record of `sequence` was durable: then what is missing at
    * `offset` was lost by the disk, not cut off by a crash.
    */
-  async provesDurable(offset: number, sequence: number, epoch: number): Promise<boolean> {
+  async provesDurable(offset: number, sequence: number): Promise<boolean> {
     for (let at = offset; at + RECORD_HEADER_BYTES <= this.#sizeBytes; at += RECORD_ALIGNMENT) {
       const candidate = await this.#nextMagic(at)
       if (candidate === undefined) return false
       at = candidate
       const header = (await this.record(candidate))?.header
-      if (header === undefined || header.sequence <= sequence) continue
-      if (header.epoch >= epoch && header.synced >= sequence) return true
+      if (header !== undefined && header.sequence > sequence && header.synced >= sequence) return true
     }
     return false
+  }
+
+  #counts(start: Buffer, offset: number): boolean {
+    return this.#origin === undefined || comesFrom(this.#origin, start, { slot: this.#slot, offset })
   }
 
   /** The next aligned place from `offset` on where a record may start. */

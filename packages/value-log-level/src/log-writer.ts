@@ -2,6 +2,7 @@ import type { Digests } from '@atoll/core'
 import type { LogPosition } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
 import { encodeBatch, encodeSeal, type Op, type RecordPlace, recordBytes, SEAL_BYTES } from './record.ts'
+import type { Salt } from './salt.ts'
 import { FIRST_RECORD_OFFSET } from './segment-file.ts'
 import type { Segment, Segments } from './segments.ts'
 import type { Group, Waiting } from './write-queue.ts'
@@ -10,7 +11,7 @@ export interface LogWriterContext {
   readonly crc32: Digests['crc32']
   readonly pool: FilePool
   readonly segments: Segments
-  readonly epoch: number
+  readonly salt: Salt
   /** The sequence up to which everything is durable. */
   readonly synced: () => number
 }
@@ -75,8 +76,8 @@ export class LogWriter {
   }
 
   #place({ slot }: Segment): RecordPlace {
-    const { epoch, synced } = this.#context
-    return { slot, offset: this.#offset, sequence: this.#sequence, epoch, synced: synced() }
+    const { salt, synced } = this.#context
+    return { slot, offset: this.#offset, sequence: this.#sequence, salt, synced: synced() }
   }
 }
 

@@ -7,6 +7,7 @@ import type { ValueLogSettings } from './options.ts'
 import type { Overlay } from './overlay.ts'
 import type { ValueLogRuntime } from './ports.ts'
 import type { Op } from './record.ts'
+import type { Salt } from './salt.ts'
 import type { Segments } from './segments.ts'
 import { isNoRoom, storageError } from './storage-error.ts'
 import { type Group, type Stage, type Waiting, WriteQueue } from './write-queue.ts'
@@ -22,7 +23,8 @@ export interface LogContext {
 
 export interface LogStart {
   readonly position: LogPosition
-  readonly epoch: number
+  /** What tells the records of this opening from all other bytes. */
+  readonly salt: Salt
 }
 
 /** How many operations the inner database gets at a time, about. */
@@ -63,14 +65,14 @@ export class Log {
   /** Called with the bytes by which the log has grown, when they have been applied. */
   onApplied: (bytes: number) => void = () => {}
 
-  constructor(context: LogContext, { position, epoch }: LogStart) {
+  constructor(context: LogContext, { position, salt }: LogStart) {
     this.#context = context
     this.#queue = new WriteQueue(context.settings)
     this.#synced = position.sequence - 1
     this.#applied = position
     const { pool, segments, runtime } = context
     const { crc32 } = runtime.digest
-    this.#writer = new LogWriter({ crc32, pool, segments, epoch, synced: () => this.#synced }, position)
+    this.#writer = new LogWriter({ crc32, pool, segments, salt, synced: () => this.#synced }, position)
   }
 
   /** Everything up to here is in the inner database. */
@@ -298,7 +300,7 @@ export class Log {
     if (bytes > 0) {
       const previous = this.#context.segments.get(this.#applied.slot)
       if (previous !== undefined && previous.slot !== slot) this.#context.segments.finish(previous)
-      this.#applied = { slot, offset: end, sequence: sequence + 1 }
+      this.#applied = { slot, offset: end, sequence: sequence + 1, lastOffset: end - bytes }
       this.#context.overlay.applied(sequence)
       this.#aheadBytes -= bytes
       this.#onRoom?.()

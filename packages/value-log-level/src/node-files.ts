@@ -1,5 +1,5 @@
 import { readSync } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DataFile, Files } from './ports.ts'
 
@@ -19,6 +19,17 @@ export function nodeFiles(path: string): Files {
       return bavail * bsize
     },
   }
+}
+
+/**
+ * Tells whether a directory holds a LevelDB database, and changes nothing by it: LevelDB itself renames its own log, and
+ * may delete the tables of one whose `CURRENT` is lost. True if `CURRENT` is there with the manifest that it names.
+ */
+export async function levelExists(path: string): Promise<boolean> {
+  const current = await readFile(join(path, 'CURRENT'), 'utf8').catch(undefinedIfMissing)
+  const manifest = current?.trimEnd()
+  if (manifest === undefined || !/^MANIFEST-[0-9]+$/.test(manifest)) return false
+  return (await stat(join(path, manifest)).catch(undefinedIfMissing)) !== undefined
 }
 
 class NodeFile implements DataFile {

@@ -1,13 +1,15 @@
-import { AtollError, equalBytes, toHex } from '@atoll/core'
+import { AtollError, messageOf } from '@atoll/core'
 import {
   type Checkpoint,
   decodeCheckpoint,
-  decodeIdentity,
-  encodeIdentity,
+  decodeNote,
+  encodeNote,
   IDENTITY_BYTES,
   IDENTITY_NAME,
+  UNSALTED,
 } from './checkpoint.ts'
 import { writeCheckpoint } from './checkpointer.ts'
+import { checkPaired, unpaired } from './pairing.ts'
 import { CHECKPOINT_KEY } from './pointer.ts'
 import { BYTES, type Files, type InnerLevel, type ValueLogRuntime } from './ports.ts'
 import { slotOfName } from './segment-file.ts'
@@ -18,81 +20,112 @@ export interface OpenChoice {
   readonly errorIfExists: boolean
 }
 
-/** Names that an interrupted creation may leave, beside the segments; and what a file system keeps at its top. */
-const OUR_NAMES = /^(LOCK.*|VALUELOG(\.new)?|lost\+found)$/
+/** What is met in an empty file system, or left by an interrupted creation: no reason not to begin a log there. */
+const HARMLESS_NAMES = /^(LOCK.*|VALUELOG\.new|lost\+found)$/
 
 /** Files by which programs before this one locked the directory. Those who wrote them held the lock of the inner database. */
 const OLD_LOCKS = /^LOCK(\.[0-9a-f-]+)?$/
 
-/** Refuses a directory that is not to be opened, before anything is touched. Resolves with the old locks in it. */
-export async function inspectDirectory(files: Files, choice: OpenChoice): Promise<readonly string[]> {
-  const names = await storing(`listing ${files.label}`, () => files.list())
-  const exists = names?.includes(IDENTITY_NAME) === true
+interface Inspected {
+  /** Whether the directory holds a log. */
+  readonly exists: boolean
+  readonly oldLocks: readonly string[]
+}
+
+/** Refuses a directory that is not to be opened, before anything is touched. */
+export async function inspectDirectory(files: Files, choice: OpenChoice): Promise<Inspected> {
+  const names = (await storing(`listing ${files.label}`, () => files.list())) ?? []
+  const exists = names.includes(IDENTITY_NAME)
   if (exists && choice.errorIfExists) throw refused(`${files.label} holds a value log: it already exists`)
   if (!exists && !choice.createIfMissing)
     throw refused(`${files.label} does not exist (createIfMissing is false)`)
-  const foreign = exists ? undefined : names?.find((name) => !OUR_NAMES.test(name))
-  if (foreign === undefined) return names?.filter((name) => OLD_LOCKS.test(name)) ?? []
+  const foreign = exists ? undefined : names.find((name) => !HARMLESS_NAMES.test(name))
+  if (foreign === undefined) return { exists, oldLocks: names.filter((name) => OLD_LOCKS.test(name)) }
+  if (slotOfName(foreign) !== undefined)
+    throw unpaired('log-missing', `${files.label} has segments, and lacks its file ${IDENTITY_NAME}`)
   const message = `${files.label} holds "${foreign}" and no value log: it belongs to another program`
   throw new AtollError('ATOLL_FORMAT', message)
 }
 
-export async function openInner(inner: InnerLevel): Promise<void> {
+/**
+ * Opens the inner database. Where there is a log, it must be there: a new one would be empty, and the program that makes
+ * it may delete what is left of the old one.
+ */
+export async function openInner(
+  { files, inner }: Halves,
+  { mustExist }: { mustExist: boolean },
+): Promise<void> {
+  const mayRefuse = mustExist && inner.supports.createIfMissing === true
   try {
-    await inner.open()
+    await (mayRefuse ? inner.open({ createIfMissing: false }) : inner.open())
   } catch (error) {
-    if (causeCode(error) !== 'LEVEL_LOCKED') throw storageError('opening the inner database', error)
-    throw new AtollError('ATOLL_LOCKED', 'the inner database is in use by another process', { cause: error })
+    const cause = deepest(error)
+    if (codeOf(cause) === 'LEVEL_LOCKED')
+      throw new AtollError('ATOLL_LOCKED', 'the inner database is in use by another process', {
+        cause: error,
+      })
+    // What LevelDB says when it must not create.
+    if (mayRefuse && /does not exist/.test(messageOf(cause))) throw indexMissing(files)
+    throw storageError('opening the inner database', error)
   }
 }
 
-/** The checkpoint to start from. Creates what is missing; throws `ATOLL_FORMAT` if the two halves do not belong together. */
-export async function loadCheckpoint(
-  runtime: ValueLogRuntime,
-  { files, inner }: { files: Files; inner: InnerLevel },
-): Promise<Checkpoint> {
-  const identityFile = await storing(`reading ${files.label}`, () => files.readWhole(IDENTITY_NAME))
-  const identity = identityFile && decodeIdentity(identityFile)
-  const stored = await storing('reading the checkpoint', () => inner.get(CHECKPOINT_KEY, BYTES))
-  const checkpoint = stored && decodeCheckpoint(stored)
-  if (identity === undefined) return createLog(runtime, { files, inner, begun: checkpoint })
-  if (checkpoint === undefined) {
-    throw new AtollError(
-      'ATOLL_FORMAT',
-      `the inner database knows nothing of the value log at ${files.label}`,
-    )
-  }
-  if (equalBytes(identity, checkpoint.identity)) return checkpoint
-  const ids = `${toHex(identity)} and ${toHex(checkpoint.identity)}`
-  throw new AtollError(
-    'ATOLL_FORMAT',
-    `${files.label} and the inner database belong to different logs: ${ids}`,
+/**
+ * The checkpoint to start from. Creates what is missing; throws `ATOLL_FORMAT` if the two halves do not belong together,
+ * or are not of the same time.
+ */
+export async function loadCheckpoint(runtime: ValueLogRuntime, halves: Halves): Promise<Loaded> {
+  const { files, inner } = halves
+  const stored = await storing(`reading ${files.label}`, () => files.readWhole(IDENTITY_NAME))
+  if (stored === undefined) return { checkpoint: await createLog(runtime, halves), isNoted: true }
+  const note = decodeNote(stored)
+  const checkpoint = await readCheckpoint(inner)
+  if (checkpoint === undefined) throw indexMissing(files)
+  checkPaired(files.label, note, checkpoint)
+  return { checkpoint, isNoted: checkpoint.number === note.number }
+}
+
+/** Notes durably in the log which checkpoint the inner database has. */
+export function writeNote(files: Files, checkpoint: Checkpoint): Promise<void> {
+  return storing(`writing ${IDENTITY_NAME} of ${files.label}`, () =>
+    files.writeWhole(IDENTITY_NAME, encodeNote(checkpoint)),
   )
 }
 
-interface Creation {
+export function indexMissing(files: Files): AtollError {
+  return unpaired('index-missing', `the index of ${files.label} is missing, or is not what it was`)
+}
+
+interface Loaded {
+  readonly checkpoint: Checkpoint
+  /** False if the log does not know of it yet: it knows of the one before. */
+  readonly isNoted: boolean
+}
+
+interface Halves {
   readonly files: Files
   readonly inner: InnerLevel
-  /** What an interrupted creation has left. */
-  readonly begun: Checkpoint | undefined
+}
+
+async function readCheckpoint(inner: InnerLevel): Promise<Checkpoint | undefined> {
+  const stored = await storing('reading the checkpoint', () => inner.get(CHECKPOINT_KEY, BYTES))
+  return stored && decodeCheckpoint(stored)
 }
 
 /** First the inner database learns the identity, then the directory, and only then is the log used (generation 1). */
-async function createLog(runtime: ValueLogRuntime, { files, inner, begun }: Creation): Promise<Checkpoint> {
-  if (begun !== undefined && begun.generation > 0) {
-    throw new AtollError(
-      'ATOLL_FORMAT',
-      `${files.label} is empty, but the inner database points to values in it`,
-    )
-  }
-  if (begun === undefined && !(await isEmpty(inner))) {
+async function createLog(runtime: ValueLogRuntime, { files, inner }: Halves): Promise<Checkpoint> {
+  // What an interrupted creation has left.
+  const begun = await readCheckpoint(inner)
+  if (begun !== undefined && begun.generation > 0)
+    throw unpaired('log-missing', `${files.label} is empty, but its index points to values in it`)
+  if (begun === undefined && !(await isEmpty(inner)))
     throw new AtollError('ATOLL_FORMAT', 'the inner database holds data of another program')
-  }
+  await storing(`creating ${files.label}`, () => files.prepare())
   const identity = begun?.identity ?? runtime.random.bytes(IDENTITY_BYTES)
   const none = { position: undefined, nextSlot: 0, segments: [] }
-  const checkpoint: Checkpoint = { identity, generation: 0, clean: true, ...none }
+  const checkpoint: Checkpoint = { identity, ...UNSALTED, generation: 0, clean: true, ...none }
   if (begun === undefined) await writeCheckpoint(inner, checkpoint)
-  await storing(`creating ${files.label}`, () => files.writeWhole(IDENTITY_NAME, encodeIdentity(identity)))
+  await writeNote(files, checkpoint)
   return checkpoint
 }
 
@@ -116,9 +149,11 @@ function refused(message: string): AtollError {
   return new AtollError('ATOLL_STORAGE', message, { definite: true })
 }
 
-/** The code at the bottom: abstract-level wraps the error of a database that is locked. */
-function causeCode(error: unknown): unknown {
-  let deepest = error
-  while (deepest instanceof Error && deepest.cause instanceof Error) deepest = deepest.cause
-  return deepest instanceof Error && 'code' in deepest ? deepest.code : undefined
+/** What is at the bottom: abstract-level wraps the errors of a database. */
+function deepest(error: unknown): unknown {
+  return error instanceof Error && error.cause instanceof Error ? deepest(error.cause) : error
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }

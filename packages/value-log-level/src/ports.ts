@@ -21,9 +21,10 @@ export interface InnerLevel {
     readonly implicitSnapshots: boolean
     readonly permanence: boolean
     readonly getSync?: boolean
+    readonly createIfMissing?: boolean
     readonly additionalMethods: Readonly<Record<string, boolean>>
   }
-  open(): Promise<void>
+  open(options?: { readonly createIfMissing: boolean }): Promise<void>
   close(): Promise<void>
   get(key: Uint8Array, options: InnerReadOptions): Promise<Uint8Array | undefined>
   /** Used, where there is one, for single keys. */

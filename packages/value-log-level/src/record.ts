@@ -1,6 +1,7 @@
 import type { Digests } from '@atoll/core'
 import { checksumSeed, storedBytes, type TwoParts, writeTable, writeTableOfTwo } from './checksum.ts'
 import { DATA_PREFIX, INLINE_TAG, type Pointer, readPointer, writePointer } from './pointer.ts'
+import { hasStamp, type Place, type Salt, writeStamp } from './salt.ts'
 
 /**
  * The log is a sequence of records. A record holds a whole number of batches: a head with all keys, small values and
@@ -8,13 +9,17 @@ import { DATA_PREFIX, INLINE_TAG, type Pointer, readPointer, writePointer } from
  * checksum of its own. Integers are little-endian; a record starts at a multiple of 8.
  *
  *   0 magic u32 | 4 checksum of all of the head that follows u32 | 8 sequence u48 | 14 kind u8 | 15 version u8
- *   16 epoch u48 | 22 zero u16 | 24 synced u48 | 30 zero u16 | 32 bytes of operations u32 | 36 operations u32
+ *   16 salt u64, mixed with the place | 24 synced u48 | 30 zero u16 | 32 bytes of operations u32 | 36 operations u32
  *   40 bytes of bodies u48 | 46 zero u16 | 48 operations …
+ *
+ * Version 1 has in place of the salt: 16 epoch u48 | 22 zero u16.
  */
 export const RECORD_HEADER_BYTES = 48
 export const RECORD_ALIGNMENT = 8
 export const RECORD_MAGIC = 0x474c5641
-const RECORD_VERSION = 1
+const RECORD_VERSION = 2
+const EPOCH_VERSION = 1
+const SALT_AT = 16
 
 export const RECORD_BATCH = 1
 /** Ends a segment, and names the next one. */
@@ -64,8 +69,6 @@ export interface LoggedOp {
 export interface RecordHeader {
   readonly sequence: number
   readonly kind: number
-  /** Grows whenever the log may have been cut, so that what stood behind a cut is never taken for its continuation. */
-  readonly epoch: number
   /** Every record up to this sequence was durable when this one was written. */
   readonly synced: number
   readonly metaBytes: number
@@ -100,11 +103,9 @@ export function align(bytes: number): number {
 }
 
 /** Where a record is going to be, and what it says about the ones before it. */
-export interface RecordPlace {
-  readonly slot: number
-  readonly offset: number
+export interface RecordPlace extends Place {
   readonly sequence: number
-  readonly epoch: number
+  readonly salt: Salt
   readonly synced: number
 }
 
@@ -149,13 +150,13 @@ export function encodeSeal(crc32: Digests['crc32'], nextSlot: number, place: Rec
   return seal
 }
 
-function writeHeader(crc32: Digests['crc32'], head: Buffer, header: RecordHeader): void {
+function writeHeader(crc32: Digests['crc32'], head: Buffer, header: RecordHeader & RecordPlace): void {
   head.fill(0, 0, RECORD_HEADER_BYTES)
   head.writeUInt32LE(RECORD_MAGIC, 0)
   head.writeUIntLE(header.sequence, 8, 6)
   head[14] = header.kind
   head[15] = RECORD_VERSION
-  head.writeUIntLE(header.epoch, 16, 6)
+  writeStamp(head, SALT_AT, header)
   head.writeUIntLE(header.synced, 24, 6)
   head.writeUInt32LE(header.metaBytes, 32)
   head.writeUInt32LE(header.count, 36)
@@ -263,16 +264,27 @@ class Bodies {
 /** The header in the first bytes of `bytes`, if it looks like one; its checksum is not tested yet. */
 export function readHeader(bytes: Buffer): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES || bytes.readUInt32LE(0) !== RECORD_MAGIC) return undefined
-  if (bytes[15] !== RECORD_VERSION) return undefined
+  if (bytes[15] !== RECORD_VERSION && bytes[15] !== EPOCH_VERSION) return undefined
   return {
     sequence: bytes.readUIntLE(8, 6),
     kind: bytes[14] ?? 0,
-    epoch: bytes.readUIntLE(16, 6),
     synced: bytes.readUIntLE(24, 6),
     metaBytes: bytes.readUInt32LE(32),
     count: bytes.readUInt32LE(36),
     bodyBytes: bytes.readUIntLE(40, 6),
   }
+}
+
+/**
+ * Whose records count: those of the opening that drew this salt; or, where the last program to write here knew no salts,
+ * those of its opening, which had this number.
+ */
+export type Origin = { readonly salt: Salt } | { readonly epoch: number }
+
+/** True if the head belongs to a record that was written at this place by the opening that is asked for. */
+export function comesFrom(origin: Origin, head: Buffer, place: Place): boolean {
+  if ('salt' in origin) return head[15] === RECORD_VERSION && hasStamp(head, SALT_AT, { ...origin, ...place })
+  return head[15] === EPOCH_VERSION && head.readUIntLE(SALT_AT, 6) >= origin.epoch
 }
 
 /** True if the head, of its exact length, has its checksum. */

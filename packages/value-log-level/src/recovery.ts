@@ -4,7 +4,7 @@ import type { LogPosition } from './checkpoint.ts'
 import { corrupt } from './checksum.ts'
 import type { FilePool } from './file-pool.ts'
 import { type FoundRecord, LogReader } from './log-reader.ts'
-import { type LoggedOp, RECORD_SEAL, readNextSlot, readOps } from './record.ts'
+import { type LoggedOp, type Origin, RECORD_SEAL, readNextSlot, readOps } from './record.ts'
 import { FIRST_RECORD_OFFSET } from './segment-file.ts'
 import type { Segment, Segments } from './segments.ts'
 import type { ValueReader } from './value-reader.ts'
@@ -15,6 +15,8 @@ export interface RecoveryContext {
   readonly segments: Segments
   readonly applier: Applier
   readonly values: ValueReader
+  /** Who wrote what may be found behind the checkpoint. */
+  readonly origin: Origin
 }
 
 /** How many operations are applied at a time, about. */
@@ -23,8 +25,9 @@ const APPLY_OPS = 2048
 /**
  * Brings the inner database up to the end of the log: every record behind the checkpoint is applied once more, in
  * order, until one is missing or torn. That is where the log was cut by a crash, unless the broken one is known to
- * have been durable: because it was applied once, or because a later record says so. Then it was lost by the disk, and opening fails with `ATOLL_CORRUPT`.
- * A large value that the disk has lost does not keep the log from opening; reading it fails.
+ * have been durable: because it was applied once, or because a later record says so. Then it was lost by the disk, and
+ * opening fails with `ATOLL_CORRUPT`. Only what the last opening of this log wrote at this place is a record: not
+ * bytes of a value, whatever they look like. A large value that the disk has lost does not keep the log from opening; reading it fails.
  */
 export class Recovery {
   readonly #context: RecoveryContext
@@ -32,15 +35,13 @@ export class Recovery {
   #reader: LogReader
   #segment: Segment
   #position: LogPosition
-  #epoch: number
   #lastApplied = 0
   /** Records found behind the checkpoint. */
   records = 0
 
-  constructor(context: RecoveryContext, start: { position: LogPosition; epoch: number; segment: Segment }) {
+  constructor(context: RecoveryContext, start: { position: LogPosition; segment: Segment }) {
     this.#context = context
     this.#position = start.position
-    this.#epoch = start.epoch
     this.#segment = start.segment
     this.#reader = this.#readerOf(start.segment)
   }
@@ -51,7 +52,6 @@ export class Recovery {
     await this.#enter(this.#segment)
     for (let record = await this.#next(); record !== undefined; record = await this.#next()) {
       this.records += 1
-      this.#epoch = record.header.epoch
       if (record.header.kind === RECORD_SEAL) await this.#follow(record)
       else await this.#take(record)
     }
@@ -68,12 +68,11 @@ export class Recovery {
   async #next(): Promise<FoundRecord | undefined> {
     const { offset, sequence } = this.#position
     const record = await this.#reader.record(offset)
-    const isNext = record?.header.sequence === sequence && record.header.epoch >= this.#epoch
-    if (record !== undefined && isNext) {
+    if (record?.header.sequence === sequence) {
       if (await this.#isWhole(record)) return record
       // The head is there, and so was the value once: whoever reads it hears of the damage.
       if (sequence <= this.#lastApplied) return record
-      if (await this.#reader.provesDurable(record.end, sequence, record.header.epoch)) return record
+      if (await this.#reader.provesDurable(record.end, sequence)) return record
     } else if (await this.#wasDurable()) {
       const { slot } = this.#segment
       throw corrupt(`the log has lost a record at ${offset} of segment ${slot}`, { slot, offset, sequence })
@@ -93,13 +92,12 @@ export class Recovery {
   async #wasDurable(): Promise<boolean> {
     const { offset, sequence } = this.#position
     if (sequence <= this.#lastApplied) return true
-    if (await this.#reader.provesDurable(offset, sequence, this.#epoch)) return true
+    if (await this.#reader.provesDurable(offset, sequence)) return true
     for (const segment of this.#context.segments.all()) {
       // What was full at the checkpoint holds nothing younger.
       if (segment.state !== 'free') continue
       const header = (await this.#readerOf(segment).record(FIRST_RECORD_OFFSET))?.header
-      if (header === undefined || header.sequence <= sequence) continue
-      if (header.epoch >= this.#epoch && header.synced >= sequence) return true
+      if (header !== undefined && header.sequence > sequence && header.synced >= sequence) return true
     }
     return false
   }
@@ -111,6 +109,7 @@ export class Recovery {
       slot: this.#segment.slot,
       offset: record.end,
       sequence: record.header.sequence + 1,
+      lastOffset: record.offset,
     }
     if (this.#pending.length >= APPLY_OPS) await this.#apply()
   }
@@ -122,7 +121,8 @@ export class Recovery {
     this.#context.segments.finish(this.#segment)
     this.#segment = next
     this.#reader = this.#readerOf(next)
-    this.#position = { slot: next.slot, offset: FIRST_RECORD_OFFSET, sequence: record.header.sequence + 1 }
+    const sequence = record.header.sequence + 1
+    this.#position = { slot: next.slot, offset: FIRST_RECORD_OFFSET, sequence, lastOffset: 0 }
     await this.#enter(next)
   }
 
@@ -139,6 +139,6 @@ export class Recovery {
   }
 
   #readerOf(segment: Segment): LogReader {
-    return new LogReader(this.#context.crc32, this.#context.pool, segment)
+    return new LogReader(this.#context, segment)
   }
 }

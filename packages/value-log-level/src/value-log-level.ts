@@ -81,6 +81,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   readonly #runtime: ValueLogRuntime
   readonly #parts: ValueLogParts
   readonly #settings: ValueLogSettings
+  readonly #held: Promise<void>
   #opened: ValueLog | undefined
 
   constructor(runtime: ValueLogRuntime, parts: ValueLogParts, options: ValueLogLevelOptions<K, V> = {}) {
@@ -103,6 +104,9 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     this.#runtime = runtime
     this.#parts = parts
     this.#settings = validateValueLogOptions(valueLog)
+    // A database of this family opens itself soon after it was made, and creates what is missing: only the log knows
+    // whether that is right.
+    this.#held = parts.inner.close().catch(() => {})
   }
 
   /**
@@ -170,6 +174,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   async _open(options: { createIfMissing: boolean; errorIfExists: boolean }): Promise<void> {
+    await this.#held
     const opening = { ...this.#parts, runtime: this.#runtime, settings: this.#settings }
     this.#opened = await openValueLog(opening, options)
   }

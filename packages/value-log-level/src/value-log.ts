@@ -6,12 +6,24 @@ import { Compactor } from './compactor.ts'
 import { FilePool } from './file-pool.ts'
 import { InnerReads } from './inner-reads.ts'
 import { Log } from './log.ts'
-import { inspectDirectory, listSlots, loadCheckpoint, type OpenChoice, openInner } from './open-directory.ts'
+import { LogReader } from './log-reader.ts'
+import {
+  indexMissing,
+  inspectDirectory,
+  listSlots,
+  loadCheckpoint,
+  type OpenChoice,
+  openInner,
+  writeNote,
+} from './open-directory.ts'
 import type { ValueLogSettings } from './options.ts'
 import { Overlay } from './overlay.ts'
+import { unpaired } from './pairing.ts'
 import type { Files, InnerLevel, ValueLogRuntime } from './ports.ts'
 import { Readers } from './readers.ts'
-import { Recovery } from './recovery.ts'
+import type { Origin } from './record.ts'
+import { Recovery, type RecoveryContext } from './recovery.ts'
+import { SALT_BYTES, saltOf } from './salt.ts'
 import { decodeSegmentHeader, FIRST_RECORD_OFFSET } from './segment-file.ts'
 import { Segments } from './segments.ts'
 import { storing } from './storage-error.ts'
@@ -19,10 +31,18 @@ import { ValueReader } from './value-reader.ts'
 
 /** What a value log is made of. */
 export interface ValueLogParts {
-  /** The database for keys, pointers and small values. It is opened and closed with the value log. */
+  /**
+   * The database for keys, pointers and small values. It is opened and closed with the value log: make it in the same turn,
+   * so that it does not open itself before.
+   */
   readonly inner: InnerLevel
   /** The directory for the segments: `nodeFiles(path)`, or a simulated one. */
   readonly files: Files
+  /**
+   * Tells, and changes nothing by it, whether the inner database is there. Asked before one is opened that must be there:
+   * some databases delete or rename files as soon as they are opened.
+   */
+  readonly innerExists?: () => Promise<boolean>
 }
 
 interface Opening extends ValueLogParts {
@@ -51,11 +71,11 @@ export interface ValueLog {
  */
 export async function openValueLog(opening: Opening, choice: OpenChoice): Promise<ValueLog> {
   const { files, inner } = opening
-  const oldLocks = await inspectDirectory(files, choice)
+  const { exists, oldLocks } = await inspectDirectory(files, choice)
+  if (exists && (await opening.innerExists?.()) === false) throw indexMissing(files)
   const pool = new FilePool(files, opening.settings.maxOpenFiles)
-  await openInner(inner)
+  await openInner(opening, { mustExist: exists })
   try {
-    await storing(`creating ${files.label}`, () => files.prepare())
     const opened = await assemble(opening, pool)
     for (const name of oldLocks) await storing(`removing ${name}`, () => files.remove(name))
     return opened
@@ -69,27 +89,31 @@ export async function openValueLog(opening: Opening, choice: OpenChoice): Promis
 async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const { runtime, inner, files, settings } = opening
   const { crc32 } = runtime.digest
-  const checkpoint = await loadCheckpoint(runtime, { files, inner })
-  const { identity } = checkpoint
+  const { checkpoint, isNoted } = await loadCheckpoint(runtime, { files, inner })
   const segments = await loadSegments(opening, pool, checkpoint)
+  if (!isNoted) {
+    await checkReach({ crc32, pool, segments, label: files.label }, checkpoint)
+    await writeNote(files, checkpoint)
+  }
   const values = new ValueReader(runtime, pool)
   const reads = new InnerReads(inner, runtime.clock)
   const applier = new Applier(inner, reads, segments)
-  const position = await recover({ crc32, pool, segments, applier, values }, checkpoint, runtime)
-  const generation = checkpoint.generation + 1
+  const origin = originOf(checkpoint)
+  const position = await recover({ crc32, pool, segments, applier, values, origin }, checkpoint, runtime)
   await storing('preallocating segments', () => segments.preallocate(settings.preallocateBytes))
   if (position.sequence !== checkpoint.position?.sequence) await settleInner(inner)
-  const { rows } = segments.rows(position.slot)
-  const { nextSlot } = segments
-  await writeCheckpoint(inner, { identity, generation, clean: false, position, nextSlot, segments: rows })
+  const opened = nextOpening(checkpoint, { position, segments, salt: runtime.random.bytes(SALT_BYTES) })
+  const note = (of: Checkpoint) => writeNote(files, of)
+  await writeCheckpoint(inner, opened)
+  await note(opened)
 
   const overlay = new Overlay()
   const readers = new Readers()
   const log = new Log(
     { runtime, settings, pool, segments, overlay, applier },
-    { position, epoch: generation },
+    { position, salt: saltOf(opened.salt) },
   )
-  const checkpointer = new Checkpointer({ runtime, inner, segments, readers, log, identity, generation })
+  const checkpointer = new Checkpointer({ runtime, inner, segments, readers, log, opened, note })
   const context = { runtime, settings, crc32, inner, pool, segments, readers, values, log, checkpointer }
   const compactor = new Compactor(context)
   const background = connect({ segments, readers, log, checkpointer, compactor }, opening)
@@ -103,6 +127,39 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
     await inner.close()
   }
   return { log, overlay, reads, readers, segments, values, compactor, close }
+}
+
+/**
+ * Throws unless the log goes as far as a checkpoint that it does not know: a crash may come between the two, but then the
+ * records before are there.
+ */
+async function checkReach(
+  { crc32, pool, segments, label }: Pick<RecoveryContext, 'crc32' | 'pool' | 'segments'> & { label: string },
+  { position }: Checkpoint,
+): Promise<void> {
+  if (position === undefined || position.lastOffset === 0) return
+  const segment = segments.get(position.slot)
+  const reader = segment && new LogReader({ crc32, pool, origin: undefined }, segment)
+  const last = await storing('reading the log', async () => reader?.record(position.lastOffset))
+  if (last?.end === position.offset && last.header.sequence === position.sequence - 1) return
+  throw unpaired('log-older', `${label} is an older copy: it lacks the last record that its index knows`)
+}
+
+/** Whose records may stand behind a checkpoint: the opening that wrote it drew its salt, or knew only its number. */
+function originOf({ salt, generation }: Checkpoint): Origin {
+  return salt.length === 0 ? { epoch: generation } : { salt: saltOf(salt) }
+}
+
+/** The checkpoint by which an opening begins. */
+function nextOpening(
+  last: Checkpoint,
+  { position, segments, salt }: { position: LogPosition; segments: Segments; salt: Uint8Array },
+): Checkpoint {
+  const { identity, number, generation, salt: previousSalt } = last
+  const { rows } = segments.rows(position.slot)
+  const pairing = { identity, salt, previousSalt, number: number + 1 }
+  const { nextSlot } = segments
+  return { ...pairing, generation: generation + 1, clean: false, position, nextSlot, segments: rows }
 }
 
 /** Without a last checkpoint nothing is lost: the log is read again at the next open. */
@@ -166,15 +223,15 @@ async function recover(
   checkpoint: Checkpoint,
   runtime: ValueLogRuntime,
 ): Promise<LogPosition> {
-  const { position, clean, generation } = checkpoint
+  const { position, clean } = checkpoint
   if (position === undefined) {
     const { slot } = await context.segments.allocate(0)
-    return { slot, offset: FIRST_RECORD_OFFSET, sequence: 1 }
+    return { slot, offset: FIRST_RECORD_OFFSET, sequence: 1, lastOffset: 0 }
   }
   const segment = context.segments.get(position.slot)
   if (segment === undefined) throw corrupt(`segment ${position.slot} of the log is missing`, { ...position })
   if (clean) return position
-  const recovery = new Recovery(context, { position, epoch: generation, segment })
+  const recovery = new Recovery(context, { position, segment })
   const end = await storing('reading the log', () => recovery.run())
   runtime.metrics.count('value_log_recovered_records', recovery.records)
   return end

@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { nodeFiles, nodeRuntime, ValueLogLevel } from '../src/index.ts'
 import { openAt } from './disk-place.ts'
 import { SimDisk } from './sim-disk.ts'
-import { contents, openOn } from './workload.ts'
+import { contents, type Db, openOn } from './workload.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'atoll-value-log-directory-'))
 afterAll(() => rmSync(work, { recursive: true, force: true }))
@@ -26,11 +26,11 @@ describe('a directory', () => {
   test('of a newer format is refused and left as it is', async () => {
     const disk = await written()
     const identity = disk.image.files.get('VALUELOG') ?? Buffer.of()
-    identity[0] = 2
+    identity[0] = 3
     const before = disk.trace.length
-    await expect(openOn(disk).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /version 2/))
+    await expect(openOn(disk).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /version 3/))
     expect(disk.trace.length).toBe(before)
-    identity[0] = 1
+    identity[0] = 2
     await opensWithValue(disk)
   })
 
@@ -40,7 +40,7 @@ describe('a directory', () => {
     const mixed = new SimDisk({ files: disk.image.files, inner: other.image.inner })
     await expect(openOn(mixed).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /different logs/))
     const empty = new SimDisk({ files: disk.image.files, inner: new Map() })
-    await expect(openOn(empty).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /knows nothing/))
+    await expect(openOn(empty).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /index .* is missing/))
     const bare = new SimDisk({ files: new Map(), inner: disk.image.inner })
     await expect(openOn(bare).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /points to values/))
     await opensWithValue(disk)
@@ -64,7 +64,7 @@ describe('a directory', () => {
   test('that may not be written is refused with the cause, and opens when it may', async () => {
     const disk = await written()
     disk.fault = (_, op) =>
-      ['prepare', 'write'].includes(op) ? new Error('EACCES: permission denied') : undefined
+      ['prepare', 'write', 'whole'].includes(op) ? new Error('EACCES: permission denied') : undefined
     await expect(openOn(disk).open()).rejects.toMatchObject(refusal('ATOLL_STORAGE', /EACCES/))
     disk.fault = () => undefined
     await opensWithValue(disk)
@@ -90,9 +90,7 @@ describe('a directory', () => {
     const before = readdirSync(join(place, 'values'))
     const parts = { inner: new ClassicLevel(join(work, 'stranger')), files: nodeFiles(join(place, 'values')) }
     const second = new ValueLogLevel(nodeRuntime(), parts)
-    await expect(second.open()).rejects.toMatchObject(
-      refusal('ATOLL_FORMAT', /knows nothing of the value log/),
-    )
+    await expect(second.open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', /index of .* is missing/))
     expect(readdirSync(join(place, 'values'))).toEqual(before)
     await first.put('l', Buffer.alloc(1000), { sync: true })
     await first.close()
@@ -123,23 +121,60 @@ describe('a directory', () => {
   })
 })
 
-describe('format version 1', () => {
-  test('opens: a log that was closed, and one that was killed with records to read again', async () => {
-    for (const kind of ['closed', 'killed']) {
-      const place = join(work, `golden-${kind}`)
-      cpSync(join(import.meta.dirname, 'golden', kind), place, { recursive: true })
+const KINDS = ['version-1/closed', 'version-1/killed', 'version-2/closed', 'version-2/killed']
+
+describe('a golden directory', () => {
+  test.each(KINDS)('%s: opens, takes writes, and opens again after a crash', async (kind) => {
+    const place = join(work, 'golden', kind)
+    cpSync(join(import.meta.dirname, 'golden', kind), place, { recursive: true })
+    unpack(place)
+    const db = openAt(place)
+    await opensGolden(db)
+    await db.put('new', Buffer.alloc(500), { sync: true })
+    await db.keys().all()
+    const crashed = `${place}-crashed`
+    cpSync(place, crashed, { recursive: true })
+    await db.close()
+    for (const again of [place, crashed]) {
+      const reopened = openAt(again)
+      await opensGolden(reopened)
+      expect(await reopened.get('new')).toEqual(Buffer.alloc(500))
+      await reopened.close()
+    }
+  })
+
+  test('of version 1 is a copy that is too old, or too new, beside a half that was opened since', async () => {
+    const kind = join(import.meta.dirname, 'golden/version-1/closed')
+    const [old, used] = [join(work, 'mixed-old'), join(work, 'mixed-used')]
+    for (const place of [old, used]) {
+      cpSync(kind, place, { recursive: true })
       unpack(place)
-      const db = openAt(place)
-      const held = await contents(db)
-      expect([...held].map(([key, value]) => [key, value.length, value.slice(0, 6)])).toEqual([
-        ['large', 1000, 'large '],
-        ['moved', 70_000, 'moved '],
-        ['small', 12, 'small '],
-      ])
-      await db.close()
+    }
+    const db = openAt(used)
+    await db.open()
+    await db.close()
+    for (const [keys, values, message] of [
+      [old, used, /index of .* is an older copy/],
+      [used, old, /values is an older copy/],
+    ] as const) {
+      const place = join(work, 'mixed')
+      cpSync(join(keys, 'keys'), join(place, 'keys'), { recursive: true })
+      cpSync(join(values, 'values'), join(place, 'values'), { recursive: true })
+      await expect(openAt(place).open()).rejects.toMatchObject(refusal('ATOLL_FORMAT', message))
+      rmSync(place, { recursive: true })
     }
   })
 })
+
+async function opensGolden(db: Db): Promise<void> {
+  const held = await contents(db)
+  held.delete('new')
+  expect([...held].map(([key, value]) => [key, value.length, value.slice(0, 6)])).toEqual([
+    ['large', 1000, 'large '],
+    ['moved', 70_000, 'moved '],
+    ['small', 12, 'small '],
+  ])
+}
 
 /** Golden segments are kept without the zeros behind their last record. */
 function unpack(place: string): void {

@@ -105,7 +105,8 @@ describe('a batch of bytes', () => {
       fc.asyncProperty(parts, async ({ head, tail }) => {
         const inOne = new SimDisk()
         const inTwo = new SimDisk()
-        const [one, two] = [openOn(inOne, LARGE), openOn(inTwo, LARGE)]
+        const runtime = { ...nodeRuntime(), random: { bytes: (length: number) => new Uint8Array(length) } }
+        const [one, two] = [openOn(inOne, LARGE, runtime), openOn(inTwo, LARGE, runtime)]
         const whole = bytes.subarray(0, head + tail)
         const value = whole.subarray(0, head)
         for (const _ of [1, 2]) {
