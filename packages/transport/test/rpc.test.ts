@@ -477,12 +477,7 @@ describe('who may call what', () => {
   test('is asked for each call, and an answer that takes its time is waited for', async () => {
     const cluster = createTestCluster()
     const asked: string[] = []
-    const answers: (boolean | Promise<boolean>)[] = [
-      true,
-      false,
-      Promise.resolve(true),
-      Promise.resolve(false),
-    ]
+    const answers = [true, false, Promise.resolve(true), Promise.resolve(false)]
     const a = await cluster.endpoint('a')
     const b = await cluster.endpoint(
       'b',
