@@ -1,74 +1,139 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { StreamAlgorithm } from '@atoll/core'
 import fc from 'fast-check'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { DigestPool } from '../src/digest-pool.ts'
+import { DigestThread } from '../src/digest-thread.ts'
 
-const pool = new DigestPool({ workers: 2, inlineBelowBytes: 1000, buffersPerWorker: 2 })
+/** Two slots of 64 KiB: streams have to wait for each other. */
+const SMALL = { workers: 1, inlineBelowBytes: 0, bufferBytes: 128 * 1024 }
 
-afterAll(() => pool.close())
+type Chunks = readonly Uint8Array[]
 
-async function digestOf(algorithm: StreamAlgorithm, chunks: readonly Uint8Array[]): Promise<string> {
+async function digestOf(pool: DigestPool, algorithm: StreamAlgorithm, chunks: Chunks): Promise<string> {
   const stream = pool.stream(algorithm)
   for (const chunk of chunks) await stream.update(chunk)
   return Buffer.from(await stream.digest()).toString('hex')
 }
 
-function expected(algorithm: StreamAlgorithm, chunks: readonly Uint8Array[]): string {
+function expected(algorithm: StreamAlgorithm, chunks: Chunks): string {
   return createHash(algorithm).update(Buffer.concat(chunks)).digest('hex')
 }
 
-test('equals the plain digest for any cutting into chunks, inline or on a worker', async () => {
-  const sizes = fc.array(fc.integer({ min: 0, max: 5000 }), { maxLength: 12 })
-  await fc.assert(
-    fc.asyncProperty(
-      fc.constantFrom('md5' as const, 'sha256' as const),
-      sizes,
-      async (algorithm, lengths) => {
-        const chunks = lengths.map((length) => randomBytes(length))
-        expect(await digestOf(algorithm, chunks)).toBe(expected(algorithm, chunks))
-      },
-    ),
-  )
-})
+const algorithms = fc.constantFrom('md5' as const, 'sha256' as const)
+/** Lengths around the block, the padding, the slot and more. */
+const lengths = fc.oneof(
+  fc.integer({ min: 0, max: 300 }),
+  fc.integer({ min: 0, max: 5000 }),
+  fc.integer({ min: 65_400, max: 65_700 }),
+  fc.integer({ min: 0, max: 300_000 }),
+)
 
-test('takes chunks larger than all of its buffers, and many streams at once', async () => {
-  const bodies = Array.from({ length: 12 }, (_, n) => [
-    randomBytes(3_500_000 + n),
-    randomBytes(1 << 20),
-    randomBytes(7),
-  ])
-  const digests = await Promise.all(bodies.map((chunks) => digestOf('md5', chunks)))
-  expect(digests).toEqual(bodies.map((chunks) => expected('md5', chunks)))
-})
+describe.each([
+  ['in step', new DigestPool({ workers: 1, inlineBelowBytes: 0 })],
+  ['in step, with little memory', new DigestPool(SMALL)],
+  ['one after the other, as without vectors', new DigestPool({ ...SMALL, inStep: false })],
+  ['on two threads with the usual memory', new DigestPool({ workers: 2, inlineBelowBytes: 1000 })],
+])('digests %s', (_, pool) => {
+  afterAll(() => pool.close())
 
-test('leaves the chunk to the caller: it may change as soon as update is done', async () => {
-  const chunk = randomBytes(2_000_000)
-  const before = createHash('md5').update(chunk).digest('hex')
-  const stream = pool.stream('md5')
-  await stream.update(chunk)
-  chunk.fill(0)
-  expect(Buffer.from(await stream.digest()).toString('hex')).toBe(before)
-})
+  test.each([
+    // RFC 1321, section A.5
+    ['', 'd41d8cd98f00b204e9800998ecf8427e'],
+    ['a', '0cc175b9c0f1b6a831c399e269772661'],
+    ['abc', '900150983cd24fb0d6963f7d28e17f72'],
+    ['message digest', 'f96b697d7cb7938d525a2f31aaf161d0'],
+    ['abcdefghijklmnopqrstuvwxyz', 'c3fcd3d76192e4007dfb496cca67e13b'],
+    ['ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789', 'd174ab98d277d9f5a5611c2c9f419d9f'],
+    ['1234567890'.repeat(8), '57edf4a22be3c955ac49da2e2107b67a'],
+  ])('MD5 of "%s" is that of the RFC', async (text, digest) => {
+    expect(await digestOf(pool, 'md5', [Buffer.from(text)])).toBe(digest)
+    expect(
+      await digestOf(
+        pool,
+        'md5',
+        [...text].map((letter) => Buffer.from(letter)),
+      ),
+    ).toBe(digest)
+  })
 
-test('a stream that is given up takes nothing with it', async () => {
-  for (let n = 0; n < 50; n++) {
+  test('equal the plain ones for any number of streams of any lengths, cut into any chunks', async () => {
+    const stream = fc.record({ algorithm: algorithms, lengths: fc.array(lengths, { maxLength: 6 }) })
+    await fc.assert(
+      fc.asyncProperty(fc.array(stream, { minLength: 1, maxLength: 20 }), async (streams) => {
+        const all = streams.map((one) => ({
+          ...one,
+          chunks: one.lengths.map((length) => randomBytes(length)),
+        }))
+        const found = await Promise.all(all.map((one) => digestOf(pool, one.algorithm, one.chunks)))
+        expect(found).toEqual(all.map((one) => expected(one.algorithm, one.chunks)))
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  test('of every length around a block', async () => {
+    const bodies = Array.from({ length: 200 }, (_, length) => [randomBytes(length)])
+    const digests = await Promise.all(bodies.map((chunks) => digestOf(pool, 'md5', chunks)))
+    expect(digests).toEqual(bodies.map((chunks) => expected('md5', chunks)))
+  })
+
+  test('of chunks larger than all of the memory, and of many streams at once', async () => {
+    const bodies = Array.from({ length: 12 }, (_, n) => [
+      randomBytes(3_500_000 + n),
+      randomBytes(1 << 20),
+      randomBytes(7),
+    ])
+    const digests = await Promise.all(bodies.map((chunks) => digestOf(pool, 'md5', chunks)))
+    expect(digests).toEqual(bodies.map((chunks) => expected('md5', chunks)))
+  })
+
+  test('leave the chunk to the caller: it may change as soon as update is done', async () => {
+    const chunk = randomBytes(2_000_000)
+    const before = createHash('md5').update(chunk).digest('hex')
     const stream = pool.stream('md5')
-    await stream.update(randomBytes(5000))
-    stream.discard()
-  }
-  const chunks = [randomBytes(100_000)]
-  expect(await digestOf('md5', chunks)).toBe(expected('md5', chunks))
+    await stream.update(chunk)
+    chunk.fill(0)
+    expect(Buffer.from(await stream.digest()).toString('hex')).toBe(before)
+  })
+
+  test('of streams that are given up take nothing with them, whatever they were doing', async () => {
+    for (let n = 0; n < 50; n++) {
+      const stream = pool.stream('md5')
+      const updating = stream.update(randomBytes(n % 2 === 0 ? 5000 : 400_000))
+      if (n % 3 === 0) await updating
+      stream.discard()
+      await updating
+    }
+    const chunks = [randomBytes(1_000_000)]
+    expect(await digestOf(pool, 'md5', chunks)).toBe(expected('md5', chunks))
+  })
 })
 
-test('streams fail with a code when the pool is closed under them', async () => {
+test.each([
+  [true, 4],
+  [false, 1],
+])('a thread that works in step (%s) has room for %i streams', async (inStep, room) => {
+  const thread = new DigestThread({ bufferBytes: 1 << 20, inStep }, () => {})
+  for (let streams = 1; streams <= room; streams++) {
+    expect(thread.hasRoom('md5')).toBe(true)
+    expect(thread.hasRoom('sha256')).toBe(streams === 1)
+    await thread.stream('md5').update(randomBytes(10))
+  }
+  expect(thread.hasRoom('md5')).toBe(false)
+  await thread.close()
+})
+
+test('streams fail with a code when the pool is closed under them, and a later one has a thread anew', async () => {
   const closing = new DigestPool({ workers: 1 })
   const stream = closing.stream('md5')
   await stream.update(randomBytes(100_000))
-  await closing.close()
+  const waiting = closing.stream('md5')
+  const updating = waiting.update(randomBytes(20_000_000))
+  await Promise.all([closing.close(), expect(updating).rejects.toMatchObject({ code: 'ATOLL_CLOSED' })])
   await expect(stream.digest()).rejects.toMatchObject({ code: 'ATOLL_CLOSED' })
-  const again = closing.stream('md5')
-  await again.update(randomBytes(100_000))
-  expect(await again.digest()).toHaveLength(16)
+  waiting.discard()
+  const chunks = [randomBytes(100_000)]
+  expect(await digestOf(closing, 'md5', chunks)).toBe(expected('md5', chunks))
   await closing.close()
 })

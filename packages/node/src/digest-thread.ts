@@ -1,0 +1,259 @@
+import { Worker } from 'node:worker_threads'
+import {
+  AtollError,
+  assert,
+  concatBytes,
+  type DigestStream,
+  EMPTY_BYTES,
+  KiB,
+  type StreamAlgorithm,
+} from '@atoll/core'
+import {
+  DIGEST_WORKER,
+  type DigestAnswer,
+  type DigestHello,
+  type DigestRequest,
+  type DigestWorkerData,
+} from './digest-worker.ts'
+import { MD5_BLOCK_BYTES, MD5_KERNELS, MD5_LAYOUT, MD5_START, md5Module } from './md5-kernels.ts'
+import { md5Padding } from './md5-padding.ts'
+
+/** A page of the memory of WebAssembly. The first one of a thread is for the kernels, each of the others is a slot for bytes. */
+const PAGE_BYTES = 64 * KiB
+/** Slots that a stream takes before it is the turn of the next one, if others wait. */
+const SLOTS_PER_TURN = 16
+const STREAMS_IN_STEP = 4
+
+export interface DigestThreadOptions {
+  /** Bytes that may be on their way to the thread: all the memory that it takes, however many streams it has. */
+  readonly bufferBytes: number
+  /** False to hash one stream after the other, as is done where WebAssembly has no vectors. */
+  readonly inStep: boolean
+}
+
+interface Settled<Value> {
+  readonly resolve: (value: Value) => void
+  readonly reject: (error: Error) => void
+}
+
+interface Sending {
+  readonly id: number
+  readonly algorithm: StreamAlgorithm
+  totalBytes: number
+  /** The beginning of a block that is not whole yet. */
+  rest: Uint8Array
+  state: 'open' | 'ending' | 'over'
+}
+
+/** One worker, the streams on it, and the memory that it shares with this thread. Chunks are copied there, once. */
+export class DigestThread {
+  readonly #worker: Worker
+  readonly #onGone: () => void
+  readonly #slots: number
+  /** The one that was freed last is used next, so that as little memory is touched as there is need for. */
+  readonly #free: number[] = []
+  readonly #waiting: Settled<void>[] = []
+  /** Updates that wait for slots, or go on after that: who comes now comes behind them. */
+  #inLine = 0
+  readonly #pending = new Map<number, Settled<Uint8Array>>()
+  #shared: { readonly memory: Uint8Array; readonly blockwise: boolean } | undefined
+  #broken: Error | undefined
+  #requests: DigestRequest[] = []
+  #nextStream = 0
+  #streams = 0
+
+  constructor({ bufferBytes, inStep }: DigestThreadOptions, onGone: () => void) {
+    this.#onGone = onGone
+    this.#slots = Math.floor(bufferBytes / PAGE_BYTES)
+    assert(this.#slots > 0, 'a digest thread has room for a slot')
+    const workerData = dataOf(1 + this.#slots, inStep)
+    this.#worker = new Worker(DIGEST_WORKER, { eval: true, name: 'atoll-digest', execArgv: [], workerData })
+    this.#worker.unref()
+    this.#worker.once('message', (hello: DigestHello) => {
+      this.#worker.on('message', (answer: DigestAnswer) => this.#onAnswer(answer))
+      this.#onHello(hello)
+    })
+    this.#worker.on('error', (error) => this.#fail(error))
+    this.#worker.on('exit', () => this.#fail(new Error('the worker has ended')))
+  }
+
+  /** How many have begun and not ended. */
+  get streams(): number {
+    return this.#streams
+  }
+
+  /** Whether one more stream would not wait for the others, or hardly: four in step have three quarters of the speed of one. */
+  hasRoom(algorithm: StreamAlgorithm): boolean {
+    const inStep = algorithm === 'md5' && this.#shared?.blockwise === true
+    return this.#streams < (inStep ? STREAMS_IN_STEP : 1)
+  }
+
+  stream(algorithm: StreamAlgorithm): DigestStream {
+    const id = this.#nextStream++
+    const stream: Sending = { id, algorithm, totalBytes: 0, rest: EMPTY_BYTES, state: 'open' }
+    // The worker keeps the process alive for as long as somebody waits for it.
+    this.#streams += 1
+    this.#worker.ref()
+    return {
+      update: (chunk) => {
+        stream.totalBytes += chunk.length
+        return this.#send(stream, chunk)
+      },
+      digest: () => this.#digest(stream),
+      discard: () => {
+        this.#post(stream, { slots: [], bytes: 0, next: 'is given up' })
+        this.#end(stream)
+      },
+    }
+  }
+
+  /** Streams in flight fail with `ATOLL_CLOSED`. */
+  async close(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  /** At once as much as there are free slots for, the rest when slots come back. */
+  #send(stream: Sending, chunk: Uint8Array): undefined | Promise<void> {
+    if (this.#shared === undefined || this.#inLine > 0) return this.#sendInTurn(stream, chunk, 0)
+    const at = this.#sendSome(stream, chunk, { from: 0, slots: this.#free.length })
+    return at === chunk.length ? undefined : this.#sendInTurn(stream, chunk, at)
+  }
+
+  async #sendInTurn(stream: Sending, chunk: Uint8Array, from: number): Promise<void> {
+    this.#inLine += 1
+    try {
+      let at = from
+      do {
+        await this.#freeSlots()
+        if (stream.state === 'over') return
+        const slots = this.#waiting.length > 0 ? SLOTS_PER_TURN : this.#free.length
+        at = this.#sendSome(stream, chunk, { from: at, slots })
+      } while (at < chunk.length)
+    } finally {
+      this.#inLine -= 1
+      this.#wakeNext()
+    }
+  }
+
+  /** Copies into as many slots as there are, and answers where the rest of the chunk begins. All slots but the last are full. */
+  #sendSome(stream: Sending, chunk: Uint8Array, { from, slots }: { from: number; slots: number }): number {
+    assert(this.#shared !== undefined, 'there are slots once the thread has begun')
+    const { memory } = this.#shared
+    const unit = this.#isBlockwise(stream) ? MD5_BLOCK_BYTES : 1
+    const taken: number[] = []
+    let [at, bytes] = [from, 0]
+    while (at < chunk.length) {
+      const available = stream.rest.length + chunk.length - at
+      if (available < unit) {
+        stream.rest = concatBytes([stream.rest, chunk.subarray(at)])
+        at = chunk.length
+        break
+      }
+      const slot = taken.length < slots ? this.#free.pop() : undefined
+      if (slot === undefined) break
+      const length = Math.min(PAGE_BYTES, available - (available % unit))
+      const end = at + length - stream.rest.length
+      const page = PAGE_BYTES * (1 + slot)
+      memory.set(stream.rest, page)
+      memory.set(chunk.subarray(at, end), page + stream.rest.length)
+      stream.rest = EMPTY_BYTES
+      taken.push(slot)
+      bytes += length
+      at = end
+    }
+    const ends = stream.state === 'ending' && at === chunk.length
+    if (ends || taken.length > 0) this.#post(stream, { slots: taken, bytes, next: ends ? 'ends' : 'goes on' })
+    return at
+  }
+
+  async #digest(stream: Sending): Promise<Uint8Array> {
+    if (this.#broken !== undefined) throw this.#broken
+    assert(this.#shared !== undefined && stream.state === 'open', 'a digest comes once, after its updates')
+    stream.state = 'ending'
+    const answered = new Promise<Uint8Array>((resolve, reject) =>
+      this.#pending.set(stream.id, { resolve, reject }),
+    )
+    const last = this.#isBlockwise(stream) ? md5Padding(stream.totalBytes) : EMPTY_BYTES
+    try {
+      const [digest] = await Promise.all([answered, this.#send(stream, last)])
+      return digest
+    } finally {
+      this.#end(stream)
+    }
+  }
+
+  #isBlockwise({ algorithm }: Sending): boolean {
+    return algorithm === 'md5' && this.#shared?.blockwise === true
+  }
+
+  #post({ id, algorithm }: Sending, request: Omit<DigestRequest, 'stream' | 'algorithm'>): void {
+    if (this.#requests.push({ stream: id, algorithm, ...request }) === 1) process.nextTick(this.#postAll)
+  }
+
+  /** Requests of one turn share a message: that costs more than what is in it. */
+  readonly #postAll = () => {
+    this.#worker.postMessage(this.#requests)
+    this.#requests = []
+  }
+
+  #end(stream: Sending): void {
+    if (stream.state === 'over') return
+    stream.state = 'over'
+    this.#streams -= 1
+    if (this.#streams === 0) this.#worker.unref()
+  }
+
+  /** Resolves when there are free slots, for one at a time: it passes the turn on. */
+  #freeSlots(): Promise<void> {
+    if (this.#broken !== undefined) return Promise.reject(this.#broken)
+    const free = new Promise<void>((resolve, reject) => this.#waiting.push({ resolve, reject }))
+    this.#wakeNext()
+    return free
+  }
+
+  #wakeNext(): void {
+    if (this.#free.length > 0) this.#waiting.shift()?.resolve()
+  }
+
+  #onHello({ memory, blockwise }: DigestHello): void {
+    this.#shared = { memory: new Uint8Array(memory), blockwise }
+    for (let slot = this.#slots - 1; slot >= 0; slot--) this.#free.push(slot)
+    this.#wakeNext()
+  }
+
+  #onAnswer({ freed, digests }: DigestAnswer): void {
+    for (const { stream, digest } of digests) {
+      this.#pending.get(stream)?.resolve(digest)
+      this.#pending.delete(stream)
+    }
+    this.#free.push(...freed)
+    this.#wakeNext()
+  }
+
+  #fail(cause: Error): void {
+    if (this.#broken !== undefined) return
+    this.#broken = new AtollError('ATOLL_CLOSED', `the digest worker failed: ${cause.message}`, { cause })
+    for (const { reject } of [...this.#pending.values(), ...this.#waiting]) reject(this.#broken)
+    this.#pending.clear()
+    this.#waiting.length = 0
+    this.#onGone()
+  }
+}
+
+/** To make a module takes milliseconds: one serves all threads with as much memory. */
+const modules = new Map<number, Uint8Array>()
+
+function dataOf(memoryPages: number, inStep: boolean): DigestWorkerData {
+  const module = inStep ? (modules.get(memoryPages) ?? md5Module(memoryPages)) : EMPTY_BYTES
+  if (inStep) modules.set(memoryPages, module)
+  return {
+    module,
+    kernels: MD5_KERNELS,
+    layout: MD5_LAYOUT,
+    start: MD5_START,
+    blockBytes: MD5_BLOCK_BYTES,
+    memoryPages,
+    slotsAt: PAGE_BYTES,
+    slotBytes: PAGE_BYTES,
+  }
+}
