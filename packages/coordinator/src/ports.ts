@@ -21,7 +21,7 @@ export interface ReplicaCallOptions {
  */
 export interface Replicas {
   get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead>
-  /** Merges a finished record. `onAccepted` is called when the replica has it in memory, before it is durable. */
+  /** Merges a finished record, unless it is fresh. `onAccepted` is called when the replica has it in memory, before it is durable. */
   put(target: ReplicaTarget, id: KeyId, record: StoredRecord, options: ReplicaPutOptions): Promise<ReplicaPut>
   /** Lets the replica give the write its dot; answers with what it then holds once that is durable. */
   coordinate(
@@ -59,6 +59,8 @@ export interface ReplicaPutOptions extends ReplicaCallOptions {
   readonly onAccepted?: (() => void) | undefined
   /** Whether the answer shall say if the replica holds nothing else; default false. */
   readonly tellAlone?: boolean
+  /** Whether it is a client's own write of a write-once type, which is written without a look; default false. */
+  readonly isFresh?: boolean
 }
 
 export interface ReplicaPut {

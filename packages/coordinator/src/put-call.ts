@@ -33,7 +33,8 @@ export class PutCall extends Call<Written | undefined> {
     super(site, options)
     this.#request = request
     this.#machine = new PutMachine(request)
-    this.#storing = { timeoutMs: options.timeoutMs, tellAlone: request.aloneAt !== undefined }
+    const [tellAlone, isFresh] = [request.aloneAt !== undefined, request.record !== undefined]
+    this.#storing = { timeoutMs: options.timeoutMs, tellAlone, isFresh }
     this.#coordinating = { timeoutMs: Math.min(options.timeoutMs, site.settings.attemptTimeoutMs) }
   }
 

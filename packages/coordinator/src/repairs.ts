@@ -1,5 +1,5 @@
-import type { StoredRecord } from '@atoll/causality'
-import type { KeyId, Runtime } from '@atoll/core'
+import { recordsEqual, type StoredRecord } from '@atoll/causality'
+import { type KeyId, type Runtime, toHex } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import type { ReplicaCallOptions, Replicas, ReplicaTarget } from './ports.ts'
@@ -10,9 +10,17 @@ export interface Repair {
   readonly record: StoredRecord
 }
 
-/** Gives replicas that are behind what they lack. */
+/** A repair on its way. */
+interface UnderWay {
+  readonly record: StoredRecord
+  readonly done: Promise<void>
+}
+
+/** Gives replicas that are behind what they lack, each the same once at a time, however many readers find it. */
 export class Repairs {
   readonly inFlight: InFlight
+  /** By replica and key; as many as are in flight at most. */
+  readonly #underWay = new Map<string, UnderWay>()
   readonly #runtime: Pick<Runtime, 'metrics' | 'probe'>
   readonly #replicas: Replicas
   readonly #options: ReplicaCallOptions
@@ -31,7 +39,7 @@ export class Repairs {
   /** In the background, acknowledged, and only so many at once: one too many is left to the next read. */
   repair(id: KeyId, repair: Repair): void {
     if (!this.inFlight.full) {
-      void this.#repairNow(id, repair)
+      void this.#repairOnce(id, repair)
       return
     }
     this.#runtime.probe.mark('coordinator.repair_skipped')
@@ -40,7 +48,19 @@ export class Repairs {
 
   /** All of them; resolves when the replicas have taken it, or have failed to. Never rejects. */
   async repairAllNow(id: KeyId, repairs: readonly Repair[]): Promise<void> {
-    await Promise.all(repairs.map((repair) => this.#repairNow(id, repair)))
+    await Promise.all(repairs.map((repair) => this.#repairOnce(id, repair)))
+  }
+
+  #repairOnce(id: KeyId, repair: Repair): Promise<void> {
+    const { node, partition } = repair.target
+    const name = `${node} ${partition} ${id.type} ${toHex(id.bucket)} ${toHex(id.key)}`
+    const before = this.#underWay.get(name)
+    if (before !== undefined && recordsEqual(before.record, repair.record)) return before.done
+    const done = this.#repairNow(id, repair).finally(() => {
+      if (this.#underWay.get(name)?.done === done) this.#underWay.delete(name)
+    })
+    this.#underWay.set(name, { record: repair.record, done })
+    return done
   }
 
   async #repairNow(id: KeyId, { target, record }: Repair): Promise<void> {

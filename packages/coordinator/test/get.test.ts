@@ -72,6 +72,29 @@ test('read repair gives every primary that is behind what it lacks, a late one t
   })
 })
 
+test('what fifty readers find lacking is given once', async () => {
+  const { world, coordinator, replicas, primaries, runtime } = await islands()
+  await world.run(async () => {
+    for (const [type, repair] of [
+      ['default', false],
+      ['default', true],
+      ['once', true],
+    ] as const) {
+      const id = keyId(`${repair}`, type)
+      await coordinator.put(id, { value: utf8('one') }, { dw: 'all' })
+      const [first] = primaries(id)
+      if (first) replicas.forget(first, id)
+      const puts = replicas.count('put')
+      await Promise.all(Array.from({ length: 50 }, () => coordinator.get(id, { repair })))
+      await coordinator.idle()
+      expect(replicas.count('put') - puts).toBe(1)
+      if (first) expect(replicas.peek(first, id)).toBeDefined()
+    }
+    expect(runtime.metrics.value('coordinator_repairs')).toBe(3)
+    expect(runtime.metrics.value('coordinator_repairs_skipped')).toBe(0)
+  })
+})
+
 test('fallbacks are not filled by reads', async () => {
   const { world, coordinator, replicas, primaries, down } = await islands()
   await world.run(async () => {

@@ -113,6 +113,25 @@ test('who has none or a bad copy is healed from the others', async () => {
   })
 })
 
+test('a client writes without a look, and a repair merges', async () => {
+  const { world, coordinator, replicas, primaries, id, write } = await withBlock()
+  await world.run(async () => {
+    const fresh: unknown[] = []
+    const put = replicas.put.bind(replicas)
+    replicas.put = (target, key, record, options) => {
+      fresh.push('isFresh' in options && options.isFresh)
+      return put(target, key, record, options)
+    }
+    await write()
+    await coordinator.idle()
+    expect(fresh).toEqual([true, true, true])
+    const [first] = primaries(id)
+    if (first) replicas.forget(first, id)
+    await coordinator.get(id, { repair: true })
+    expect(fresh.slice(3)).toEqual([false])
+  })
+})
+
 test('a value that the reader refuses counts as corrupt', async () => {
   const { world, coordinator, replicas, primaries, id, write } = await withBlock()
   const accept = ({ value }: { value: Uint8Array }) => equalBytes(value, utf8('block'))

@@ -30,9 +30,14 @@ interface ReadOptions extends CallOptions {
   readonly repair?: boolean | undefined
 }
 
+/** Objects that are healed at the same time by one reader; those beyond are left to the next read. */
+const MAX_HEALING = 256
+
 /** Reads objects. */
 export class ObjectReader {
   readonly #layer: Layer
+  /** Names of the objects that are being healed. */
+  readonly #healing = new Set<string>()
 
   constructor(layer: Layer) {
     this.#layer = layer
@@ -80,14 +85,22 @@ export class ObjectReader {
     )
   }
 
-  /** Joins what was written at the same time, so that what lost is collected and not listed. A read lives without it. */
+  /**
+   * Joins what was written at the same time, so that what lost is collected and not listed. A read lives without it: of many
+   * at once the first does it, and the others do not wait.
+   */
   async #heal(name: ObjectName, nowMs: number): Promise<void> {
     const { manifests, runtime } = this.#layer
+    const text = `${name.bucket}/${name.key}`
+    if (this.#healing.has(text) || this.#healing.size >= MAX_HEALING) return
+    this.#healing.add(text)
     runtime.probe.mark('objects.history.healed')
     try {
       await manifests.rewrite(name.id, (history) => settle(history, nowMs))
     } catch (error) {
       runtime.log.debug({ bucket: name.bucket, key: name.key, error }, 'siblings are left to the next read')
+    } finally {
+      this.#healing.delete(text)
     }
   }
 }

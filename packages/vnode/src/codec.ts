@@ -44,16 +44,21 @@ export const getReplyCodec = versioned<GetReply>({
   },
 })
 
+/**
+ * At the end stands what the record is to be met with, if anything: true to tell whether it is alone, false for a fresh one.
+ * A node of before takes the latter for nothing said, and writes every record of a write-once type as it did.
+ */
 export const putRequestCodec = routed<PutRequest>({
-  encode: ({ partition, id, record, tellAlone }) => {
+  encode: ({ partition, id, record, tellAlone, isFresh }) => {
     const { head, body } = encodeRecord(record)
-    return { tuple: [partition, ...packId(id), head, ...packFlag(tellAlone)], body }
+    const asked = isFresh ? [false] : packFlag(tellAlone)
+    return { tuple: [partition, ...packId(id), head, ...asked], body }
   },
   decode: (reader, body) => ({
     partition: reader.uint(),
     id: unpackId(reader),
     record: decodeRecord(reader.bytes(), body),
-    tellAlone: unpackFlag(reader),
+    ...unpackAsked(reader),
   }),
 })
 
@@ -217,6 +222,11 @@ function packFlag(flag: boolean | undefined): readonly TupleValue[] {
 
 function unpackFlag(reader: TupleReader): true | undefined {
   return reader.remaining > 0 && reader.boolean() ? true : undefined
+}
+
+function unpackAsked(reader: TupleReader): Pick<PutRequest, 'tellAlone' | 'isFresh'> {
+  if (reader.remaining === 0) return {}
+  return reader.boolean() ? { tellAlone: true } : { isFresh: true }
 }
 
 function packContent({ metadata, tombstone, expiresAtMs, indexes }: Content): readonly TupleValue[] {

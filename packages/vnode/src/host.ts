@@ -98,6 +98,11 @@ export class VnodeHost extends Lifecycle {
     return this.#options.scanBytes
   }
 
+  /** How records of a bucket type are merged. */
+  policyOf(type: string): MergePolicy {
+    return this.#parts.policyOf(type)
+  }
+
   /** The checksum of values, as this node computes it. */
   get crc32(): Crc32 {
     return this.#runtime.digest.crc32

@@ -1,4 +1,4 @@
-import { EMPTY_RECORD, mergeRecords } from '@atoll/causality'
+import { EMPTY_RECORD, type MergePolicy, mergeRecords } from '@atoll/causality'
 import { AtollError } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
@@ -61,7 +61,8 @@ export class MirroredVnodes {
     const call = patience()
     const asking = { partition: place.in(ring()), id: request.id, routing: AS_FALLBACK }
     const others = await Promise.all(unknown.map((to) => this.#call(to, getMethod, asking, call)))
-    return others.reduce(mergeReplies, await reply)
+    const policy = host.policyOf(request.id.type)
+    return others.reduce((merged, other) => mergeReplies(policy, merged, other), await reply)
   }
 
   /** What is known to a holder that the coordinator does not know of is not known here: so no record is alone. */
@@ -128,10 +129,9 @@ export class MirroredVnodes {
   }
 }
 
-function mergeReplies(reply: GetReply, other: GetReply): GetReply {
+function mergeReplies(policy: MergePolicy, reply: GetReply, other: GetReply): GetReply {
   if (other.record === undefined) return reply
-  const record =
-    reply.record === undefined ? other.record : mergeRecords({ kind: 'siblings' }, reply.record, other.record)
+  const record = reply.record === undefined ? other.record : mergeRecords(policy, reply.record, other.record)
   return { ...reply, record }
 }
 

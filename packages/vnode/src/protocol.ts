@@ -38,8 +38,13 @@ export interface PutRequest {
   readonly partition: number
   readonly id: KeyId
   readonly record: StoredRecord
-  /** Whether the answer says if the vnode holds anything else; default false. */
+  /** Whether the answer says if the vnode holds anything else; default false. Not for a fresh record. */
   readonly tellAlone?: boolean | undefined
+  /**
+   * True for a client's own write of a write-once type: it is written without a look at what is there. Everything else that
+   * comes, such as a repair, a mirrored or a moved record, may be older than a deletion, and is merged. Default false.
+   */
+  readonly isFresh?: boolean | undefined
 }
 
 export interface PutReply {

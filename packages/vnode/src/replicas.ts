@@ -35,6 +35,8 @@ export interface VnodePutOptions extends VnodeCallOptions {
   readonly onAccepted?: (() => void) | undefined
   /** Whether to say if the vnode holds nothing else; default false. */
   readonly tellAlone?: boolean | undefined
+  /** Whether it is a client's own write of a write-once type, to be written without a look; default false. */
+  readonly isFresh?: boolean | undefined
 }
 
 export interface VnodeReplicasParts extends RouterParts {
@@ -66,8 +68,9 @@ export class VnodeReplicas {
 
   put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
     const { endpoint } = this.#parts
-    const { onAccepted, tellAlone, ...call } = options
-    const request = { partition: target.partition, id, record, tellAlone, routing: routingOf(target) }
+    const { onAccepted, tellAlone, isFresh, ...call } = options
+    const { partition } = target
+    const request = { partition, id, record, tellAlone, isFresh, routing: routingOf(target) }
     return this.#isOwn(target.node)
       ? this.#router.put(request, () => call, onAccepted)
       : endpoint.call(target.node, putMethod, request, { ...call, onProgress: onAccepted })

@@ -21,7 +21,7 @@ export interface VnodeParts extends WriterParts {
   readonly policyOf: (type: string) => MergePolicy
 }
 
-type Put = Pick<PutRequest, 'id' | 'record' | 'tellAlone'>
+type Put = Pick<PutRequest, 'id' | 'record' | 'tellAlone' | 'isFresh'>
 
 /** One partition of the ring on one node. */
 export class Vnode {
@@ -50,15 +50,15 @@ export class Vnode {
 
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
   put(put: Put, onAccepted?: () => void): Promise<PutReply> {
-    const { id, record } = put
-    return this.#parts.policyOf(id.type).kind === 'write-once'
+    const { id, record, isFresh } = put
+    return isFresh && this.#parts.policyOf(id.type).kind === 'write-once'
       ? this.#stored(() => this.#writer.overwrite(id, record), onAccepted)
       : this.merge(put, onAccepted)
   }
 
   /**
-   * As `put`, but reads what is there also if the type is write-once: for records that were moved, and may be older than
-   * the deletion that is here.
+   * As `put` of a record that is not fresh: reads what is there also if the type is write-once, for it may be a deletion
+   * that the record is older than.
    */
   async merge({ id, record, tellAlone }: Put, onAccepted?: () => void): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)

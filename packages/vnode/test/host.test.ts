@@ -3,6 +3,7 @@ import { utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { VnodeHost } from '../src/index.ts'
+import { VnodeLayout } from '../src/layout.ts'
 import type { Operation } from '../src/ports.ts'
 import {
   collect,
@@ -122,9 +123,39 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(record).toEqual(
       writeOnceRecord(content('block'), record.siblings[0]!.valueCrc32, record.siblings[0]!.writeId),
     )
-    expect(await host.put({ partition: 1, id: id('k', 'blocks'), record })).toEqual({ changed: true })
+    const fresh = { partition: 1, id: id('k', 'blocks'), record, isFresh: true }
+    expect(await host.put(fresh)).toEqual({ changed: true })
     expect(reads).toEqual([])
     expect(await host.get({ partition: 1, id: id('k', 'blocks') })).toEqual({ record, corrupt: false })
+  })
+
+  it('writes no write-once record over a deletion unless a client does', async () => {
+    const key = id('k', 'blocks')
+    const { record } = await host.coordinate(write(key, content('block')))
+    const { record: deletion } = await host.coordinate(write(key, content('', { tombstone: true })))
+    expect(await host.put({ partition: 1, id: key, record })).toEqual({ changed: false })
+    expect(await host.get({ partition: 1, id: key })).toEqual({ record: deletion, corrupt: false })
+    expect(await host.put({ partition: 1, id: key, record, isFresh: true })).toEqual({ changed: true })
+    expect(await host.get({ partition: 1, id: key })).toEqual({ record, corrupt: false })
+    // Of any other type a fresh record is merged as every other.
+    const { record: older } = await host.coordinate(write(id('k'), content('a')))
+    const { record: newer } = await host.coordinate(write(id('k'), content('b'), 1, older))
+    expect(await host.put({ partition: 1, id: id('k'), record: older, isFresh: true })).toEqual({
+      changed: false,
+    })
+    expect(await host.get({ partition: 1, id: id('k') })).toEqual({ record: newer, corrupt: false })
+  })
+
+  it('heals a damaged write-once record with a repair', async () => {
+    const key = id('k', 'blocks')
+    const { record } = await host.coordinate(write(key, content('block')))
+    const [stored] = await store.database.keys({ ...VIEW, ...new VnodeLayout(1).dataRange }).nextv(1)
+    if (stored === undefined) throw new Error('a record is stored')
+    const damaged = { type: 'put', key: stored, value: new Uint8Array(20) } as const
+    await store.database.batch([damaged], { ...VIEW, sync: false })
+    expect(await host.get({ partition: 1, id: key })).toEqual({ record: undefined, corrupt: true })
+    expect(await host.put({ partition: 1, id: key, record })).toEqual({ changed: true })
+    expect(await host.get({ partition: 1, id: key })).toEqual({ record, corrupt: false })
   })
 
   it('lies in plain sublevels: data, index and meta of each partition', async () => {

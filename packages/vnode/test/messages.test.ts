@@ -117,6 +117,7 @@ const OF_RING = ['scan-request', 'offer-request', 'send-request', 'seal-request'
 /** Those of which somebody wants to know whether a write is alone. */
 const OF_COMPANY = [
   ['put-request', 'tell-alone', { tellAlone: true }],
+  ['put-request', 'fresh', { isFresh: true }],
   ['put-reply', 'alone', { alone: true }],
   ['put-reply', 'not-alone', { alone: false }],
   ['coordinate-request', 'if-alone', { ifAlone: true }],

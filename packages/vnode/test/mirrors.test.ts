@@ -80,3 +80,25 @@ it('a write that does not reach the other node spoils a copy, and fails once tha
     atoll.network.heal()
   })
 })
+
+it('a deletion that only one of two holders knows is not undone, by a mirrored write or in an answer', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const key = id('k', 'blocks')
+    const { record } = await n1.host.coordinate(write(key, content('block')))
+    const { record: deletion } = await n2.host.coordinate(write(key, content('', { tombstone: true })))
+    const { mirrors } = n1.host
+    mirrors.begin(1, 'n2')
+    expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+    mirrors.settle(1, 'n2', 5)
+    expect(await n3.replicas.get(at(4), key, { timeoutMs: 400 })).toEqual({
+      record: deletion,
+      corrupt: false,
+    })
+    await n3.replicas.put(at(4), key, record, { timeoutMs: 400, isFresh: true })
+    expect(await n2.host.get({ partition: 1, id: key })).toEqual({ record: deletion, corrupt: false })
+    // A late repair merges on either.
+    await n3.replicas.put({ ...at(5), node: 'n2' }, key, record, { timeoutMs: 400 })
+    expect(await n2.host.get({ partition: 1, id: key })).toEqual({ record: deletion, corrupt: false })
+  })
+})
