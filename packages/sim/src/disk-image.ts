@@ -43,7 +43,12 @@ export class DiskImage {
   }
 
   wipe(): void {
-    this.#durable = OrderedMap.EMPTY
+    this.restore(OrderedMap.EMPTY)
+  }
+
+  /** Puts another content in the place of this one. */
+  restore(map: OrderedMap): void {
+    this.#durable = map
     this.#unsynced = []
   }
 }

@@ -2,8 +2,19 @@ import { checkInteger } from '@atoll/core'
 import { type ArmedFailure, Device, type DeviceCollaborators, type DeviceIdentity } from './device.ts'
 import { flipBit } from './disk-image.ts'
 import type { DiskOptions } from './options.ts'
-import type { Entry } from './ordered-map.ts'
+import type { Entry, OrderedMap } from './ordered-map.ts'
 import { SimLevel } from './sim-level.ts'
+
+/** The content of a disk at some time. */
+export class DiskCopy {
+  /** @internal */
+  readonly map: OrderedMap
+
+  /** Use `SimDisk.copy`. */
+  constructor(map: OrderedMap) {
+    this.map = map
+  }
+}
 
 /** A disk of a simulated machine, of which databases are opened and to which things happen. */
 export class SimDisk {
@@ -82,6 +93,18 @@ export class SimDisk {
     this.#device.image.wipe()
     this.#device.detachByForce()
     this.#device.identity.note('was replaced by an empty one')
+  }
+
+  /** What is stored now, as a backup of a database that is closed. */
+  copy(): DiskCopy {
+    return new DiskCopy(this.#device.image.current)
+  }
+
+  /** Puts a copy, of this disk or of another one, in the place of what is stored, as when a backup is restored. */
+  restore(copy: DiskCopy): void {
+    this.#device.image.restore(copy.map)
+    this.#device.detachByForce()
+    this.#device.identity.note(`was restored from a copy of ${copy.map.size} entries`)
   }
 
   /** Ends slowness, fullness and armed failures. What is rotten stays so. */

@@ -26,8 +26,25 @@ export type Fault =
   | { readonly kind: 'slow-disk'; readonly node: string; readonly factor: number }
   | { readonly kind: 'failing-disk'; readonly node: string; readonly writes: number }
   | { readonly kind: 'full-disk'; readonly node: string }
+  /** All disks are full at once; when the fault ends there is room again. */
+  | { readonly kind: 'full-disks'; readonly nodes: readonly string[] }
+  /** Connections of these nodes break, and no process is harmed. */
+  | { readonly kind: 'reset'; readonly nodes: readonly string[] }
+  /** The process of the node stops, with its connections open, and goes on when the fault ends. */
+  | { readonly kind: 'freeze'; readonly node: string }
+  /**
+   * The machine is suspended: it stops, its monotonic clock stands, and hours go by on the wall clocks of all. It goes on when
+   * the fault ends.
+   */
+  | { readonly kind: 'suspend'; readonly node: string; readonly lapseMs: number }
+  /** The node is closed and its disk is copied; when the fault ends that copy takes the place of what the disk has by then. */
+  | { readonly kind: 'restore'; readonly node: string }
   /** The wall clock is wrong. */
   | { readonly kind: 'skew'; readonly node: string; readonly offsetMs: number }
+  /** The wall clock is wrong by hours or days. */
+  | { readonly kind: 'far-skew'; readonly node: string; readonly offsetMs: number }
+  /** The log and the metrics that the node was given throw now and then. */
+  | { readonly kind: 'throwing-ports'; readonly node: string; readonly permille: number }
   /** The clock runs fast or slow. */
   | { readonly kind: 'drift'; readonly node: string; readonly ppm: number }
 
@@ -47,6 +64,8 @@ export interface PlanOptions {
   readonly maxGapMs?: number
   /** How long one fault lasts, in ms, at most; drawn from 1. Default a quarter of the duration. */
   readonly maxHoldMs?: number
+  /** How long a machine is frozen or suspended, in ms, at most; drawn from 1, and may go beyond the duration. Default 12 000. */
+  readonly maxFreezeMs?: number
   /** How likely each kind is, against the others. A kind that is not named does not happen. */
   readonly weights: Partial<Readonly<Record<FaultKind, number>>>
   readonly budget: FaultBudget
@@ -54,37 +73,46 @@ export interface PlanOptions {
 
 /** The atlas of damage: a correct cluster survives what stays within it. */
 export interface FaultBudget {
-  /** Nodes without power at one time. */
+  /** Nodes without power, frozen or suspended at one time. */
   readonly maxDown: number
-  /** Nodes whose stored data is ever damaged (rotten or replaced) in the plan. Less than n, or data is truly gone. */
+  /** Nodes whose stored data is ever damaged (rotten, replaced, or an older copy) in the plan. Less than n, or data is truly gone. */
   readonly maxDamaged: number
 }
 
-const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot'])
-const CUTTING_POWER: ReadonlySet<FaultKind> = new Set(['crash', 'replace'])
+const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
+/** The node does not answer meanwhile. */
+const SILENCING: ReadonlySet<FaultKind> = new Set(['crash', 'replace', 'freeze', 'suspend'])
+/** Longer than any patience that others have. */
+const FREEZING: ReadonlySet<FaultKind> = new Set(['freeze', 'suspend'])
+const OF_CLOCKS: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew'])
 
 /** Which part of a node, or of the world, a fault holds: nothing else happens to that meanwhile. */
 function placeOf(fault: Fault): string {
   if (!('node' in fault)) return fault.kind
-  return fault.kind === 'skew' || fault.kind === 'drift'
-    ? `${fault.kind} of ${fault.node}`
-    : `machine ${fault.node}`
+  if (OF_CLOCKS.has(fault.kind)) return `wall clock of ${fault.node}`
+  if (fault.kind === 'drift' || fault.kind === 'throwing-ports') return `${fault.kind} of ${fault.node}`
+  return `machine ${fault.node}`
 }
 
 /**
- * Draws what goes wrong and when: in the order of beginning, each fault ended within the duration, and never more at one
- * time than the budget allows.
+ * Draws what goes wrong and when: in the order of beginning, each fault ended within the duration (unless a machine is frozen
+ * for longer), and never more at one time than the budget allows.
  *
  * @throws TypeError, RangeError for options that cannot be.
  */
 export function planFaults(prng: Prng, options: PlanOptions): PlannedFault[] {
   const { durationMs } = validatePlanOptions(options)
   const { maxGapMs = Math.ceil(durationMs / 20), maxHoldMs = Math.ceil(durationMs / 4) } = options
+  const { maxFreezeMs = 12_000 } = options
   const plan: PlannedFault[] = []
   let fromMs = prng.between(1, maxGapMs)
   while (fromMs < durationMs) {
-    const untilMs = Math.min(fromMs + prng.between(1, maxHoldMs), durationMs)
-    const planned = { fromMs, untilMs, fault: drawFault(prng, options) }
+    const holdMs = prng.between(1, maxHoldMs)
+    const fault = drawFault(prng, options)
+    const untilMs = FREEZING.has(fault.kind)
+      ? fromMs + prng.between(1, maxFreezeMs)
+      : Math.min(fromMs + holdMs, durationMs)
+    const planned = { fromMs, untilMs, fault }
     if (isAllowed(planned, plan, options.budget)) plan.push(planned)
     fromMs += prng.between(1, maxGapMs)
   }
@@ -95,8 +123,8 @@ function isAllowed(next: PlannedFault, plan: readonly PlannedFault[], budget: Fa
   const { fault } = next
   const going = plan.filter(({ untilMs }) => untilMs > next.fromMs)
   if (going.some((other) => placeOf(other.fault) === placeOf(fault))) return false
-  if (CUTTING_POWER.has(fault.kind)) {
-    const down = going.filter((other) => CUTTING_POWER.has(other.fault.kind))
+  if (SILENCING.has(fault.kind)) {
+    const down = going.filter((other) => SILENCING.has(other.fault.kind))
     if (down.length >= budget.maxDown) return false
   }
   if (!DAMAGING.has(fault.kind)) return true
@@ -112,6 +140,8 @@ interface Draw {
   readonly kind: FaultKind
   readonly draw: (prng: Prng, nodes: readonly string[]) => Fault
 }
+
+const DAYS_MS = 3 * 24 * 3_600_000
 
 /** How wrong things go: from what happens in every data centre to ten times that. */
 const DRAWS: readonly Draw[] = [
@@ -155,6 +185,33 @@ const DRAWS: readonly Draw[] = [
       offsetMs: prng.between(-3_600_000, 3_600_000),
     }),
   },
+  { kind: 'full-disks', draw: (_, nodes) => ({ kind: 'full-disks', nodes }) },
+  {
+    kind: 'reset',
+    draw: (prng, nodes) => ({ kind: 'reset', nodes: prng.sample(nodes, prng.between(1, nodes.length)) }),
+  },
+  { kind: 'freeze', draw: (prng, nodes) => ({ kind: 'freeze', node: prng.pick(nodes) }) },
+  {
+    kind: 'suspend',
+    draw: (prng, nodes) => ({ kind: 'suspend', node: prng.pick(nodes), lapseMs: prng.between(1, DAYS_MS) }),
+  },
+  { kind: 'restore', draw: (prng, nodes) => ({ kind: 'restore', node: prng.pick(nodes) }) },
+  {
+    kind: 'far-skew',
+    draw: (prng, nodes) => ({
+      kind: 'far-skew',
+      node: prng.pick(nodes),
+      offsetMs: prng.between(-DAYS_MS, DAYS_MS),
+    }),
+  },
+  {
+    kind: 'throwing-ports',
+    draw: (prng, nodes) => ({
+      kind: 'throwing-ports',
+      node: prng.pick(nodes),
+      permille: prng.between(1, 1000),
+    }),
+  },
   {
     kind: 'drift',
     draw: (prng, nodes) => ({ kind: 'drift', node: prng.pick(nodes), ppm: prng.between(-1000, 1000) }),
@@ -166,10 +223,12 @@ function drawFault(prng: Prng, { nodes, weights }: PlanOptions): Fault {
   return prng.pick(weighted).draw(prng, nodes)
 }
 
+const KNOWN = ['nodes', 'durationMs', 'maxGapMs', 'maxHoldMs', 'maxFreezeMs', 'weights', 'budget']
+
 function validatePlanOptions(options: PlanOptions): PlanOptions {
-  checkKnown('planFaults', options, ['nodes', 'durationMs', 'maxGapMs', 'maxHoldMs', 'weights', 'budget'])
+  checkKnown('planFaults', options, KNOWN)
   checkInteger('nodes.length', options.nodes.length, { min: 1, max: 1000 })
-  for (const name of ['durationMs', 'maxGapMs', 'maxHoldMs'] as const) {
+  for (const name of ['durationMs', 'maxGapMs', 'maxHoldMs', 'maxFreezeMs'] as const) {
     checkInteger(name, options[name] ?? 1, { min: 1, max: 1e9 })
   }
   const kinds = DRAWS.map(({ kind }) => kind)

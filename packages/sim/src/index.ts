@@ -10,7 +10,7 @@ export {
   type WriteOrder,
 } from './check-history.ts'
 export type { ArmedFailure } from './device.ts'
-export { SimDisk } from './disk.ts'
+export { DiskCopy, SimDisk } from './disk.ts'
 export { DiskError, type DiskErrorCode } from './disk-error.ts'
 export { type Draw, type Draws, drawOptions, integer, oneOf, sometimes } from './draw-options.ts'
 export type { Scheduler } from './event-queue.ts'

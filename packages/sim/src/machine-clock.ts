@@ -28,6 +28,11 @@ export class MachineClock implements Clock {
   #baseMs: number
   #sinceMs = 0
   #wallOffsetMs: number
+  /** Hours that went by in the world at once. */
+  #lapsedMs = 0
+  /** While the machine is suspended its monotonic side stands; and for how long it has stood so far. */
+  #stands = false
+  #stoodMs = 0
 
   constructor(scheduler: Scheduler, prng: Prng, options: MachineClockOptions) {
     this.#scheduler = scheduler
@@ -39,18 +44,28 @@ export class MachineClock implements Clock {
   }
 
   monotonicMs(): number {
-    return this.#baseMs + (this.#scheduler.nowMs - this.#sinceMs) * this.#rate
+    return this.#stands ? this.#baseMs : this.#baseMs + (this.#scheduler.nowMs - this.#sinceMs) * this.#rate
   }
 
   wallMs(): number {
-    return Math.floor(this.monotonicMs() + this.#wallOffsetMs)
+    return Math.floor(this.monotonicMs() + this.#asleepMs() + this.#wallOffsetMs)
   }
 
   timer(delayMs: number, fire: () => void): Timer {
     checkDelay(delayMs)
     const { timerSlackMs } = this.#options
     const slackMs = timerSlackMs === 0 ? 0 : this.#prng.below(timerSlackMs * 1000 + 1) / 1000
-    return this.#scheduler.schedule(Math.max(0, delayMs) / this.#rate + slackMs, this.#label, fire)
+    const stoodMs = this.#stoodMs
+    const waitMs = Math.max(0, delayMs) / this.#rate + slackMs
+    const dueMs = this.#scheduler.nowMs + waitMs
+    const awake = () => {
+      // A timer does not run while its machine is suspended.
+      const leftMs = dueMs + this.#stoodMs - stoodMs - this.#scheduler.nowMs
+      if (this.#stoodMs === stoodMs || leftMs <= 0) fire()
+      else timer = this.#scheduler.schedule(leftMs, this.#label, awake)
+    }
+    let timer = this.#scheduler.schedule(waitMs, this.#label, awake)
+    return { cancel: () => timer.cancel() }
   }
 
   sleep(delayMs: number, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
@@ -59,8 +74,8 @@ export class MachineClock implements Clock {
 
   /** Makes the wall clock wrong by `offsetMs` from now on. 0 sets it right again. */
   skew(offsetMs: number): void {
-    const trueMs = this.#options.startWallMs + this.#scheduler.nowMs
-    this.#wallOffsetMs = trueMs + offsetMs - this.monotonicMs()
+    const trueMs = this.#options.startWallMs + this.#lapsedMs + this.#scheduler.nowMs
+    this.#wallOffsetMs = trueMs + offsetMs - this.monotonicMs() - this.#asleepMs()
   }
 
   /** Moves the wall clock by `ms`, as a correction by NTP or an operator does. */
@@ -68,12 +83,43 @@ export class MachineClock implements Clock {
     this.#wallOffsetMs += ms
   }
 
+  /** `ms` go by in the world at once, of which nothing but wall clocks takes notice. */
+  lapse(ms: number): void {
+    this.#lapsedMs += ms
+    this.#wallOffsetMs += ms
+  }
+
+  /** The machine is suspended: its monotonic side stands, its wall side goes on. */
+  stand(): void {
+    if (this.#stands) return
+    this.#baseMs = this.monotonicMs()
+    this.#sinceMs = this.#scheduler.nowMs
+    this.#stands = true
+  }
+
+  /** The machine goes on: timers have as long to run as when it was suspended. */
+  go(): void {
+    if (!this.#stands) return
+    const stoodMs = this.#asleepMs()
+    this.#stands = false
+    this.#stoodMs += stoodMs
+    this.#wallOffsetMs += stoodMs
+    this.#sinceMs = this.#scheduler.nowMs
+  }
+
+  /** For how long it is suspended by now. */
+  #asleepMs(): number {
+    return this.#stands ? this.#scheduler.nowMs - this.#sinceMs : 0
+  }
+
   /** Lets both sides gain `ppm` microseconds a second from now on; negative loses. */
   drift(ppm: number): void {
     if (Math.abs(ppm) > MAX_DRIFT_PPM)
       throw new RangeError(`ppm must be within ${MAX_DRIFT_PPM} of 0, got ${ppm}`)
-    this.#baseMs = this.monotonicMs()
-    this.#sinceMs = this.#scheduler.nowMs
+    if (!this.#stands) {
+      this.#baseMs = this.monotonicMs()
+      this.#sinceMs = this.#scheduler.nowMs
+    }
     this.#rate = 1 + ppm / 1_000_000
   }
 }

@@ -1,7 +1,10 @@
 import { messageOf } from '@atoll/core'
+import type { DiskCopy } from './disk.ts'
 import type { Fault, PlannedFault } from './faults.ts'
 import type { NetworkConditions, NetworkPort, NodesPort } from './ports.ts'
 import type { World } from './world.ts'
+
+type Of<Kind extends Fault['kind']> = Extract<Fault, { readonly kind: Kind }>
 
 export interface NemesisOptions {
   /** Delays of the network when the weather is fair, in ms. Default 0 to 1. */
@@ -20,6 +23,8 @@ export class Nemesis {
   readonly #down = new Set<string>()
   readonly #touched = new Set<string>()
   readonly #going = new Set<Fault>()
+  /** Copies of disks that will be restored, by what will do it. */
+  readonly #copies = new Map<Fault, DiskCopy>()
 
   constructor(
     world: World,
@@ -33,7 +38,10 @@ export class Nemesis {
     this.#fair = { lossPerMillion: 0, duplicatePerMillion: 0, delayMs }
   }
 
-  /** Begins and ends every fault of the plan in its time. What cannot be ended yet is left to `heal`. */
+  /**
+   * Begins and ends every fault of the plan in its time, or after what is still done to the same machine: a node that starts may
+   * have to wait for others. What cannot be ended yet is left to `heal`.
+   */
   async rage(plan: readonly PlannedFault[]): Promise<void> {
     const { clock } = this.#world.runtime('nemesis')
     const startMs = clock.monotonicMs()
@@ -43,31 +51,46 @@ export class Nemesis {
         { atMs: untilMs, fault, begin: false },
       ])
       .sort((a, b) => a.atMs - b.atMs)
+    const last = new Map<string, Promise<void>>()
+    const failures: unknown[] = []
     for (const { atMs, fault, begin } of steps) {
       await clock.sleep(Math.max(0, startMs + atMs - clock.monotonicMs()))
-      if (begin) await this.begin(fault)
-      else
-        await this.end(fault).catch((error) => this.#note(`could not end ${fault.kind}: ${messageOf(error)}`))
+      const place = 'node' in fault ? fault.node : fault.kind
+      const step = () => (begin ? this.begin(fault) : this.#endOrLeave(fault))
+      const done = (last.get(place) ?? Promise.resolve()).then(step)
+      last.set(
+        place,
+        done.catch((error) => void failures.push(error)),
+      )
     }
+    await Promise.all(last.values())
+    if (failures.length > 0) throw failures[0]
   }
 
   /** Puts everything right that was done. Rejects if a node does not start. */
   async heal(): Promise<void> {
     this.#note('heals everything')
     this.#going.clear()
+    this.#copies.clear()
     this.#setWeather()
     for (const node of this.#touched) {
       this.#world.disk(node).heal()
       this.#world.clockOf(node).drift(0)
       this.#world.clockOf(node).skew(0)
+      this.#world.breakPorts(node, 0)
+      this.#thaw(node)
     }
     for (const node of [...this.#down]) await this.#restart(node)
+  }
+
+  #endOrLeave(fault: Fault): Promise<void> {
+    return this.end(fault).catch((error) => this.#note(`could not end ${fault.kind}: ${messageOf(error)}`))
   }
 
   async begin(fault: Fault): Promise<void> {
     this.#note(`begins ${JSON.stringify(fault)}`)
     this.#going.add(fault)
-    if ('node' in fault) this.#touched.add(fault.node)
+    for (const node of nodesOf(fault)) this.#touched.add(node)
     switch (fault.kind) {
       case 'partition':
       case 'weather':
@@ -86,7 +109,20 @@ export class Nemesis {
         return this.#world.disk(fault.node).failWrites({ count: fault.writes })
       case 'full-disk':
         return this.#world.disk(fault.node).fill()
+      case 'full-disks':
+        for (const node of fault.nodes) this.#world.disk(node).fill()
+        return
+      case 'reset':
+        return this.#network.reset(fault.nodes)
+      case 'restore':
+        return this.#copy(fault)
+      case 'freeze':
+      case 'suspend':
+        return this.#stop(fault)
+      case 'throwing-ports':
+        return this.#world.breakPorts(fault.node, fault.permille)
       case 'skew':
+      case 'far-skew':
         return this.#world.clockOf(fault.node).skew(fault.offsetMs)
       case 'drift':
         return this.#world.clockOf(fault.node).drift(fault.ppm)
@@ -104,12 +140,24 @@ export class Nemesis {
       case 'replace':
         return this.#restart(fault.node)
       case 'rot':
+      case 'reset':
         return
       case 'slow-disk':
       case 'failing-disk':
       case 'full-disk':
         return this.#world.disk(fault.node).heal()
+      case 'full-disks':
+        for (const node of fault.nodes) this.#world.disk(node).heal()
+        return
+      case 'restore':
+        return this.#restore(fault)
+      case 'freeze':
+      case 'suspend':
+        return this.#thaw(fault.node)
+      case 'throwing-ports':
+        return this.#world.breakPorts(fault.node, 0)
       case 'skew':
+      case 'far-skew':
         return this.#world.clockOf(fault.node).skew(0)
       case 'drift':
         return this.#world.clockOf(fault.node).drift(0)
@@ -124,6 +172,35 @@ export class Nemesis {
   async #restart(node: string): Promise<void> {
     await this.#nodes.restart(node)
     this.#down.delete(node)
+  }
+
+  /** Takes the backup of a node that is down for a moment. */
+  async #copy(fault: Of<'restore'>): Promise<void> {
+    await this.#crash(fault.node)
+    this.#copies.set(fault, this.#world.disk(fault.node).copy())
+    await this.#restart(fault.node)
+  }
+
+  async #restore(fault: Of<'restore'>): Promise<void> {
+    const copy = this.#copies.get(fault)
+    this.#copies.delete(fault)
+    await this.#crash(fault.node)
+    if (copy !== undefined) this.#world.disk(fault.node).restore(copy)
+    await this.#restart(fault.node)
+  }
+
+  #stop(fault: Of<'freeze' | 'suspend'>): void {
+    this.#network.freeze(fault.node)
+    if (fault.kind === 'freeze') this.#world.freeze(fault.node)
+    else {
+      this.#world.suspend(fault.node)
+      this.#world.lapse(fault.lapseMs)
+    }
+  }
+
+  #thaw(node: string): void {
+    this.#world.thaw(node)
+    this.#network.thaw(node)
   }
 
   /** A network forgets all faults at once, so those that go on are put back. */
@@ -143,6 +220,11 @@ export class Nemesis {
   #note(text: string): void {
     this.#world.note(`nemesis ${text}`)
   }
+}
+
+function nodesOf(fault: Fault): readonly string[] {
+  if ('node' in fault) return [fault.node]
+  return fault.kind === 'full-disks' ? fault.nodes : []
 }
 
 export interface QuietOptions {

@@ -3,6 +3,11 @@ export interface NetworkPort {
   /** Lets nothing pass from `groupA` to `groupB`, nor back unless `oneWay`, until `heal`. */
   partition(groupA: Iterable<string>, groupB: Iterable<string>, options?: { readonly oneWay?: boolean }): void
   configure(conditions: NetworkConditions): void
+  /** Breaks the connections of these nodes, at both ends. Nobody else is harmed, and new ones can be made at once. */
+  reset(nodes: Iterable<string>): void
+  /** Nothing is taken in at a node until `thaw`: what arrives there waits, as in the buffers of its kernel. */
+  freeze(node: string): void
+  thaw(node: string): void
   /** Ends every partition, loss and repetition. Delays stay as they are configured. */
   heal(): void
 }

@@ -1,8 +1,10 @@
-import { createMetrics, type MetricsRegistry, type Runtime, type Timer } from '@atoll/core'
+import { checkInteger, createMetrics, type MetricsRegistry, type Runtime, type Timer } from '@atoll/core'
 import { inlineDigests } from './digests.ts'
 import { SimDisk } from './disk.ts'
 import { EventLoop } from './event-loop.ts'
 import type { Scheduler } from './event-queue.ts'
+import { fragileLog, fragileMetrics } from './fragile-ports.ts'
+import { Machine } from './machine.ts'
 import { MachineClock } from './machine-clock.ts'
 import {
   type DiskOptions,
@@ -37,10 +39,14 @@ export class World implements Scheduler {
   readonly #options: Required<WorldOptions>
   readonly #trace: Trace
   readonly #loop: EventLoop
+  readonly #machines = new Map<string, Machine>()
   readonly #clocks = new Map<string, MachineClock>()
   readonly #runtimes = new Map<string, SimRuntime>()
   readonly #disks = new Map<string, SimDisk>()
   readonly #marks = new Map<string, number>()
+  /** Of 1000 uses of the log and the metrics of a machine, how many throw. */
+  readonly #fragile = new Map<string, number>()
+  #lapsedMs = 0
 
   /** Use `createWorld`, which checks the options. */
   constructor(options: Required<WorldOptions>) {
@@ -71,28 +77,73 @@ export class World implements Scheduler {
 
   /** The world as one machine sees it. The same object for the same name. */
   runtime(name: string): SimRuntime {
-    return remembered(this.#runtimes, name, () => ({
-      clock: this.clockOf(name),
-      random: this.prng.fork(`random of ${name}`),
-      digest: inlineDigests,
-      log: worldLog(name, this.#trace, () => this.nowMs),
-      metrics: createMetrics(),
-      probe: { mark: (mark) => void this.#marks.set(mark, (this.#marks.get(mark) ?? 0) + 1) },
-    }))
+    return remembered(this.#runtimes, name, () => {
+      const chance = this.prng.fork(`ports of ${name}`)
+      const mayThrow = () => {
+        const permille = this.#fragile.get(name) ?? 0
+        if (permille > 0 && chance.chance(permille)) throw new Error(`a port of ${name} throws`)
+      }
+      return {
+        clock: this.clockOf(name),
+        random: this.prng.fork(`random of ${name}`),
+        digest: inlineDigests,
+        log: fragileLog(
+          worldLog(name, this.#trace, () => this.nowMs),
+          mayThrow,
+        ),
+        metrics: fragileMetrics(createMetrics(), mayThrow),
+        probe: { mark: (mark) => void this.#marks.set(mark, (this.#marks.get(mark) ?? 0) + 1) },
+      }
+    })
   }
 
   /** The clock of a machine, which can be made to drift, jump and be wrong. */
   clockOf(name: string): MachineClock {
     const { startWallMs, timerSlackMs } = this.#options
     return remembered(this.#clocks, name, () => {
-      return new MachineClock(this, this.prng.fork(`clock of ${name}`), { name, startWallMs, timerSlackMs })
+      const prng = this.prng.fork(`clock of ${name}`)
+      const options = { name, startWallMs: startWallMs + this.#lapsedMs, timerSlackMs }
+      return new MachineClock(this.#machine(name), prng, options)
     })
+  }
+
+  /** Stops a machine as `SIGSTOP` does: no timer fires and no disk answers there until `thaw`, and clocks go on. */
+  freeze(name: string): void {
+    this.#machine(name).freeze()
+  }
+
+  /** Stops a machine as when it is suspended: as `freeze`, and its monotonic clock stands. */
+  suspend(name: string): void {
+    this.freeze(name)
+    this.clockOf(name).stand()
+  }
+
+  /** Lets a machine go on that was frozen or suspended. */
+  thaw(name: string): void {
+    this.clockOf(name).go()
+    this.#machine(name).thaw()
+  }
+
+  isFrozen(name: string): boolean {
+    return this.#machines.get(name)?.isFrozen === true
+  }
+
+  /** `ms` go by on all wall clocks at once, as while every machine is suspended. */
+  lapse(ms: number): void {
+    this.#lapsedMs += ms
+    for (const clock of this.#clocks.values()) clock.lapse(ms)
+    this.note(`${ms} ms go by`)
+  }
+
+  /** From now on `permille` of 1000 uses of the log and the metrics of a machine throw. 0 mends them. */
+  breakPorts(name: string, permille: number): void {
+    this.#fragile.set(name, checkInteger('permille', permille, { min: 0, max: 1000 }))
   }
 
   /** The disk of a machine. The same object for the same name; `options` count when it is first named. */
   disk(name: string, options: DiskOptions = {}): SimDisk {
     return remembered(this.#disks, name, () => {
-      const collaborators = { scheduler: this, prng: this.prng.fork(`disk of ${name}`) }
+      const collaborators = { scheduler: this.#machine(name), prng: this.prng.fork(`disk of ${name}`) }
       const note = (text: string) => this.note(`${name} disk: ${text}`)
       return new SimDisk({ name, note }, collaborators, validateDiskOptions(options, this.#options.disk))
     })
@@ -135,6 +186,10 @@ export class World implements Scheduler {
   /** The last notes in words, the newest last. */
   timeline(): readonly string[] {
     return this.#trace.tail()
+  }
+
+  #machine(name: string): Machine {
+    return remembered(this.#machines, name, () => new Machine(this))
   }
 }
 

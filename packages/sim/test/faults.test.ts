@@ -11,7 +11,14 @@ const ALL = {
   'slow-disk': 1,
   'failing-disk': 1,
   'full-disk': 1,
+  'full-disks': 1,
+  reset: 1,
+  freeze: 1,
+  suspend: 1,
+  restore: 1,
   skew: 1,
+  'far-skew': 1,
+  'throwing-ports': 1,
   drift: 1,
 }
 const options: PlanOptions = {
@@ -20,7 +27,7 @@ const options: PlanOptions = {
   weights: ALL,
   budget: { maxDown: 2, maxDamaged: 1 },
 }
-const isDown = ({ kind }: Fault) => kind === 'crash' || kind === 'replace'
+const isDown = ({ kind }: Fault) => ['crash', 'replace', 'freeze', 'suspend'].includes(kind)
 const nodeOf = (fault: Fault) => ('node' in fault ? fault.node : undefined)
 
 /** Nodes without power at each moment at which that changes. */
@@ -40,7 +47,7 @@ test('keeps within the budget whatever the seed', () => {
           expect(down.length).toBeLessThanOrEqual(maxDown)
           expect(new Set(down).size).toBe(down.length)
         }
-        const damaged = plan.filter(({ fault }) => fault.kind === 'rot' || fault.kind === 'replace')
+        const damaged = plan.filter(({ fault }) => ['rot', 'replace', 'restore'].includes(fault.kind))
         expect(new Set(damaged.map(({ fault }) => nodeOf(fault))).size).toBeLessThanOrEqual(maxDamaged)
       },
     ),
@@ -56,7 +63,7 @@ test('begins in order, ends within the duration, and leaves a machine alone that
     )
     for (const { fromMs, untilMs, fault } of plan) {
       expect(untilMs).toBeGreaterThan(fromMs)
-      expect(untilMs).toBeLessThanOrEqual(60_000)
+      if (fault.kind !== 'freeze' && fault.kind !== 'suspend') expect(untilMs).toBeLessThanOrEqual(60_000)
       const others = plan.filter(
         (other) => other.fromMs >= fromMs && other.fromMs < untilMs && other.fault !== fault,
       )
@@ -64,7 +71,8 @@ test('begins in order, ends within the duration, and leaves a machine alone that
         expect(others.map((other) => other.fault.kind)).not.toContain('partition')
       if (fault.kind !== 'crash') continue
       for (const other of others) {
-        if (nodeOf(other.fault) === fault.node) expect(['skew', 'drift']).toContain(other.fault.kind)
+        if (nodeOf(other.fault) === fault.node)
+          expect(['skew', 'far-skew', 'drift', 'throwing-ports']).toContain(other.fault.kind)
       }
     }
   }

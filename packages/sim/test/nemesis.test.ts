@@ -17,6 +17,9 @@ function setUp() {
   const network: NetworkPort = {
     partition: (a, b, options) => at(`partition ${[...a]} ${[...b]} ${options?.oneWay}`),
     configure: ({ lossPerMillion, delayMs }) => at(`loss ${lossPerMillion} delay ${delayMs?.max}`),
+    reset: (hit) => at(`reset ${[...hit]}`),
+    freeze: (node) => at(`network freezes ${node}`),
+    thaw: () => {},
     heal: () => at('network heals'),
   }
   const nodes: NodesPort = {
@@ -85,6 +88,85 @@ test('hurts disks and clocks, and heals what it hurt', async () => {
     await nemesis.heal()
     const walls = ['n1', 'n2', 'n3'].map((name) => world.clockOf(name).wallMs())
     expect(new Set(walls).size).toBe(1)
+  })
+})
+
+test('stops machines: what is due there waits, and a suspended one has lost hours', async () => {
+  const { world, log, nemesis } = setUp()
+  await world.run(async () => {
+    for (const name of ['n1', 'n2']) await fill(world, name)
+    const fired: string[] = []
+    const note = (name: string) => fired.push(`${name} ${Math.round(world.nowMs - startMs)}`)
+    const startMs = world.nowMs
+    const clocks = ['n1', 'n2', 'n3'].map((name) => world.clockOf(name))
+    const bootMs = clocks.map((clock) => clock.monotonicMs())
+    for (const [at, clock] of clocks.entries()) clock.timer(100, () => note(`n${at + 1}`))
+    const cancelled = world.clockOf('n1').timer(50, () => note('cancelled'))
+    const sync: object = { sync: true }
+    const written = world
+      .disk('n2')
+      .open()
+      .put('d', 'd', sync)
+      .catch(() => {})
+    await nemesis.rage([
+      { fromMs: 20, untilMs: 520, fault: { kind: 'freeze', node: 'n1' } },
+      { fromMs: 40, untilMs: 540, fault: { kind: 'suspend', node: 'n2', lapseMs: 3_600_000 } },
+      { fromMs: 200, untilMs: 201, fault: { kind: 'reset', nodes: ['n1', 'n3'] } },
+    ])
+    cancelled.cancel()
+    await written
+    await world.clockOf('n3').sleep(100)
+    expect(fired).toEqual(['n3 100', 'cancelled 520', 'n1 520', 'n2 600'])
+    const elapsed = clocks.map((clock, at) => Math.round(clock.monotonicMs() - (bootMs[at] ?? 0)))
+    expect(elapsed).toEqual([640, 140, 640])
+    expect(new Set(clocks.map((clock) => clock.wallMs())).size).toBe(1)
+    expect(clocks[0]?.wallMs()).toBeGreaterThan(1_700_003_600_000)
+  })
+  expect(log.slice(-3).map((line) => line.replace(/^\d+: /, ''))).toEqual([
+    'network freezes n1',
+    'network freezes n2',
+    'reset n1,n3',
+  ])
+})
+
+test('puts an older copy of a disk back', async () => {
+  const { world, nemesis } = setUp()
+  await world.run(async () => {
+    await fill(world, 'n1')
+    const restore: Fault = { kind: 'restore', node: 'n1' }
+    await nemesis.begin(restore)
+    world.disk('n1').crash()
+    await world
+      .disk('n1')
+      .open()
+      .put('later', 'x', { sync: true } as object)
+    expect(world.disk('n1').entries).toBe(4)
+    await nemesis.end(restore)
+    expect(world.disk('n1').entries).toBe(3)
+  })
+})
+
+test('lets ports throw, fills all disks, and ends that', async () => {
+  const { world, nemesis } = setUp()
+  await world.run(async () => {
+    for (const name of ['n1', 'n2']) await fill(world, name)
+    const { log, metrics } = world.runtime('n1')
+    const ports: Fault = { kind: 'throwing-ports', node: 'n1', permille: 1000 }
+    const disks: Fault = { kind: 'full-disks', nodes: ['n1', 'n2'] }
+    for (const fault of [ports, disks]) await nemesis.begin(fault)
+    expect(() => log.info({}, 'x')).toThrow('a port of n1 throws')
+    expect(() => metrics.count('x')).toThrow('a port of n1 throws')
+    world.runtime('n2').metrics.count('x')
+    for (const name of ['n1', 'n2']) {
+      world.disk(name).crash()
+      await expect(world.disk(name).open().put('more', 'x')).rejects.toThrow('no space left')
+    }
+    await nemesis.end(disks)
+    await nemesis.heal()
+    log.info({}, 'x')
+    metrics.count('x')
+    world.disk('n1').crash()
+    await world.disk('n1').open().put('more', 'x')
   })
 })
 

@@ -1,7 +1,8 @@
 import { HOUR_MS, type KeyId } from '@atoll/core'
 import { BLOCKS_TYPE } from '@atoll/objects'
 import type { Violation } from '@atoll/sim'
-import { BUCKET, nameOf, objectKeys, type Scene } from './scene.ts'
+import { BUCKET, nameOf } from './names.ts'
+import { objectKeys, type Scene } from './scene.ts'
 
 /** Longer than the lease of any upload. */
 const LATER_MS = 8 * 24 * HOUR_MS

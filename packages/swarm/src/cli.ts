@@ -16,10 +16,10 @@ export async function cli(args: readonly string[], out: Terminal, err: Terminal)
     err.write(`${messageOf(error)}\n`)
     return 2
   }
-  const { from, count, bug } = command
+  const { from, count, bug, kinds } = command
   const progress = new Progress(err, count)
   const beganMs = performance.now()
-  const summary = await runSeeds(houseScenario(bug === undefined ? NO_BUG : BUGS[bug]), {
+  const summary = await runSeeds(houseScenario(bug === undefined ? NO_BUG : BUGS[bug], kinds), {
     from,
     count,
     onProgress: (_, done) => progress.show(done),

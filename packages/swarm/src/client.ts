@@ -31,7 +31,7 @@ export async function runClient(scene: Scene, name: string): Promise<void> {
   const client = { name, prng, nextName: () => `${name}.${++named}` }
   for (let done = 0; done < options.operations; done++) {
     await clock.sleep(prng.between(0, thinkMs))
-    const nodes = cluster.nodes.filter((node) => doors.isOpen(node))
+    const nodes = cluster.nodes.filter((node) => doors.isOpen(node) && !world.isFrozen(node.name))
     if (nodes.length === 0) continue
     const work = prng.pick(LOTS)
     const node = prng.pick(nodes)

@@ -20,14 +20,20 @@ const APART: ReadonlySet<FaultKind> = new Set([
   'slow-disk',
   'failing-disk',
   'full-disk',
+  'full-disks',
+  'reset',
+  'freeze',
+  'suspend',
+  'restore',
 ])
+const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
+/** Of two machines, one may be hours behind the other for a moment when it goes on. */
+const SKEWING: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew', 'drift', 'suspend'])
 
 export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
   const faults = planned.map(({ fault }) => fault)
-  const nodes = faults.flatMap((fault) =>
-    fault.kind === 'replace' || fault.kind === 'rot' ? [fault.node] : [],
-  )
+  const nodes = faults.flatMap((fault) => ('node' in fault && DAMAGING.has(fault.kind) ? [fault.node] : []))
   const apart = faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => kind === 'down')
-  const skewed = faults.some(({ kind }) => kind === 'skew' || kind === 'drift')
+  const skewed = faults.some(({ kind }) => SKEWING.has(kind))
   return { nodes: new Set(nodes), apart, skewed }
 }

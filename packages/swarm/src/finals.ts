@@ -5,15 +5,13 @@ import type { AtollNode } from '@atoll/node'
 import type { Replicas } from '@atoll/sim'
 import type { RegisterFinal } from './check-registers.ts'
 import { orNothing } from './client.ts'
+import { BUCKET, nameOf, recordId } from './names.ts'
 import {
-  BUCKET,
   elementsOf,
-  nameOf,
   objectKeys,
   onlyValue,
   REGISTERS_TYPE,
   readObject,
-  recordId,
   registerKeys,
   type Scene,
   SETS_TYPE,

@@ -1,17 +1,9 @@
 import { type KeyId, utf8 } from '@atoll/core'
 import type { AtollNode, Cluster } from '@atoll/node'
 import { describeOperation, type Violation, waitForQuiet } from '@atoll/sim'
+import { nameOf, recordId } from './names.ts'
 import type { Operator } from './operator.ts'
-import {
-  nameOf,
-  newestDocument,
-  objectKeys,
-  readObject,
-  recordId,
-  type Scene,
-  SETS_TYPE,
-  setKeys,
-} from './scene.ts'
+import { newestDocument, objectKeys, readObject, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 import { checkDelivered, findStrays, keepersOfStrays } from './strays.ts'
 
 /** Repairing reads at the same time. */

@@ -1,7 +1,9 @@
+import { MANIFESTS_TYPE } from '@atoll/objects'
 import type { Operation } from '@atoll/sim'
 import { broken, inChunks } from './bodies.ts'
 import { orNothing, type Work } from './client.ts'
-import { BUCKET, objectKeys, readObject, record, type Scene } from './scene.ts'
+import { BUCKET, recordId } from './names.ts'
+import { objectKeys, readObject, record, type Scene } from './scene.ts'
 
 const SMALL = { min: 12, max: 400 }
 const LARGE = { min: 300, max: 16_000 }
@@ -14,6 +16,7 @@ const put =
     await record(scene, scene.objects, {
       intent: { client, kind: 'put', key, value: name },
       run: () => node.objects.put(BUCKET, key, prng.chance(500) ? bytes : inChunks(bytes, prng)),
+      writes: { node, id: recordId(MANIFESTS_TYPE, key) },
     })
   }
 
@@ -46,10 +49,16 @@ const putAborted: Work = async (scene, { name: client, prng, nextName }, node) =
 
 const remove: Work = async (scene, { name: client, prng }, node) => {
   const key = prng.pick(objectKeys(scene.options))
-  await record(scene, scene.objects, {
+  let deleted = true
+  const operation = await record(scene, scene.objects, {
     intent: { client, kind: 'delete', key },
-    run: () => node.objects.delete(BUCKET, key),
+    run: async () => {
+      deleted = (await node.objects.delete(BUCKET, key)).deleted
+    },
+    writes: { node, id: recordId(MANIFESTS_TYPE, key) },
   })
+  // To say that there was nothing is to have looked.
+  if (operation.outcome === 'ok' && !deleted) scene.denials.push({ ...operation, kind: 'get' })
 }
 
 const get: Work = async (scene, { name: client, prng }, node) => {

@@ -208,13 +208,18 @@ export class Operator {
     }
   }
 
-  /** As the refusal of a commit says: who joins by the plan and never comes is taken out of it. */
+  /** As the refusal of a commit says: who joins and never comes is taken out of the plan. One that was let in before is lost. */
   async #releaseDeserters(): Promise<void> {
     const { cluster } = this.#scene
-    for (const { node, state } of newestDocument(cluster).members.values()) {
-      if (state !== 'joining' || cluster.names.includes(node) || this.#coming.has(node)) continue
-      await this.#try(`unstage ${node}`, async () => {
-        await this.#speaker().cluster.unstage(node)
+    const { members, staged } = newestDocument(cluster)
+    const goes = (name: string) =>
+      staged.some((change) => change.kind === 'force-remove' && change.node === name)
+    for (const { node, state } of members.values()) {
+      if (cluster.names.includes(node) || this.#coming.has(node) || goes(node)) continue
+      await this.#try(`give ${node} up`, async () => {
+        const speaker = this.#speaker().cluster
+        if (state === 'joining') await speaker.unstage(node)
+        else await speaker.stage({ kind: 'force-remove', node })
       })
     }
   }
@@ -237,8 +242,11 @@ export class Operator {
 
   /** Any member that runs. */
   #speaker(): AtollNode {
-    const { cluster } = this.#scene
-    const speakers = cluster.nodes.filter((node) => node.cluster.document.members.has(node.name))
+    const { cluster, world } = this.#scene
+    const isAwake = ({ name }: AtollNode) => !world.isFrozen(name)
+    const speakers = cluster.nodes.filter(
+      (node) => isAwake(node) && node.cluster.document.members.has(node.name),
+    )
     if (speakers.length === 0) throw new AtollError('ATOLL_UNREACHABLE', 'no node runs')
     return this.#prng.pick(speakers)
   }

@@ -37,7 +37,7 @@ export interface HouseOptions {
 export type Faults = Partial<Readonly<Record<FaultKind, number>>>
 
 /** In how many of 1000 runs each kind of fault may happen: left out of the others, so that the rest gets room (swarm testing). */
-const FAULT_ODDS: Readonly<Partial<Record<FaultKind, number>>> = {
+const FAULT_ODDS: Readonly<Record<FaultKind, number>> = {
   partition: 500,
   weather: 500,
   crash: 500,
@@ -48,6 +48,13 @@ const FAULT_ODDS: Readonly<Partial<Record<FaultKind, number>>> = {
   'full-disk': 500,
   skew: 500,
   drift: 500,
+  reset: 0,
+  freeze: 0,
+  suspend: 0,
+  'far-skew': 0,
+  'full-disks': 0,
+  restore: 0,
+  'throwing-ports': 0,
 }
 
 const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
@@ -91,4 +98,21 @@ export const DRAWS: Draws<HouseOptions> = {
   clearance: oneOf(true, false, false, false),
   faults: sometimes(850, someOf(FAULT_ODDS, 5), {}),
   changes: sometimes(700, someOf(CHANGE_ODDS, 3), {}),
+}
+
+/** Everything that may be asked for by name, on top of what a seed draws. */
+export const KINDS: readonly string[] = [...Object.keys(FAULT_ODDS), ...Object.keys(CHANGE_ODDS)]
+
+/** How likely a kind that is asked for is against the others. */
+const ASKED_WEIGHT = 3
+
+/** What seeds draw when some kinds happen in every run. */
+export function drawsWith(kinds: readonly string[]): Draws<HouseOptions> {
+  const asked = (odds: object) =>
+    Object.fromEntries(kinds.filter((kind) => Object.hasOwn(odds, kind)).map((kind) => [kind, ASKED_WEIGHT]))
+  return {
+    ...DRAWS,
+    faults: (prng) => ({ ...DRAWS.faults(prng), ...asked(FAULT_ODDS) }),
+    changes: (prng) => ({ ...DRAWS.changes(prng), ...asked(CHANGE_ODDS) }),
+  }
 }

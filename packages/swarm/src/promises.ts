@@ -4,9 +4,11 @@ import {
   checkReads,
   checkSets,
   checkWrites,
+  describeOperation,
   type Violation,
   type WriteOrder,
 } from '@atoll/sim'
+import { checkAbsence, checkListed } from './check-absence.ts'
 import { absencesOf, checkFreshness, checkSetFreshness } from './check-freshness.ts'
 import { checkRegisters } from './check-registers.ts'
 import type { Damage } from './damage.ts'
@@ -29,7 +31,7 @@ export class BrokenPromises extends Error {
 
 /** Everything that Atoll promises, held against what the clients saw and what is there in the end. */
 export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): readonly Violation[] {
-  const { objects, sets, registers, stamps, options, complaints, watch } = scene
+  const { objects, sets, registers, stamps, options, complaints, watch, confirmed } = scene
   // Majorities of primaries meet, unless one of them lost its memory or fallbacks stood in.
   const meet = damage.nodes.size === 0 && !(options.sloppy && damage.apart)
   const order: WriteOrder = { mayMiss: () => !meet }
@@ -52,10 +54,25 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
       skewed: damage.skewed,
     }),
     ...checkReads(registers.operations),
+    ...checkListed(operations),
+    ...checkCorrupt(scene, damage),
+    ...[[...operations, ...listings, ...scene.denials], sets.operations, registers.operations].flatMap(
+      (all) => checkAbsence({ operations: all, confirmed, skewed: damage.skewed }),
+    ),
     ...(meet ? checkFreshness([...operations, ...listings]) : []),
     ...(meet ? checkSetFreshness(sets.operations) : []),
     ...checkConvergence(finals.replicas),
   ]
+}
+
+/** Where no disk is damaged nothing can be found damaged or lost, whoever is out of reach. */
+function checkCorrupt({ saidCorrupt }: Scene, { nodes }: Damage): Violation[] {
+  if (nodes.size > 0) return []
+  return saidCorrupt.map((operation) => ({
+    rule: 'false-corrupt',
+    key: operation.key,
+    message: `${describeOperation(operation)} was told that something is damaged or lost`,
+  }))
 }
 
 /** Plans tell how many copies they make. Nodes that were lost, and got theirs again, are in no plan of the operator's. */

@@ -2,7 +2,8 @@ import { decodeContext } from '@atoll/causality'
 import type { KvWritten } from '@atoll/coordinator'
 import { utf8 } from '@atoll/core'
 import type { Work } from './client.ts'
-import { onlyValue, REGISTERS_TYPE, record, recordId, registerKeys, type Scene } from './scene.ts'
+import { recordId } from './names.ts'
+import { onlyValue, REGISTERS_TYPE, record, registerKeys, type Scene } from './scene.ts'
 
 const write: Work = async (scene, { name: client, prng, nextName }, node) => {
   const key = prng.pick(registerKeys(scene.options))
@@ -15,6 +16,7 @@ const write: Work = async (scene, { name: client, prng, nextName }, node) => {
       const context = blind ? undefined : (await node.kv.get(id)).context
       stamp(scene, { key, name: value, value }, await node.kv.put(id, { value: utf8(value), context }))
     },
+    writes: { node, id },
   })
 }
 

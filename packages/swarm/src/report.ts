@@ -10,11 +10,11 @@ type Summary = SwarmSummary<HouseOptions>
 /** The outcome of a swarm for machines. */
 export function asJson(
   { runs, failures, events, virtualMs, marks }: Summary,
-  { bug }: Command,
+  command: Command,
   tookMs: number,
 ): string {
   const failed = failures.map(({ seed, options, failure, traceHash, timeline }) => {
-    const replay = replayOf(seed, bug)
+    const replay = replayOf(seed, command)
     return { seed, options, message: failure?.message, traceHash, timeline, replay }
   })
   const commit = commitOfSources()
@@ -28,9 +28,10 @@ export function asJson(
 /** The outcome of a swarm for people. */
 export function inWords(
   { runs, failures, events, virtualMs, marks }: Summary,
-  { bug, from }: Command,
+  command: Command,
   tookMs: number,
 ): string {
+  const { bug, from } = command
   const seeds = runs === 1 ? `seed ${from}` : `seeds ${from} to ${from + runs - 1}`
   const about = bug === undefined ? '' : ` with the bug ${bug} (${BUGS[bug]?.about})`
   const rate = `${((1000 * runs) / tookMs).toFixed(1)} seeds/s, ${Math.round(tookMs / runs)} ms each`
@@ -40,7 +41,7 @@ export function inWords(
   ]
   const [failed] = failures
   if (failed === undefined) return [...lines, 'every promise was kept'].join('\n')
-  const replay = `to see it again: ${replayOf(failed.seed, bug)} (commit ${commitOfSources()})`
+  const replay = `to see it again: ${replayOf(failed.seed, command)} (commit ${commitOfSources()})`
   return [...lines, '', describeFailure(failed), ...whence(failed.failure?.error), replay].join('\n')
 }
 

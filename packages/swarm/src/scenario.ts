@@ -7,18 +7,19 @@ import { readFinals } from './finals.ts'
 import { handsOn } from './hands.ts'
 import { buildHouse } from './house.ts'
 import { convergence } from './liveness.ts'
+import { BUCKET } from './names.ts'
 import { Operator } from './operator.ts'
-import { DRAWS, type HouseOptions } from './options.ts'
+import { DRAWS, drawsWith, type HouseOptions } from './options.ts'
 import { BrokenPromises, brokenPromises } from './promises.ts'
 import { drawFaults, rage } from './safety.ts'
-import { BUCKET, newScene } from './scene.ts'
+import { newScene } from './scene.ts'
 
 const MAX_VIRTUAL_MS = 600_000
 
-/** The whole house under one seed, sound or with a bug. */
-export function houseScenario(bug: Bug = NO_BUG): Scenario<HouseOptions> {
+/** The whole house under one seed, sound or with a bug; kinds of faults and changes that are asked for happen in every run. */
+export function houseScenario(bug: Bug = NO_BUG, kinds: readonly string[] = []): Scenario<HouseOptions> {
   return {
-    draws: DRAWS,
+    draws: kinds.length === 0 ? DRAWS : drawsWith(kinds),
     world: ({ timerSlackMs }) => ({ timerSlackMs }),
     limits: { maxVirtualMs: MAX_VIRTUAL_MS },
     run: (world, options) => run(world, options, bug),

@@ -1,14 +1,15 @@
 import type { KvRead } from '@atoll/coordinator'
-import { fromUtf8, type KeyId, messageOf, toHex, utf8 } from '@atoll/core'
+import { fromUtf8, isAtollError, type KeyId, messageOf } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
 import { describeOperation, History, type Intent, type Operation, type World } from '@atoll/sim'
 import { Bodies } from './bodies.ts'
+import { type Confirmed, confirming } from './confirmations.ts'
 import { Doors } from './doors.ts'
+import { BUCKET } from './names.ts'
 import type { HouseOptions } from './options.ts'
 import type { Watch } from './watch.ts'
 
-export const BUCKET = 'reef'
 /** Siblings are kept: the value is a set of elements, and a set is the union of its siblings. */
 export const SETS_TYPE = 'sets'
 /** The last write wins. */
@@ -31,6 +32,12 @@ export interface Scene {
   /** An `add` adds an element; the value of a `get` is the elements that it found. */
   readonly sets: History
   readonly registers: History
+  /** Of acknowledged writes: which primaries had them by then. */
+  readonly confirmed: Map<Operation, Confirmed>
+  /** Deletions that said that there was nothing, as reads. */
+  readonly denials: Operation[]
+  /** Operations that failed with the word that data is damaged or lost. */
+  readonly saidCorrupt: Operation[]
   /** Logical time of what a register has acknowledged, by value; of a deletion, under its own name. */
   readonly stamps: Map<string, Stamp>
   /** What no client may ever see, and did. */
@@ -64,6 +71,9 @@ export function newScene(world: World, { cluster, watch }: House, options: House
     objects: history(),
     sets: history(),
     registers: history(),
+    confirmed: new Map(),
+    denials: [],
+    saidCorrupt: [],
     stamps: new Map(),
     complaints: [],
     doors: new Doors(),
@@ -80,14 +90,6 @@ function numbered(letter: string, count: number): readonly string[] {
   return Array.from({ length: count }, (_, at) => `${letter}${at + 1}`)
 }
 
-export function recordId(type: string, key: string): KeyId {
-  return { type, bucket: utf8(BUCKET), key: utf8(key) }
-}
-
-export function nameOf({ type, bucket, key }: KeyId): string {
-  return `${type}/${toHex(bucket)}/${toHex(key)}`
-}
-
 /** Of the documents that running nodes have. */
 export function newestDocument({ nodes }: Pick<Cluster, 'nodes'>): ClusterDocument {
   const documents = nodes.map(({ cluster }) => cluster.document)
@@ -96,19 +98,35 @@ export function newestDocument({ nodes }: Pick<Cluster, 'nodes'>): ClusterDocume
   return documents.reduce((best, document) => (document.epoch > best.epoch ? document : best), first)
 }
 
+interface Step {
+  readonly intent: Intent
+  readonly run: () => Promise<unknown>
+  readonly mayFail?: boolean
+  /** The record that is written, and through which node. */
+  readonly writes?: { readonly node: AtollNode; readonly id: KeyId }
+}
+
 /** Runs an operation, keeps it in the history and tells the timeline. */
-export async function record(
-  { world, options, complaints }: Scene,
-  history: History,
-  step: { readonly intent: Intent; readonly run: () => Promise<unknown>; readonly mayFail?: boolean },
-): Promise<Operation> {
+export async function record(scene: Scene, history: History, step: Step): Promise<Operation> {
+  const { world, options, complaints } = scene
   let reason = ''
+  let confirmed: Confirmed | undefined
+  let isCorrupt = false
+  const run = async () => {
+    if (step.writes === undefined) return step.run()
+    const written = await confirming(step.writes.node, step.writes.id, step.run)
+    confirmed = written.confirmed
+    return written.result
+  }
   const operation = await history.record(step.intent, () =>
-    step.run().catch((error: unknown) => {
+    run().catch((error: unknown) => {
       reason = messageOf(error)
+      isCorrupt = isAtollError(error, 'ATOLL_CORRUPT')
       throw error
     }),
   )
+  if (confirmed !== undefined) scene.confirmed.set(operation, confirmed)
+  if (isCorrupt) scene.saidCorrupt.push(operation)
   world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
   // One that is said to be down is not asked, and counts where all are needed.
   const isCalm = Object.keys(options.faults).length === 0 && options.changes.down === undefined

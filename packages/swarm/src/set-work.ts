@@ -1,6 +1,7 @@
 import { utf8 } from '@atoll/core'
 import type { Work } from './client.ts'
-import { elementsOf, record, recordId, SETS_TYPE, setKeys } from './scene.ts'
+import { recordId } from './names.ts'
+import { elementsOf, record, SETS_TYPE, setKeys } from './scene.ts'
 
 /** Adds without having looked: the element stands as a sibling beside whatever is there. */
 const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => {
@@ -9,6 +10,7 @@ const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => 
   await record(scene, scene.sets, {
     intent: { client, kind: 'add', key, value },
     run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value) }),
+    writes: { node, id: recordId(SETS_TYPE, key) },
   })
 }
 
@@ -24,6 +26,7 @@ const addSeen: Work = async (scene, { name: client, prng, nextName }, node) => {
       const all = [...elementsOf(seen), value].join(' ')
       await node.kv.put(id, { value: utf8(all), context: seen.context })
     },
+    writes: { node, id },
   })
 }
 

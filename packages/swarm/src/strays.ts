@@ -3,7 +3,8 @@ import type { KeyId } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import { partitionOf } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
-import { nameOf, newestDocument, type Scene } from './scene.ts'
+import { nameOf } from './names.ts'
+import { newestDocument, type Scene } from './scene.ts'
 
 /** A record that lies on a node which is none of its holders: what a fallback took, or what a former holder still has. */
 export interface Stray {

@@ -13,6 +13,7 @@ test.each([
   ['--from', '1.5', '--from must be a number, got "1.5"'],
   ['--bug', 'ladybird', 'there is no bug "ladybird": it may be drop-read-repair, ack-before-write,'],
   ['--bug', 'toString', 'there is no bug "toString"'],
+  ['--with', 'freeze,thaw', 'there is no fault or change "thaw": it may be partition, weather,'],
   ['--sed', '1', "Unknown option '--sed'; usage: npm run sim -- "],
 ])('%s %s is refused in one line', async (name, value, line) => {
   const { code, out, err } = await run(name, value)

@@ -11,7 +11,7 @@ test('thirty houses keep every promise', { timeout: 300_000 }, async () => {
   process.on('warning', onWarning)
   const summary = await runSeeds(houseScenario(), { from: 0, count: 30 })
   process.off('warning', onWarning)
-  const report = inWords(summary, { from: 0, count: 30, bug: undefined, json: false }, 1)
+  const report = inWords(summary, { from: 0, count: 30, bug: undefined, kinds: [], json: false }, 1)
   expect(summary.failures, report).toEqual([])
   expect(warnings).toEqual([])
   for (const mark of WAYS) expect(summary.marks.get(mark), mark).toBeGreaterThan(0)

@@ -8,6 +8,8 @@ export class Conditions {
   readonly clock: Clock
   readonly #runtime: Runtime
   readonly #blocked = new Map<string, Set<string>>()
+  /** What has arrived at frozen addresses, in order. */
+  readonly #waiting = new Map<string, (() => void)[]>()
   #options: Required<MemoryNetworkOptions>
 
   constructor(runtime: Runtime, options: MemoryNetworkOptions) {
@@ -38,6 +40,23 @@ export class Conditions {
     return this.#blocked.size > 0 && this.#blocked.get(from)?.has(to) === true
   }
 
+  freeze(address: string): void {
+    if (!this.#waiting.has(address)) this.#waiting.set(address, [])
+  }
+
+  thaw(address: string): void {
+    const waiting = this.#waiting.get(address) ?? []
+    this.#waiting.delete(address)
+    for (const take of waiting) take()
+  }
+
+  /** Lets the machine at an address take in what has arrived: now, or when it goes on. */
+  takeIn(address: string, take: () => void): void {
+    const waiting = this.#waiting.get(address)
+    if (waiting === undefined) take()
+    else waiting.push(take)
+  }
+
   drawDelayMs(): number {
     const { min, max } = this.#options.delayMs
     return min === max ? min : min + this.#runtime.random.below((max - min) * 1000 + 1) / 1000
@@ -55,7 +74,7 @@ export class Conditions {
   travel(from: string, to: string, arrive: () => void): void {
     if (this.blocks(from, to)) return
     const land = () => {
-      if (!this.blocks(from, to)) arrive()
+      if (!this.blocks(from, to)) this.takeIn(to, arrive)
     }
     const delayMs = this.drawDelayMs()
     if (delayMs === 0) void Promise.resolve().then(land)

@@ -91,6 +91,26 @@ export class MemoryNetwork {
     this.#cut.delete(address)
   }
 
+  /** Breaks the connections of these addresses, at both ends. Listeners stay, and new connections can be made at once. */
+  reset(addresses: Iterable<string>): void {
+    const hit = new Set(addresses)
+    for (const link of [...this.#links]) {
+      if (!hit.has(link.near.peer) && !hit.has(link.far.peer)) continue
+      link.near.break()
+      link.far.break()
+    }
+  }
+
+  /** Nothing is taken in at `address` until `thaw`: what arrives there waits, as in the buffers of its kernel. */
+  freeze(address: string): void {
+    this.#conditions.freeze(address)
+  }
+
+  /** Lets `address` take in what has arrived there since `freeze`. */
+  thaw(address: string): void {
+    this.#conditions.thaw(address)
+  }
+
   /** Ends every partition, loss and repetition. Delays stay, and so do cuts: what crashed is restarted, not healed. */
   heal(): void {
     this.#conditions.unblockAll()

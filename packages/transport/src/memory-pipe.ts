@@ -113,7 +113,8 @@ export class Pipe {
     if (entry === undefined) return
     this.#bytes -= entry.bytes
     if (this.#bytes * 2 <= this.#conditions.highWaterBytes) this.release()
-    if (!this.#conditions.blocks(this.#from, this.#to)) this.#receive?.(entry.item)
+    if (this.#conditions.blocks(this.#from, this.#to)) return
+    this.#conditions.takeIn(this.#to, () => this.#receive?.(entry.item))
   }
 }
 

@@ -250,6 +250,35 @@ describe('a cut', () => {
   })
 })
 
+test('a reset breaks the connections of an address, and new ones can be made at once', async () => {
+  const { near, far, network } = await connected()
+  const ends = [record(near), record(far)]
+  network.reset(['c'])
+  await settle()
+  expect(ends).toEqual([[], []])
+  network.reset(['b'])
+  await settle()
+  expect(ends).toEqual([['broken'], ['broken']])
+  expect((await network.transport('a').connect('b', SOON)).peer).toBe('b')
+})
+
+test('what arrives at a frozen address waits, in order, and a connect gets no answer', async () => {
+  const { near, far, network, clock } = await connected({ delayMs: { min: 0, max: 20 } })
+  const [nearSeen, farSeen] = [record(near), record(far)]
+  network.freeze('b')
+  for (const word of ['one', 'two', 'three']) say(near, word)
+  say(far, 'still on its way')
+  const late = network
+    .transport('a')
+    .connect('b', SOON)
+    .catch((error: unknown) => error)
+  await clock.advance(200)
+  expect({ nearSeen, farSeen }).toEqual({ nearSeen: ['still on its way'], farSeen: [] })
+  expect(await late).toMatchObject({ code: 'ATOLL_UNREACHABLE' })
+  network.thaw('b')
+  expect(farSeen).toEqual(['one', 'two', 'three'])
+})
+
 test('options are checked, and a bad one changes nothing', async () => {
   const { network, near, far } = await connected()
   const seen = record(far)
