@@ -259,7 +259,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       policy: type.policy,
       repair: options.repair ?? false,
       shows,
-      spareFor: (lost: PreferenceEntry, use: NodesInUse) => spareFor(view, lost, use),
+      spareFor: (_: PreferenceEntry, use: NodesInUse) => spareFor(view, use),
       down: () => downPrimaries(view),
     }
     // What a fallback may have is worth a first attempt; another one is for the primaries' sake.
@@ -340,7 +340,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
       write: finished ? undefined : { content, valueCrc32, context, writeId },
       aloneAt: ifAlone && !finished ? readQuorum(type, { n }, view.n).r : undefined,
-      spareFor: (lost: PreferenceEntry, use: NodesInUse) => spareFor(seen, lost, use),
+      spareFor: (_: PreferenceEntry, use: NodesInUse) => spareFor(seen, use),
     }
     const written = await patiently(
       {

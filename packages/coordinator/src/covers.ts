@@ -53,6 +53,7 @@ export class Covers {
   }
 }
 
+/** Nobody answers in place of one that is behind: a fallback knows even less. */
 function listsAndNeeds(
   placement: Placement,
   quorums: readonly ReadQuorum[],
@@ -62,7 +63,7 @@ function listsAndNeeds(
   if (most === undefined) return { lists: [], holders: [], needs: [] }
   const slices = [...placement.ring.owners.keys()]
   const lists = slices.map((slice) => {
-    const list = placement.active(slice, most.n, isUp)
+    const list = placement.active(slice, most.n, isUp).filter(({ isBehind }) => !isBehind)
     return most.sloppy ? list : list.filter((entry) => entry.role === 'primary')
   })
   const holders = slices.map((slice) => placement.primaries(slice, most.n))

@@ -29,6 +29,8 @@ export interface ReadTally {
   readonly missing: number
   readonly corrupt: number
   readonly failed: number
+  /** Those that have answered, and count for nothing since their data is an older copy. */
+  readonly behind: number
   readonly waiting: number
   /** Primaries among those that count towards r. */
   readonly primaries: number
@@ -62,7 +64,8 @@ const NOTHING: readonly GetEffect[] = []
  * takes part in the repair. And where those that were asked cannot give the answer any more, since nodes died that nobody knew
  * to be dead, the fallbacks are asked that writes of this moment go to.
  *
- * A corrupt replica counts as a failure: it is no evidence of anything.
+ * A corrupt replica counts as a failure: it is no evidence of anything. Nor is one whose data is an older copy, but what it has
+ * is merged.
  */
 export class GetMachine {
   readonly #plan: GetPlan
@@ -72,6 +75,7 @@ export class GetMachine {
   #found = 0
   #missing = 0
   #corrupt = 0
+  #behind = 0
   #failed = 0
   /** Places of those that are unable or silent, and that nobody was asked for instead. */
   #lost: number[] = []
@@ -122,6 +126,7 @@ export class GetMachine {
       missing: this.#missing,
       corrupt: this.#corrupt,
       failed: this.#failed,
+      behind: this.#behind,
       waiting: this.#waiting,
       primaries: this.#okPrimaries,
     }
@@ -149,9 +154,9 @@ export class GetMachine {
     return this.#plan.quorum.notfoundOk ? this.#found + this.#missing : this.#found
   }
 
-  /** Those that failed with nobody in their place, and those that are corrupt. */
+  /** Those that failed with nobody in their place, and those that are corrupt or behind. */
   get #against(): number {
-    return this.#bereft + this.#corrupt
+    return this.#bereft + this.#corrupt + this.#behind
   }
 
   /** Those that may be expected to answer. */
@@ -185,6 +190,12 @@ export class GetMachine {
     this.#waiting -= 1
     if (primary) this.#waitingPrimaries -= 1
     if (primary && wasSilent) this.#silentPrimaries -= 1
+    if (target?.isBehind && event.kind !== 'failed') {
+      this.#behind += 1
+      if (event.kind === 'found') this.#merge(event.record)
+      this.#answers[event.at] = event.kind === 'found' ? event.record : event.kind
+      return
+    }
     switch (event.kind) {
       case 'found':
         this.#found += 1

@@ -105,9 +105,10 @@ export class NearestMachine {
     const count = (...states: State[]) => this.#slots.filter(({ state }) => states.includes(state)).length
     return {
       found: count('found'),
-      missing: count('missing'),
+      missing: this.#slots.filter(({ state, target }) => state === 'missing' && !target.isBehind).length,
       corrupt: count('corrupt', 'refused'),
       failed: count('failed'),
+      behind: this.#slots.filter(({ state, target }) => state === 'missing' && target.isBehind).length,
       waiting: count('asked', 'silent'),
       primaries: this.#slots.filter(
         ({ state, target }) => target.role === 'primary' && (state === 'found' || state === 'missing'),
@@ -228,7 +229,7 @@ export class NearestMachine {
 }
 
 function counts(target: PreferenceEntry, { absence }: NearestQuorum): boolean {
-  return absence === 'any' || countsAsEvidence(target)
+  return !target.isBehind && (absence === 'any' || countsAsEvidence(target))
 }
 
 function isDamaged(state: State): boolean {

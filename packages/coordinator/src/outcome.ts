@@ -45,6 +45,7 @@ export function unmetRead(read: FailedRead): AtollError {
   if (isCorrupt)
     return new AtollError('ATOLL_CORRUPT', 'every replica was heard, and none has it whole', options)
   const counts = [
+    ...(tally.behind === 0 ? [] : [`${tally.behind} restored and not caught up yet`]),
     `${tally.found} found`,
     `${tally.missing} missing`,
     `${tally.corrupt} corrupt`,

@@ -41,18 +41,14 @@ export function countPrimaries(list: readonly PreferenceEntry[]): number {
  * The fallback for a node that turned out to be dead or unable: the one that everybody will choose who knows that it is,
  * so that a read finds the write there, and else the next one up.
  */
-export function spareFor(
-  view: SliceView,
-  lost: PreferenceEntry,
-  { unable, tried }: NodesInUse,
-): PreferenceEntry | undefined {
+export function spareFor(view: SliceView, { unable, tried }: NodesInUse): PreferenceEntry | undefined {
   const { placement, slice, n, isUp } = view
   const expected = placement
     .active(slice, n, (node) => isUp(node) && !unable.has(node))
     .find(({ node, role }) => role === 'fallback' && !tried.has(node))
   if (expected !== undefined) return expected
   const [next] = furtherNodes(view, tried)
-  return next === undefined ? undefined : { ...lost, node: next, role: 'fallback' }
+  return next === undefined ? undefined : placement.fallback(slice, next)
 }
 
 /** Up to n more nodes, to be asked for what they may hold in place of the `lost`. */
@@ -61,10 +57,10 @@ export function furtherFallbacks(
   targets: readonly PreferenceEntry[],
   lost: readonly PreferenceEntry[],
 ): readonly PreferenceEntry[] {
-  const [entry] = lost
-  if (entry === undefined) return []
+  if (lost.length === 0) return []
+  const { placement, slice } = view
   const nodes = furtherNodes(view, new Set(targets.map(({ node }) => node))).slice(0, view.n)
-  return nodes.map((node) => ({ ...entry, node, role: 'fallback' as const }))
+  return nodes.map((node) => placement.fallback(slice, node))
 }
 
 export interface Nearness {

@@ -35,14 +35,23 @@ const quorumOf = (changes: Partial<ReadQuorum> = {}): ReadQuorum => ({
   ...changes,
 })
 
+function targetsBehind(roles: string, behind: readonly string[]): readonly PreferenceEntry[] {
+  return targets(roles).map((entry) => (behind.includes(entry.node) ? { ...entry, isBehind: true } : entry))
+}
+
 /** Tells a story: every line is an event and what it leads to. */
 function story(
   roles: string,
   quorum: Partial<ReadQuorum>,
   answers: string,
-  { repair = false, spares = [] as string[], shows = (_: StoredRecord): boolean => true } = {},
+  {
+    repair = false,
+    spares = [] as string[],
+    behind = [] as string[],
+    shows = (_: StoredRecord): boolean => true,
+  } = {},
 ): string {
-  const plan = { targets: targets(roles), quorum: quorumOf(quorum), policy, repair, shows }
+  const plan = { targets: targetsBehind(roles, behind), quorum: quorumOf(quorum), policy, repair, shows }
   const machine = new GetMachine({ ...plan, spareFor: sparesAmong(...spares) })
   return answers
     .split(', ')
@@ -65,6 +74,41 @@ function tell(effect: GetEffect): string {
   const name = Object.entries(RECORDS).find(([, known]) => known === answer)?.[0]
   return ` -> ${name ?? 'merged'}`
 }
+
+describe('an older copy', () => {
+  const behind = ['n0']
+
+  test('counts for nothing, and what it has is merged, and healed', () => {
+    expect(story('ppp', {}, '0 older, 1 newer, 2 newer', { behind })).toBe(
+      '0 older; 1 newer; 2 newer -> newer -> repair 0',
+    )
+    expect(story('ppp', {}, '0 beside, 1 older, 2 missing', { behind })).toBe(
+      '0 beside; 1 older; 2 missing -> merged -> repair 0 -> repair 1 -> repair 2',
+    )
+  })
+
+  test('is no evidence that there is nothing, nor a voice in a quorum', () => {
+    expect(story('ppp', {}, '0 missing, 1 missing, 2 missing', { behind })).toBe(
+      '0 missing; 1 missing; 2 missing -> absent',
+    )
+    expect(story('ppp', {}, '0 missing, 1 missing, 2 busy', { behind })).toBe(
+      '0 missing; 1 missing; 2 busy -> unmet',
+    )
+    expect(story('ppp', { pr: 2 }, '0 newer, 1 newer, 2 busy', { behind })).toBe(
+      '0 newer; 1 newer; 2 busy -> unmet',
+    )
+    expect(story('ppp', {}, '0 newer, 1 newer, 2 newer', { behind: ['n0', 'n1', 'n2'] })).toBe(
+      '0 newer; 1 newer -> unmet; 2 newer',
+    )
+  })
+
+  test('does not make nothing of a key by notfoundOk or basicQuorum', () => {
+    const quorum = { notfoundOk: false, basicQuorum: true }
+    expect(story('ppp', quorum, '0 missing, 1 missing, 2 missing', { behind })).toBe(
+      '0 missing; 1 missing -> unmet; 2 missing',
+    )
+  })
+})
 
 describe('stories', () => {
   test('a repairing read hears everyone before it answers', () => {

@@ -48,7 +48,7 @@ export async function islands({
   const names = Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
   let placement = new Placement(ringOf(names), 1)
   const reshape = (next: readonly string[], table?: ReplicaTable) => {
-    placement = new Placement(ringOf(next), placement.epoch + 1, table)
+    placement = new Placement(ringOf(next), placement.epoch + 1, table === undefined ? {} : { table })
   }
   const types = new BucketTypes()
   types.set('once', { policy: { kind: 'write-once' } })

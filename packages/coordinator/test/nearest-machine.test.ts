@@ -36,6 +36,15 @@ function planOf(roles: string, further: readonly string[] = []): NearestPlan {
   }
 }
 
+test('that an older copy has none proves nothing, and what it has is taken', () => {
+  const plan = planOf('ppp')
+  const behind = plan.targets.map((entry, at) => (at === 0 ? { ...entry, isBehind: true as const } : entry))
+  const older = { ...plan, targets: behind }
+  expect(story(older, '0 found')).toContain('found')
+  expect(story(older, '0 missing, 1 missing, 2 failed')).toMatch(/2 failed: unmet$/)
+  expect(story(older, '0 missing, 1 missing, 2 missing')).toMatch(/2 missing: absent$/)
+})
+
 function tell(effect: NearestEffect): string {
   if (effect.kind === 'ask') return `ask ${effect.target.node}`
   if (effect.kind === 'answer') return effect.record === undefined ? 'absent' : 'found'

@@ -112,6 +112,19 @@ describe('a write that shall be alone', () => {
   test('is declined by the first replica, and nobody else hears of it', () => {
     expect(story(plan, 'n1 declined')).toBe('start: coordinate n1; n1 declined: declined')
   })
+  test('that an older copy knows of nothing else tells nothing', () => {
+    const entries = targets('ppp').map((entry, at) =>
+      at === 2 ? { ...entry, isBehind: true as const } : entry,
+    )
+    const behind = planOf({ aloneAt: 2, targets: entries })
+    expect(story(behind, 'n1 ok, n2 alone, n0 alone')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 alone; n0 alone: met alone',
+    )
+    expect(story(behind, 'n1 ok, n2 alone, n0 busy')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 alone; n0 busy: met',
+    )
+  })
+
   test('is written unconditionally once it may have happened, and is not sure to be alone then', () => {
     const machine = new PutMachine(plan)
     expect(machine.step({ kind: 'start' })).toMatchObject([{ kind: 'coordinate', at: 1, ifAlone: true }])

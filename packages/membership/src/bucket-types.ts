@@ -1,6 +1,7 @@
 import { checkBytes, checkInteger, checkName, equalBytes } from '@atoll/core'
 import { MAX_REPLICAS, replicaTable } from '@atoll/ring'
-import type { ClusterDocument, Refill } from './document.ts'
+import type { ClusterDocument, RaisedRefill, Refill } from './document.ts'
+import { isRestored } from './generations.ts'
 import { goalOf } from './layout.ts'
 import { leanLists } from './lean.ts'
 import { MAX_BUCKET_TYPE_BYTES, MAX_BUCKET_TYPES } from './limits.ts'
@@ -44,8 +45,9 @@ export function setBucketType(document: ClusterDocument, entry: BucketTypeEntry)
 /** One refill per type: a later one takes the place of what an earlier one still owes. */
 function refillsWith(document: ClusterDocument, { name, n, nBefore }: BucketTypeEntry): readonly Refill[] {
   const { refills, width, epoch } = document
-  const rest = refills.filter(({ type }) => type !== name)
-  const earlier = refills.filter(({ type }) => type === name).map(({ from }) => from)
+  const isOfType = (refill: Refill): refill is RaisedRefill => !isRestored(refill) && refill.type === name
+  const rest = refills.filter((refill) => !isOfType(refill))
+  const earlier = refills.filter(isOfType).map(({ from }) => from)
   const from = Math.min(...earlier, nBefore ?? n)
   // Who is not in the lists yet gets everything as it is added to them.
   if (from >= Math.min(n, width)) return rest

@@ -3,6 +3,7 @@ import {
   decodeWith,
   encodeTuple,
   encodeWith,
+  messageOf,
   type TupleCodec,
   type TupleReader,
   type TupleValue,
@@ -15,9 +16,12 @@ import type {
   Member,
   MemberState,
   Move,
+  RaisedRefill,
   Refill,
   Resizing,
+  RestoredRefill,
 } from './document.ts'
+import { checkGeneration, isRestored } from './generations.ts'
 
 const STATES: readonly MemberState[] = ['joining', 'valid', 'leaving', 'exiting', 'down']
 
@@ -37,7 +41,7 @@ function packFields(document: ClusterDocument): readonly TupleValue[] {
     document.width,
     document.replicas.map((holders) => holders.map((node) => names.numberOf(node))),
     document.moves.map((move) => packMove(move, names)),
-    document.refills.map((refill) => packRefill(refill, names)),
+    document.refills.filter(isRaised).map((refill) => packRefill(refill, names)),
     document.staged.map(packChange),
     sorted(document.bucketTypes, ([name]) => name),
     document.forced.map(({ epoch, by, atMs, missing, reason }) => [epoch, by, atMs, missing, reason]),
@@ -45,7 +49,9 @@ function packFields(document: ClusterDocument): readonly TupleValue[] {
   ]
 }
 
-function unpackFields(reader: TupleReader): Omit<ClusterDocument, 'resizedAt' | 'resizing'> {
+type Later = 'resizedAt' | 'resizing' | 'grownAt'
+
+function unpackFields(reader: TupleReader): Omit<ClusterDocument, Later> {
   const clusterId = reader.string()
   const epoch = reader.uint()
   const n = reader.uint()
@@ -75,22 +81,79 @@ const firstCodec: TupleCodec<ClusterDocument> = {
   name: 'cluster document',
   version: 1,
   encode: packFields,
-  decode: (reader) => ({ ...unpackFields(reader), resizedAt: 0, resizing: undefined }),
+  decode: (reader) => ({ ...unpackFields(reader), grownAt: [], resizedAt: 0, resizing: undefined }),
 }
 
-const documentCodec: TupleCodec<ClusterDocument> = {
+/** Of one that got more: earlier versions of the program read it that know of that. */
+const secondCodec: TupleCodec<ClusterDocument> = {
   name: 'cluster document',
   version: 2,
-  encode: (document) => {
-    const { resizedAt, resizing } = document
-    const state = resizing === undefined ? null : [resizing.from, ...resizing.waiting]
-    return [...packFields(document), resizedAt, state]
+  encode: (document) => [...packFields(document), ...packResizing(document)],
+  decode: (reader) => ({ ...unpackFields(reader), ...unpackResized(reader), grownAt: [] }),
+}
+
+/** Whose members tell of the lives of their data. */
+const documentCodec: TupleCodec<ClusterDocument> = {
+  name: 'cluster document',
+  version: 3,
+  encode: (document) => [
+    ...packFields(document),
+    ...packResizing(document),
+    sorted(document.members.values(), ({ node }) => node).flatMap(({ node, generation }) =>
+      generation === undefined ? [] : [[node, generation]],
+    ),
+    document.refills.filter(isRestored).map(({ id, node, waiting }) => [id, node, ...waiting]),
+    document.grownAt,
+  ],
+  decode: (reader) => {
+    const fields = { ...unpackFields(reader), ...unpackResized(reader) }
+    const generations = new Map(reader.list((item) => unpackGeneration(item.tuple())))
+    const members = new Map(
+      [...fields.members].map(([node, member]) => {
+        const generation = generations.get(node)
+        return [node, generation === undefined ? member : { ...member, generation }] as const
+      }),
+    )
+    const restored = reader.list((item) => unpackRestored(item.tuple()))
+    const grownAt = reader.list((item) => item.uint())
+    return { ...fields, members, refills: [...fields.refills, ...restored], grownAt }
   },
-  decode: (reader) => ({
-    ...unpackFields(reader),
+}
+
+function packResizing({ resizedAt, resizing }: ClusterDocument): readonly TupleValue[] {
+  return [resizedAt, resizing === undefined ? null : [resizing.from, ...resizing.waiting]]
+}
+
+function unpackResized(reader: TupleReader): Pick<ClusterDocument, 'resizedAt' | 'resizing'> {
+  return {
     resizedAt: reader.uint(),
     resizing: reader.optional((field) => unpackResizing(field.tuple())),
-  }),
+  }
+}
+
+function unpackGeneration(reader: TupleReader): readonly [NodeName, string] {
+  const [node, generation] = [reader.string(), reader.string()]
+  reader.end()
+  return [node, believedGeneration(generation)]
+}
+
+function believedGeneration(generation: string): string {
+  try {
+    return checkGeneration(generation)
+  } catch (error) {
+    throw corrupt(messageOf(error))
+  }
+}
+
+function unpackRestored(reader: TupleReader): RestoredRefill {
+  const [id, node] = [reader.string(), reader.string()]
+  const waiting: NodeName[] = []
+  while (reader.remaining > 0) waiting.push(reader.string())
+  return { id, node, waiting }
+}
+
+function isRaised(refill: Refill): refill is RaisedRefill {
+  return !isRestored(refill)
 }
 
 function unpackResizing(reader: TupleReader): Resizing {
@@ -100,21 +163,39 @@ function unpackResizing(reader: TupleReader): Resizing {
   return { from, waiting }
 }
 
-function codecOf(isFirst: boolean): TupleCodec<ClusterDocument> {
-  return isFirst ? firstCodec : documentCodec
-}
+/** By the version that they write: the least one is taken that has a place for everything. */
+const CODECS = [firstCodec, secondCodec, documentCodec]
 
 export function encodeDocument(document: ClusterDocument): Uint8Array {
-  return encodeWith(codecOf(document.resizedAt === 0), document)
+  if (!isForAllVersions(document)) return encodeWith(documentCodec, document)
+  return encodeWith(document.resizedAt === 0 ? firstCodec : secondCodec, document)
+}
+
+/**
+ * Whether versions of the program read the document that know nothing of generations. It stays so until the first member
+ * tells of one, and is never so again: no member must do that while such a version may be a member as well.
+ */
+export function isForAllVersions({ members, refills }: ClusterDocument): boolean {
+  return (
+    !refills.some(isRestored) && [...members.values()].every(({ generation }) => generation === undefined)
+  )
 }
 
 /** Throws `ATOLL_CORRUPT` for bytes that are no document, and `ATOLL_FORMAT` for those of a newer version. */
 export function decodeDocument(bytes: Uint8Array): ClusterDocument {
-  const document = decodeWith(codecOf(bytes[0] === firstCodec.version), bytes)
-  const { ring, replicas, moves, members } = document
+  const codec = CODECS.find(({ version }) => version === bytes[0]) ?? documentCodec
+  const document = decodeWith(codec, bytes)
+  const { ring, replicas, moves, members, refills, grownAt } = document
   if (replicas.length !== ring.partitions)
     throw corrupt(`it has ${replicas.length} lists, not ${ring.partitions}`)
-  const named = [...ring.owners, ...replicas.flat(), ...moves.flatMap(namesIn)]
+  if (grownAt.length !== 0 && grownAt.length !== ring.partitions)
+    throw corrupt(`it says of ${grownAt.length} lists when they grew, not of ${ring.partitions}`)
+  const named = [
+    ...ring.owners,
+    ...replicas.flat(),
+    ...moves.flatMap(namesIn),
+    ...refills.filter(isRestored).flatMap(({ node, waiting }) => [node, ...waiting]),
+  ]
   const stranger = named.find((node) => !members.has(node))
   if (stranger !== undefined) throw corrupt(`${stranger} is no member`)
   return document
@@ -156,7 +237,7 @@ class Names {
 }
 
 function namesOf({ replicas, moves, refills }: ClusterDocument): readonly NodeName[] {
-  const waiting = refills.flatMap((refill) => refill.waiting)
+  const waiting = refills.filter(isRaised).flatMap((refill) => refill.waiting)
   return [...new Set([...replicas.flat(), ...moves.flatMap(namesIn), ...waiting])].sort()
 }
 
@@ -219,11 +300,11 @@ function unpackMove(reader: TupleReader, names: Names): Move {
   return move
 }
 
-function packRefill({ id, type, from, to, waiting }: Refill, names: Names): readonly TupleValue[] {
+function packRefill({ id, type, from, to, waiting }: RaisedRefill, names: Names): readonly TupleValue[] {
   return [id, type, from, to, waiting.map((node) => names.numberOf(node))]
 }
 
-function unpackRefill(reader: TupleReader, names: Names): Refill {
+function unpackRefill(reader: TupleReader, names: Names): RaisedRefill {
   const refill = {
     id: reader.string(),
     type: reader.string(),

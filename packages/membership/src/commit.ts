@@ -1,6 +1,7 @@
 import { AtollError } from '@atoll/core'
 import { type ClaimViolation, claim, violationsOf } from '@atoll/ring'
 import type { ClusterDocument } from './document.ts'
+import { isRestored } from './generations.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { basisOf, type Plan } from './plan.ts'
 import { allow } from './refusal.ts'
@@ -47,10 +48,10 @@ export function commit(document: ClusterDocument, plan: Plan, options: CommitOpt
     ring,
     replicas: layout.replicas,
     moves: layout.moves,
-    refills: document.refills.map((refill) => ({
-      ...refill,
-      waiting: refill.waiting.filter((node) => !lost.has(node)),
-    })),
+    refills: document.refills
+      // Whose data is lost gets copies of everything.
+      .filter((refill) => !isRestored(refill) || !lost.has(refill.node))
+      .map((refill) => ({ ...refill, waiting: refill.waiting.filter((node) => !lost.has(node)) })),
     staged: [],
   })
 }

@@ -14,6 +14,11 @@ export interface Member {
   readonly node: NodeName
   /** Made at random with the node's data and kept with it, so that a node which lost its disk is noticed. */
   readonly id: string
+  /**
+   * Of the life of that data which it told of last: made at random at each open. Undefined for one that has told of none,
+   * since its program does not know of generations, or some other member's does not.
+   */
+  readonly generation?: string | undefined
   /** Where it listens. */
   readonly address: string
   /** Failure zone; a node without one is a zone of its own. */
@@ -37,14 +42,30 @@ export type Move = { readonly partition: number } & (
   | { readonly kind: 'drop'; readonly from: NodeName; readonly to: NodeName }
 )
 
-/** Copies that are still owed because n of a bucket type was raised, to nodes that hold the partitions already. */
-export interface Refill {
+/** Copies that are still owed to nodes that hold the partitions already. */
+export type Refill = RaisedRefill | RestoredRefill
+
+interface Owed {
   readonly id: string
-  readonly type: string
-  readonly from: number
-  readonly to: number
   /** The members that have not offered their copies yet. */
   readonly waiting: readonly NodeName[]
+}
+
+/**
+ * n of a bucket type was raised, and goes up by one at a time, since a majority of k replicas meets every majority of k + 1,
+ * but not of k + 2. What was written to `from` replicas is being offered to the next one in each list; until that is done
+ * the type is read from `from` replicas.
+ */
+export interface RaisedRefill extends Owed {
+  readonly type: string
+  readonly from: number
+  /** What n shall be in the end. */
+  readonly to: number
+}
+
+/** The data of a node is an older copy: it lacks what was written after the copy was made. */
+export interface RestoredRefill extends Owed {
+  readonly node: NodeName
 }
 
 /** A ring that has more partitions than some nodes have filed their records by. */
@@ -85,6 +106,11 @@ export interface ClusterDocument {
   readonly width: number
   /** Who holds each partition now, in the order of preference. */
   readonly replicas: ReplicaTable
+  /**
+   * By partition: the epoch that its list got longer with, for the last time; 0 for never. Empty while no list did. Who goes by
+   * the shorter list takes too few replicas for a majority.
+   */
+  readonly grownAt: readonly number[]
   /** What has to be done until the lists are those of the ring. */
   readonly moves: readonly Move[]
   readonly refills: readonly Refill[]

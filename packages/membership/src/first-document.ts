@@ -9,6 +9,7 @@ import {
   replicaTable,
 } from '@atoll/ring'
 import type { ClusterDocument, Member } from './document.ts'
+import { checkGeneration } from './generations.ts'
 import { checkAddress, checkId } from './limits.ts'
 import { zonesOf } from './zones.ts'
 
@@ -56,6 +57,7 @@ export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
     resizing: undefined,
     width,
     replicas: replicaTable(ring, width),
+    grownAt: [],
     moves: [],
     refills: [],
     staged: [],
@@ -65,8 +67,15 @@ export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
   }
 }
 
-function firstMember({ node, id, address, zone }: FirstDocumentOptions['members'][number]): Member {
+function firstMember({
+  node,
+  id,
+  generation,
+  address,
+  zone,
+}: FirstDocumentOptions['members'][number]): Member {
   return {
+    ...(generation === undefined ? {} : { generation: checkGeneration(generation) }),
     node: checkNodeName('node', node),
     id: checkId(id),
     address: checkAddress(address),

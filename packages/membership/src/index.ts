@@ -1,6 +1,6 @@
 export { type BucketTypeEntry, setBucketType } from './bucket-types.ts'
 export type { Change } from './changes.ts'
-export { decodeDocument, encodeDocument } from './codec.ts'
+export { decodeDocument, encodeDocument, isForAllVersions } from './codec.ts'
 export { type CommitOptions, commit } from './commit.ts'
 export type {
   ClusterDocument,
@@ -8,10 +8,13 @@ export type {
   Member,
   MemberState,
   Move,
+  RaisedRefill,
   Refill,
   Resizing,
+  RestoredRefill,
 } from './document.ts'
 export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
+export { begun, catchingUp, isOlderCopy, isRestored, type Life } from './generations.ts'
 export { isReady } from './layout.ts'
 export { markDown, markUp, setAddress } from './member-edits.ts'
 export {

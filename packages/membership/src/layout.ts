@@ -86,3 +86,15 @@ export function isNamed({ replicas, moves }: Layout, node: NodeName): boolean {
     )
   )
 }
+
+/** `after`, of the epoch that it has, with what it says of when its lists got longer. A ring of more partitions splits lists. */
+export function withGrowth(before: ClusterDocument, after: ClusterDocument): ClusterDocument {
+  if (before.replicas.length !== after.replicas.length) return after
+  const hasGrown = (partition: number) =>
+    (after.replicas[partition]?.length ?? 0) > (before.replicas[partition]?.length ?? 0)
+  if (!after.replicas.some((_, partition) => hasGrown(partition))) return after
+  const grownAt = after.replicas.map((_, partition) =>
+    hasGrown(partition) ? after.epoch : (before.grownAt[partition] ?? 0),
+  )
+  return { ...after, grownAt }
+}

@@ -1,5 +1,6 @@
 import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, Member, Move } from './document.ts'
+import { isRestored } from './generations.ts'
 import { isReady } from './layout.ts'
 import { checkAddress } from './limits.ts'
 import { finish } from './progress.ts'
@@ -33,9 +34,10 @@ export function markUp(document: ClusterDocument, node: NodeName): ClusterDocume
     const owes = move.kind === 'add' && document.replicas[move.partition]?.includes(node) === true
     return owes && !move.waiting.includes(node) ? { ...move, waiting: [...move.waiting, node] } : move
   })
-  const refills = document.refills.map((refill) =>
-    refill.waiting.includes(node) ? refill : { ...refill, waiting: [...refill.waiting, node] },
-  )
+  const refills = document.refills.map((refill) => {
+    const isOwn = isRestored(refill) && refill.node === node
+    return isOwn || refill.waiting.includes(node) ? refill : { ...refill, waiting: [...refill.waiting, node] }
+  })
   const { resizing } = document
   const files = resizing && { ...resizing, waiting: [...new Set([...resizing.waiting, node])] }
   return {

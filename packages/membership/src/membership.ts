@@ -8,6 +8,7 @@ import { type CommitOptions, commit } from './commit.ts'
 import type { ClusterDocument } from './document.ts'
 import { forcedDocument } from './forcing.ts'
 import { joinThrough } from './joining.ts'
+import { withGrowth } from './layout.ts'
 import { Ledger } from './ledger.ts'
 import { MAX_RECENT } from './limits.ts'
 import { acceptMethod, joinMethod, prepareMethod, tellMethod } from './methods.ts'
@@ -153,7 +154,8 @@ export class Membership extends Lifecycle {
     const atMs = this.#runtime.clock.wallMs()
     const forced = forcedDocument(document, edit, { by: node, atMs, missing, reason })
     const id = toHex(this.#runtime.random.bytes(8))
-    const next = { ...forced, recent: [...document.recent, id].slice(-MAX_RECENT) }
+    const recent = [...document.recent, id].slice(-MAX_RECENT)
+    const next = withGrowth(document, { ...forced, recent })
     this.#runtime.log.warn({ epoch: next.epoch, missing, reason }, 'a cluster document was forced')
     this.#runtime.metrics.count('membership_forced_total')
     const taken = await this.#ledger.learn(encodeDocument(next))

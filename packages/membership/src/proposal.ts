@@ -1,6 +1,7 @@
 import { AtollError, isAtollError, type Runtime, toHex } from '@atoll/core'
 import { encodeDocument } from './codec.ts'
 import type { ClusterDocument } from './document.ts'
+import { withGrowth } from './layout.ts'
 import type { Known } from './ledger.ts'
 import { MAX_RECENT } from './limits.ts'
 import { refused } from './refusal.ts'
@@ -107,5 +108,7 @@ export function memberDocument({ ledger, node }: Pick<VotingParts, 'ledger' | 'n
 
 /** The edited document as the one after `before`, whatever epochs the edit went through. */
 function withProposal(before: ClusterDocument, edited: ClusterDocument, id: string): ClusterDocument {
-  return { ...edited, epoch: before.epoch + 1, recent: [...before.recent, id].slice(-MAX_RECENT) }
+  const epoch = before.epoch + 1
+  const recent = [...before.recent, id].slice(-MAX_RECENT)
+  return withGrowth(before, { ...edited, epoch, recent })
 }

@@ -60,6 +60,7 @@ export function resized(document: ClusterDocument, partitions: number): ClusterD
     epoch,
     ring: { ...ring, partitions, owners: split(ring.owners, partitions) },
     replicas: split(replicas, partitions),
+    grownAt: document.grownAt.length === 0 ? [] : split(document.grownAt, partitions),
     resizedAt: epoch,
     resizing: { from: ring.partitions, waiting: up.map(({ node }) => node).sort() },
     staged: [],

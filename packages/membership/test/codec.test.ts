@@ -4,9 +4,12 @@ import type { MessageCodec } from '@atoll/transport'
 import { describe, expect, it } from 'vitest'
 import { decodeAcceptor, encodeAcceptor } from '../src/acceptor-codec.ts'
 import {
+  begun,
   type ClusterDocument,
   decodeDocument,
   encodeDocument,
+  isForAllVersions,
+  isRestored,
   markDown,
   setBucketType,
   stage,
@@ -64,6 +67,29 @@ describe('what is stored', () => {
     expect(decodeDocument(encodeDocument(done))).toEqual(done)
   })
 
+  it('document of members that tell of the lives of their data', () => {
+    const life = { generation: 'ab'.repeat(12), known: [], isRestored: true }
+    const told = begun(begun(DOCUMENT, 'n2', life), 'n1', { ...life, generation: 'cd'.repeat(12) })
+    const lived = { ...told, grownAt: told.replicas.map((_, partition) => partition % 3) }
+    expect(lived.refills.filter(isRestored)).toHaveLength(2)
+    expect(decodeDocument(golden('document-v3', encodeDocument(lived)))).toEqual(lived)
+    expect(golden('document-v3', encodeDocument(lived))).toEqual(encodeDocument(lived))
+    const short = encodeDocument({ ...lived, grownAt: [1] })
+    expect(codeOf(() => decodeDocument(short))).toBe('ATOLL_CORRUPT')
+    const badNode = encodeDocument({ ...lived, refills: [{ id: 'x', node: 'n77', waiting: [] }] })
+    expect(codeOf(() => decodeDocument(badNode))).toBe('ATOLL_CORRUPT')
+    const members = new Map(lived.members).set('n1', { ...lived.members.get('n1')!, generation: 'X' })
+    expect(codeOf(() => decodeDocument(encodeDocument({ ...lived, members })))).toBe('ATOLL_CORRUPT')
+  })
+
+  it('is written as every version reads it until a member tells of a life', () => {
+    expect(isForAllVersions(DOCUMENT)).toBe(true)
+    expect(encodeDocument({ ...DOCUMENT, grownAt: DOCUMENT.replicas.map(() => 3) })[0]).toBe(1)
+    const life = { generation: 'ab'.repeat(12), known: [], isRestored: false }
+    expect(isForAllVersions(begun(DOCUMENT, 'n2', life))).toBe(false)
+    expect(encodeDocument(begun(DOCUMENT, 'n2', life))[0]).toBe(3)
+  })
+
   it('acceptor', () => {
     const kept = {
       epoch: 7,
@@ -92,7 +118,7 @@ describe('what is stored', () => {
       const code = codeOf(() => decodeDocument(bytes.slice(0, at)))
       expect(code).toBe('ATOLL_CORRUPT')
     }
-    expect(codeOf(() => decodeDocument(new Uint8Array([3, ...bytes.slice(1)])))).toBe('ATOLL_FORMAT')
+    expect(codeOf(() => decodeDocument(new Uint8Array([4, ...bytes.slice(1)])))).toBe('ATOLL_FORMAT')
     const stranger = { ...DOCUMENT, replicas: DOCUMENT.replicas.map(() => ['n77']) }
     expect(codeOf(() => decodeDocument(encodeDocument(stranger)))).toBe('ATOLL_CORRUPT')
   })

@@ -1,7 +1,14 @@
 import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
 import { AtollError, assert, Lifecycle, type Runtime } from '@atoll/core'
 import { Gossip } from '@atoll/gossip'
-import { type ClusterDocument, Membership, markUp, setAddress, setBucketType } from '@atoll/membership'
+import {
+  type ClusterDocument,
+  catchingUp,
+  Membership,
+  markUp,
+  setAddress,
+  setBucketType,
+} from '@atoll/membership'
 import { ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
 import { RpcEndpoint } from '@atoll/transport'
@@ -9,8 +16,10 @@ import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas } 
 import { Admission } from './admission.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
+import type { Generation } from './generation.ts'
 import { Heirs } from './heirs.ts'
 import { Homecoming } from './homecoming.ts'
+import { GENERATIONS, Lives } from './lives.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { NodeStorage } from './node-storage.ts'
 
@@ -58,6 +67,8 @@ export class AtollNode extends Lifecycle {
   readonly #mover: DataMover
   readonly #heirs: Heirs
   readonly #homecoming: Homecoming
+  readonly #generation: Generation
+  readonly #lives: Lives
   readonly #ownership: () => Ownership
   readonly #configured: ReadonlyMap<string, Uint8Array>
   readonly #own: AtollNodeCollaborators['own']
@@ -66,7 +77,7 @@ export class AtollNode extends Lifecycle {
   /** Use `createNode` or `createCluster`, which check the options. */
   constructor(storage: NodeStorage, collaborators: AtollNodeCollaborators, start: AtollNodeStart) {
     super()
-    const { name, runtime, options, vnodes, bucketTypes } = storage
+    const { name, runtime, options, vnodes, bucketTypes, generation } = storage
     const { network, around, own } = collaborators
     this.#own = own
     this.label = `node ${name}`
@@ -75,6 +86,7 @@ export class AtollNode extends Lifecycle {
     this.bucketTypes = bucketTypes
     this.#configured = bucketTypes.toEncoded()
     this.vnodes = vnodes
+    this.#generation = generation
     this.#start = start
     this.#network = network
     const endpoint = this.#createEndpoint()
@@ -92,6 +104,7 @@ export class AtollNode extends Lifecycle {
     const ownership = () => this.#heirs.ownership
     this.#ownership = ownership
     this.#heirs = new Heirs(name)
+    this.#lives = new Lives({ node: name, runtime, endpoint, generation, vnodes, heirs: this.#heirs })
     this.#handoffs = new Handoffs(runtime, { host: vnodes, endpoint, ownership }, options.handoff ?? {})
     const placement = () => this.#currentPlacement()
     const isUp = (node: string) => this.isUp(node)
@@ -151,7 +164,7 @@ export class AtollNode extends Lifecycle {
     return new RpcEndpoint(
       this.runtime,
       { transport, addressOf: (node) => this.#addressOf(node), ...(membersOnly ? { admits } : {}) },
-      { node: this.name, clusterId: clusterName },
+      { node: this.name, clusterId: clusterName, capabilities: [GENERATIONS] },
     )
   }
 
@@ -178,6 +191,7 @@ export class AtollNode extends Lifecycle {
     // Before anybody asks: without a document every request would be served, wherever its replica is now.
     this.#follow(this.#start.known)
     await this.vnodes.open()
+    await this.#generation.begin()
     await this.#handoffs.open()
     serveVnodes(this.#endpoint, this.vnodes, { ownership: this.#ownership })
     this.cluster.serve()
@@ -190,6 +204,12 @@ export class AtollNode extends Lifecycle {
     await this.kv.open()
     await this.#mover.open()
     await this.#homecoming.open()
+  }
+
+  /** As `close`, but leaves the storage as a power cut would: the next life of the data does not follow on this one. */
+  abandon(): Promise<void> {
+    this.#generation.abandon()
+    return this.close()
   }
 
   /** Requests first, storage last: what was promised meanwhile is still kept. */
@@ -231,12 +251,15 @@ export class AtollNode extends Lifecycle {
     this.#follow(document)
   }
 
-  /** The address of this node may be another one, and it may know bucket types that the cluster does not. */
+  /**
+   * The address of this node may be another one, it may know bucket types that the cluster does not, and its data has begun
+   * another life.
+   */
   #returned(document: ClusterDocument): ClusterDocument {
     const own = document.members.get(this.name)
     if (own === undefined) return document
     const placed = setAddress(document, this.name, this.address)
-    const here = own.state === 'down' ? markUp(placed, this.name) : placed
+    const here = this.#lives.tell(own.state === 'down' ? markUp(placed, this.name) : placed)
     return [...this.#configured].reduce((known, [name, bytes]) => {
       if (known.bucketTypes.has(name)) return known
       return setBucketType(known, { name, bytes, n: decodeBucketProperties(bytes).n })
@@ -250,9 +273,12 @@ export class AtollNode extends Lifecycle {
 
   #follow(document: ClusterDocument): void {
     this.bucketTypes.replaceAll(document.bucketTypes)
-    this.#placement = new Placement(document.ring, document.epoch, document.replicas)
+    const { ring, epoch, replicas: table } = document
+    const behind = new Set(catchingUp(document).keys())
+    this.#placement = new Placement(ring, epoch, { table, behind })
     this.#heirs.follow(document)
     this.#gossip.setMembers([...document.members.keys()])
+    this.#lives.follow(document)
   }
 
   #currentPlacement(): Placement {

@@ -5,6 +5,7 @@ import {
   type Change,
   type ClusterDocument,
   type CommitOptions,
+  catchingUp,
   type Edit,
   type Member,
   type MemberState,
@@ -43,6 +44,11 @@ export interface MemberReport {
   readonly replicas: number
   /** The epoch that it was last seen to know; 0 if it was not heard of. */
   readonly epoch: number
+  /**
+   * Only of a member whose data was put back from an older copy, and which has not caught up yet: those that have not offered
+   * yet what it lacks. Until then it takes writes, and nobody believes what it says of what it lacks.
+   */
+  readonly catchingUpFrom?: readonly NodeName[]
 }
 
 export interface ClusterStatus {
@@ -220,7 +226,9 @@ export class ClusterControl {
 
   #report({ node, state, address, zone }: Member, view: MemberView | undefined): MemberReport {
     const { epoch, replicas } = this.document
+    const catchingUpFrom = catchingUp(this.document).get(node)
     return {
+      ...(catchingUpFrom === undefined ? {} : { catchingUpFrom }),
       node,
       state,
       liveness: this.#parts.gossip.statusOf(node),

@@ -91,7 +91,7 @@ export class Cluster extends Lifecycle {
     this.#running.delete(name)
     this.network.cut(name)
     this.#options.onCrash?.(name)
-    await node.close().catch(() => {})
+    await node.abandon().catch(() => {})
   }
 
   /**
@@ -309,9 +309,10 @@ export class Cluster extends Lifecycle {
       clusterId: toHex(first.runtime.random.bytes(8)),
       partitions,
       n,
-      members: storages.map(({ name, id }) => ({
+      members: storages.map(({ name, id, generation }) => ({
         node: name,
         id,
+        generation: generation.token,
         address: name,
         zone: this.#zones.get(name),
       })),

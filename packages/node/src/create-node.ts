@@ -50,7 +50,7 @@ async function openNode(options: NodeOptions, { runtime, own }: World): Promise<
     if (transport === undefined) checkAlone(data.document)
     const joins = data.document === undefined && Object.keys(seeds).some((seed) => seed !== name)
     const known = joins ? await peekDocument(name, network, { runtime, seeds }) : data.document
-    const storage = await openStorage(name, data, { runtime, options, known })
+    const storage = await openStorage(name, data, { runtime, options, known, isRestored: options.restored })
     const node = new AtollNode(
       storage,
       { network, own },
@@ -75,7 +75,7 @@ function checkAlone(document: ClusterDocument | undefined): void {
 
 /** The document of a cluster of this node alone. */
 function beginning(
-  { name, id, runtime }: NodeStorage,
+  { name, id, runtime, generation }: NodeStorage,
   options: NodeOptions,
   { advertise, listen }: { readonly advertise: string | undefined; readonly listen: string },
 ): ClusterDocument {
@@ -84,7 +84,7 @@ function beginning(
     clusterId: toHex(runtime.random.bytes(CLUSTER_ID_BYTES)),
     partitions,
     n,
-    members: [{ node: name, id, address: advertise ?? listen, zone }],
+    members: [{ node: name, id, generation: generation.token, address: advertise ?? listen, zone }],
     bucketTypes: bucketTypesOf(options).toEncoded(),
   })
 }

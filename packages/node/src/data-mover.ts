@@ -16,9 +16,12 @@ import {
   type Handed,
   handed,
   isReady,
+  isRestored,
   type Membership,
   type Move,
+  type RaisedRefill,
   type Refill,
+  type RestoredRefill,
   refiled,
   refilled,
 } from '@atoll/membership'
@@ -339,19 +342,35 @@ export class DataMover extends Lifecycle {
     await this.#means.membership.propose(edit, { signal, timeoutMs: REPORT_TIMEOUT_MS })
   }
 
-  /** To each replica that the bucket type got, from each that it had. */
   async #refill(refill: Refill, signal: AbortSignal): Promise<void> {
-    const { handoffs, placement, vnodes } = this.#means
     const { node } = this.#options
+    await (isRestored(refill) ? this.#refillRestored(refill, signal) : this.#refillRaised(refill, signal))
+    await this.#propose((document) => refilled(document, node, [refill.id]), signal)
+  }
+
+  /** To the next replica that the bucket type gets, from each that it has. */
+  async #refillRaised({ id, type: raised, from }: RaisedRefill, signal: AbortSignal): Promise<void> {
+    const { handoffs, placement, vnodes } = this.#means
     const current = placement()
     const held = new Set(await vnodes.partitions())
-    const id = `type.${refill.id.replaceAll('/', '.')}`
-    for (const partition of current.partitionsOf(node, refill.from).filter((own) => held.has(own))) {
-      const targets = current.primaries(partition, refill.to).slice(refill.from)
-      const select = ({ type }: KeyId) => (type === refill.type ? targets : [])
-      await handoffs.refill({ id, partition, select, signal })
+    for (const partition of current.partitionsOf(this.#options.node, from).filter((own) => held.has(own))) {
+      const targets = current.primaries(partition, from + 1).slice(from)
+      const select = ({ type }: KeyId) => (type === raised ? targets : [])
+      await handoffs.refill({ id: `type.${id.replaceAll('/', '.')}`, partition, select, signal })
     }
-    await this.#propose((document) => refilled(document, node, [refill.id]), signal)
+  }
+
+  /** Everything that lies here of its partitions, whatever for: a hint may be the only other copy of what it lacks. */
+  async #refillRestored({ id, node: to }: RestoredRefill, signal: AbortSignal): Promise<void> {
+    const { handoffs, placement, replicasOf, vnodes } = this.#means
+    const current = placement()
+    for (const partition of await vnodes.partitions()) {
+      const position = current.primaries(partition, MAX_REPLICAS).findIndex(({ node }) => node === to)
+      if (position < 0) continue
+      const target = [{ node: to, partition }]
+      const select = ({ type }: KeyId) => ((replicasOf(type) ?? 0) > position ? target : [])
+      await handoffs.refill({ id: `restored.${id.replaceAll('/', '.')}`, partition, select, signal })
+    }
   }
 }
 

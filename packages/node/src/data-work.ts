@@ -1,4 +1,4 @@
-import { type ClusterDocument, isReady, type Move, type Refill } from '@atoll/membership'
+import { type ClusterDocument, isReady, isRestored, type Move, type Refill } from '@atoll/membership'
 import { type NodeName, overlapping } from '@atoll/ring'
 
 /** Something that a node has to do about data that lies, or shall lie, elsewhere than the document says. */
@@ -19,7 +19,7 @@ export type DataWork =
       /** Only this bucket type, which has fewer replicas than the partition has holders. */
       readonly type?: string
     }
-  /** Copy the records of a bucket type to the replicas that it got. */
+  /** Copy the records of a bucket type to the replica that it gets, or to a node whose data is an older copy. */
   | { readonly kind: 'refill'; readonly refill: Refill }
   /** File all records by the partitions of the ring, which has got more. */
   | { readonly kind: 'refile'; readonly partitions: number }
@@ -153,9 +153,9 @@ function givingBack(outlook: Outlook): DataWork[] {
     .map((given) => ({ kind: 'give-back', ...given }))
 }
 
-function refilling({ node, document }: Outlook): DataWork[] {
+function refilling({ node, document, isUp }: Outlook): DataWork[] {
   return document.refills
-    .filter(({ waiting }) => waiting.includes(node))
+    .filter((refill) => refill.waiting.includes(node) && (!isRestored(refill) || isUp(refill.node)))
     .map((refill) => ({ kind: 'refill', refill }))
 }
 

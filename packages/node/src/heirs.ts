@@ -12,6 +12,7 @@ export class Heirs {
   readonly #heirs = new Map<number, NodeName>()
   #replicas: ReplicaTable = []
   #ownership: Ownership
+  #readsFrom = 0
 
   constructor(node: NodeName) {
     this.#node = node
@@ -20,6 +21,13 @@ export class Heirs {
 
   get ownership(): Ownership {
     return this.#ownership
+  }
+
+  /** The epoch that whoever reads here must know; see `Ownership`. */
+  set readsFrom(epoch: number) {
+    if (epoch === this.#readsFrom) return
+    this.#readsFrom = epoch
+    this.#ownership = { ...this.#ownership, readsFrom: epoch }
   }
 
   follow({ epoch, replicas, ring, resizedAt }: ClusterDocument): void {
@@ -35,6 +43,7 @@ export class Heirs {
     this.#ownership = {
       epoch,
       ring: { partitions: ring.partitions, since: resizedAt },
+      readsFrom: this.#readsFrom,
       ownerOf: (partition) => this.#ownerOf(partition),
     }
   }

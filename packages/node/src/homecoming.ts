@@ -1,6 +1,6 @@
 import { AtollError, isAtollError, Lifecycle, messageOf, type Runtime, type Timer } from '@atoll/core'
 import type { Gossip } from '@atoll/gossip'
-import type { Edit, Membership } from '@atoll/membership'
+import type { ClusterDocument, Edit, Membership } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import { newsMethod } from './control-methods.ts'
@@ -16,6 +16,8 @@ export interface HomecomingParts {
 
 const LOOK_MS = 500
 const PROPOSE_TIMEOUT_MS = 5000
+/** The first try holds up the open: the others of a cluster that starts as a whole come after this node. */
+const FIRST_TIMEOUT_MS = 300
 const TELL_TIMEOUT_MS = 2000
 /** Members told at a time. Those who are told can be asked by the others. */
 const MOST_TOLD = 3
@@ -30,7 +32,8 @@ export class Homecoming extends Lifecycle {
   readonly #runtime: Runtime
   readonly #parts: HomecomingParts
   #stop = new AbortController()
-  #isKnown = false
+  /** The epoch of a document that does not allow what is to be told. */
+  #refusedAt: number | undefined
   #looking: Promise<void> | undefined
   #timer: Timer | undefined
   /** Who lacked the document at the last look, and which one. */
@@ -46,8 +49,8 @@ export class Homecoming extends Lifecycle {
   /** Resolves after the first try; what did not succeed is tried again. */
   protected async onOpen(): Promise<void> {
     this.#stop = new AbortController()
-    this.#isKnown = false
-    await this.#look()
+    this.#refusedAt = undefined
+    await this.#look(FIRST_TIMEOUT_MS)
   }
 
   protected async onClose(): Promise<void> {
@@ -56,33 +59,49 @@ export class Homecoming extends Lifecycle {
     await this.#looking
   }
 
-  async #look(): Promise<void> {
-    const isNew = !this.#isKnown && (await this.#announce())
+  async #look(timeoutMs: number): Promise<void> {
+    const isNew = this.#isDue() && (await this.#announce(timeoutMs))
     await this.#hand(isNew)
     if (this.#stop.signal.aborted) return
     this.#timer = this.#runtime.clock.timer(LOOK_MS, () => {
-      this.#looking = this.#look()
+      this.#looking = this.#look(PROPOSE_TIMEOUT_MS)
     })
   }
 
+  /** What the document says of this node may become wrong also later: when the others have an older one, they were restored. */
+  #isDue(): boolean {
+    const { membership, edit } = this.#parts
+    const { document } = membership
+    if (document === undefined || document.epoch === this.#refusedAt) return false
+    try {
+      return edit(document) !== document
+    } catch (error) {
+      this.#refused(document, error)
+      return false
+    }
+  }
+
   /** True if there was something to say, and it is decided. */
-  async #announce(): Promise<boolean> {
-    const { node, membership, edit } = this.#parts
+  async #announce(timeoutMs: number): Promise<boolean> {
+    const { membership, edit } = this.#parts
     const before = membership.document
     try {
-      await membership.propose(edit, { timeoutMs: PROPOSE_TIMEOUT_MS, signal: this.#stop.signal })
-      this.#isKnown = true
+      await membership.propose(edit, { timeoutMs, signal: this.#stop.signal })
       return membership.document !== before
     } catch (error) {
       if (this.#stop.signal.aborted) return false
-      // What is refused for good would be refused again.
-      this.#isKnown = !(isAtollError(error) && error.transient)
-      this.#runtime.log.warn(
-        { node, reason: messageOf(error) },
-        'the cluster was not told that this node is back',
-      )
+      this.#refused(membership.document, error)
       return false
     }
+  }
+
+  /** What is refused for good would be refused again by the same document. */
+  #refused(document: ClusterDocument | undefined, error: unknown): void {
+    if (!(isAtollError(error) && error.transient)) this.#refusedAt = document?.epoch ?? 0
+    this.#runtime.log.warn(
+      { node: this.#parts.node, reason: messageOf(error) },
+      'the cluster was not told that this node is back',
+    )
   }
 
   /** Gossip has had its chance with those who lag since the last look; none of them knows yet what is new. */

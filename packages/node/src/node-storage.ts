@@ -5,6 +5,7 @@ import { type ClusterDocument, decodeDocument, firstDocument } from '@atoll/memb
 import { KV_TYPES } from '@atoll/objects'
 import { type Database, openDatabase, VnodeHost } from '@atoll/vnode'
 import { ClusterStorage, DOCUMENT, decodeClusterRecord, legacyIdOf } from './cluster-storage.ts'
+import { Generation } from './generation.ts'
 import { type CommonOptions, DEFAULT_PARTITIONS } from './options.ts'
 
 /** An open database, and what it says of the cluster that its node belongs to. Nothing was written to it. */
@@ -21,6 +22,8 @@ export interface NodeStorage {
   readonly id: string
   readonly runtime: Runtime
   readonly cluster: ClusterStorage
+  /** The life of the data that has begun with this open. */
+  readonly generation: Generation
   readonly bucketTypes: BucketTypes
   readonly vnodes: VnodeHost
   readonly options: CommonOptions
@@ -31,6 +34,8 @@ export interface NodeStorageParts {
   readonly options: CommonOptions
   /** What is known of the cluster; undefined for one that begins. */
   readonly known: ClusterDocument | undefined
+  /** True if an operator says that the data is an older copy. Default false. */
+  readonly isRestored?: boolean | undefined
 }
 
 /** Opens a database and reads what it says of its cluster. It stays closed after a failure. */
@@ -79,22 +84,29 @@ function documentOf(record: Uint8Array, { digest }: Runtime): ClusterDocument {
 export async function openStorage(
   name: string,
   data: NodeData,
-  { runtime, options, known }: NodeStorageParts,
+  { runtime, options, known, isRestored = false }: NodeStorageParts,
 ): Promise<NodeStorage> {
   const { database, cluster, document } = data
   try {
     const partitions = partitionsOf(known, options)
     const bucketTypes = bucketTypesOf(options)
+    const generation = new Generation({ node: name, runtime, storage: cluster, isRestored })
     const vnodes = new VnodeHost(
       runtime,
-      { database, policyOf: (type) => bucketTypes.policyOf(type) },
+      {
+        database,
+        policyOf: (type) => bucketTypes.policyOf(type),
+        lineage: () => generation.lineage(),
+        beforeClose: () => generation.end(),
+      },
       { ...options.vnodes, node: name, partitions },
     )
     await vnodes.open()
+    await generation.begin()
     const legacy = document && legacyIdOf(document.clusterId, name, runtime.digest.sha1)
     const migrating = document?.members.get(name)?.id === legacy
     const id = await cluster.nodeId(runtime, migrating ? legacy : undefined)
-    return { name, id, runtime, options, bucketTypes, vnodes, cluster }
+    return { name, id, runtime, options, bucketTypes, vnodes, cluster, generation }
   } catch (error) {
     await database.close()
     throw error

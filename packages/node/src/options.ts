@@ -53,6 +53,12 @@ export interface NodeOptions extends CommonOptions {
    * true for a transport that has proof of every node's name, which is TLS.
    */
   readonly membersOnly?: boolean
+  /**
+   * Says that the storage was put back from a copy that was made while the node ran, such as a snapshot of its volume, which
+   * cannot be told from a crash: the node gets from the others what the copy lacks. Say it at the first open behind the copy, and
+   * not again. A copy of a node that was closed is recognized without it. Default false.
+   */
+  readonly restored?: boolean
 }
 
 export interface ClusterOptions extends CommonOptions {
@@ -86,7 +92,17 @@ const COMMON = [
   'gossip',
   'handoff',
 ]
-const NODE_OPTIONS = [...COMMON, 'storage', 'name', 'runtime', 'transport', 'seeds', 'zone', 'membersOnly']
+const NODE_OPTIONS = [
+  ...COMMON,
+  'storage',
+  'name',
+  'runtime',
+  'transport',
+  'seeds',
+  'zone',
+  'membersOnly',
+  'restored',
+]
 const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'zones', 'runtime', 'network', 'onCrash', 'replicas']
 
 /** Throws `TypeError` or `RangeError`, naming the value, for anything that cannot be. */

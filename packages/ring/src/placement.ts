@@ -2,6 +2,8 @@ import { checkInteger, describe } from '@atoll/core'
 import type { NodeName, PreferenceEntry, ReplicaTable, Ring } from './ring.ts'
 import { numberZones } from './zone-index.ts'
 
+const NOBODY: ReadonlySet<NodeName> = new Set()
+
 /** The largest n: replicas of one key. */
 export const MAX_REPLICAS = 16
 
@@ -26,15 +28,27 @@ export class Placement {
   /** Which ring of the cluster's history this is; 0 where that is not known. */
   readonly epoch: number
   readonly #table: ReplicaTable | undefined
+  readonly #behind: ReadonlySet<NodeName>
   /** Per partition: every node that owns any, in the order in which a walk from it meets them. */
   readonly #walks: (readonly NodeName[] | undefined)[]
   readonly #zones: ReadonlyMap<NodeName, number>
   /** By n. */
   readonly #primaries = new Map<number, readonly (readonly PreferenceEntry[])[]>()
 
-  /** Throws `TypeError` or `RangeError` unless `epoch` is an integer from 0 on, and `table` has a list per partition. */
-  constructor(ring: Ring, epoch = 0, table?: ReplicaTable) {
+  /**
+   * `behind` are the nodes whose data is an older copy. Throws `TypeError` or `RangeError` unless `epoch` is an integer from 0
+   * on, and `table` has a list per partition.
+   */
+  constructor(
+    ring: Ring,
+    epoch = 0,
+    {
+      table,
+      behind = NOBODY,
+    }: { readonly table?: ReplicaTable; readonly behind?: ReadonlySet<NodeName> } = {},
+  ) {
     this.ring = ring
+    this.#behind = behind
     this.epoch = checkInteger('epoch', epoch, { min: 0, max: Number.MAX_SAFE_INTEGER })
     if (table !== undefined && table.length !== ring.partitions) {
       throw new RangeError(`table must have a list per partition (${ring.partitions}), got ${table.length}`)
@@ -70,9 +84,14 @@ export class Placement {
       const [node] = spares.splice(Math.max(fresh, 0), 1)
       if (node === undefined) break
       used.add(this.#zones.get(node))
-      list.push({ partition, node, role: 'fallback', epoch: this.epoch })
+      list.push(this.fallback(partition, node))
     }
     return list
+  }
+
+  /** A node in the place of a primary of a partition. */
+  fallback(partition: number, node: NodeName): PreferenceEntry {
+    return this.#entry(partition, node, 'fallback')
   }
 
   /** Every node that may be asked for a partition: those that hold it, and then the others in ring order. */
@@ -105,14 +124,15 @@ export class Placement {
     checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
     const lists = this.ring.owners.map((_, partition) => {
       const nodes = this.#table?.[partition]?.slice(0, n) ?? this.#choose(partition, n)
-      return Object.freeze(nodes.map((node) => this.#primary(partition, node)))
+      return Object.freeze(nodes.map((node) => this.#entry(partition, node, 'primary')))
     })
     this.#primaries.set(n, lists)
     return lists
   }
 
-  #primary(partition: number, node: NodeName): PreferenceEntry {
-    return Object.freeze({ partition, node, role: 'primary' as const, epoch: this.epoch })
+  #entry(partition: number, node: NodeName, role: PreferenceEntry['role']): PreferenceEntry {
+    const entry = { partition, node, role, epoch: this.epoch }
+    return Object.freeze(this.#behind.has(node) ? { ...entry, isBehind: true } : entry)
   }
 
   #choose(partition: number, n: number): readonly NodeName[] {

@@ -28,6 +28,8 @@ export interface PreferenceEntry {
   readonly role: 'primary' | 'fallback'
   /** Of the placement that the list was made by, so that whoever is asked can tell an old list from a new one. */
   readonly epoch: number
+  /** Only of a node whose data is an older copy that has not caught up yet: that it lacks something proves nothing. */
+  readonly isBehind?: true
 }
 
 export interface RingOptions {

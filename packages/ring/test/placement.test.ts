@@ -205,7 +205,7 @@ describe('a table of replicas', () => {
     expect(replicaTable(ringOf('abababab'), 3)[1]).toEqual(['b', 'a'])
     fc.assert(
       fc.property(anyRing, anyN, (any, n) => {
-        const [given, made] = [new Placement(any, 0, replicaTable(any, n)), new Placement(any)]
+        const [given, made] = [new Placement(any, 0, { table: replicaTable(any, n) }), new Placement(any)]
         for (let partition = 0; partition < any.partitions; partition++) {
           expect(given.primaries(partition, n)).toEqual(made.primaries(partition, n))
         }
@@ -215,7 +215,7 @@ describe('a table of replicas', () => {
   })
 
   it('goes before the ring, which says who stands in', () => {
-    const placement = new Placement(ring, 7, table)
+    const placement = new Placement(ring, 7, { table })
     expect(show(placement.primaries(2, 3))).toBe('e d a')
     expect(show(placement.primaries(2, 2))).toBe('e d')
     expect(show(placement.primaries(2, 5))).toBe('e d a')
@@ -226,7 +226,7 @@ describe('a table of replicas', () => {
   })
 
   it('says what a node holds', () => {
-    const placement = new Placement(ring, 7, table)
+    const placement = new Placement(ring, 7, { table })
     expect(placement.partitionsOf('e', 3)).toEqual([2])
     expect(placement.partitionsOf('b', 3)).toEqual([0, 1, 3, 4, 5, 7])
     expect(placement.partitionsOf('b', 1)).toEqual([1, 5])
@@ -234,6 +234,8 @@ describe('a table of replicas', () => {
   })
 
   it('has a list for each partition', () => {
-    expect(() => new Placement(ring, 0, table.slice(1))).toThrow(/a list per partition \(8\), got 7/)
+    expect(() => new Placement(ring, 0, { table: table.slice(1) })).toThrow(
+      /a list per partition \(8\), got 7/,
+    )
   })
 })

@@ -1,5 +1,5 @@
 import type { MergePolicy } from '@atoll/causality'
-import { AtollError, checkInteger, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
+import { AtollError, checkInteger, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
 import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
@@ -9,6 +9,7 @@ import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { Holdings } from './holdings.ts'
+import type { Lineage } from './incarnation.ts'
 import { KeyOrder } from './key-order.ts'
 import { VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
@@ -32,11 +33,20 @@ import type { Crc32 } from './seal.ts'
 import { Serving } from './serving.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
 
+const LINEAGE_BYTES = 12
+
 export interface VnodeHostParts {
   /** Opened and closed by the host. It may hold other sublevels beside, written after the host was opened. */
   readonly database: Database
   /** Asked on every request: the answer may change while the host runs. */
   readonly policyOf: (type: string) => MergePolicy
+  /**
+   * In which line of lives this database is, asked when a vnode gives its first dot. Default is a new line at every open, so
+   * that every vnode is a new actor.
+   */
+  readonly lineage?: (() => Lineage) | undefined
+  /** The last that is done before the database is closed, when all writes are on disk. */
+  readonly beforeClose?: (() => Promise<void>) | undefined
 }
 
 /**
@@ -199,6 +209,11 @@ export class VnodeHost extends Lifecycle {
     return drop
   }
 
+  /** Every vnode is a new actor from now on: another life of this data may have given dots that nobody here knows. */
+  renewActors(): void {
+    for (const vnode of this.#vnodes.values()) vnode.renew()
+  }
+
   /** A vnode as those see it who move its records to other nodes. */
   handoffOf(partition: number): HandoffVnode {
     this.#serving.assert()
@@ -229,6 +244,11 @@ export class VnodeHost extends Lifecycle {
     if (this.gates.all().size > 0)
       throw new AtollError('ATOLL_CHANGE_REFUSED', 'a partition is being handed over', { transient: true })
     await this.#serving.pause(() => this.#refile(partitions, options.signal))
+  }
+
+  /** A line of its own, which no other life goes on with. */
+  #newLineage(): Lineage {
+    return { name: toHex(this.#runtime.random.bytes(LINEAGE_BYTES)), continues: false }
   }
 
   async #refile(partitions: number, signal: AbortSignal | undefined): Promise<void> {
@@ -274,7 +294,12 @@ export class VnodeHost extends Lifecycle {
     this.#shared.holdings.clear()
     this.gates.clear()
     this.mirrors.clear()
-    await this.#parts.database.close()
+    const { database, beforeClose } = this.#parts
+    try {
+      await beforeClose?.()
+    } finally {
+      await database.close()
+    }
   }
 
   /** A vnode that was being handed over, or was already, is served as such from the first request on. */
@@ -290,7 +315,7 @@ export class VnodeHost extends Lifecycle {
   }
 
   #shareParts(): VnodeParts {
-    const { database, policyOf } = this.#parts
+    const { database, policyOf, lineage = () => this.#newLineage() } = this.#parts
     const { clock, metrics, log, probe } = this.#runtime
     const { keyWrites, partitions, recordBytes } = this.#options
     const order = new KeyOrder(keyWrites)
@@ -310,6 +335,7 @@ export class VnodeHost extends Lifecycle {
       partitions,
       recordBytes,
       policyOf,
+      lineage,
       holdings: new Holdings(),
     }
   }

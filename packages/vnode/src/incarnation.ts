@@ -12,6 +12,20 @@ interface Lease {
   readonly actor: ActorId
   /** No event of the actor has a greater counter. */
   readonly ceiling: number
+  /** The lineage of the data in which the actor began; '' for one from before there were any. */
+  readonly lineage: string
+}
+
+/**
+ * In which line of lives of the data the vnodes are. A line goes on only from a life that was closed in order to the next one
+ * that follows on it; any other life begins a new one, since dots may have been given behind its back: by the life that a
+ * copy was restored over, or by one whose last batches the disk has lost.
+ */
+export interface Lineage {
+  /** 1 to 64 characters; different for every line that there will ever be. */
+  readonly name: string
+  /** Whether actors that began in the line go on as who they were. */
+  readonly continues: boolean
 }
 
 /** What the next write carries: its name, and what must be stored in the same batch or before. */
@@ -26,12 +40,14 @@ export interface IncarnationParts {
   readonly crc32: Crc32
   /** Where the lease lies. */
   readonly key: Uint8Array
+  readonly lineage: Lineage
 }
 
 /**
  * Who a vnode is as an actor, so that no dot is ever given twice (the fault behind riak_kv#679). Counters are leased:
- * after a restart counting goes on from the ceiling, which skips some but repeats none. A vnode that has lost data, or
- * does not know whether it has, becomes a new actor: a clock of the old one would claim to know what was lost.
+ * after an orderly restart counting goes on from the ceiling, which skips some but repeats none. A vnode that has lost data, or
+ * does not know whether it has, becomes a new actor: a clock of the old one would claim to know what was lost. So does a
+ * vnode whose lease is of another lineage than the data: the lease may have been gone on with elsewhere.
  */
 export class Incarnation {
   readonly #parts: IncarnationParts
@@ -39,10 +55,12 @@ export class Incarnation {
   #counter: number
   #ceiling: number
 
-  /** `stored` is what lies under the key; without it, or if it cannot be read, the vnode is a new actor. */
+  /** `stored` is what lies under the key; without it, or if it cannot be read or counts no more, the vnode is a new actor. */
   constructor(parts: IncarnationParts, stored: Uint8Array | undefined) {
     this.#parts = parts
-    const lease = stored === undefined ? undefined : openLease(parts, stored)
+    const { name, continues } = parts.lineage
+    const found = stored === undefined || !continues ? undefined : openLease(parts, stored)
+    const lease = found?.lineage === name ? found : undefined
     this.#actor = lease?.actor ?? newActor(parts.random)
     this.#counter = lease?.ceiling ?? 0
     this.#ceiling = this.#counter
@@ -60,13 +78,14 @@ export class Incarnation {
 
   /** The next event. If its operations are committed, that must be told by `granted`, before the next claim. */
   claim(): Claim {
+    const { key, crc32 } = this.#parts
+    const lineage = this.#parts.lineage.name
     this.#counter += 1
     const dot = { actor: this.#actor, counter: this.#counter }
     if (dot.counter <= this.#ceiling) {
-      return { dot, operations: [], lease: { actor: this.#actor, ceiling: this.#ceiling } }
+      return { dot, operations: [], lease: { actor: this.#actor, ceiling: this.#ceiling, lineage } }
     }
-    const lease = { actor: this.#actor, ceiling: dot.counter - 1 + LEASED_COUNTERS }
-    const { key, crc32 } = this.#parts
+    const lease = { actor: this.#actor, ceiling: dot.counter - 1 + LEASED_COUNTERS, lineage }
     const value = seal(key, encodeWith(leaseCodec, lease), crc32)
     return { dot, operations: [{ type: 'put', key, value }], lease }
   }
@@ -91,7 +110,8 @@ function openLease({ key, crc32 }: IncarnationParts, stored: Uint8Array): Lease 
 
 const leaseCodec: TupleCodec<Lease> = {
   name: 'the incarnation of a vnode',
-  version: 1,
-  encode: ({ actor, ceiling }) => [actor, ceiling],
-  decode: (reader) => ({ actor: reader.string(), ceiling: reader.uint() }),
+  version: 2,
+  encode: ({ actor, ceiling, lineage }) => [actor, ceiling, lineage],
+  decode: (reader) => ({ actor: reader.string(), ceiling: reader.uint(), lineage: reader.string() }),
+  migrations: { 1: (older) => [older.string(), older.uint(), ''] },
 }

@@ -8,6 +8,7 @@ export type { HandoffKind } from './handoff/protocol.ts'
 export type { Refilled, RefillRequest } from './handoff/refill.ts'
 export type { HandoffParts } from './handoff/site.ts'
 export { VnodeHost, type VnodeHostParts } from './host.ts'
+export type { Lineage } from './incarnation.ts'
 export type { VnodeHostOptions } from './options.ts'
 export type { Database } from './ports.ts'
 export type {

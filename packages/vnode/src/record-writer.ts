@@ -5,7 +5,7 @@ import type { ChangeLog } from './change-log.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
 import { encodeEnvelope, envelopeParts, type StoredState } from './envelope.ts'
-import { type Claim, Incarnation } from './incarnation.ts'
+import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
 import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
 import type { KeyOrder } from './key-order.ts'
 import { keyText } from './keys.ts'
@@ -23,6 +23,8 @@ export interface WriterParts {
   readonly order: KeyOrder
   readonly partitions: number
   readonly recordBytes: number
+  /** Asked when a vnode gives its first dot. */
+  readonly lineage: () => Lineage
 }
 
 /** How a write comes about: from what is there, and from the vnode's next event if it coordinates. */
@@ -240,8 +242,10 @@ export class RecordWriter {
   async #readIncarnation(): Promise<Incarnation> {
     const { runtime, database } = this.#parts
     const key = this.#layout.incarnationKey
-    const parts = { key, random: runtime.random, crc32: runtime.digest.crc32 }
-    this.#incarnation = new Incarnation(parts, await readBytes(database, key))
+    const stored = await readBytes(database, key)
+    const lineage = this.#parts.lineage()
+    const parts = { key, random: runtime.random, crc32: runtime.digest.crc32, lineage }
+    this.#incarnation = new Incarnation(parts, stored)
     return this.#incarnation
   }
 }

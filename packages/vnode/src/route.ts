@@ -10,6 +10,12 @@ export interface Ownership {
    */
   readonly ring?: { readonly partitions: number; readonly since: number } | undefined
   /**
+   * The epoch from which on whoever asks knows how far this node's word goes: others are told nothing of what it has or lacks. It
+   * is never while the node does not know whether its data is an older copy, and the epoch that says so while it is one; default
+   * always.
+   */
+  readonly readsFrom?: number | undefined
+  /**
    * Who serves this node's replica of a partition: this node if it holds one, or else the node that has taken its place in
    * the list; undefined if it never had one, or does not know any more who took it over.
    */

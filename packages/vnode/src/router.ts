@@ -54,6 +54,7 @@ export class VnodeRouter {
   }
 
   async get(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
+    this.#assertReadable(request)
     const asking = this.#askingOf(request, 'read')
     const { host } = this.#parts
     const here = () => this.#vnodes.get(this.#filed(request, asking), { ...asking, patience })
@@ -106,6 +107,7 @@ export class VnodeRouter {
 
   /** A page of vnodes of which some have moved is put together from pages of those who serve them. */
   async scan(asked: Routed<ScanRequest>, patience: () => Patience): Promise<ScanReply> {
+    this.#assertReadable(asked)
     const { host } = this.#parts
     const by = asked.partitions ?? this.#ring
     const request = asked.partitions === undefined && by !== host.filed ? { ...asked, partitions: by } : asked
@@ -138,6 +140,18 @@ export class VnodeRouter {
       }
     }
     return this.#parts.host.scan(request, { signal: patience().signal })
+  }
+
+  /** Who asks by an older document would believe what this node says of what it lacks. */
+  #assertReadable({ routing }: Routed<object>): void {
+    const { host, ownership } = this.#parts
+    const readsFrom = ownership?.().readsFrom ?? 0
+    if (routing.epoch >= readsFrom) return
+    const why =
+      readsFrom === Number.POSITIVE_INFINITY
+        ? 'does not know yet whether its data is an older copy'
+        : `was restored, which whoever asks by epoch ${routing.epoch} does not know`
+    throw new AtollError('ATOLL_UNREACHABLE', `${host.node} ${why}`)
   }
 
   #scanPart({ route: way, request }: ScanPart, call: Patience): Promise<ScanReply> {

@@ -155,29 +155,45 @@ describe('smaller stored things', () => {
     }
   })
 
-  it('the incarnation opens as older programs wrote it, and a bad one is a new actor', () => {
+  it('the incarnation opens as it was written, and a bad one, or one of another lineage, is a new actor', () => {
     const random = { bytes: (length: number) => new Uint8Array(length).fill(9), below: () => 0 }
-    const parts = { random, crc32, key: layout.incarnationKey }
+    const parts = { random, crc32, key: layout.incarnationKey, lineage: { name: 'here', continues: true } }
     const { operations } = new Incarnation(parts, undefined).claim()
     const [put] = operations
     if (put?.type !== 'put') throw new Error('no lease was written')
-    const old = golden('incarnation-v1', put.value)
-    expect(toHex(put.value)).toBe(toHex(old))
-    expect(new Incarnation(parts, old).claim().dot).toEqual({ actor: '0909090909090909', counter: 10_001 })
-    const bad = new Uint8Array(old)
+    const stored = golden('incarnation-v2', put.value)
+    expect(toHex(put.value)).toBe(toHex(stored))
+    expect(new Incarnation(parts, stored).claim().dot).toEqual({ actor: '0909090909090909', counter: 10_001 })
+    const bad = new Uint8Array(stored)
     bad[3] = (bad[3] ?? 0) ^ 1
     expect(new Incarnation(parts, bad).claim().dot.counter).toBe(1)
-    expect(decodeWith(ANY, unseal(parts.key, old, crc32))).toBe(2)
+    expect(decodeWith(ANY, unseal(parts.key, stored, crc32))).toBe(3)
+    for (const lineage of [
+      { name: 'there', continues: true },
+      { name: 'here', continues: false },
+    ])
+      expect(new Incarnation({ ...parts, lineage }, stored).claim().dot.counter).toBe(1)
+  })
+
+  it('what older programs wrote of an incarnation opens, and says nothing of its lineage: a new actor', () => {
+    const random = { bytes: (length: number) => new Uint8Array(length).fill(9), below: () => 0 }
+    const parts = { random, crc32, key: layout.incarnationKey, lineage: { name: 'here', continues: true } }
+    const path = new URL('golden/incarnation-v1.hex', import.meta.url)
+    const old = fromHex(readFileSync(path, 'utf8').trim())
+    expect(new Incarnation(parts, old).claim().dot.counter).toBe(1)
+    const asIs = { ...parts, lineage: { name: '', continues: true } }
+    expect(new Incarnation(asIs, old).claim().dot.counter).toBe(10_001)
   })
 })
 
 const ANY = {
-  name: 'two fields',
-  version: 1,
+  name: 'three fields',
+  version: 2,
   encode: () => [],
   decode: (reader: import('@atoll/core').TupleReader) => {
     reader.string()
     reader.uint()
-    return 2
+    reader.string()
+    return 3
   },
 }

@@ -10,7 +10,12 @@ function setUp() {
     drawn += 1
     return new Uint8Array(createHash('sha1').update(`${drawn}`).digest().subarray(0, length))
   }
-  return { random: { bytes, below: () => 0 }, crc32, key: new Uint8Array([1]) }
+  return {
+    random: { bytes, below: () => 0 },
+    crc32,
+    key: new Uint8Array([1]),
+    lineage: { name: 'l', continues: true },
+  }
 }
 
 describe('an incarnation', () => {

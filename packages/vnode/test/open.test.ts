@@ -4,7 +4,7 @@ import { MemoryLevel } from 'memory-level'
 import { describe, expect, it } from 'vitest'
 import { claimDatabase, openDatabase } from '../src/database.ts'
 import { VnodeHost } from '../src/index.ts'
-import { FORMAT_KEY } from '../src/layout.ts'
+import { FORMAT_KEY, VnodeLayout } from '../src/layout.ts'
 import {
   classicStore,
   content,
@@ -17,6 +17,9 @@ import {
   valuesOf,
   write,
 } from './world.ts'
+
+/** A line of lives of which each follows on the one before. */
+const LINE = { name: 'a', continues: true }
 
 const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
@@ -42,6 +45,64 @@ describe('options', () => {
 })
 
 describe.each(STORES)('opening %s', (_name, makeStore) => {
+  it('gives no dot of an actor of another life, unless it is told that this one goes on', async () => {
+    const store = makeStore()
+    const lives = [undefined, LINE, LINE, { ...LINE, continues: false }, LINE, { ...LINE, name: 'b' }]
+    const actors: (string | undefined)[] = []
+    let database = store.database
+    for (const life of lives) {
+      const lineage = life && (() => life)
+      const host = new VnodeHost(
+        testRuntime(),
+        { database, policyOf, lineage },
+        { node: 'n1', partitions: 8 },
+      )
+      await host.open()
+      const { record } = await host.coordinate(write(id(`k${actors.length}`), content('one')))
+      actors.push(record.siblings[0]?.dot.actor)
+      await host.close()
+      database = store.again()
+    }
+    store.dispose()
+    const [first, second, third, fourth, fifth, sixth] = actors
+    expect(third).toBe(second)
+    expect(fifth).toBe(fourth)
+    expect(new Set([first, second, fourth, sixth]).size).toBe(4)
+  })
+
+  it('makes every vnode a new actor when another life may have given dots', async () => {
+    const store = makeStore()
+    const host = makeHost(store.database)
+    await host.open()
+    const first = await host.coordinate(write(id('k'), content('one')))
+    host.renewActors()
+    const second = await host.coordinate(write(id('l'), content('two')))
+    expect(second.record.siblings[0]?.dot.actor).not.toBe(first.record.siblings[0]?.dot.actor)
+    await host.close()
+    store.dispose()
+  })
+
+  it('does the last thing before the database is closed, when all writes are on disk', async () => {
+    const store = makeStore()
+    const { database } = store
+    const seen: unknown[] = []
+    const key = new VnodeLayout(1).dataKey(id('k'))
+    const beforeClose = async () => {
+      seen.push(database.status, (await database.get(key, BINARY)) !== undefined)
+    }
+    const host = new VnodeHost(
+      testRuntime(),
+      { database, policyOf, beforeClose },
+      { node: 'n1', partitions: 8 },
+    )
+    await host.open()
+    const writing = host.coordinate(write(id('k'), content('one')))
+    await host.close()
+    await writing
+    expect(seen).toEqual(['open', true])
+    store.dispose()
+  })
+
   it('finds again what was written, with dots that go on', async () => {
     const store = makeStore()
     const first = makeHost(store.database)

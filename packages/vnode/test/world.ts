@@ -91,12 +91,14 @@ export const POLICIES: Record<string, MergePolicy> = {
 
 export const policyOf = (type: string): MergePolicy => POLICIES[type] ?? { kind: 'siblings' }
 
+/** Of data whose lives follow on each other. */
 export function makeHost(
   database: Database,
   runtime: Runtime = testRuntime(),
   options: Partial<VnodeHostOptions> = {},
 ): VnodeHost {
-  return new VnodeHost(runtime, { database, policyOf }, { node: 'n1', partitions: 8, ...options })
+  const lineage = () => ({ name: 'only', continues: true })
+  return new VnodeHost(runtime, { database, policyOf, lineage }, { node: 'n1', partitions: 8, ...options })
 }
 
 export function id(key: string, type = 'default', bucket = 'b'): KeyId {

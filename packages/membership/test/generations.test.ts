@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest'
+import {
+  begun,
+  type ClusterDocument,
+  catchingUp,
+  exited,
+  markDown,
+  markUp,
+  planOf,
+  refilled,
+  setBucketType,
+} from '../src/index.ts'
+import { clusterOf, commitAll, finishMoves, idOf, join } from './kit.ts'
+
+const lifeOf = (generation: string, known: readonly string[] = [], isRestored = false) => ({
+  generation: generation.repeat(24),
+  known: known.map((one) => one.repeat(24)),
+  isRestored,
+})
+
+const THREE = clusterOf(['n1', 'n2', 'n3'])
+
+/** n1 has told of a life 'a'. */
+const TOLD = begun(THREE, 'n1', lifeOf('a'))
+
+function waitingFor(document: ClusterDocument, node: string): readonly string[] | undefined {
+  return catchingUp(document).get(node)
+}
+
+describe('a node that opens tells of a new life of its data', () => {
+  it('and nothing else happens if it tells for the first time, or follows on the life that is known', () => {
+    expect(TOLD).toEqual({
+      ...THREE,
+      epoch: 2,
+      members: new Map(THREE.members).set('n1', { ...THREE.members.get('n1')!, generation: 'a'.repeat(24) }),
+    })
+    expect(begun(TOLD, 'n1', lifeOf('a'))).toBe(TOLD)
+    const next = begun(TOLD, 'n1', lifeOf('b', ['a']))
+    expect(next.members.get('n1')?.generation).toBe('b'.repeat(24))
+    expect(next.refills).toEqual([])
+  })
+
+  it('also after a life of which nobody learned whether it was decided', () => {
+    expect(begun(TOLD, 'n1', lifeOf('c', ['a', 'b'])).refills).toEqual([])
+    const decided = begun(TOLD, 'n1', lifeOf('b', ['a']))
+    expect(begun(decided, 'n1', lifeOf('c', ['a', 'b'])).refills).toEqual([])
+  })
+
+  it('nothing if it is no member, and never in another form', () => {
+    expect(begun(TOLD, 'n9', lifeOf('b'))).toBe(TOLD)
+    expect(() => begun(TOLD, 'n1', { ...lifeOf('b'), generation: 'B' })).toThrow(RangeError)
+  })
+})
+
+describe('data that does not know the life that the document knows', () => {
+  const restored = begun(TOLD, 'n1', lifeOf('c', ['0']))
+
+  it('is an older copy: all others owe it copies, until each has offered them', () => {
+    expect(waitingFor(restored, 'n1')).toEqual(['n2', 'n3'])
+    const id = restored.refills[0]!.id
+    const some = refilled(restored, 'n2', [id])
+    expect(waitingFor(some, 'n1')).toEqual(['n3'])
+    expect(waitingFor(refilled(some, 'n3', [id]), 'n1')).toBe(undefined)
+  })
+
+  it('is one also if an operator says so', () => {
+    expect(waitingFor(begun(TOLD, 'n1', lifeOf('c', ['a'], true)), 'n1')).toEqual(['n2', 'n3'])
+    expect(waitingFor(begun(THREE, 'n1', lifeOf('c', [], true)), 'n1')).toEqual(['n2', 'n3'])
+  })
+
+  it('stays one through further lives, and begins to wait anew when another older copy takes its place', () => {
+    const some = refilled(restored, 'n2', [restored.refills[0]!.id])
+    expect(waitingFor(begun(some, 'n1', lifeOf('d', ['c'])), 'n1')).toEqual(['n3'])
+    const again = begun(some, 'n1', lifeOf('d', ['0']))
+    expect(waitingFor(again, 'n1')).toEqual(['n2', 'n3'])
+    expect(refilled(again, 'n3', [restored.refills[0]!.id])).toBe(again)
+  })
+
+  it('of several nodes: they wait for each other', () => {
+    const told = begun(begun(TOLD, 'n2', lifeOf('a')), 'n3', lifeOf('a'))
+    const all = ['n1', 'n2', 'n3'].reduce((known, node) => begun(known, node, lifeOf('c', ['0'])), told)
+    expect([...catchingUp(all)]).toEqual([
+      ['n1', ['n2', 'n3']],
+      ['n2', ['n1', 'n3']],
+      ['n3', ['n1', 'n2']],
+    ])
+  })
+
+  it('does not wait for members that are gone, and is not waited for when it is', () => {
+    expect(waitingFor(commitAll(restored, [{ kind: 'force-remove', node: 'n2' }]), 'n1')).toEqual(['n3'])
+    expect(commitAll(restored, [{ kind: 'force-remove', node: 'n1' }]).refills).toEqual([])
+    const renewed = { kind: 'force-replace', node: 'n1', by: 'n1', id: idOf('n1', 9) } as const
+    const anew = commitAll(restored, [renewed])
+    expect(anew.refills).toEqual([])
+    expect(anew.members.get('n1')?.generation).toBe(undefined)
+  })
+
+  it('does not wait for one that is down, but again when that is back; never for itself', () => {
+    const down = markDown(restored, 'n2')
+    expect(waitingFor(down, 'n1')).toEqual(['n3'])
+    expect(waitingFor(markUp(down, 'n2'), 'n1')).toEqual(['n3', 'n2'])
+    const own = markDown(restored, 'n1')
+    expect(waitingFor(own, 'n1')).toEqual(['n2', 'n3'])
+    expect(waitingFor(markUp(own, 'n1'), 'n1')).toEqual(['n2', 'n3'])
+  })
+
+  it('does not wait if it is alone, or holds nothing', () => {
+    const alone = begun(clusterOf(['n1']), 'n1', lifeOf('a'))
+    expect(begun(alone, 'n1', lifeOf('b', [])).refills).toEqual([])
+    const joining = commitAll(THREE, [join('n4')])
+    const left = finishMoves(commitAll(finishMoves(joining), [{ kind: 'leave', node: 'n4' }]))
+    const told = begun(left, 'n4', lifeOf('a'))
+    expect(begun(told, 'n4', lifeOf('b', [])).refills).toEqual([])
+    expect(exited(told, 'n4').members.has('n4')).toBe(false)
+  })
+
+  it('makes no plan stale', () => {
+    const staged = commitAll(THREE, [join('n4')])
+    expect(planOf(begun(staged, 'n2', lifeOf('a'))).basis).toBe(planOf(staged).basis)
+  })
+})
+
+describe('a raised n goes up by one at a time', () => {
+  const bytes = (n: number) => new Uint8Array([n])
+  const wide = clusterOf(['n1', 'n2', 'n3', 'n4', 'n5'], { n: 5 })
+  const one = setBucketType(wide, { name: 't', bytes: bytes(1), n: 1 })
+  const raised = setBucketType(one, { name: 't', bytes: bytes(3), n: 3, nBefore: 1 })
+  const done = (document: ClusterDocument) =>
+    [...wide.members.keys()].reduce(
+      (known, node) => refilled(known, node, [document.refills[0]!.id]),
+      document,
+    )
+
+  it('with a refill for each step, from all', () => {
+    expect(raised.refills).toMatchObject([{ type: 't', from: 1, to: 3, waiting: { length: 5 } }])
+    const second = done(raised)
+    expect(second.refills).toMatchObject([{ type: 't', from: 2, to: 3, waiting: { length: 5 } }])
+    expect(second.refills[0]?.id).not.toBe(raised.refills[0]?.id)
+    expect(done(second).refills).toEqual([])
+  })
+
+  it('also if it is raised again meanwhile, or lowered', () => {
+    const second = done(raised)
+    const more = setBucketType(second, { name: 't', bytes: bytes(5), n: 5, nBefore: 3 })
+    expect(more.refills).toMatchObject([{ from: 2, to: 5, waiting: { length: 5 } }])
+    const less = setBucketType(more, { name: 't', bytes: bytes(4), n: 4, nBefore: 5 })
+    expect(less.refills).toMatchObject([{ from: 2, to: 4 }])
+    expect(setBucketType(less, { name: 't', bytes: bytes(2), n: 2, nBefore: 4 }).refills).toEqual([])
+  })
+})

@@ -1,0 +1,65 @@
+import type { Runtime } from '@atoll/core'
+import { type ClusterDocument, catchingUp, isForAllVersions } from '@atoll/membership'
+import type { NodeName } from '@atoll/ring'
+import type { RpcEndpoint } from '@atoll/transport'
+import type { VnodeHost } from '@atoll/vnode'
+import type { Generation } from './generation.ts'
+import type { Heirs } from './heirs.ts'
+
+/** Said in the handshake by a node that reads documents whose members tell of the lives of their data. */
+export const GENERATIONS = 'generations'
+
+export interface LivesParts {
+  readonly node: NodeName
+  readonly runtime: Runtime
+  readonly endpoint: Pick<RpcEndpoint, 'capabilitiesOf'>
+  readonly generation: Generation
+  readonly vnodes: VnodeHost
+  readonly heirs: Heirs
+}
+
+/** What follows for a node from what the cluster document says of the lives of its data. */
+export class Lives {
+  readonly #parts: LivesParts
+  /** Of this node, while its data is an older copy: those that have not offered yet what it lacks. */
+  #waiting: readonly NodeName[] | undefined
+  /** The epoch by which this node learned of that. */
+  #since: number | undefined
+
+  constructor(parts: LivesParts) {
+    this.#parts = parts
+  }
+
+  /** The document with the life that goes on; the same while a member may be there that could not read it. */
+  tell(document: ClusterDocument): ClusterDocument {
+    return this.#mayTell(document) ? this.#parts.generation.tell(document) : document
+  }
+
+  /** A vnode that has given no dot yet goes on as who it was only if the cluster says that nothing was in between. */
+  follow(document: ClusterDocument): void {
+    const { node, runtime, generation, vnodes, heirs } = this.#parts
+    const { log, metrics } = runtime
+    const before = this.#waiting
+    this.#waiting = catchingUp(document).get(node)
+    this.#since = this.#waiting && (this.#since ?? document.epoch)
+    generation.doubt(document)
+    const standing = generation.confirm(document)
+    heirs.readsFrom = generation.mayBeOlder(document) ? Number.POSITIVE_INFINITY : (this.#since ?? 0)
+    metrics.gauge('node_catching_up_from', this.#waiting?.length ?? 0)
+    if (standing === 'restored') {
+      metrics.count('node_restored_total')
+      vnodes.renewActors()
+      const from = this.#waiting?.join(', ') ?? 'nobody, since it is alone'
+      log.warn({ node }, `the data of ${node} is an older copy: it catches up from ${from}`)
+    }
+    if (before !== undefined && this.#waiting === undefined)
+      log.info({ node }, `${node} was restored, and has caught up with the others`)
+  }
+
+  #mayTell(document: ClusterDocument): boolean {
+    if (!isForAllVersions(document)) return true
+    const { node, endpoint } = this.#parts
+    const others = [...document.members.keys()].filter((other) => other !== node)
+    return others.every((other) => endpoint.capabilitiesOf(other)?.has(GENERATIONS) === true)
+  }
+}
