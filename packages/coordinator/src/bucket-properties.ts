@@ -1,5 +1,5 @@
 import type { MergePolicy } from '@atoll/causality'
-import { AtollError, checkInteger, checkText, describe } from '@atoll/core'
+import { AtollError, checkInteger, checkText, describe, wrongRange, wrongType } from '@atoll/core'
 import { MAX_REPLICAS } from '@atoll/ring'
 import type { Absence, QuorumSize } from './kv.ts'
 import { quorumSize } from './quorum.ts'
@@ -78,12 +78,11 @@ export function checkProperties(properties: BucketProperties): BucketProperties 
     ['pr', pr, 0],
     ['pw', pw, 0],
   ] as const) {
-    if (quorumSize(name, size, n) < least)
-      throw new RangeError(`${name} must be at least ${least}, got ${size}`)
+    if (quorumSize(name, size, n) < least) throw wrongRange(name, `must be at least ${least}, got ${size}`)
   }
   for (const name of ['notfoundOk', 'basicQuorum', 'sloppy', 'replicate'] as const) {
     const value: unknown = properties[name]
-    if (typeof value !== 'boolean') throw new TypeError(`${name} must be a boolean, got ${describe(value)}`)
+    if (typeof value !== 'boolean') throw wrongType(name, `must be a boolean, got ${describe(value)}`)
   }
   checkAbsence(properties.absence)
   checkPolicy(properties.policy)
@@ -92,15 +91,15 @@ export function checkProperties(properties: BucketProperties): BucketProperties 
 
 /** Throws `TypeError` or `RangeError`. */
 export function checkAbsence(absence: unknown): Absence {
-  if (typeof absence !== 'string') throw new TypeError(`absence must be a text, got ${describe(absence)}`)
+  if (typeof absence !== 'string') throw wrongType('absence', `must be a text, got ${describe(absence)}`)
   if (absence !== 'primaries' && absence !== 'any')
-    throw new RangeError(`absence must be primaries or any, got ${describe(absence)}`)
+    throw wrongRange('absence', `must be primaries or any, got ${describe(absence)}`)
   return absence
 }
 
 function checkPolicy(policy: MergePolicy): void {
   if (typeof policy !== 'object' || policy === null)
-    throw new TypeError(`policy must be a merge policy, got ${describe(policy)}`)
+    throw wrongType('policy', `must be a merge policy, got ${describe(policy)}`)
   switch (policy.kind) {
     case 'siblings':
     case 'last-write-wins':
@@ -109,11 +108,12 @@ function checkPolicy(policy: MergePolicy): void {
     case 'merge':
       checkText('policy.name', policy.name, MERGE_NAME, '1 to 64 characters of a-z A-Z 0-9 . _ -')
       if (typeof policy.merge !== 'function')
-        throw new TypeError(`policy.merge must be a function, got ${describe(policy.merge)}`)
+        throw wrongType('policy.merge', `must be a function, got ${describe(policy.merge)}`)
       return
     default:
-      throw new RangeError(
-        `policy.kind must be siblings, last-write-wins, merge or write-once, got ${describe(policy)}`,
+      throw wrongRange(
+        'policy.kind',
+        `must be siblings, last-write-wins, merge or write-once, got ${describe(policy)}`,
       )
   }
 }

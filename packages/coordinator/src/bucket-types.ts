@@ -1,5 +1,14 @@
 import type { MergeFunction, MergePolicy } from '@atoll/causality'
-import { AtollError, checkKnown, checkText, DEFAULT_TYPE, describe, isAtollError } from '@atoll/core'
+import {
+  AtollError,
+  checkKnown,
+  checkText,
+  DEFAULT_TYPE,
+  describe,
+  isAtollError,
+  wrongRange,
+  wrongType,
+} from '@atoll/core'
 import {
   type BucketChanges,
   type BucketProperties,
@@ -51,7 +60,8 @@ export class BucketTypes {
    */
   get(type: string): BucketProperties {
     const properties = this.#types.get(type)
-    if (properties === undefined) throw new RangeError(`there is no bucket type ${describe(type)}`)
+    if (properties === undefined)
+      throw wrongRange('type', `must be a bucket type that exists, got ${describe(type)}`)
     if ('error' in properties) throw properties.error
     return properties
   }
@@ -139,11 +149,11 @@ export class BucketTypes {
   /** A name alone stands for the function that is registered under it. */
   #withFunction(policy: BucketChanges['policy']): MergePolicy {
     if (typeof policy !== 'object' || policy === null)
-      throw new TypeError(`policy must be a merge policy, got ${describe(policy)}`)
+      throw wrongType('policy', `must be a merge policy, got ${describe(policy)}`)
     if (policy.kind !== 'merge' || policy.merge !== undefined) return policy
     const merge = this.#merges.get(policy.name)
     if (merge === undefined)
-      throw new RangeError(`policy.name must be that of a registered function, got ${describe(policy.name)}`)
+      throw wrongRange('policy.name', `must be that of a registered function, got ${describe(policy.name)}`)
     return { ...policy, merge }
   }
 }
@@ -153,12 +163,16 @@ function checkTypeName(type: string): string {
 }
 
 function checkCount(count: number): void {
-  if (count > MAX_TYPES) throw new RangeError(`there may be at most ${MAX_TYPES} bucket types`)
+  if (count > MAX_TYPES)
+    throw wrongRange(
+      'bucketTypes',
+      `must be at most ${MAX_TYPES} bucket types with the built-in ones, got ${count}`,
+    )
 }
 
 function checkMerge(name: string, merge: unknown): void {
   if (typeof merge !== 'function')
-    throw new TypeError(`merges.${name} must be a function, got ${describe(merge)}`)
+    throw wrongType(`merges.${name}`, `must be a function, got ${describe(merge)}`)
 }
 
 function missing(type: string, name: string): MergeFunction {

@@ -10,7 +10,7 @@ import {
   type StoredRecord,
   writeOnceRecord,
 } from '@atoll/causality'
-import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
+import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime, wrongType } from '@atoll/core'
 import { type Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { BucketTypes } from './bucket-types.ts'
@@ -289,7 +289,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     type: BucketProperties,
     options: ReadOptions,
   ): Promise<StoredRecord | undefined> {
-    if (options.shows !== undefined) throw new TypeError('shows is not for reads of write-once bucket types')
+    if (options.shows !== undefined) throw wrongType('shows', 'is not for reads of write-once bucket types')
     const { view, quorum } = this.#reading(id, type, options)
     const { n, r, sloppy, absence } = quorum
     const refusal: Needed['refusal'] = (_, down) => impossible('a read', { n, reachable: 0 }, down)
@@ -403,11 +403,11 @@ interface NewWrite {
 
 function refuseFilters(options: ReadOptions): void {
   refuseAccept(options)
-  if (options.shows !== undefined) throw new TypeError('shows is for reads of a key')
+  if (options.shows !== undefined) throw wrongType('shows', 'is for reads of a key')
 }
 
 function refuseAccept({ accept }: ReadOptions): void {
-  if (accept !== undefined) throw new TypeError('accept is for reads of write-once bucket types')
+  if (accept !== undefined) throw wrongType('accept', 'is for reads of write-once bucket types')
 }
 
 /** The read before a deletion goes by the type's r, and by what the caller says of both. */

@@ -1,4 +1,4 @@
-import { checkInteger, describe } from '@atoll/core'
+import { checkInteger, describe, wrongRange } from '@atoll/core'
 import { MAX_REPLICAS } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { Absence, QuorumSize, ReadOptions, WriteOptions } from './kv.ts'
@@ -58,10 +58,10 @@ export function quorumSize(name: string, size: QuorumSize, n: number): number {
   if (size === 'all') return n
   if (size === 'one') return 1
   if (typeof size === 'string')
-    throw new RangeError(`${name} must be an integer, one, quorum or all, got ${describe(size)}`)
+    throw wrongRange(name, `must be an integer, one, quorum or all, got ${describe(size)}`)
   checkInteger(name, size, { min: 0, max: MAX_REPLICAS })
   if (size > n)
-    throw new RangeError(`${name} must be at most the number of replicas: ${name} is ${size}, n is ${n}`)
+    throw wrongRange(name, `must be at most the number of replicas: ${name} is ${size}, n is ${n}`)
   return size
 }
 

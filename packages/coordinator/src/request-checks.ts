@@ -1,4 +1,13 @@
-import { checkBytes, checkInteger, checkKnown, checkText, describe, type KeyId } from '@atoll/core'
+import {
+  checkBytes,
+  checkInteger,
+  checkKnown,
+  checkText,
+  describe,
+  type KeyId,
+  wrongRange,
+  wrongType,
+} from '@atoll/core'
 import { checkAbsence } from './bucket-properties.ts'
 import type { DeleteOptions, KvScan, KvWrite, ReadOptions, WriteOptions } from './kv.ts'
 
@@ -55,9 +64,9 @@ export function checkWrite({ value, valueCrc32, metadata, indexes, expiresAtMs }
   checkBytes('value', value, ANY_BYTES)
   if (valueCrc32 !== undefined) checkInteger('valueCrc32', valueCrc32, CRC32)
   if (metadata !== undefined && !(metadata instanceof Map))
-    throw new TypeError(`metadata must be a Map, got ${describe(metadata)}`)
+    throw wrongType('metadata', `must be a Map, got ${describe(metadata)}`)
   if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
-    throw new RangeError(`expiresAtMs must be a finite number, got ${describe(expiresAtMs)}`)
+    throw wrongRange('expiresAtMs', `must be a finite number, got ${describe(expiresAtMs)}`)
   for (const { index, scope, term, payload } of indexes ?? []) {
     checkText('index', index, /./s, 'a name')
     checkBytes('scope', scope, ANY_BYTES)

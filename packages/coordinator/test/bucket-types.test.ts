@@ -42,7 +42,7 @@ describe('bucket types', () => {
   })
 
   test('an unknown type is named', () => {
-    expect(() => new BucketTypes().get('nope')).toThrow(new RangeError('there is no bucket type "nope"'))
+    expect(() => new BucketTypes().get('nope')).toThrow('type must be a bucket type that exists, got "nope"')
   })
 
   test.each([

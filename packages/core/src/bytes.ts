@@ -1,3 +1,4 @@
+import { wrongType } from './argument-error.ts'
 import { describe } from './validate.ts'
 
 const encoder = new TextEncoder()
@@ -76,7 +77,7 @@ export function fromHex(text: string): Uint8Array {
     bytes[at] = byte
     signs |= byte
   }
-  if (signs < 0) throw new TypeError(`expected pairs of hexadecimal digits, got ${describe(text)}`)
+  if (signs < 0) throw wrongType('text', `must be pairs of hexadecimal digits, got ${describe(text)}`)
   return bytes
 }
 

@@ -27,6 +27,11 @@ export const ERROR_CODES = {
     transient: false,
     meaning: 'the body failed or ended before all of it was there',
   },
+  ATOLL_INVALID_ARGUMENT: {
+    definite: true,
+    transient: false,
+    meaning: 'an argument has a wrong type or value; nothing was done',
+  },
   ATOLL_INVALID_BODY: {
     definite: true,
     transient: false,
@@ -85,7 +90,10 @@ export interface AtollErrorOptions {
   readonly details?: Readonly<Record<string, unknown>>
 }
 
-/** The one error class of Atoll. Wrong types are `TypeError` and wrong ranges `RangeError` instead. */
+/** The same in every copy of this package that a process has loaded. */
+const BRAND: unique symbol = Symbol.for('@atoll/core AtollError')
+
+/** The one error class of Atoll. A wrong argument is a `TypeError` or `RangeError` instead: see `isArgumentError`. */
 export class AtollError extends Error {
   override readonly name = 'AtollError'
   readonly code: ErrorCode
@@ -100,11 +108,51 @@ export class AtollError extends Error {
     this.transient = options.transient ?? ERROR_CODES[code].transient
     this.details = options.details ?? {}
   }
+
+  get [BRAND](): true {
+    return true
+  }
+
+  /** What `JSON.stringify` and structured logs print. A cause is printed in the same way, at most 8 deep. */
+  toJSON(): ErrorFacts {
+    return factsOf(this, MAX_CAUSES)
+  }
 }
 
-/** True for an `AtollError`, and with a code given only for an error of that code. */
+/** An error as plain data. */
+export interface ErrorFacts {
+  readonly name: string
+  readonly message: string
+  readonly code?: string
+  readonly definite?: boolean
+  readonly transient?: boolean
+  readonly details?: Readonly<Record<string, unknown>>
+  readonly cause?: unknown
+}
+
+const MAX_CAUSES = 8
+
+/** Any error as plain data; what is no error stays what it is. */
+function factsOf(error: Error, causes: number): ErrorFacts {
+  const { name, message, cause } = error
+  const known = isAtollError(error)
+    ? { code: error.code, definite: error.definite, transient: error.transient, details: error.details }
+    : codeOf(error)
+  if (cause === undefined || causes === 0) return { name, message, ...known }
+  return { name, message, ...known, cause: cause instanceof Error ? factsOf(cause, causes - 1) : cause }
+}
+
+/** The code of an error of Node or of a library. */
+function codeOf(error: Error): { readonly code?: string } {
+  return 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
+}
+
+/**
+ * True for an `AtollError`, and with a code given only for an error of that code. It holds for errors of another copy of
+ * this package as well, which `instanceof` does not know.
+ */
 export function isAtollError(error: unknown, code?: ErrorCode): error is AtollError {
-  return error instanceof AtollError && (code === undefined || error.code === code)
+  return error instanceof Error && BRAND in error && (code === undefined || codeOf(error).code === code)
 }
 
 /** True if `text` is one of the codes: what a peer sends as a code is checked before it is believed. */

@@ -1,3 +1,10 @@
+export {
+  type ArgumentError,
+  type ArgumentFacts,
+  isArgumentError,
+  wrongRange,
+  wrongType,
+} from './argument-error.ts'
 export { assert } from './assert.ts'
 export {
   compareBytes,
@@ -24,6 +31,7 @@ export {
   type AtollErrorOptions,
   ERROR_CODES,
   type ErrorCode,
+  type ErrorFacts,
   isAtollError,
   isErrorCode,
   messageOf,
@@ -51,11 +59,14 @@ export type {
 export { sleepOn } from './sleep.ts'
 export { GiB, HOUR_MS, KiB, MAX_DELAY_MS, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
 export {
+  checkBoolean,
   checkBytes,
   checkDelay,
+  checkFunction,
   checkInteger,
   checkKnown,
   checkName,
+  checkObject,
   checkText,
   describe,
   type IntegerLimits,

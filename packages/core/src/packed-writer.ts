@@ -1,3 +1,4 @@
+import { wrongRange, wrongType } from './argument-error.ts'
 import { utf8 } from './bytes.ts'
 import type { TupleValue } from './msgpack.ts'
 
@@ -48,7 +49,7 @@ export class PackedWriter {
   }
 
   tuple(fields: readonly TupleValue[], depth: number): void {
-    if (depth > MAX_DEPTH) throw new RangeError(`tuples may go ${MAX_DEPTH} deep, not deeper`)
+    if (depth > MAX_DEPTH) throw wrongRange('tuples', `may go ${MAX_DEPTH} deep, not deeper`)
     const { length } = fields
     if (length < 0x10) this.#byte(0x90 | length)
     else if (length < 0x10000) this.#byte16(0xdc, length)
@@ -64,7 +65,7 @@ export class PackedWriter {
       this.#bytes[this.#at] = 0xcb
       this.#view.setFloat64(this.#at + 1, value)
       this.#at += NUMBER_BYTES
-    } else throw new RangeError(`a number must be finite, got ${value}`)
+    } else throw wrongRange('value', `must be a finite number, got ${value}`)
   }
 
   #unsigned(value: number): void {
@@ -104,7 +105,7 @@ export class PackedWriter {
   }
 
   #longText(text: string): void {
-    if (LONE_SURROGATE.test(text)) throw new TypeError('a text must be well-formed Unicode')
+    if (LONE_SURROGATE.test(text)) throw wrongType('value', 'must be well-formed Unicode if it is a text')
     const bytes = utf8(text)
     const { length } = bytes
     if (length < 0x20) this.#byte(0xa0 | length)

@@ -1,3 +1,4 @@
+import { marked, wrongRange, wrongType } from './argument-error.ts'
 import { MAX_DELAY_MS } from './units.ts'
 
 export interface IntegerLimits {
@@ -7,9 +8,9 @@ export interface IntegerLimits {
 
 /** Returns `value` if it is an integer within the limits; else throws, naming the option, the value and the limits. */
 export function checkInteger(name: string, value: unknown, limits: IntegerLimits): number {
-  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, got ${describe(value)}`)
+  if (typeof value !== 'number') throw wrongType(name, `must be a number, got ${describe(value)}`)
   if (!Number.isInteger(value) || value < limits.min || value > limits.max) {
-    throw new RangeError(`${name} must be an integer from ${limits.min} to ${limits.max}, got ${value}`)
+    throw wrongRange(name, `must be an integer from ${limits.min} to ${limits.max}, got ${value}`)
   }
   return value
 }
@@ -17,13 +18,13 @@ export function checkInteger(name: string, value: unknown, limits: IntegerLimits
 /** Returns `delayMs` if a timer can keep it; a negative one is over at once. Throws `RangeError` beyond 2^31 - 1 ms. */
 export function checkDelay(delayMs: number): number {
   if (delayMs <= MAX_DELAY_MS) return delayMs
-  throw new RangeError(`a delay must be a number of at most ${MAX_DELAY_MS} ms, got ${delayMs}`)
+  throw wrongRange('delayMs', `must be a number of at most ${MAX_DELAY_MS}, got ${delayMs}`)
 }
 
 /** Returns `value` if it is a string of the form; else throws, naming the option, the value and what was expected. */
 export function checkText(name: string, value: unknown, form: RegExp, expected: string): string {
-  if (typeof value !== 'string') throw new TypeError(`${name} must be a string, got ${describe(value)}`)
-  if (!form.test(value)) throw new RangeError(`${name} must be ${expected}, got ${describe(value)}`)
+  if (typeof value !== 'string') throw wrongType(name, `must be a string, got ${describe(value)}`)
+  if (!form.test(value)) throw wrongRange(name, `must be ${expected}, got ${describe(value)}`)
   return value
 }
 
@@ -42,20 +43,47 @@ export function checkName(option: string, value: unknown): string {
 
 /** Returns `value` if it is bytes of a length within the limits. */
 export function checkBytes(name: string, value: unknown, limits: IntegerLimits): Uint8Array {
-  if (!(value instanceof Uint8Array))
-    throw new TypeError(`${name} must be a Uint8Array, got ${describe(value)}`)
+  if (!(value instanceof Uint8Array)) throw wrongType(name, `must be a Uint8Array, got ${describe(value)}`)
   if (value.length < limits.min || value.length > limits.max) {
-    throw new RangeError(`${name} must have ${limits.min} to ${limits.max} bytes, got ${value.length}`)
+    throw wrongRange(name, `must have ${limits.min} to ${limits.max} bytes, got ${value.length}`)
   }
   return value
 }
 
-/** Throws `TypeError` for a key of `options` that is not in `known`: a misspelt option must not be ignored. */
-export function checkKnown(name: string, options: object, known: readonly string[]): void {
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key))
-      throw new TypeError(`${name} has no option "${key}"; it knows ${known.join(', ')}`)
+/** Returns `value` if it is true or false. */
+export function checkBoolean(name: string, value: unknown): boolean {
+  if (typeof value !== 'boolean') throw wrongType(name, `must be a boolean, got ${describe(value)}`)
+  return value
+}
+
+/** Throws `TypeError` unless `value` is a function. */
+export function checkFunction(name: string, value: unknown): void {
+  if (typeof value !== 'function') throw wrongType(name, `must be a function, got ${describe(value)}`)
+}
+
+/** Returns `value` if it is an object with keys of its own, and no array, map, set or bytes. */
+export function checkObject(name: string, value: unknown): object {
+  if (typeof value !== 'object' || value === null || Array.isArray(value) || isCollection(value)) {
+    throw wrongType(name, `must be an object, got ${describe(value)}`)
   }
+  return value
+}
+
+/**
+ * Throws `TypeError` if `options` is no object, or has a key that is not in `known`: a misspelt option must not be ignored.
+ * `name` is what the options belong to, such as "openNode" or "put".
+ */
+export function checkKnown(name: string, options: unknown, known: readonly string[]): void {
+  for (const key of Object.keys(checkObject(`options of ${name}`, options))) {
+    if (!known.includes(key)) {
+      const problem = `${name} has no option "${key}"; it knows ${known.join(', ')}`
+      throw marked(new TypeError(problem), key)
+    }
+  }
+}
+
+function isCollection(value: object): boolean {
+  return value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)
 }
 
 /** A short picture of any value, for messages. */
@@ -65,5 +93,6 @@ export function describe(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`
   if (typeof value === 'function') return 'a function'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (typeof value === 'bigint') return `${value}n`
   return String(value)
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AtollError, assert, ERROR_CODES, isAtollError, isErrorCode, messageOf } from '../src/index.ts'
+import { anotherCopy } from './another-copy.ts'
 
 describe('an AtollError', () => {
   it('knows from its code whether it is definite and transient, unless told better', () => {
@@ -30,6 +31,52 @@ describe('an AtollError', () => {
     ]).toEqual([true, true, false])
     expect([new Error('x'), { code: 'ATOLL_CLOSED' }, undefined].map((other) => isAtollError(other))).toEqual(
       [false, false, false],
+    )
+  })
+})
+
+describe('an AtollError of another copy of this package', () => {
+  it('is known by its brand, and by its code', async () => {
+    const other = await anotherCopy()
+    const foreign = new other.AtollError('ATOLL_CLOSED', 'closed')
+    expect(foreign).not.toBeInstanceOf(AtollError)
+    expect([
+      isAtollError(foreign),
+      isAtollError(foreign, 'ATOLL_CLOSED'),
+      isAtollError(foreign, 'ATOLL_RANGE'),
+    ]).toEqual([true, true, false])
+  })
+})
+
+describe('an AtollError as JSON', () => {
+  it('has its message, code, details and causes', () => {
+    const below = Object.assign(new Error('no space'), { code: 'ENOSPC' })
+    const storage = new AtollError('ATOLL_STORAGE', 'the log failed', { cause: below })
+    const error = new AtollError('ATOLL_CLOSED', 'closed', { cause: storage, details: { node: 'n1' } })
+    expect(JSON.parse(JSON.stringify({ error }))).toEqual({
+      error: {
+        name: 'AtollError',
+        message: 'closed',
+        code: 'ATOLL_CLOSED',
+        definite: true,
+        transient: false,
+        details: { node: 'n1' },
+        cause: {
+          name: 'AtollError',
+          message: 'the log failed',
+          code: 'ATOLL_STORAGE',
+          definite: false,
+          transient: false,
+          details: {},
+          cause: { name: 'Error', message: 'no space', code: 'ENOSPC' },
+        },
+      },
+    })
+    const cycle = new AtollError('ATOLL_CLOSED', 'closed')
+    Object.assign(cycle, { cause: cycle })
+    expect(JSON.stringify(cycle).match(/"cause"/g)).toHaveLength(8)
+    expect(JSON.parse(JSON.stringify(new AtollError('ATOLL_CLOSED', 'c', { cause: 'why' }))).cause).toBe(
+      'why',
     )
   })
 })

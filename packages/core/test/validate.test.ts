@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import {
+  checkBoolean,
   checkBytes,
   checkDelay,
+  checkFunction,
   checkInteger,
   checkKnown,
   checkName,
+  checkObject,
   checkText,
   isName,
   describe as picture,
@@ -37,7 +40,7 @@ describe('checks of options', () => {
     [1.5, 'RangeError: n must be an integer from 1 to 3, got 1.5'],
     [Number.NaN, 'RangeError: n must be an integer from 1 to 3, got NaN'],
     ['2', 'TypeError: n must be a number, got "2"'],
-    [2n, 'TypeError: n must be a number, got 2'],
+    [2n, 'TypeError: n must be a number, got 2n'],
     [undefined, 'TypeError: n must be a number, got undefined'],
     [null, 'TypeError: n must be a number, got null'],
   ])('refuse the number %s by its name and limits', (value, expected) => {
@@ -78,8 +81,21 @@ describe('checks of options', () => {
   it('refuse a delay that no timer keeps', () => {
     expect([-1, 0, 2 ** 31 - 1].map(checkDelay)).toEqual([-1, 0, 2 ** 31 - 1])
     for (const delay of [2 ** 31, Number.POSITIVE_INFINITY, Number.NaN]) {
-      expect(refusal(() => checkDelay(delay))).toContain('RangeError: a delay must be a number of at most')
+      expect(refusal(() => checkDelay(delay))).toContain('RangeError: delayMs must be a number of at most')
     }
+  })
+
+  it('refuse what is no boolean, function or plain object', () => {
+    expect(checkBoolean('repair', false)).toBe(false)
+    checkFunction('done', () => {})
+    const options = {}
+    expect(checkObject('options', options)).toBe(options)
+    expect(refusal(() => checkBoolean('repair', 1))).toBe('TypeError: repair must be a boolean, got 1')
+    expect(refusal(() => checkFunction('done', {}))).toBe('TypeError: done must be a function, got an object')
+    for (const value of [null, undefined, 'x', 5, [], new Map(), new Set(), utf8('x')])
+      expect(refusal(() => checkObject('options', value))).toMatch(
+        /^TypeError: options must be an object, got /,
+      )
   })
 
   it('refuse a misspelt option and name the known ones', () => {

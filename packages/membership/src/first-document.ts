@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, checkName } from '@atoll/core'
+import { checkInteger, checkKnown, checkName, wrongRange } from '@atoll/core'
 import {
   checkNodeName,
   checkZoneName,
@@ -45,7 +45,7 @@ export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
   const owners =
     options.owners ?? claim({ partitions, n, members: list.map(({ node, zone }) => ({ node, zone })) }).owners
   const stranger = owners.find((owner) => !members.has(owner))
-  if (stranger !== undefined) throw new RangeError(`owners must be members, got "${stranger}"`)
+  if (stranger !== undefined) throw wrongRange('owners', `must be members, got "${stranger}"`)
   const ring = createRing({ partitions, owners, zones: zonesOf(members) })
   return {
     clusterId: options.clusterId,

@@ -1,5 +1,15 @@
 import type { Replicas } from '@atoll/coordinator'
-import { AtollError, assert, isAtollError, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
+import {
+  AtollError,
+  assert,
+  describe,
+  isAtollError,
+  type KeyId,
+  Lifecycle,
+  type Runtime,
+  toHex,
+  wrongRange,
+} from '@atoll/core'
 import { type Change, type ClusterDocument, firstDocument } from '@atoll/membership'
 import { checkNodeName, type NodeName, type Placement, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
@@ -112,7 +122,8 @@ export class Cluster extends Lifecycle {
   async add(name: NodeName, { zone }: { readonly zone?: string } = {}): Promise<AtollNode> {
     this.assertOpen()
     checkNodeName('name of a node', name)
-    if (this.#names.includes(name)) throw new RangeError(`the cluster has a node "${name}" already`)
+    if (this.#names.includes(name))
+      throw wrongRange('name', `must be new, and the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
     const data = await this.#openData(name)
     const storage = await this.#openStorage(name, data, document)
@@ -330,7 +341,7 @@ export class Cluster extends Lifecycle {
 
   #assertMember(name: NodeName): void {
     if (!this.names.includes(name))
-      throw new RangeError(`the cluster has ${this.names.join(', ')}, and no node "${name}"`)
+      throw wrongRange('name', `must be one of ${this.names.join(', ')}, got ${describe(name)}`)
   }
 }
 

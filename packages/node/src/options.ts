@@ -1,5 +1,13 @@
 import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } from '@atoll/coordinator'
-import { checkInteger, checkKnown, checkText, describe, type Runtime } from '@atoll/core'
+import {
+  checkInteger,
+  checkKnown,
+  checkText,
+  describe,
+  type Runtime,
+  wrongRange,
+  wrongType,
+} from '@atoll/core'
 import type { GossipOptions } from '@atoll/gossip'
 import type { ObjectStoreOptions } from '@atoll/objects'
 import { checkNodeName, checkPartitions, MAX_REPLICAS } from '@atoll/ring'
@@ -112,9 +120,9 @@ export function validateNodeOptions(options: NodeOptions): void {
   checkNodeName('name of a node', options.name ?? 'n1')
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
-    throw new TypeError('seeds are of no use without transport')
+    throw wrongType('seeds', 'are of no use without transport')
   if (options.membersOnly !== undefined && typeof options.membersOnly !== 'boolean')
-    throw new TypeError(`membersOnly must be a boolean, got ${describe(options.membersOnly)}`)
+    throw wrongType('membersOnly', `must be a boolean, got ${describe(options.membersOnly)}`)
   for (const [seed, address] of Object.entries(options.seeds ?? {})) {
     checkNodeName('name of a node', seed)
     checkText(`seeds.${seed}`, address, /^.{1,255}$/, 'an address of 1 to 255 characters')
@@ -125,15 +133,16 @@ export function validateNodeOptions(options: NodeOptions): void {
 export function validateClusterOptions(options: ClusterOptions): readonly string[] {
   checkKnown('createCluster', options, CLUSTER_OPTIONS)
   if (typeof options.storage !== 'function') {
-    throw new TypeError(
-      `storage must be a function from a node's name to a database, got ${describe(options.storage)}`,
+    throw wrongType(
+      'storage',
+      `must be a function from a node's name to a database, got ${describe(options.storage)}`,
     )
   }
   checkRing(options)
   const names = namesOf(options.nodes)
   for (const zoned of Object.keys(options.zones ?? {})) {
     if (!names.includes(zoned))
-      throw new RangeError(`zones names "${zoned}", which is none of ${names.join(', ')}`)
+      throw wrongRange('zones', `names "${zoned}", which is none of ${names.join(', ')}`)
   }
   return names
 }
@@ -146,7 +155,7 @@ function namesOf(nodes: number | readonly string[]): readonly string[] {
   checkInteger('nodes.length', nodes.length, { min: 1, max: 200 })
   for (const name of nodes) checkNodeName('name of a node', name)
   const twice = nodes.find((name, at) => nodes.indexOf(name) !== at)
-  if (twice !== undefined) throw new RangeError(`nodes must have different names, got "${twice}" twice`)
+  if (twice !== undefined) throw wrongRange('nodes', `must have different names, got "${twice}" twice`)
   return nodes
 }
 
@@ -158,6 +167,6 @@ function checkRing({ partitions = DEFAULT_PARTITIONS, n = DEFAULT_N }: CommonOpt
 function checkStorage(storage: unknown): void {
   if (typeof storage === 'function') return
   if (typeof storage !== 'object' || storage === null || !('sublevel' in storage)) {
-    throw new TypeError(`storage must be an abstract-level database or make one, got ${describe(storage)}`)
+    throw wrongType('storage', `must be an abstract-level database or make one, got ${describe(storage)}`)
   }
 }

@@ -100,7 +100,7 @@ describe('what cannot be', () => {
     await using cluster = await createCluster({ nodes: 3, storage: inMemory() })
     await cluster.crash('n2')
     expect(() => cluster.node(2)).toThrow(expect.objectContaining({ code: 'ATOLL_UNREACHABLE' }))
-    expect(() => cluster.node('n9')).toThrow(/n1, n2, n3, and no node "n9"/)
+    expect(() => cluster.node('n9')).toThrow(/name must be one of n1, n2, n3, got "n9"/)
     expect(cluster.isRunning('n2')).toBe(false)
   })
 

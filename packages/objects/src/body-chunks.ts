@@ -1,4 +1,4 @@
-import { AtollError, describe, utf8 } from '@atoll/core'
+import { AtollError, describe, utf8, wrongType } from '@atoll/core'
 import { checkWellFormed } from './object-name.ts'
 
 /** A web `ReadableStream`, as far as it is used. */
@@ -64,7 +64,7 @@ export function chunksOf(body: unknown): Chunks {
     if (isAsyncIterable(body)) return asyncChunks(body)
     if (isIterable(body)) return iteratorOf(body, body[Symbol.iterator]())
   }
-  throw new TypeError(`body must be bytes, text or a stream of bytes, got ${describe(body)}`)
+  throw wrongType('body', `must be bytes, text or a stream of bytes, got ${describe(body)}`)
 }
 
 function readerChunks(stream: ReadableStreamLike): Chunks {

@@ -1,4 +1,4 @@
-import { describe } from '@atoll/core'
+import { describe, wrongRange, wrongType } from '@atoll/core'
 
 const LABEL = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/
 const IPV4 = /^\d{1,3}(\.\d{1,3}){3}$/
@@ -10,9 +10,9 @@ const MAX = 63
  * and ending with a letter or a digit, and not in the form of an IPv4 address. These are the rules of S3 and Riak CS.
  */
 export function checkBucketName(name: unknown): string {
-  if (typeof name !== 'string') throw new TypeError(`bucket name must be a string, got ${describe(name)}`)
+  if (typeof name !== 'string') throw wrongType('bucket', `must be a string, got ${describe(name)}`)
   const rule = brokenRule(name)
-  if (rule !== undefined) throw new RangeError(`bucket name ${describe(name)} ${rule}`)
+  if (rule !== undefined) throw wrongRange('bucket', `${describe(name)} ${rule}`)
   return name
 }
 

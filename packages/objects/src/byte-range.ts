@@ -1,4 +1,4 @@
-import { AtollError, checkInteger, checkKnown, describe } from '@atoll/core'
+import { AtollError, checkInteger, checkKnown, describe, wrongType } from '@atoll/core'
 import type { ByteRange } from './requests.ts'
 
 /** Bytes from `start` to before `end` of an object. */
@@ -12,7 +12,7 @@ const OFFSET = { min: 0, max: Number.MAX_SAFE_INTEGER }
 /** Throws `TypeError` or `RangeError` for what is no range of any object. */
 export function checkRange(range: ByteRange): void {
   if (typeof range !== 'object' || range === null)
-    throw new TypeError(`range must be an object, got ${describe(range)}`)
+    throw wrongType('range', `must be an object, got ${describe(range)}`)
   if ('suffixLength' in range) {
     checkKnown('range', range, ['suffixLength'])
     checkInteger('range.suffixLength', range.suffixLength, { ...OFFSET, min: 1 })

@@ -8,6 +8,7 @@ import {
   type Runtime,
   type TupleCodec,
   toHex,
+  wrongRange,
 } from '@atoll/core'
 import { throwIfAborted } from './abort.ts'
 import { KeyTurns } from './key-turns.ts'
@@ -81,7 +82,8 @@ export class LevelKvStore implements KvStore {
     const { value, indexes = [], ifAlone = false } = write
     const valueCrc32 = write.valueCrc32 ?? this.#runtime.digest.crc32(value)
     if (isWriteOnce(id.type)) {
-      if (indexes.length > 0) throw new RangeError(`the type "${id.type}" is written once and has no indexes`)
+      if (indexes.length > 0)
+        throw wrongRange('indexes', `must be empty for the type "${id.type}", whose records are written once`)
       const record = this.#encode([{ event: 0, value, valueCrc32, indexes }])
       await this.#commit([{ type: 'put', key: recordKey(id), value: record }])
       return { accepted: 1, primaries: 1, context: undefined, alone: false }

@@ -1,4 +1,4 @@
-import { describe, utf8 } from '@atoll/core'
+import { describe, utf8, wrongRange, wrongType } from '@atoll/core'
 import { isIterable } from './body-chunks.ts'
 import { checkWellFormed } from './object-name.ts'
 
@@ -26,12 +26,12 @@ export function checkMetadata(metadata: unknown, maxBytes: number): readonly Pai
   let bytes = 0
   for (const given of pairsOf(metadata)) {
     const [name, value] = checkPair(given)
-    if (pairs.has(name))
-      throw new RangeError(`metadata must have each name once, got ${describe(name)} twice`)
+    if (pairs.has(name)) throw wrongRange('metadata', `must have each name once, got ${describe(name)} twice`)
     bytes += utf8(name).length + utf8(value).length
     if (bytes > maxBytes)
-      throw new RangeError(
-        `metadata must have at most ${maxBytes} bytes, it has ${bytes} up to ${describe(name)}`,
+      throw wrongRange(
+        'metadata',
+        `must have at most ${maxBytes} bytes, it has ${bytes} up to ${describe(name)}`,
       )
     pairs.set(name, value)
   }
@@ -40,14 +40,14 @@ export function checkMetadata(metadata: unknown, maxBytes: number): readonly Pai
 
 export function checkContentType(contentType: unknown): string {
   const text = checkPrintable('contentType', checkString('contentType', contentType, MAX_CONTENT_TYPE))
-  if (text === '') throw new RangeError('contentType must have at least one character, got ""')
+  if (text === '') throw wrongRange('contentType', 'must have at least one character, got ""')
   return text
 }
 
 export function checkString(name: string, text: unknown, maxLength = 4096): string {
-  if (typeof text !== 'string') throw new TypeError(`${name} must be a string, got ${describe(text)}`)
+  if (typeof text !== 'string') throw wrongType(name, `must be a string, got ${describe(text)}`)
   if (text.length > maxLength)
-    throw new RangeError(`${name} must have at most ${maxLength} characters, it has ${text.length}`)
+    throw wrongRange(name, `must have at most ${maxLength} characters, it has ${text.length}`)
   return checkWellFormed(name, text)
 }
 
@@ -59,28 +59,29 @@ function pairsOf(metadata: unknown): Iterable<unknown> {
     const isPlain = prototype === null || Object.getPrototypeOf(prototype) === null
     if (isPlain) return Object.entries(metadata)
   }
-  throw new TypeError(
-    `metadata must be an object of strings, a Map, Headers or pairs of a name and a value, got ${describe(metadata)}`,
+  throw wrongType(
+    'metadata',
+    `must be an object of strings, a Map, Headers or pairs of a name and a value, got ${describe(metadata)}`,
   )
 }
 
 function checkPair(pair: unknown): Pair {
   if (!Array.isArray(pair) || pair.length !== 2)
-    throw new TypeError(`metadata must consist of pairs of a name and a value, got ${describe(pair)} as one`)
+    throw wrongType('metadata', `must consist of pairs of a name and a value, got ${describe(pair)} as one`)
   const [name, value]: readonly unknown[] = pair
   if (typeof name !== 'string')
-    throw new TypeError(`a name of metadata must be a string, got ${describe(name)}`)
+    throw wrongType('metadata', `must have strings as names, got ${describe(name)}`)
   if (!TOKEN.test(name))
-    throw new RangeError(
-      `a name of metadata must consist of letters, digits and !#$%&'*+-.^_\`|~, got ${describe(name)}`,
+    throw wrongRange(
+      'metadata',
+      `must have names of letters, digits and !#$%&'*+-.^_\`|~, got ${describe(name)}`,
     )
   if (typeof value !== 'string')
-    throw new TypeError(`metadata.${name} must be a string, got ${describe(value)}`)
+    throw wrongType(`metadata.${name}`, `must be a string, got ${describe(value)}`)
   return [name, checkPrintable(`metadata.${name}`, checkWellFormed(`metadata.${name}`, value))]
 }
 
 function checkPrintable(name: string, text: string): string {
-  if (CONTROL.test(text))
-    throw new RangeError(`${name} must have no control characters, got ${describe(text)}`)
+  if (CONTROL.test(text)) throw wrongRange(name, `must have no control characters, got ${describe(text)}`)
   return text
 }

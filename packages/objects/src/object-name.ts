@@ -1,4 +1,4 @@
-import { describe, type KeyId, utf8 } from '@atoll/core'
+import { describe, type KeyId, utf8, wrongRange, wrongType } from '@atoll/core'
 import { checkBucketName } from './bucket-name.ts'
 import { MANIFESTS_TYPE } from './kv-types.ts'
 
@@ -16,11 +16,12 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 /** Throws `TypeError` or `RangeError`, naming the value, for a bucket or key that cannot be. */
 export function objectName(bucket: unknown, key: unknown, maxKeyBytes: number): ObjectName {
   const name = checkBucketName(bucket)
-  if (typeof key !== 'string') throw new TypeError(`key must be a string, got ${describe(key)}`)
+  if (typeof key !== 'string') throw wrongType('key', `must be a string, got ${describe(key)}`)
   const bytes = utf8(checkWellFormed('key', key))
   if (bytes.length < 1 || bytes.length > maxKeyBytes) {
-    throw new RangeError(
-      `key must have 1 to ${maxKeyBytes} bytes of UTF-8, ${describe(key)} has ${bytes.length}`,
+    throw wrongRange(
+      'key',
+      `must have 1 to ${maxKeyBytes} bytes of UTF-8, ${describe(key)} has ${bytes.length}`,
     )
   }
   return { bucket: name, key, id: { type: MANIFESTS_TYPE, bucket: utf8(name), key: bytes } }
@@ -29,6 +30,6 @@ export function objectName(bucket: unknown, key: unknown, maxKeyBytes: number): 
 /** Returns the text if every character of it has a form in UTF-8. */
 export function checkWellFormed(name: string, text: string): string {
   if (LONE_SURROGATE.test(text))
-    throw new RangeError(`${name} must be well-formed Unicode, ${describe(text)} has half of a character`)
+    throw wrongRange(name, `must be well-formed Unicode, ${describe(text)} has half of a character`)
   return text
 }

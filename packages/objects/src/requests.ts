@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, describe } from '@atoll/core'
+import { checkInteger, checkKnown, describe, wrongRange, wrongType } from '@atoll/core'
 import { checkContentType, checkMetadata, checkString, type ObjectMetadata } from './metadata.ts'
 import type { ObjectStoreSettings } from './options.ts'
 
@@ -77,7 +77,7 @@ export function checkCall(name: string, options: CallOptions, known: readonly st
   const signal: unknown = options.signal
   if (signal === undefined) return
   if (typeof signal !== 'object' || signal === null || !('aborted' in signal))
-    throw new TypeError(`${name} option signal must be an AbortSignal, got ${describe(signal)}`)
+    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
 }
 
 /** What a put asks for, checked. */
@@ -94,7 +94,7 @@ export function checkPut(options: PutOptions, settings: ObjectStoreSettings): Pu
   const { contentType = 'application/octet-stream', contentMd5, length, signal } = options
   checkContentType(contentType)
   if (contentMd5 !== undefined && !/^[0-9a-f]{32}$/i.test(checkString('contentMd5', contentMd5, 32)))
-    throw new RangeError(`contentMd5 must be 32 hexadecimal digits, got ${describe(contentMd5)}`)
+    throw wrongRange('contentMd5', `must be 32 hexadecimal digits, got ${describe(contentMd5)}`)
   if (length !== undefined) checkInteger('length', length, { min: 0, max: Number.MAX_SAFE_INTEGER })
   return {
     signal,
@@ -112,13 +112,13 @@ export function checkList(name: string, options: ListOptions, known: readonly st
   if (prefix !== undefined) checkString('prefix', prefix)
   if (after !== undefined) checkString('after', after)
   if (delimiter !== undefined && checkString('delimiter', delimiter) === '')
-    throw new RangeError('delimiter must have at least one character, got ""')
+    throw wrongRange('delimiter', 'must have at least one character, got ""')
   if (limit !== undefined) checkInteger('limit', limit, { min: 1, max: MAX_PAGE })
 }
 
 export function checkCallback<T>(callback: ((value: T) => void) | undefined): (value: T) => void {
   if (callback === undefined) return () => {}
   if (typeof callback !== 'function')
-    throw new TypeError(`onProgress must be a function, got ${describe(callback)}`)
+    throw wrongType('onProgress', `must be a function, got ${describe(callback)}`)
   return callback
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_TYPE, type KeyId, utf8 } from '@atoll/core'
+import { DEFAULT_TYPE, type KeyId, utf8, wrongRange } from '@atoll/core'
 import { sha1 as portableSha1 } from '@noble/hashes/legacy.js'
 import { checkPartitions } from './ring.ts'
 
@@ -24,7 +24,7 @@ export function placementHash(id: KeyId, sha1: Sha1 = portableSha1): Uint8Array 
 /** The partition that owns a hash: the next boundary above it, so that partition 0 owns the last slice of the space. */
 export function responsiblePartition(hash: Uint8Array, partitions: number): number {
   checkPartitions(partitions)
-  if (hash.length !== 20) throw new RangeError(`hash must have 20 bytes, got ${hash.length}`)
+  if (hash.length !== 20) throw wrongRange('hash', `must have 20 bytes, got ${hash.length}`)
   return partitionAbove(hash, partitions)
 }
 

@@ -1,4 +1,4 @@
-import { checkInteger, describe } from '@atoll/core'
+import { checkInteger, describe, wrongRange } from '@atoll/core'
 import type { NodeName, PreferenceEntry, ReplicaTable, Ring } from './ring.ts'
 import { numberZones } from './zone-index.ts'
 
@@ -51,7 +51,7 @@ export class Placement {
     this.#behind = behind
     this.epoch = checkInteger('epoch', epoch, { min: 0, max: Number.MAX_SAFE_INTEGER })
     if (table !== undefined && table.length !== ring.partitions) {
-      throw new RangeError(`table must have a list per partition (${ring.partitions}), got ${table.length}`)
+      throw wrongRange('table', `must have a list per partition (${ring.partitions}), got ${table.length}`)
     }
     this.#table = table
     const nodes = [...new Set([...ring.owners, ...(table ?? []).flat()])]
@@ -108,7 +108,7 @@ export class Placement {
 
   #noPartition(value: unknown): RangeError {
     const last = this.ring.partitions - 1
-    return new RangeError(`partition must be an integer from 0 to ${last}, got ${describe(value)}`)
+    return wrongRange('partition', `must be an integer from 0 to ${last}, got ${describe(value)}`)
   }
 
   #walk(start: number): readonly NodeName[] {

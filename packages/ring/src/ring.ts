@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, checkName, describe } from '@atoll/core'
+import { checkInteger, checkKnown, checkName, describe, wrongRange, wrongType } from '@atoll/core'
 
 /** The name of a node: 1 to 64 characters of `a-z A-Z 0-9 . _ -`, and neither `.` nor `..`. */
 export type NodeName = string
@@ -45,9 +45,9 @@ export function createRing(options: RingOptions): Ring {
   checkKnown('ring', options, ['partitions', 'owners', 'zones'])
   const partitions = checkPartitions(options.partitions)
   const owners = options.owners
-  if (!Array.isArray(owners)) throw new TypeError(`owners must be an array, got ${describe(owners)}`)
+  if (!Array.isArray(owners)) throw wrongType('owners', `must be an array, got ${describe(owners)}`)
   if (owners.length !== partitions) {
-    throw new RangeError(`owners must have one name per partition (${partitions}), got ${owners.length}`)
+    throw wrongRange('owners', `must have one name per partition (${partitions}), got ${owners.length}`)
   }
   for (const owner of owners) checkNodeName('owners', owner)
   return { partitions, owners: Object.freeze([...owners]), zones: checkZones(options.zones ?? new Map()) }
@@ -57,7 +57,7 @@ export function createRing(options: RingOptions): Ring {
 export function checkPartitions(value: unknown): number {
   const partitions = checkInteger('partitions', value, { min: 8, max: MAX_PARTITIONS })
   if ((partitions & (partitions - 1)) !== 0) {
-    throw new RangeError(`partitions must be a power of two, got ${partitions}`)
+    throw wrongRange('partitions', `must be a power of two, got ${partitions}`)
   }
   return partitions
 }
@@ -73,7 +73,7 @@ export function checkZoneName(value: unknown): string {
 }
 
 function checkZones(zones: unknown): ReadonlyMap<NodeName, string> {
-  if (!(zones instanceof Map)) throw new TypeError(`zones must be a Map, got ${describe(zones)}`)
+  if (!(zones instanceof Map)) throw wrongType('zones', `must be a Map, got ${describe(zones)}`)
   const checked = new Map<NodeName, string>()
   for (const [node, zone] of zones) checked.set(checkNodeName('zones', node), checkZoneName(zone))
   return checked

@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown } from '@atoll/core'
+import { checkInteger, checkKnown, wrongRange } from '@atoll/core'
 import type { Prng } from './prng.ts'
 
 /** One thing that goes wrong. Nodes are named; every number is decided, so that a plan can be read, kept and cut down. */
@@ -234,7 +234,7 @@ function validatePlanOptions(options: PlanOptions): PlanOptions {
   const kinds = DRAWS.map(({ kind }) => kind)
   checkKnown('weights', options.weights, kinds)
   const weights = kinds.map((kind) => checkInteger(kind, options.weights[kind] ?? 0, { min: 0, max: 1000 }))
-  if (weights.every((weight) => weight === 0)) throw new RangeError('weights must name a kind of fault')
+  if (weights.every((weight) => weight === 0)) throw wrongRange('weights', 'must name a kind of fault')
   checkInteger('budget.maxDown', options.budget.maxDown, { min: 0, max: 1000 })
   checkInteger('budget.maxDamaged', options.budget.maxDamaged, { min: 0, max: 1000 })
   return options

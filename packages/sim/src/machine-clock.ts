@@ -1,4 +1,4 @@
-import { type Clock, checkDelay, sleepOn, type Timer } from '@atoll/core'
+import { type Clock, checkDelay, sleepOn, type Timer, wrongRange } from '@atoll/core'
 import type { Scheduler } from './event-queue.ts'
 import type { Prng } from './prng.ts'
 
@@ -115,7 +115,7 @@ export class MachineClock implements Clock {
   /** Lets both sides gain `ppm` microseconds a second from now on; negative loses. */
   drift(ppm: number): void {
     if (Math.abs(ppm) > MAX_DRIFT_PPM)
-      throw new RangeError(`ppm must be within ${MAX_DRIFT_PPM} of 0, got ${ppm}`)
+      throw wrongRange('ppm', `must be within ${MAX_DRIFT_PPM} of 0, got ${ppm}`)
     if (!this.#stands) {
       this.#baseMs = this.monotonicMs()
       this.#sinceMs = this.#scheduler.nowMs

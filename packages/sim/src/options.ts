@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, describe, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, describe, MiB, wrongType } from '@atoll/core'
 
 export interface WorldOptions {
   /** What everything is drawn from. */
@@ -54,7 +54,7 @@ export function validateWorldOptions(options: WorldOptions): Required<WorldOptio
   checkKnown('createWorld', options, ['seed', 'startWallMs', 'timerSlackMs', 'timelineLines', 'disk'])
   const { seed, startWallMs = 1_700_000_000_000, timerSlackMs = 0, timelineLines = 200 } = options
   if (typeof seed !== 'string' && !Number.isSafeInteger(seed)) {
-    throw new TypeError(`seed must be a safe integer or a string, got ${describe(seed)}`)
+    throw wrongType('seed', `must be a safe integer or a string, got ${describe(seed)}`)
   }
   return {
     seed,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Random } from '@atoll/core'
+import { wrongRange } from '@atoll/core'
 
 const TWO_32 = 2 ** 32
 
@@ -42,7 +43,7 @@ export class Prng implements Random {
 
   below(limit: number): number {
     if (!Number.isInteger(limit) || limit < 1 || limit > TWO_32) {
-      throw new RangeError(`limit must be an integer from 1 to 2^32, got ${limit}`)
+      throw wrongRange('limit', `must be an integer from 1 to 2^32, got ${limit}`)
     }
     // Draws from the incomplete last interval would make small numbers likelier.
     const fair = TWO_32 - (TWO_32 % limit)
@@ -63,7 +64,7 @@ export class Prng implements Random {
 
   pick<T>(items: readonly T[]): T {
     const [item] = this.sample(items, 1)
-    if (item === undefined) throw new RangeError('cannot pick from nothing')
+    if (item === undefined) throw wrongRange('items', 'must have at least one to pick from')
     return item
   }
 

@@ -1,3 +1,4 @@
+import { wrongType } from '@atoll/core'
 import { AbstractLevel, AbstractSnapshot } from 'abstract-level'
 import { Cursor, type RangeOptions, rangeOf } from './cursor.ts'
 import type { Device, Session } from './device.ts'
@@ -144,7 +145,7 @@ export class SimLevel<K = string, V = string> extends AbstractLevel<string | Buf
   #map({ snapshot }: ReadOptions): OrderedMap {
     if (snapshot === undefined || snapshot === null) return this.#device.image.current
     if (snapshot instanceof SimSnapshot) return snapshot.map
-    throw new TypeError('snapshot must be one of a simulated database')
+    throw wrongType('snapshot', 'must be one of a simulated database')
   }
 }
 

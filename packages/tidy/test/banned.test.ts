@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { type Ban, IMPURE, offences, UNFINISHED, UNSAFE } from './banned.ts'
+import { type Ban, IMPURE, NAMELESS, offences, UNFINISHED, UNSAFE } from './banned.ts'
 import { isPure } from './layers.ts'
 import { packages } from './repository.ts'
 import { importsOf, withoutComments, withoutTexts } from './source-text.ts'
+
+/** Where the errors about arguments are made. */
+const ARGUMENT_ERRORS = 'packages/core/src/argument-error.ts'
 
 describe('sources', () => {
   it('of pure packages are deterministic', () => {
@@ -16,6 +19,12 @@ describe('sources', () => {
     expect(all.flatMap(({ path, code }) => offences(path, code, UNSAFE))).toEqual([])
   })
 
+  it('name the argument that an error is about', () => {
+    const all = packages.filter(({ path, name }) => path.startsWith('packages/') && name !== 'bench')
+    const texts = all.flatMap(({ sources }) => sources).filter(({ path }) => path !== ARGUMENT_ERRORS)
+    expect(texts.flatMap(({ path, text }) => offences(path, text, NAMELESS))).toEqual([])
+  })
+
   it('are finished', () => {
     const all = packages.flatMap(({ sources }) => sources)
     expect(all.flatMap(({ path, text }) => offences(path, text, UNFINISHED))).toEqual([])
@@ -23,11 +32,14 @@ describe('sources', () => {
 })
 
 describe('every ban', () => {
-  it.each<Ban>([...IMPURE, ...UNSAFE, ...UNFINISHED])('refuses what it is for: $example', (ban) => {
-    expect(offences('file.ts', `const x = 1\n${ban.example}`, [ban])).toEqual([
-      expect.stringMatching(/^file\.ts:2 has ".+": use .+/),
-    ])
-  })
+  it.each<Ban>([...IMPURE, ...UNSAFE, ...NAMELESS, ...UNFINISHED])(
+    'refuses what it is for: $example',
+    (ban) => {
+      expect(offences('file.ts', `const x = 1\n${ban.example}`, [ban])).toEqual([
+        expect.stringMatching(/^file\.ts:2 has ".+": use .+/),
+      ])
+    },
+  )
 
   it.each([
     'new ArrayBuffer(8)',

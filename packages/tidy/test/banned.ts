@@ -76,6 +76,15 @@ export const UNSAFE: readonly Ban[] = [
   },
 ]
 
+/** Refused in the text of sources outside of core: an error about an argument that programs cannot tell from a bug. */
+export const NAMELESS: readonly Ban[] = [
+  {
+    pattern: /new (Type|Range)Error\(\s*[`'"][^`'"]*\b(must|has no option)\b/,
+    example: "throw new TypeError('n must be a number')",
+    instead: "core's checks, or wrongType and wrongRange",
+  },
+]
+
 /** Refused anywhere in the text of all sources, comments included. */
 export const UNFINISHED: readonly Ban[] = [
   { pattern: /@ts-(ignore|expect-error|nocheck)/, example: '// @ts-ignore', instead: 'a type that is true' },

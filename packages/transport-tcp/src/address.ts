@@ -1,3 +1,4 @@
+import { wrongRange } from '@atoll/core'
 export interface HostPort {
   readonly host: string
   readonly port: number
@@ -11,7 +12,7 @@ export function parseAddress(address: string, what = 'an address'): HostPort {
   const host = v6 ?? name
   const port = Number(digits)
   if (host === undefined || !(port <= 65_535)) {
-    throw new RangeError(`${what} must be "host:port" or "[v6]:port", got "${address}"`)
+    throw wrongRange(what, `must be "host:port" or "[v6]:port", got "${address}"`)
   }
   return { host, port }
 }

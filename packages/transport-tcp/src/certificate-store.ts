@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs'
-import { messageOf, type Runtime } from '@atoll/core'
+import { messageOf, type Runtime, wrongRange, wrongType } from '@atoll/core'
 import { type Credentials, checkValidity, loadCredentials } from './certificates.ts'
 import { type NodeUri, nodeUri } from './node-uri.ts'
 import { checkTlsOptions, type TlsFiles, type TlsOptions, type TlsPaths } from './options.ts'
@@ -36,7 +36,7 @@ export class CertificateStore {
   checkNode(node: string): void {
     if (node !== this.#current.node) {
       const wanted = this.names.of(node)
-      throw new RangeError(`tls.cert must be for ${wanted} alone, got one for ${this.#current.node}`)
+      throw wrongRange('tls.cert', `must be for ${wanted} alone, got one for ${this.#current.node}`)
     }
   }
 
@@ -106,7 +106,7 @@ function readOne(name: string, path: string): Uint8Array {
   try {
     return readFileSync(path)
   } catch (error) {
-    throw new TypeError(`tls.${name} cannot be read: ${messageOf(error)}`)
+    throw wrongType(`tls.${name}`, `cannot be read: ${messageOf(error)}`)
   }
 }
 

@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
-import { messageOf } from '@atoll/core'
+import { messageOf, wrongRange, wrongType } from '@atoll/core'
 import type { NodeUri } from './node-uri.ts'
 import { checkTlsFiles } from './options.ts'
 import { because } from './refusal.ts'
@@ -37,7 +37,7 @@ export function loadCredentials(files: unknown, owner: Owner): Credentials {
   const { key, cert, ca } = checkTlsFiles(files)
   const certificate = parse('tls.cert', () => new X509Certificate(cert))
   const privateKey = parse('tls.key', () => createPrivateKey(key))
-  if (!certificate.checkPrivateKey(privateKey)) throw new RangeError('tls.key must be the key of tls.cert')
+  if (!certificate.checkPrivateKey(privateKey)) throw wrongRange('tls.key', 'must be the key of tls.cert')
   const node = ownerOf(certificate, owner)
   parse('tls.ca', () => new X509Certificate(ca))
   const validMs = { from: Date.parse(certificate.validFrom), to: Date.parse(certificate.validTo) }
@@ -68,7 +68,7 @@ function ownerOf(certificate: X509Certificate, { names, node }: Owner): string {
   const [found, ...others] = nodesOf(certificate, names)
   if (found !== undefined && others.length === 0 && found === (node ?? found)) return found
   const wanted = node === undefined ? `one node, by a URI such as ${names.of('n1')},` : names.of(node)
-  throw new RangeError(`tls.cert must be for ${wanted} alone, got ${namesOf(certificate)}`)
+  throw wrongRange('tls.cert', `must be for ${wanted} alone, got ${namesOf(certificate)}`)
 }
 
 const URI = 'URI:'
@@ -88,13 +88,13 @@ function namesOf(certificate: X509Certificate): string {
 export function checkValidity({ validMs: { from, to } }: Credentials, nowMs: number): void {
   if (nowMs >= from && nowMs <= to) return
   const [first, last, now] = [from, to, nowMs].map((ms) => new Date(ms).toISOString())
-  throw new RangeError(`tls.cert must be valid now (${now}), and is from ${first} to ${last}`)
+  throw wrongRange('tls.cert', `must be valid now (${now}), and is from ${first} to ${last}`)
 }
 
 function parse<T>(name: string, read: () => T): T {
   try {
     return read()
   } catch (error) {
-    throw new TypeError(`${name} cannot be read: ${messageOf(error)}`)
+    throw wrongType(name, `cannot be read: ${messageOf(error)}`)
   }
 }

@@ -1,4 +1,4 @@
-import { checkText, isName } from '@atoll/core'
+import { checkText, isName, wrongRange } from '@atoll/core'
 
 /** The subject alternative name of a node's certificate unless another form is chosen. */
 export const DEFAULT_URI = 'atoll://{cluster}/{node}'
@@ -22,8 +22,9 @@ export function nodeUri(form: string, cluster: string): NodeUri {
   checkText('tls.uri', form, FORM, 'a URI such as spiffe://example.org/{cluster}/{node}')
   const prefix = form.slice(0, -PLACE.length).replaceAll('{cluster}', cluster)
   if (!form.endsWith(`/${PLACE}`) || /[{}]/.test(prefix))
-    throw new RangeError(
-      `tls.uri must end with /{node}, and have no other part in braces but {cluster}, got "${form}"`,
+    throw wrongRange(
+      'tls.uri',
+      `must end with /{node}, and have no other part in braces but {cluster}, got "${form}"`,
     )
   return {
     of: (node) => prefix + node,

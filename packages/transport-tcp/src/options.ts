@@ -8,6 +8,8 @@ import {
   KiB,
   MAX_DELAY_MS,
   MiB,
+  wrongRange,
+  wrongType,
 } from '@atoll/core'
 import { DEFAULT_FRAME_LIMITS, type FrameLimits } from '@atoll/transport'
 import { type HostPort, parseAddress } from './address.ts'
@@ -150,14 +152,14 @@ export function validateFactoryOptions(options: TcpFactoryOptions): void {
   const { host } = checkAddress('listen', listen)
   if (advertise === undefined) {
     if (EVERYWHERE.includes(host))
-      throw new RangeError(`advertise must be given, since nobody can connect to listen (${listen})`)
+      throw wrongRange('advertise', `must be given, since nobody can connect to listen (${listen})`)
   } else if (checkAddress('advertise', advertise).port === 0) {
-    throw new RangeError(`advertise must have a port that can be connected to, got "${advertise}"`)
+    throw wrongRange('advertise', `must have a port that can be connected to, got "${advertise}"`)
   }
 }
 
 function checkAddress(option: string, address: unknown): HostPort {
-  if (typeof address !== 'string') throw new TypeError(`${option} must be a string, got ${describe(address)}`)
+  if (typeof address !== 'string') throw wrongType(option, `must be a string, got ${describe(address)}`)
   return parseAddress(address, option)
 }
 
@@ -168,18 +170,20 @@ function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'n
   for (const [name, value] of Object.entries(settings))
     if (isLimited(name)) checkInteger(name, value, LIMITS[name])
   if (settings.keepAliveTimeoutMs < settings.keepAliveMs) {
-    throw new RangeError(
-      `keepAliveTimeoutMs must be at least keepAliveMs (${settings.keepAliveMs}), got ${settings.keepAliveTimeoutMs}`,
+    throw wrongRange(
+      'keepAliveTimeoutMs',
+      `must be at least keepAliveMs (${settings.keepAliveMs}), got ${settings.keepAliveTimeoutMs}`,
     )
   }
   const frameBytes = settings.maxHeadBytes + settings.maxBodyBytes
   if (settings.maxPartialBytes < frameBytes) {
-    throw new RangeError(
-      `maxPartialBytes must be at least maxHeadBytes and maxBodyBytes together (${frameBytes}), got ${settings.maxPartialBytes}`,
+    throw wrongRange(
+      'maxPartialBytes',
+      `must be at least maxHeadBytes and maxBodyBytes together (${frameBytes}), got ${settings.maxPartialBytes}`,
     )
   }
   if (secret === undefined && tls === undefined) {
-    throw new TypeError('secret or tls must be given: a node does not talk to strangers')
+    throw wrongType('secret', 'or tls must be given: a node does not talk to strangers')
   }
   return settings
 }
@@ -187,9 +191,9 @@ function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'n
 /** The bytes of the secret. */
 export function checkSecret(secret: unknown): Uint8Array {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
-  if (!(bytes instanceof Uint8Array)) throw new TypeError('secret must be a text or bytes')
+  if (!(bytes instanceof Uint8Array)) throw wrongType('secret', 'must be a text or bytes')
   if (bytes.length < LEAST_SECRET_BYTES) {
-    throw new RangeError(`secret must have at least ${LEAST_SECRET_BYTES} bytes, got ${bytes.length}`)
+    throw wrongRange('secret', `must have at least ${LEAST_SECRET_BYTES} bytes, got ${bytes.length}`)
   }
   return bytes
 }
@@ -206,7 +210,7 @@ export function checkTlsOptions(options: unknown): {
   readonly uri: string
 } {
   const { uri = DEFAULT_URI, ...source } = fieldsOf(options)
-  if (typeof uri !== 'string') throw new TypeError(`tls.uri must be a string, got ${describe(uri)}`)
+  if (typeof uri !== 'string') throw wrongType('tls.uri', `must be a string, got ${describe(uri)}`)
   const { keyFile, certFile, caFile, ...rest } = source
   if (keyFile === undefined && certFile === undefined && caFile === undefined)
     return { source: checkTlsFiles(rest), uri }
@@ -221,9 +225,7 @@ export function checkTlsOptions(options: unknown): {
 
 function fieldsOf(tls: unknown): Partial<Record<string, unknown>> {
   if (typeof tls !== 'object' || tls === null)
-    throw new TypeError(
-      `tls must be { key, cert, ca } or { keyFile, certFile, caFile }, got ${describe(tls)}`,
-    )
+    throw wrongType('tls', `must be { key, cert, ca } or { keyFile, certFile, caFile }, got ${describe(tls)}`)
   checkKnown('tls', tls, ['key', 'cert', 'ca', 'keyFile', 'certFile', 'caFile', 'uri'])
   return { ...tls }
 }
@@ -231,8 +233,9 @@ function fieldsOf(tls: unknown): Partial<Record<string, unknown>> {
 function checkPem(name: string, pem: unknown): string {
   if (typeof pem === 'string') return pem
   if (pem instanceof Uint8Array) return Buffer.from(pem).toString('latin1')
-  throw new TypeError(
-    `tls.${name} must be a PEM text or its bytes, got ${pem === undefined ? 'nothing' : typeof pem}`,
+  throw wrongType(
+    `tls.${name}`,
+    `must be a PEM text or its bytes, got ${pem === undefined ? 'nothing' : typeof pem}`,
   )
 }
 

@@ -1,4 +1,5 @@
 import type { Runtime } from '@atoll/core'
+import { wrongType } from '@atoll/core'
 import type { TransportFactory } from '@atoll/transport'
 import { CertificateStore } from './certificate-store.ts'
 import { type TcpFactoryOptions, type TcpOptions, type TlsFiles, validateFactoryOptions } from './options.ts'
@@ -31,7 +32,8 @@ export class TcpFactory implements TransportFactory {
 
   /** `TcpTransport.setCertificates` of every transport that was or will be made. */
   setCertificates(files: TlsFiles): void {
-    if (this.#certificates === undefined) throw new TypeError('this transport was made without tls')
+    if (this.#certificates === undefined)
+      throw wrongType('tls', 'must be among the options: this transport was made without tls')
     this.#certificates.replace(files, Date.now())
   }
 }

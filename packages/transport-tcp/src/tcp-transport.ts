@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { LineLimit, type Runtime } from '@atoll/core'
+import { LineLimit, type Runtime, wrongType } from '@atoll/core'
 import type { Connection, ConnectOptions, Listener, Transport } from '@atoll/transport'
 import { Acceptor } from './acceptor.ts'
 import { CertificateStore } from './certificate-store.ts'
@@ -76,7 +76,8 @@ export class TcpTransport implements Transport {
    * `TypeError` or `RangeError` for certificates that cannot be used here, or that are not valid now, and then changes nothing.
    */
   setCertificates(files: TlsFiles): void {
-    if (this.#certificates === undefined) throw new TypeError('this transport was made without tls')
+    if (this.#certificates === undefined)
+      throw wrongType('tls', 'must be among the options: this transport was made without tls')
     this.#certificates.replace(files, this.#context.runtime.clock.wallMs())
   }
 }

@@ -6,6 +6,7 @@ import {
   isName,
   type TupleReader,
   type TupleValue,
+  wrongType,
 } from '@atoll/core'
 
 const MAX_CAPABILITIES = 64
@@ -13,7 +14,7 @@ const MAX_CAPABILITIES = 64
 /** Throws `TypeError` or `RangeError` for what cannot be told to a peer. */
 export function checkCapabilities(capabilities: unknown): void {
   if (!Array.isArray(capabilities))
-    throw new TypeError(`capabilities must be a list of names, got ${describe(capabilities)}`)
+    throw wrongType('capabilities', `must be a list of names, got ${describe(capabilities)}`)
   checkInteger('capabilities.length', capabilities.length, { min: 0, max: MAX_CAPABILITIES })
   for (const name of capabilities) checkName('a capability', name)
 }

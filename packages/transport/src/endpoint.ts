@@ -1,4 +1,4 @@
-import { AtollError, assert, Lifecycle, MAX_DELAY_MS, type Runtime } from '@atoll/core'
+import { AtollError, assert, Lifecycle, MAX_DELAY_MS, type Runtime, wrongRange } from '@atoll/core'
 import { EventEmitter } from 'eventemitter3'
 import { Backoff } from './backoff.ts'
 import type { ByteStream } from './byte-stream.ts'
@@ -118,7 +118,7 @@ export class RpcEndpoint extends Lifecycle {
       const { timeoutMs, signal } = options
       if (signal?.aborted) throw givenUp(node, method.name, signal)
       if (!(timeoutMs <= MAX_DELAY_MS))
-        throw new RangeError(`timeoutMs must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
+        throw wrongRange('timeoutMs', `must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
       if (timeoutMs <= 0) throw tooLate(node, method.name)
       const deadlineMs = this.#runtime.clock.monotonicMs() + timeoutMs
       const { calls } = this.#linkTo(node, method.urgent)

@@ -1,4 +1,15 @@
-import { checkInteger, checkKnown, checkName, describe, GiB, KiB, MAX_DELAY_MS, MiB } from '@atoll/core'
+import {
+  checkInteger,
+  checkKnown,
+  checkName,
+  describe,
+  GiB,
+  KiB,
+  MAX_DELAY_MS,
+  MiB,
+  wrongRange,
+  wrongType,
+} from '@atoll/core'
 import { checkCapabilities } from './capabilities.ts'
 
 /** How large one frame may be. */
@@ -100,8 +111,9 @@ export function validateRpcOptions(options: RpcOptions): Required<RpcOptions> {
     if (isLimited(name)) checkInteger(name, value, RPC_LIMITS[name])
   }
   if (full.streamChunkBytes > full.maxBodyBytes) {
-    throw new RangeError(
-      `streamChunkBytes must be at most maxBodyBytes (${full.maxBodyBytes}), got ${full.streamChunkBytes}`,
+    throw wrongRange(
+      'streamChunkBytes',
+      `must be at most maxBodyBytes (${full.maxBodyBytes}), got ${full.streamChunkBytes}`,
     )
   }
   return full
@@ -142,7 +154,7 @@ export function validateNetworkOptions(
   checkKnown('network options', options, Object.keys(DEFAULT_NETWORK_OPTIONS))
   const full = { ...base, ...options }
   if (typeof full.delayMs !== 'object' || full.delayMs === null) {
-    throw new TypeError(`delayMs must be { min, max }, got ${describe(full.delayMs)}`)
+    throw wrongType('delayMs', `must be { min, max }, got ${describe(full.delayMs)}`)
   }
   checkInteger('delayMs.min', full.delayMs.min, DELAY_LIMITS)
   checkInteger('delayMs.max', full.delayMs.max, { ...DELAY_LIMITS, min: full.delayMs.min })

@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, describe, GiB, KiB, MiB } from '@atoll/core'
+import { checkInteger, checkKnown, describe, GiB, KiB, MiB, wrongRange, wrongType } from '@atoll/core'
 
 export interface ValueLogOptions {
   /** Values of at least this many bytes live in the log instead of the inner database. Default 4 KiB. */
@@ -84,7 +84,7 @@ export function validateValueLogOptions(options: ValueLogOptions): ValueLogSetti
 }
 
 function checkShare(name: string, value: unknown): number {
-  if (typeof value !== 'number') throw new TypeError(`${name} must be a number, got ${describe(value)}`)
+  if (typeof value !== 'number') throw wrongType(name, `must be a number, got ${describe(value)}`)
   if (value >= 0 && value <= 1) return value
-  throw new RangeError(`${name} must be from 0 to 1, got ${value}`)
+  throw wrongRange(name, `must be from 0 to 1, got ${value}`)
 }

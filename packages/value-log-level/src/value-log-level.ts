@@ -1,4 +1,4 @@
-import { AtollError, checkBytes, checkInteger, concatBytes, describe } from '@atoll/core'
+import { AtollError, checkBytes, checkInteger, concatBytes, describe, wrongType } from '@atoll/core'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -350,7 +350,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
 
 function bytesOf(encoded: Format): Uint8Array {
   if (encoded instanceof Uint8Array) return encoded
-  throw new TypeError(`a key must be encoded as bytes, got ${describe(encoded)}`)
+  throw wrongType('key', `must be encoded as bytes, got ${describe(encoded)}`)
 }
 
 const UP_TO_ANY = { min: 0, max: Number.MAX_SAFE_INTEGER }

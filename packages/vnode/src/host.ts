@@ -1,5 +1,5 @@
 import type { MergePolicy } from '@atoll/causality'
-import { AtollError, checkInteger, type KeyId, Lifecycle, type Runtime, toHex } from '@atoll/core'
+import { AtollError, checkInteger, type KeyId, Lifecycle, type Runtime, toHex, wrongRange } from '@atoll/core'
 import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
@@ -239,7 +239,7 @@ export class VnodeHost extends Lifecycle {
   ): Promise<void> {
     this.assertOpen()
     if (checkPartitions(partitions) < this.#filed)
-      throw new RangeError(`partitions must be ${this.#filed} at least, got ${partitions}`)
+      throw wrongRange('partitions', `must be ${this.#filed} at least, got ${partitions}`)
     if (partitions === this.#filed) return
     if (this.gates.all().size > 0)
       throw new AtollError('ATOLL_CHANGE_REFUSED', 'a partition is being handed over', { transient: true })

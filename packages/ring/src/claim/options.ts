@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, describe } from '@atoll/core'
+import { checkInteger, checkKnown, describe, wrongRange, wrongType } from '@atoll/core'
 import { MAX_REPLICAS } from '../placement.ts'
 import { checkNodeName, checkPartitions, checkZoneName, type NodeName } from '../ring.ts'
 
@@ -31,23 +31,23 @@ export function validateClaimOptions(options: ClaimOptions): void {
   checkMembers(options.members)
   const { current } = options
   if (current === undefined) return
-  if (!Array.isArray(current)) throw new TypeError(`current must be an array, got ${describe(current)}`)
+  if (!Array.isArray(current)) throw wrongType('current', `must be an array, got ${describe(current)}`)
   if (current.length !== partitions) {
-    throw new RangeError(`current must have one name per partition (${partitions}), got ${current.length}`)
+    throw wrongRange('current', `must have one name per partition (${partitions}), got ${current.length}`)
   }
   for (const owner of current) checkNodeName('current', owner)
 }
 
 function checkMembers(members: unknown): void {
-  if (!Array.isArray(members)) throw new TypeError(`members must be an array, got ${describe(members)}`)
+  if (!Array.isArray(members)) throw wrongType('members', `must be an array, got ${describe(members)}`)
   if (members.length < 1 || members.length > MAX_MEMBERS) {
-    throw new RangeError(`members must be 1 to ${MAX_MEMBERS} nodes, got ${members.length}`)
+    throw wrongRange('members', `must be 1 to ${MAX_MEMBERS} nodes, got ${members.length}`)
   }
   const seen = new Set<NodeName>()
   for (const member of members) {
     checkKnown('member', member, ['node', 'zone'])
     const node = checkNodeName('node', member.node)
-    if (seen.has(node)) throw new RangeError(`members must name each node once, got "${node}" twice`)
+    if (seen.has(node)) throw wrongRange('members', `must name each node once, got "${node}" twice`)
     seen.add(node)
     if (member.zone !== undefined) checkZoneName(member.zone)
   }
