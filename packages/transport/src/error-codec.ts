@@ -1,5 +1,6 @@
 import {
   AtollError,
+  isArgumentError,
   isAtollError,
   isErrorCode,
   messageOf,
@@ -37,9 +38,21 @@ export function decodeError(reader: TupleReader): AtollError {
   return new AtollError('ATOLL_STORAGE', `${code}: ${message}`, { definite, transient, details })
 }
 
-/** What is told to the peer about anything that was thrown here. */
+/** True for what a handler throws on purpose. */
+export function isForeseen(error: unknown): boolean {
+  return isAtollError(error) || isArgumentError(error)
+}
+
+/**
+ * What is told to the peer about anything that was thrown here. A wrong argument is the peer's fault: nodes check what their
+ * users say before they ask each other.
+ */
 export function asAtollError(error: unknown, where: string): AtollError {
   if (isAtollError(error)) return error
+  if (isArgumentError(error)) {
+    const message = `${where} was asked for what cannot be: ${error.message}`
+    return new AtollError('ATOLL_PROTOCOL', message, { cause: error, details: error.details })
+  }
   const message = `internal error in ${where}: ${messageOf(error)}`
   return new AtollError('ATOLL_STORAGE', message, { cause: error, definite: false })
 }

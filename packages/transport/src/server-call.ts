@@ -8,7 +8,7 @@ import {
   type TupleReader,
 } from '@atoll/core'
 import type { Expiring } from './deadlines.ts'
-import { asAtollError, withDefinite } from './error-codec.ts'
+import { asAtollError, isForeseen, withDefinite } from './error-codec.ts'
 import { isUrgent } from './lanes.ts'
 import type { Message, MessageCodec, Method } from './method.ts'
 import { encodeFailure, encodeProgress, encodeResponse, FAILURE } from './protocol.ts'
@@ -86,8 +86,7 @@ export class ServerCall implements Expiring {
   refuse(error: unknown): void {
     const { runtime, method, from } = this.#parts
     if (!this.#abort.aborted) {
-      if (!isAtollError(error))
-        runtime.log.error({ err: error, method, from }, 'a handler failed unexpectedly')
+      if (!isForeseen(error)) runtime.log.error({ err: error, method, from }, 'a handler failed unexpectedly')
       this.#send(encodeFailure(FAILURE, this.id, asAtollError(error, method)))
     }
     this.#parts.onDone(this)

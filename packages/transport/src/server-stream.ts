@@ -1,6 +1,6 @@
-import { type AtollError, isAtollError, type LazySignal, type Runtime, type TupleReader } from '@atoll/core'
+import type { AtollError, LazySignal, Runtime, TupleReader } from '@atoll/core'
 import type { ByteStream, DuplexStream } from './byte-stream.ts'
-import { asAtollError } from './error-codec.ts'
+import { asAtollError, isForeseen } from './error-codec.ts'
 import type { StreamMethod } from './method.ts'
 import { readRequest } from './server-call.ts'
 
@@ -56,7 +56,7 @@ export function serveStream<Request>(
 /** What the opener is told. A handler that throws because the stream failed tells nothing new. */
 function problem(served: ServedStream, method: string, error: unknown): AtollError {
   const { runtime, from, failed } = served
-  if (!isAtollError(error) && !failed.aborted) {
+  if (!isForeseen(error) && !failed.aborted) {
     runtime.log.error({ err: error, method, from }, 'a stream handler failed unexpectedly')
   }
   return asAtollError(error, method)

@@ -1,4 +1,4 @@
-import { createMetrics, encodeTuple, type MetricsRegistry } from '@atoll/core'
+import { checkName, createMetrics, encodeTuple, type MetricsRegistry } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { type Connection, type ConnectOptions, RpcEndpoint, type RpcOptions } from '../src/index.ts'
 import * as protocol from '../src/protocol.ts'
@@ -171,4 +171,26 @@ test('a node that answers what is no message is left, and counted', async () => 
     definite: true,
   })
   expect(refused(client.metrics, 'ATOLL_PROTOCOL')).toBe(1)
+})
+
+test('a call for what cannot be is its caller’s fault; only what fails unexpectedly is that of the node', async () => {
+  const { create } = createNodes()
+  const server = await create('b')
+  const client = await create('a')
+  const [wrong, broken] = [
+    { ...ECHO, name: 'test.wrong' },
+    { ...ECHO, name: 'test.broken' },
+  ]
+  server.endpoint.handle(wrong, async (text) => checkName('partition', text))
+  server.endpoint.handle(broken, async () => Promise.reject(new RangeError('a fault of ours')))
+  await expect(client.endpoint.call('b', wrong, '../..', SOON)).rejects.toMatchObject({
+    code: 'ATOLL_PROTOCOL',
+    definite: true,
+    details: { argument: 'partition' },
+    message: expect.stringContaining('partition must be 1 to 64 characters'),
+  })
+  await expect(client.endpoint.call('b', broken, '', SOON)).rejects.toMatchObject({
+    code: 'ATOLL_STORAGE',
+    definite: false,
+  })
 })
