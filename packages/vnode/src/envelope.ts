@@ -41,6 +41,12 @@ export function envelopeParts(key: Uint8Array, record: StoredRecord, crc32: Crc3
   return { front, body }
 }
 
+/** How long the envelope of a record is. */
+export function envelopeBytes(record: StoredRecord): number {
+  const bodyBytes = record.siblings.reduce((sum, { value }) => sum + value.length, 0)
+  return HEAD_AT + encodeRecord(record).head.length + bodyBytes
+}
+
 /** The one copy of a value on its way to the disk. */
 export function encodeEnvelope(key: Uint8Array, record: StoredRecord, crc32: Crc32): Uint8Array {
   const { front, body } = envelopeParts(key, record, crc32)

@@ -1,8 +1,9 @@
-import { EMPTY_RECORD, type MergePolicy, mergeRecords } from '@atoll/causality'
+import { EMPTY_RECORD, type MergePolicy, mergeRecords, type StoredRecord } from '@atoll/causality'
 import { AtollError } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from './host.ts'
+import { callOrStream } from './large-calls.ts'
 import { getMethod, putMethod } from './methods.ts'
 import { type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
 import type { Place } from './numbering.ts'
@@ -26,7 +27,7 @@ export interface Patience {
 
 export interface MirroredVnodesParts {
   readonly host: VnodeHost
-  readonly endpoint: Pick<RpcEndpoint, 'call'>
+  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
   /** How many partitions the ring has, as this node knows it. */
   readonly ring: () => number
 }
@@ -121,11 +122,13 @@ export class MirroredVnodes {
   #call<Request, Response, Progress>(
     to: string,
     method: Method<Request, Response, Progress>,
-    request: Request,
+    request: Request & { readonly record?: StoredRecord | undefined },
     call: Patience,
   ): Promise<Response> {
-    this.#parts.host.runtime.metrics.count('vnode_forwards_total', 1, { method: method.name })
-    return this.#parts.endpoint.call(to, method, request, call)
+    const { endpoint, host } = this.#parts
+    const { clock, metrics } = host.runtime
+    metrics.count('vnode_forwards_total', 1, { method: method.name })
+    return callOrStream({ endpoint, clock }, { node: to, method, request, record: request.record }, call)
   }
 }
 

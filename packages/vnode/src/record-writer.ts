@@ -4,7 +4,7 @@ import { partitionOf } from '@atoll/ring'
 import type { ChangeLog } from './change-log.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
-import { encodeEnvelope, envelopeParts, type StoredState } from './envelope.ts'
+import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
 import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
 import type { KeyOrder } from './key-order.ts'
@@ -34,6 +34,11 @@ export interface Decision {
   readonly seen: VersionVector | undefined
   /** Writes nothing over a record with events that `seen` does not know, or where something was lost; default false. */
   readonly ifAlone?: boolean
+  /**
+   * Whether a client writes: then the record may have `recordBytes` at most, or as many as before. What is merged of writes that
+   * were allowed is never too large.
+   */
+  readonly isClients?: boolean
   readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
 }
 
@@ -62,6 +67,8 @@ interface Ground extends StoredState, Place {
   /** Index entries of a record that cannot tell them any more. */
   readonly orphans: readonly Operation[]
 }
+
+type Put = Extract<Operation, { type: 'put' }>
 
 const DURABLE = Promise.resolve()
 const DECLINED: Decided = {
@@ -113,6 +120,7 @@ export class RecordWriter {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
       const put = this.#putInParts(place.key, record)
+      this.#checkRoom(put.value.length + (put.tail?.length ?? 0), undefined)
       const operations = [put, ...this.#besides(place, { id, before: undefined, after: record })]
       const durable = this.#queue(place.name, record, operations)
       return { record, changed: true, declined: false, overCorrupt: false, durable }
@@ -151,7 +159,11 @@ export class RecordWriter {
     return { durable }
   }
 
-  #decide({ id, seen, ifAlone, decide }: Decision, ground: Ground, incarnation: Incarnation): Decided {
+  #decide(
+    { id, seen, ifAlone, isClients, decide }: Decision,
+    ground: Ground,
+    incarnation: Incarnation,
+  ): Decided {
     const { corrupt: overCorrupt, durable: before } = ground
     const current = overCorrupt ? undefined : ground.record
     const renewed = overCorrupt || knowsMore(seen, current, incarnation)
@@ -168,6 +180,7 @@ export class RecordWriter {
     const record = decide(current, nextDot)
     if (record === current) return { record, changed: false, declined: false, overCorrupt, durable: before }
     const put = this.#put(ground.key, record)
+    if (isClients) this.#checkRoom(put.value.length, current)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
     const operations = [...ground.orphans, put, ...besides, ...(claim?.operations ?? [])]
     const durable = this.#queue(ground.name, record, operations)
@@ -186,24 +199,21 @@ export class RecordWriter {
     return { key, name: keyText(key) }
   }
 
-  #put(key: Uint8Array, record: StoredRecord): Operation {
-    const value = encodeEnvelope(key, record, this.#parts.runtime.digest.crc32)
-    this.#checkRoom(value.length)
-    return { type: 'put', key, value }
+  #put(key: Uint8Array, record: StoredRecord): Put {
+    return { type: 'put', key, value: encodeEnvelope(key, record, this.#parts.runtime.digest.crc32) }
   }
 
-  #putInParts(key: Uint8Array, record: StoredRecord): Operation {
+  #putInParts(key: Uint8Array, record: StoredRecord): Put {
     const [only] = record.siblings
     const isLarge = record.siblings.length === 1 && (only?.value.length ?? 0) >= UNCOPIED_BYTES
     if (!isLarge || this.#parts.database.batchBytes === undefined) return this.#put(key, record)
     const { front, body } = envelopeParts(key, record, this.#parts.runtime.digest.crc32)
-    this.#checkRoom(front.length + body.length)
     return { type: 'put', key, value: front, tail: body, tailCrc32: only?.valueCrc32 }
   }
 
-  #checkRoom(bytes: number): void {
+  #checkRoom(bytes: number, before: StoredRecord | undefined): void {
     const { recordBytes } = this.#parts
-    if (bytes <= recordBytes) return
+    if (bytes <= recordBytes || (before !== undefined && bytes <= envelopeBytes(before))) return
     const message = `the record would have ${bytes} bytes, and ${recordBytes} are allowed`
     throw new AtollError('ATOLL_TOO_LARGE', message)
   }

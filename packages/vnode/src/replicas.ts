@@ -1,6 +1,7 @@
 import type { StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import { checkValues } from './envelope.ts'
+import { callOrStream } from './large-calls.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type {
@@ -61,19 +62,21 @@ export class VnodeReplicas {
     const { host, endpoint } = this.#parts
     const request = { partition: target.partition, id, routing: routingOf(target) }
     if (this.#isOwn(target.node)) return this.#router.get(request, () => options)
-    const reply = await endpoint.call(target.node, getMethod, request, options)
+    const call = { node: target.node, method: getMethod, request }
+    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
   }
 
   put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
-    const { endpoint } = this.#parts
+    const { host, endpoint } = this.#parts
     const { onAccepted, tellAlone, isFresh, ...call } = options
     const { partition } = target
     const request = { partition, id, record, tellAlone, isFresh, routing: routingOf(target) }
-    return this.#isOwn(target.node)
-      ? this.#router.put(request, () => call, onAccepted)
-      : endpoint.call(target.node, putMethod, request, { ...call, onProgress: onAccepted })
+    if (this.#isOwn(target.node)) return this.#router.put(request, () => call, onAccepted)
+    const { clock } = host.runtime
+    const asked = { node: target.node, method: putMethod, request, record }
+    return callOrStream({ endpoint, clock }, asked, { ...call, onProgress: onAccepted })
   }
 
   async coordinate(
@@ -85,7 +88,8 @@ export class VnodeReplicas {
     const { host, endpoint } = this.#parts
     const request = { ...write, partition: target.partition, id, routing: routingOf(target) }
     if (this.#isOwn(target.node)) return this.#router.coordinate(request, () => options)
-    const reply = await endpoint.call(target.node, coordinateMethod, request, options)
+    const call = { node: target.node, method: coordinateMethod, request }
+    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
     checkValues(reply.record, host.crc32)
     return reply
   }

@@ -1,8 +1,10 @@
+import type { StoredRecord } from '@atoll/causality'
 import { AtollError, isAtollError, type KeyId } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
+import { callOrStream } from './large-calls.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
 import { MirroredVnodes, type Patience } from './mirrored-vnodes.ts'
 import { type Place, placeOfKey, placeOfPartition, ringOf, ringOfRequest } from './numbering.ts'
@@ -24,7 +26,7 @@ import { allHere, mergeScans, type ScanPart, splitScan } from './scan-split.ts'
 
 export interface RouterParts {
   readonly host: VnodeHost
-  readonly endpoint: Pick<RpcEndpoint, 'call'>
+  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
   /** What this node's document says; default that everything is served where it is asked. */
   readonly ownership?: (() => Ownership) | undefined
 }
@@ -272,11 +274,13 @@ export class VnodeRouter {
   #call<Request, Response, Progress>(
     to: string,
     method: Method<Request, Response, Progress>,
-    request: Request,
+    request: Request & { readonly record?: StoredRecord | undefined },
     call: Patience & { readonly onProgress?: ((value: Progress) => void) | undefined },
   ): Promise<Response> {
-    this.#parts.host.runtime.metrics.count('vnode_forwards_total', 1, { method: method.name })
-    return this.#parts.endpoint.call(to, method, request, call)
+    const { endpoint, host } = this.#parts
+    const { clock, metrics } = host.runtime
+    metrics.count('vnode_forwards_total', 1, { method: method.name })
+    return callOrStream({ endpoint, clock }, { node: to, method, request, record: request.record }, call)
   }
 }
 

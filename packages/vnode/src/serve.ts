@@ -1,6 +1,7 @@
 import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { checkValue, checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
+import { LargeServer } from './large-calls.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type { Ownership } from './route.ts'
@@ -16,20 +17,30 @@ export interface ServeOptions {
  * stored; one that differs is refused with `ATOLL_CORRUPT`. A request for a vnode that has moved is sent on.
  */
 export function serveVnodes(
-  endpoint: Pick<RpcEndpoint, 'handle' | 'call'>,
+  endpoint: Pick<RpcEndpoint, 'handle' | 'call' | 'handleStream' | 'openStream'>,
   host: VnodeHost,
   { ownership }: ServeOptions = {},
 ): void {
   const router = new VnodeRouter({ host, endpoint, ownership })
-  endpoint.handle(getMethod, (request, call) => router.get(request, patienceOf(call)))
-  endpoint.handle(putMethod, async (request, call) => {
+  const large = new LargeServer(endpoint)
+  large.handle(
+    getMethod,
+    (request, call) => router.get(request, patienceOf(call)),
+    ({ record }) => record,
+  )
+  large.handle(putMethod, async (request, call) => {
     checkValues(request.record, host.crc32)
     return router.put(request, patienceOf(call), () => call.progress('accepted'))
   })
-  endpoint.handle(coordinateMethod, async (request, call) => {
-    checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
-    return router.coordinate(request, patienceOf(call))
-  })
+  // Asked for once more, by a stream, it is the same write, and answers what is there.
+  large.handle(
+    coordinateMethod,
+    async (request, call) => {
+      checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
+      return router.coordinate(request, patienceOf(call))
+    },
+    ({ record }) => record,
+  )
   endpoint.handle(scanMethod, (request, call) => router.scan(request, patienceOf(call)))
 }
 

@@ -103,7 +103,7 @@ export class Vnode {
     const { record, declined } = await this.#write(
       policy.kind === 'write-once'
         ? () => this.#writer.overwrite(id, writeOnceRecord(write.content, write.valueCrc32, write.writeId))
-        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, decide }),
+        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, isClients: true, decide }),
     )
     return { record, declined }
   }

@@ -1,3 +1,5 @@
+import type { StoredRecord } from '@atoll/causality'
+import { AtollError, type KeyId } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { Handoffs } from '../src/index.ts'
 import { Atoll, type Document, type Island, OWNED_BY_N1 } from './atoll.ts'
@@ -108,11 +110,32 @@ describe('handoffs are limited', () => {
   })
 })
 
-it('a record that is too large for the other node stays where it is, and the others move', async () => {
+it('what a client may not write to the other node moves there all the same', async () => {
   const atoll = new Atoll(NAMES, OWNED_BY_N1)
   atoll.node('n2').recordBytes = 10 * KIB
   await atoll.run(async () => {
     const [n1, n2] = NAMES.map((name) => atoll.node(name)) as [Island, Island]
+    await n1.host.coordinate(write(id('large'), content(new Uint8Array(20 * KIB)), 1))
+    await n1.handoffs.transfer(1, 'n2')
+    expect(await n2.host.count(1)).toBe(1)
+  })
+})
+
+it('a record that a node of an earlier build finds too large stays where it is, and the others move', async () => {
+  const atoll = new Atoll(NAMES, OWNED_BY_N1)
+  await atoll.run(async () => {
+    const [n1, n2] = NAMES.map((name) => atoll.node(name)) as [Island, Island]
+    const handoffOf = n2.host.handoffOf.bind(n2.host)
+    n2.host.handoffOf = (partition) => {
+      const vnode = handoffOf(partition)
+      const merge = vnode.merge.bind(vnode)
+      return Object.assign(vnode, {
+        merge: (key: KeyId, record: StoredRecord) =>
+          (record.siblings[0]?.value.length ?? 0) > 10 * KIB
+            ? Promise.reject(new AtollError('ATOLL_TOO_LARGE', 'the record would be too large'))
+            : merge(key, record),
+      })
+    }
     await fillPartitions(n1, [1])
     await n1.host.coordinate(write(id('large'), content(new Uint8Array(20 * KIB)), 1))
     await n1.handoffs.transfer(1, 'n2')

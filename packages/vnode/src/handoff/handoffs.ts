@@ -1,4 +1,5 @@
 import { AtollError, checkInteger, checkText, Lifecycle, type Runtime } from '@atoll/core'
+import { LargeServer } from '../large-calls.ts'
 import { ownerOfFiled } from '../numbering.ts'
 import { GiveBack, type GiveBackPlan, type GivenBack } from './give-back.ts'
 import type { HandoffStatus, Job } from './jobs.ts'
@@ -165,7 +166,7 @@ export class Handoffs extends Lifecycle {
     const { endpoint, host, runtime, options } = this.#site
     this.#runs = new Runs(runtime, options)
     endpoint.handle(offerMethod, (request, call) => this.#receiver.offer(request, call))
-    endpoint.handle(sendMethod, (request, call) => this.#receiver.send(request, call))
+    new LargeServer(endpoint).handle(sendMethod, (request, call) => this.#receiver.send(request, call))
     endpoint.handle(endMethod, async (request, { from }) => {
       this.#checkRing(request)
       this.#receiver.end(request, from)

@@ -2,6 +2,7 @@ import type { Runtime } from '@atoll/core'
 import { type AtollError, isAtollError, KiB } from '@atoll/core'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from '../host.ts'
+import { callOrStream, isLargeRecord } from '../large-calls.ts'
 import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
 import type { HandoffOptions } from './options.ts'
@@ -30,13 +31,13 @@ const END_TIMEOUT_MS = 1000
 export class Sender {
   readonly #runtime: Runtime
   readonly #host: VnodeHost
-  readonly #endpoint: Pick<RpcEndpoint, 'call'>
+  readonly #endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
   readonly #options: Required<HandoffOptions>
   readonly #pace: Pace
 
   constructor(
     runtime: Runtime,
-    parts: { readonly host: VnodeHost; readonly endpoint: Pick<RpcEndpoint, 'call'> },
+    parts: { readonly host: VnodeHost; readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'> },
     options: Required<HandoffOptions>,
   ) {
     this.#runtime = runtime
@@ -125,10 +126,14 @@ export class Sender {
     const { refused, pauseMs } =
       to.node === this.#host.node
         ? await this.#mergeHere(records, to)
-        : await this.#endpoint.call(
-            to.node,
-            sendMethod,
-            { partition, kind: job.identity.kind, records, partitions: this.#host.filed },
+        : await callOrStream(
+            { endpoint: this.#endpoint, clock: this.#runtime.clock },
+            {
+              node: to.node,
+              method: sendMethod,
+              request: { partition, kind: job.identity.kind, records, partitions: this.#host.filed },
+              record: records.length === 1 ? records[0]?.record : undefined,
+            },
             { timeoutMs: this.#options.callTimeoutMs, signal },
           )
     for (const { code } of refused) this.#leaveBehind(code, job)
@@ -169,12 +174,15 @@ function messagesOf(records: readonly MovingRecord[]): readonly (readonly Moving
   const messages: MovingRecord[][] = []
   let bytes = Number.POSITIVE_INFINITY
   for (const record of records) {
+    const isLarge = isLargeRecord(record.record)
     bytes += record.headBytes
-    if (bytes > MESSAGE_HEAD_BYTES) {
+    if (isLarge || bytes > MESSAGE_HEAD_BYTES) {
       messages.push([])
       bytes = record.headBytes
     }
     messages.at(-1)?.push(record)
+    // What goes as a stream goes alone.
+    if (isLarge) bytes = Number.POSITIVE_INFINITY
   }
   return messages
 }

@@ -1,0 +1,217 @@
+import { encodeRecord, type StoredRecord } from '@atoll/causality'
+import {
+  AtollError,
+  type Clock,
+  concatBytes,
+  decodeWith,
+  EMPTY_BYTES,
+  encodeTuple,
+  GiB,
+  isAtollError,
+  KiB,
+  MiB,
+  type TupleReader,
+} from '@atoll/core'
+import type {
+  ByteStream,
+  CallContext,
+  CallHandler,
+  CallOptions,
+  Message,
+  MessageCodec,
+  Method,
+  RpcEndpoint,
+  StreamMethod,
+} from '@atoll/transport'
+import { Admission } from './admission.ts'
+import { versioned } from './codec.ts'
+
+/**
+ * Records that are larger than a frame. What a client writes fits into one; but what two sides of a partition have written
+ * is merged, siblings beside siblings, and has to be read, repaired and moved all the same. Such a request or answer goes as
+ * a byte stream: every method has a second one of its name with `.large` behind it, that takes the same message and gives the
+ * same answer. Small ones go as calls. A node of an earlier build serves no streams, and refuses such records as it always did.
+ */
+const SUFFIX = '.large'
+
+/** What goes as the body and in the head of one frame at most, with room for the rest of the message. */
+const FRAME_BODY_BYTES = 8 * MiB
+const FRAME_HEAD_BYTES = 960 * KiB
+
+/** The longest message. No record gets there: each of some hundred siblings has a frame at most. */
+const MAX_BYTES = GiB
+/** Bytes of messages that are being received at a time; one may always come. */
+const RECEIVING = { queueWrites: 64, queueBytes: 256 * MiB }
+/** Of the length that stands in front of a tuple. */
+const LENGTH_BYTES = 4
+
+type Caller = Pick<RpcEndpoint, 'call' | 'openStream'>
+type Server = Pick<RpcEndpoint, 'handle' | 'handleStream'>
+
+interface Opening {
+  /** Of the message that follows. */
+  readonly bytes: number
+  readonly timeoutMs: number
+}
+
+export function isLargeRecord(record: StoredRecord): boolean {
+  const { siblings } = record
+  if (siblings.length < 2) return false
+  const bytes = siblings.reduce((sum, { value }) => sum + value.length, 0)
+  return bytes > FRAME_BODY_BYTES || encodeRecord(record).head.length > FRAME_HEAD_BYTES
+}
+
+/** Says in place of an answer that it has to be asked for as a stream. */
+export function checkFits(record: StoredRecord | undefined): void {
+  if (record === undefined || !isLargeRecord(record)) return
+  const message = 'the merged record does not fit into a frame'
+  throw new AtollError('ATOLL_TOO_LARGE', message, { definite: false, details: { streamed: true } })
+}
+
+interface Means {
+  readonly endpoint: Caller
+  readonly clock: Clock
+}
+
+interface AnyCall<Request, Response, Progress> {
+  readonly node: string
+  readonly method: Method<Request, Response, Progress>
+  readonly request: Request
+  /** What the request carries. */
+  readonly record?: StoredRecord | undefined
+}
+
+/**
+ * Calls, or where the request is too large for a frame, or the answer turns out to be, asks by a stream: so for methods that may
+ * be asked twice. Rejects as `call` does, and with `ATOLL_TOO_LARGE` if the other node serves no streams.
+ */
+export async function callOrStream<Request, Response, Progress>(
+  means: Means,
+  call: AnyCall<Request, Response, Progress>,
+  options: CallOptions<Progress>,
+): Promise<Response> {
+  const { node, method, request, record } = call
+  if (record !== undefined && isLargeRecord(record)) return await callByStream(means, call, options)
+  try {
+    return await means.endpoint.call(node, method, request, options)
+  } catch (error) {
+    if (!isAtollError(error, 'ATOLL_TOO_LARGE') || error.details['streamed'] !== true) throw error
+    return await callByStream(means, call, options)
+  }
+}
+
+async function callByStream<Request, Response, Progress>(
+  { endpoint, clock }: Means,
+  { node, method, request }: AnyCall<Request, Response, Progress>,
+  { timeoutMs, signal }: CallOptions<Progress>,
+): Promise<Response> {
+  const abort = new AbortController()
+  const giveUp = () => abort.abort(signal?.reason)
+  const late = new AtollError('ATOLL_TIMEOUT', `${method.name} on ${node} took longer than ${timeoutMs} ms`)
+  const timer = clock.timer(timeoutMs, () => abort.abort(late))
+  signal?.addEventListener('abort', giveUp, { once: true })
+  try {
+    const message = joined(method.request.encode(request))
+    const opening = { bytes: message.bytes, timeoutMs }
+    const stream = await endpoint.openStream(node, streamOf(method), opening, { signal: abort.signal })
+    for (const piece of message.pieces) await stream.write(piece)
+    stream.end()
+    return decoded(method.response, await readAll(stream, MAX_BYTES), method.name)
+  } catch (error) {
+    if (abort.signal.reason === late) throw late
+    if (!isAtollError(error, 'ATOLL_PROTOCOL')) throw error
+    throw new AtollError('ATOLL_TOO_LARGE', `${node} takes no records larger than a frame`, { cause: error })
+  } finally {
+    timer.cancel()
+    signal?.removeEventListener('abort', giveUp)
+  }
+}
+
+/**
+ * Serves a method by calls, and by streams for what is too large for them. `recordOf` says what an answer holds: a call is told
+ * to ask by a stream if that does not fit into a frame.
+ */
+export class LargeServer {
+  readonly #endpoint: Server
+  readonly #admission = new Admission(RECEIVING)
+
+  constructor(endpoint: Server) {
+    this.#endpoint = endpoint
+  }
+
+  handle<Request, Response, Progress>(
+    method: Method<Request, Response, Progress>,
+    handler: CallHandler<Request, Response, Progress>,
+    recordOf: (response: Response) => StoredRecord | undefined = () => undefined,
+  ): void {
+    this.#endpoint.handle(method, async (request, context) => {
+      const response = await handler(request, context)
+      checkFits(recordOf(response))
+      return response
+    })
+    this.#endpoint.handleStream(streamOf(method), ({ bytes, timeoutMs }, stream, { from, signal }) =>
+      this.#admission.run(bytes, async () => {
+        const request = decoded(method.request, await readAll(stream, bytes), method.name)
+        const context: CallContext<Progress> = { from, signal, remainingMs: timeoutMs, progress: () => {} }
+        const message = joined(method.response.encode(await handler(request, context)))
+        for (const piece of message.pieces) await stream.write(piece)
+        stream.end()
+      }),
+    )
+  }
+}
+
+function streamOf({ name }: Pick<Method<never, never>, 'name'>): StreamMethod<Opening> {
+  return { name: `${name}${SUFFIX}`, request: openingCodec }
+}
+
+const openingCodec = versioned<Opening>({
+  encode: ({ bytes, timeoutMs }) => ({ tuple: [bytes, Math.ceil(timeoutMs)] }),
+  decode: (reader) => {
+    const opening = { bytes: reader.uint(), timeoutMs: reader.uint() }
+    if (opening.bytes <= MAX_BYTES) return opening
+    throw new AtollError(
+      'ATOLL_TOO_LARGE',
+      `a message of ${opening.bytes} bytes; at most ${MAX_BYTES} are taken`,
+    )
+  },
+})
+
+/** The length of the tuple (4 bytes), the tuple, the body. */
+function joined({ tuple, body = EMPTY_BYTES }: Message): {
+  readonly bytes: number
+  readonly pieces: readonly Uint8Array[]
+} {
+  const head = encodeTuple(TUPLE_VERSION, tuple)
+  const length = new Uint8Array(LENGTH_BYTES)
+  new DataView(length.buffer).setUint32(0, head.length)
+  return { bytes: LENGTH_BYTES + head.length + body.length, pieces: [length, head, body] }
+}
+
+const TUPLE_VERSION = 1
+
+function decoded<T>(codec: MessageCodec<T>, bytes: Uint8Array, name: string): T {
+  if (bytes.length < LENGTH_BYTES) throw broken(name, `it has ${bytes.length} bytes`)
+  const end = LENGTH_BYTES + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0)
+  if (end > bytes.length) throw broken(name, `its tuple would end at ${end} of ${bytes.length} bytes`)
+  const body = bytes.subarray(end)
+  const tuple = bytes.subarray(LENGTH_BYTES, end)
+  const read = (reader: TupleReader) => codec.decode(reader, body)
+  return decodeWith({ name, version: TUPLE_VERSION, encode: () => [], decode: read }, tuple)
+}
+
+/** Throws `ATOLL_CORRUPT` for more than was announced. */
+async function readAll(stream: ByteStream, maxBytes: number): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  let bytes = 0
+  for await (const piece of stream) {
+    bytes += piece.length
+    if (bytes > maxBytes) throw broken('a stream', `it has more than ${maxBytes} bytes`)
+    pieces.push(piece)
+  }
+  return concatBytes(pieces)
+}
+
+function broken(what: string, why: string): AtollError {
+  return new AtollError('ATOLL_CORRUPT', `${what} cannot be read: ${why}`)
+}
