@@ -37,6 +37,8 @@ export type Fault =
    * the fault ends.
    */
   | { readonly kind: 'suspend'; readonly node: string; readonly lapseMs: number }
+  /** Hours go by on the wall clocks of all at once, as while every machine is suspended. */
+  | { readonly kind: 'lapse'; readonly lapseMs: number }
   /** The node is closed and its disk is copied; when the fault ends that copy takes the place of what the disk has by then. */
   | { readonly kind: 'restore'; readonly node: string }
   /** The wall clock is wrong. */
@@ -195,6 +197,7 @@ const DRAWS: readonly Draw[] = [
     kind: 'suspend',
     draw: (prng, nodes) => ({ kind: 'suspend', node: prng.pick(nodes), lapseMs: prng.between(1, DAYS_MS) }),
   },
+  { kind: 'lapse', draw: (prng) => ({ kind: 'lapse', lapseMs: prng.between(1, DAYS_MS) }) },
   { kind: 'restore', draw: (prng, nodes) => ({ kind: 'restore', node: prng.pick(nodes) }) },
   {
     kind: 'far-skew',

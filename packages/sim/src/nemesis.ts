@@ -114,6 +114,8 @@ export class Nemesis {
         return
       case 'reset':
         return this.#network.reset(fault.nodes)
+      case 'lapse':
+        return this.#world.lapse(fault.lapseMs)
       case 'restore':
         return this.#copy(fault)
       case 'freeze':
@@ -141,6 +143,7 @@ export class Nemesis {
         return this.#restart(fault.node)
       case 'rot':
       case 'reset':
+      case 'lapse':
         return
       case 'slow-disk':
       case 'failing-disk':

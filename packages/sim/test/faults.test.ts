@@ -15,6 +15,7 @@ const ALL = {
   reset: 1,
   freeze: 1,
   suspend: 1,
+  lapse: 1,
   restore: 1,
   skew: 1,
   'far-skew': 1,

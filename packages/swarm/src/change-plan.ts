@@ -7,13 +7,35 @@ import type { HouseOptions } from './options.ts'
  * - `join`, `leave`, `replace`: of nodes, staged.
  * - `down`: says that a node is down, though it is not, and later that it is up.
  * - `type`: changes how many replicas a bucket type has.
+ * - `zone`: a node is put into another zone.
+ * - `resize`: the ring gets twice as many partitions.
+ * - `force`: a majority loses its power, and those who are left decide without it.
  * - `desert`: a node is staged to join, and never comes back.
  */
-export type ChangeKind = 'join' | 'leave' | 'replace' | 'down' | 'type' | 'desert'
+export type ChangeKind =
+  | 'join'
+  | 'leave'
+  | 'replace'
+  | 'down'
+  | 'type'
+  | 'desert'
+  | 'zone'
+  | 'resize'
+  | 'force'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
-export const CHANGE_KINDS: readonly ChangeKind[] = ['join', 'leave', 'replace', 'down', 'type', 'desert']
+export const CHANGE_KINDS: readonly ChangeKind[] = [
+  'join',
+  'leave',
+  'replace',
+  'down',
+  'type',
+  'desert',
+  'zone',
+  'resize',
+  'force',
+]
 
 export interface PlannedChange {
   readonly atMs: number

@@ -1,7 +1,9 @@
 import { isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { Prng } from '@atoll/sim'
+import { bucketWork } from './bucket-work.ts'
 import { objectWork } from './object-work.ts'
+import type { HouseOptions } from './options.ts'
 import { registerWork } from './register-work.ts'
 import type { Scene } from './scene.ts'
 import { setWork } from './set-work.ts'
@@ -19,7 +21,11 @@ export type Work = (scene: Scene, client: Client, node: AtollNode) => Promise<vo
 
 /** What clients do, and how likely each is against the others. */
 const WORK: readonly (readonly [number, Work])[] = [...objectWork, ...setWork, ...registerWork]
-const LOTS = WORK.flatMap(([weight, work]) => new Array<Work>(weight).fill(work))
+
+function lotsOf({ buckets }: HouseOptions): readonly Work[] {
+  const work = buckets ? [...WORK, ...bucketWork] : WORK
+  return work.flatMap(([weight, one]) => new Array<Work>(weight).fill(one))
+}
 
 /** One client does one thing after the other, each through a node that runs, and thinks in between. */
 export async function runClient(scene: Scene, name: string): Promise<void> {
@@ -27,13 +33,14 @@ export async function runClient(scene: Scene, name: string): Promise<void> {
   const prng = world.prng.fork(`client ${name}`)
   const { clock } = world.runtime(name)
   const thinkMs = Math.ceil((2 * options.durationMs) / options.operations)
+  const lots = lotsOf(options)
   let named = 0
   const client = { name, prng, nextName: () => `${name}.${++named}` }
   for (let done = 0; done < options.operations; done++) {
     await clock.sleep(prng.between(0, thinkMs))
     const nodes = cluster.nodes.filter((node) => doors.isOpen(node) && !world.isFrozen(node.name))
     if (nodes.length === 0) continue
-    const work = prng.pick(LOTS)
+    const work = prng.pick(lots)
     const node = prng.pick(nodes)
     await doors.through(node, () => work(scene, client, node))
   }

@@ -9,6 +9,10 @@ export interface Damage {
   readonly apart: boolean
   /** Whether wall clocks are wrong at some time. */
   readonly skewed: boolean
+  /** Whether hours may go by between two steps of one call. */
+  readonly lapsed: boolean
+  /** Whether some decided without the others: what those had decided may be lost. */
+  readonly forced: boolean
 }
 
 /** A fallback stands in for a node that is not seen, and for one whose disk does not do what it shall. */
@@ -26,14 +30,17 @@ const APART: ReadonlySet<FaultKind> = new Set([
   'suspend',
   'restore',
 ])
+const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse', 'far-skew'])
 const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
 /** Of two machines, one may be hours behind the other for a moment when it goes on. */
-const SKEWING: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew', 'drift', 'suspend'])
+const SKEWING: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew', 'drift', 'suspend', 'lapse'])
 
 export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
   const faults = planned.map(({ fault }) => fault)
   const nodes = faults.flatMap((fault) => ('node' in fault && DAMAGING.has(fault.kind) ? [fault.node] : []))
   const apart = faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => kind === 'down')
   const skewed = faults.some(({ kind }) => SKEWING.has(kind))
-  return { nodes: new Set(nodes), apart, skewed }
+  const lapsed = faults.some(({ kind }) => LAPSING.has(kind))
+  const forced = changes.some(({ kind }) => kind === 'force')
+  return { nodes: new Set(nodes), apart: apart || forced, skewed, lapsed, forced }
 }

@@ -7,14 +7,14 @@ import type { Scene } from './scene.ts'
  * that does not start now is started again later: it may need the others, or have left. One that cannot start on its damaged
  * disk gets an empty one, as an operator would have it.
  */
-export function handsOn({ world, cluster }: Scene, damaged: ReadonlySet<string>): NodesPort {
+export function handsOn({ world, cluster, grounded }: Scene, damaged: ReadonlySet<string>): NodesPort {
   const isThere = (name: string) => cluster.names.includes(name)
   return {
     crash: async (name) => {
       if (isThere(name) && cluster.isRunning(name)) await cluster.crash(name)
     },
     restart: async (name) => {
-      if (!isThere(name)) return
+      if (!isThere(name) || grounded.has(name)) return
       try {
         await cluster.restart(name)
       } catch (error) {

@@ -36,6 +36,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       [REGISTERS_TYPE]: { sloppy, policy: { kind: 'last-write-wins' } },
     },
     objects: BLOCKS,
+    ...(options.recordBytes === 0 ? {} : { vnodes: { recordBytes: options.recordBytes } }),
     coordinator: { timeoutMs, attemptTimeoutMs: Math.min(timeoutMs, 1000) },
   }
   const built = bug.build?.(sound) ?? sound

@@ -73,11 +73,13 @@ function complaints(cluster: Cluster): string[] {
   const unseen = nodes.flatMap((node) =>
     names.filter((other) => !node.isUp(other)).map((other) => `${node.name} takes ${other} for dead`),
   )
-  const { epoch, moves, refills } = newestDocument(cluster)
+  const { epoch, moves, refills, resizing } = newestDocument(cluster)
   const behind = nodes
     .filter((node) => node.placement.epoch !== epoch)
     .map((node) => `${node.name} has epoch ${node.placement.epoch} and not ${epoch}`)
-  const owed = [...moves, ...refills].map((work) => `to be done: ${JSON.stringify(work)}`)
+  const owed = [...moves, ...refills, ...(resizing === undefined ? [] : [resizing])].map(
+    (work) => `to be done: ${JSON.stringify(work)}`,
+  )
   return [...unseen, ...behind, ...owed]
 }
 

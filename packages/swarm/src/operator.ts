@@ -3,11 +3,13 @@ import type { AtollNode } from '@atoll/node'
 import type { NodesPort, Prng } from '@atoll/sim'
 import { namesToCome, type PlannedChange } from './change-plan.ts'
 import { isUnreadable } from './hands.ts'
-import { newestDocument, REGISTERS_TYPE, type Scene, SETS_TYPE } from './scene.ts'
+import { newestDocument, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
+import { lookAtSet } from './set-work.ts'
 
 /** Members that hold data are never fewer. */
 const LEAST_MEMBERS = 3
-const MOST_REPLICAS = 4
+const MOST_REPLICAS = 5
+const MOST_PARTITIONS = 128
 const DRAIN_MS = 5
 
 interface Means {
@@ -85,6 +87,19 @@ export class Operator {
         return this.#replace(this.#take())
       case 'desert':
         return this.#desert(this.#take())
+      case 'zone': {
+        const zone = `z${this.#prng.below(3)}`
+        await this.#speaker().cluster.stage({ kind: 'zone', node: this.#dispensable(0), zone })
+        return
+      }
+      case 'resize': {
+        const partitions = newestDocument(this.#scene.cluster).ring.partitions * 2
+        if (partitions > MOST_PARTITIONS) return
+        await this.#speaker().cluster.stage({ kind: 'resize', partitions })
+        return
+      }
+      case 'force':
+        return this.#force()
       case 'down': {
         for (const name of [...this.#markedDown]) await this.#up(name)
         const node = this.#dispensable(1)
@@ -99,8 +114,47 @@ export class Operator {
         const widthBefore = newestDocument(this.#scene.cluster).width
         this.#scene.allowance.widenings += n > widthBefore ? 1 : 0
         await this.#speaker().cluster.setBucketType(type, { n })
+        await this.#look(type)
       }
     }
+  }
+
+  /**
+   * A majority loses its power at once, and one that is left decides without it. Nobody starts those who are missing meanwhile:
+   * that is what the operator has to see to.
+   */
+  async #force(): Promise<void> {
+    const { cluster, grounded, world } = this.#scene
+    const document = newestDocument(cluster)
+    const voters = [...document.members.values()].filter(({ state }) => state !== 'joining')
+    const ready = voters.filter(
+      ({ node }) => cluster.names.includes(node) && cluster.isRunning(node) && !world.isFrozen(node),
+    )
+    const isSettled = cluster.nodes.every(({ placement }) => placement.epoch === document.epoch)
+    if (ready.length < voters.length || !isSettled || voters.some(({ state }) => state !== 'valid'))
+      throw new AtollError('ATOLL_CHANGE_REFUSED', 'some do not know what was decided last')
+    const left = this.#prng.sample(voters, Math.floor(voters.length / 2))
+    const missing = voters.filter((voter) => !left.includes(voter)).map(({ node }) => node)
+    for (const node of missing) grounded.add(node)
+    try {
+      await Promise.all(missing.map((node) => this.#nodes.crash(node)))
+      const [speaker] = left
+      if (speaker === undefined || !cluster.isRunning(speaker.node)) return
+      world.note(`operator forces without ${missing.join(', ')}`)
+      await cluster
+        .node(speaker.node)
+        .cluster.force((before) => before, { missing, reason: 'the lights are out there' })
+    } finally {
+      for (const node of missing) grounded.delete(node)
+      await Promise.all(missing.map((node) => this.#nodes.restart(node)))
+    }
+  }
+
+  /** Reads at once by the new quorum what was written by the old one. */
+  async #look(type: string): Promise<void> {
+    if (type !== SETS_TYPE) return
+    const look = (key: string) => lookAtSet(this.#scene, { client: 'operator', key, node: this.#speaker() })
+    await Promise.all(setKeys(this.#scene.options).map(look))
   }
 
   async #replace(by: string): Promise<void> {

@@ -28,6 +28,12 @@ export interface HouseOptions {
   readonly blackout: boolean
   /** Whether everything is deleted and collected in the end. */
   readonly clearance: boolean
+  /** Whether `collect` runs on any node while clients are busy. */
+  readonly collecting: boolean
+  /** Whether clients make buckets of their own and delete them. */
+  readonly buckets: boolean
+  /** Bytes that a record of a set may have; writes stay below, and what their siblings come to does not. 0 for the usual. */
+  readonly recordBytes: number
   /** How likely each kind of fault is against the others; in some runs there are none. */
   readonly faults: Faults
   /** How likely each kind of change of the cluster is against the others; in some runs nothing changes. */
@@ -48,11 +54,12 @@ const FAULT_ODDS: Readonly<Record<FaultKind, number>> = {
   'full-disk': 500,
   skew: 500,
   drift: 500,
-  reset: 0,
-  freeze: 0,
-  suspend: 0,
-  'far-skew': 0,
-  'full-disks': 0,
+  reset: 300,
+  freeze: 250,
+  suspend: 250,
+  lapse: 200,
+  'far-skew': 200,
+  'full-disks': 200,
   restore: 0,
   'throwing-ports': 0,
 }
@@ -64,6 +71,9 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   down: 500,
   type: 500,
   desert: 200,
+  zone: 0,
+  resize: 0,
+  force: 0,
 }
 
 /** Each kind is drawn by itself, so that a new one leaves the others of a known seed as they were. */
@@ -81,6 +91,8 @@ function someOf<Kind extends string>(
   }
 }
 
+const always = () => true
+
 export const DRAWS: Draws<HouseOptions> = {
   nodes: integer(3, 7),
   partitions: oneOf(8, 8, 16, 16, 32, 64),
@@ -96,6 +108,9 @@ export const DRAWS: Draws<HouseOptions> = {
   maxDown: oneOf(1, 1, 2),
   blackout: oneOf(true, false, false),
   clearance: oneOf(true, false, false, false),
+  collecting: sometimes(300, always, false),
+  buckets: sometimes(300, always, false),
+  recordBytes: oneOf(0),
   faults: sometimes(850, someOf(FAULT_ODDS, 5), {}),
   changes: sometimes(700, someOf(CHANGE_ODDS, 3), {}),
 }

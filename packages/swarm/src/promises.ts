@@ -13,7 +13,7 @@ import { absencesOf, checkFreshness, checkSetFreshness } from './check-freshness
 import { checkRegisters } from './check-registers.ts'
 import type { Damage } from './damage.ts'
 import type { Finals } from './finals.ts'
-import { objectKeys, type Scene } from './scene.ts'
+import { newestDocument, objectKeys, type Scene } from './scene.ts'
 
 const MAX_SHOWN = 10
 
@@ -57,8 +57,9 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     ...checkListed(operations),
     ...checkCorrupt(scene, damage),
     ...[[...operations, ...listings, ...scene.denials], sets.operations, registers.operations].flatMap(
-      (all) => checkAbsence({ operations: all, confirmed, skewed: damage.skewed }),
+      (all) => (damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed })),
     ),
+    ...(meet ? scene.bucketWords : []),
     ...(meet ? checkFreshness([...operations, ...listings]) : []),
     ...(meet ? checkSetFreshness(sets.operations) : []),
     ...checkConvergence(finals.replicas),
@@ -66,8 +67,9 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
 }
 
 /** Where no disk is damaged nothing can be found damaged or lost, whoever is out of reach. */
-function checkCorrupt({ saidCorrupt }: Scene, { nodes }: Damage): Violation[] {
-  if (nodes.size > 0) return []
+function checkCorrupt({ saidCorrupt, options }: Scene, { nodes, lapsed }: Damage): Violation[] {
+  // Of a version that was replaced, blocks go when the leeway is over, under the hands of who reads it for longer than that.
+  if (nodes.size > 0 || (lapsed && options.collecting)) return []
   return saidCorrupt.map((operation) => ({
     rule: 'false-corrupt',
     key: operation.key,
@@ -76,8 +78,9 @@ function checkCorrupt({ saidCorrupt }: Scene, { nodes }: Damage): Violation[] {
 }
 
 /** Plans tell how many copies they make. Nodes that were lost, and got theirs again, are in no plan of the operator's. */
-function checkCopies({ watch, allowance, options }: Scene, { nodes }: Damage): Violation[] {
-  const allowed = allowance.copies + allowance.widenings * options.partitions
+function checkCopies(scene: Scene, { nodes }: Damage): Violation[] {
+  const { watch, allowance } = scene
+  const allowed = allowance.copies + allowance.widenings * newestDocument(scene.cluster).ring.partitions
   if (nodes.size > 0 || watch.gained <= allowed) return []
   const message = `${watch.gained} copies were made, and plans said ${allowed}`
   return [{ rule: 'too-many-copies', key: '', message }]

@@ -1,5 +1,6 @@
 import { Nemesis, type NodesPort, type PlannedFault, planFaults } from '@atoll/sim'
 import { runClient } from './client.ts'
+import { collectMeanwhile } from './collecting.ts'
 import type { Operator } from './operator.ts'
 import type { HouseOptions } from './options.ts'
 import type { Scene } from './scene.ts'
@@ -34,7 +35,7 @@ export async function rage(scene: Scene, { faults, operator, nodes }: Rage): Pro
     { fairDelayMs: { min: 0, max: options.maxDelayMs } },
   )
   const clients = clientNames(options).map((name) => runClient(scene, name))
-  await Promise.all([nemesis.rage(faults), operator.run(), ...clients])
+  await Promise.all([nemesis.rage(faults), operator.run(), collectMeanwhile(scene), ...clients])
   await nemesis.heal()
   if (!options.blackout) return
   world.note('the lights go out')

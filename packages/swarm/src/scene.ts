@@ -2,7 +2,14 @@ import type { KvRead } from '@atoll/coordinator'
 import { fromUtf8, isAtollError, type KeyId, messageOf } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
-import { describeOperation, History, type Intent, type Operation, type World } from '@atoll/sim'
+import {
+  describeOperation,
+  History,
+  type Intent,
+  type Operation,
+  type Violation,
+  type World,
+} from '@atoll/sim'
 import { Bodies } from './bodies.ts'
 import { type Confirmed, confirming } from './confirmations.ts'
 import { Doors } from './doors.ts'
@@ -34,6 +41,8 @@ export interface Scene {
   readonly registers: History
   /** Of acknowledged writes: which primaries had them by then. */
   readonly confirmed: Map<Operation, Confirmed>
+  /** What clients were told of buckets of their own that cannot be, unless reads may miss writes. */
+  readonly bucketWords: Violation[]
   /** Deletions that said that there was nothing, as reads. */
   readonly denials: Operation[]
   /** Operations that failed with the word that data is damaged or lost. */
@@ -43,6 +52,8 @@ export interface Scene {
   /** What no client may ever see, and did. */
   readonly complaints: string[]
   readonly doors: Doors
+  /** Nodes that nobody starts, since the operator says so. */
+  readonly grounded: Set<string>
   /** What the changes of the cluster may cost. */
   readonly allowance: Allowance
   readonly watch: Watch
@@ -72,11 +83,13 @@ export function newScene(world: World, { cluster, watch }: House, options: House
     sets: history(),
     registers: history(),
     confirmed: new Map(),
+    bucketWords: [],
     denials: [],
     saidCorrupt: [],
     stamps: new Map(),
     complaints: [],
     doors: new Doors(),
+    grounded: new Set(),
     allowance: { copies: 0, widenings: 0 },
     watch,
   }

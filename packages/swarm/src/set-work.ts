@@ -1,7 +1,14 @@
 import { utf8 } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
 import type { Work } from './client.ts'
 import { recordId } from './names.ts'
-import { elementsOf, record, SETS_TYPE, setKeys } from './scene.ts'
+import { elementsOf, record, type Scene, SETS_TYPE, setKeys } from './scene.ts'
+
+/** Makes a write nearly as large as it may be. */
+function padding({ options }: Scene): ReadonlyMap<string, string> {
+  const { recordBytes } = options
+  return recordBytes === 0 ? new Map() : new Map([['padding', 'x'.repeat(Math.floor(recordBytes * 0.7))]])
+}
 
 /** Adds without having looked: the element stands as a sibling beside whatever is there. */
 const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => {
@@ -9,7 +16,7 @@ const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => 
   const value = nextName()
   await record(scene, scene.sets, {
     intent: { client, kind: 'add', key, value },
-    run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value) }),
+    run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value), metadata: padding(scene) }),
     writes: { node, id: recordId(SETS_TYPE, key) },
   })
 }
@@ -24,19 +31,25 @@ const addSeen: Work = async (scene, { name: client, prng, nextName }, node) => {
     run: async () => {
       const seen = await node.kv.get(id)
       const all = [...elementsOf(seen), value].join(' ')
-      await node.kv.put(id, { value: utf8(all), context: seen.context })
+      await node.kv.put(id, { value: utf8(all), context: seen.context, metadata: padding(scene) })
     },
     writes: { node, id },
   })
 }
 
-const look: Work = async (scene, { name: client, prng }, node) => {
-  const key = prng.pick(setKeys(scene.options))
+export async function lookAtSet(
+  scene: Scene,
+  look: { client: string; key: string; node: AtollNode },
+): Promise<void> {
+  const { client, key, node } = look
   await record(scene, scene.sets, {
     intent: { client, kind: 'get', key },
     run: async () => elementsOf(await node.kv.get(recordId(SETS_TYPE, key))).join(' '),
   })
 }
+
+const look: Work = (scene, { name: client, prng }, node) =>
+  lookAtSet(scene, { client, key: prng.pick(setKeys(scene.options)), node })
 
 export const setWork: readonly (readonly [number, Work])[] = [
   [3, addBlind],

@@ -1,7 +1,7 @@
 import { mergeRecords, type StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import { partitionOf } from '@atoll/ring'
+import { overlapping, partitionOf } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
 import { nameOf } from './names.ts'
 import { newestDocument, type Scene } from './scene.ts'
@@ -14,11 +14,12 @@ export interface Stray {
 }
 
 export async function findStrays({ cluster }: Scene): Promise<readonly Stray[]> {
-  const { replicas } = newestDocument(cluster)
+  const { replicas, ring } = newestDocument(cluster)
   const strays: Stray[] = []
   for (const node of cluster.nodes) {
     for (const partition of await node.vnodes.partitions()) {
-      if (replicas[partition]?.includes(node.name)) continue
+      const parts = overlapping(partition, node.vnodes.filed, ring.partitions)
+      if (parts.every((part) => replicas[part]?.includes(node.name))) continue
       for await (const { id, record } of node.vnodes.fold(partition)) {
         strays.push({ node: node.name, id, record })
       }

@@ -1,5 +1,6 @@
 import { toHex } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, type Move } from '@atoll/membership'
+import { overlapping } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
 import type { Database, VnodeHost } from '@atoll/vnode'
 
@@ -43,6 +44,8 @@ export class Watch {
   onTaken({ host, partition }: Taken): void {
     const { node } = host
     const at = this.#order++
+    // While records are filed anew, partitions here and in the document are not the same.
+    if (this.#newest !== undefined && host.filed !== this.#newest.ring.partitions) return
     const gate = host.gates.all().get(partition)
     const name = `${node}/${partition}`
     if (gate !== undefined && !OPEN.has(gate.phase))
@@ -78,7 +81,9 @@ export class Watch {
     const before = this.#newest?.replicas
     if (before !== undefined) {
       for (const [partition, holders] of document.replicas.entries())
-        this.gained += holders.filter((node) => !before[partition]?.includes(node)).length
+        this.gained += holders.filter(
+          (node) => !heldBefore(before, partition, document).includes(node),
+        ).length
     }
     const pending = document.moves.flatMap((move) => (move.kind === 'replace' ? nameOfMove(move) : []))
     this.#pending = new Map(pending.map((name) => [name, this.#pending.get(name) ?? this.#order++]))
@@ -101,4 +106,13 @@ const OPEN: ReadonlySet<string> = new Set(['copying'])
 
 function nameOfMove({ partition, from, to }: Extract<Move, { kind: 'replace' }>): string {
   return `${partition} ${from} ${to}`
+}
+
+/** Who held what the partition was a part of. */
+function heldBefore(
+  before: ClusterDocument['replicas'],
+  partition: number,
+  { ring }: ClusterDocument,
+): readonly string[] {
+  return overlapping(partition, ring.partitions, before.length).flatMap((part) => before[part] ?? [])
 }
