@@ -5,8 +5,8 @@ export interface NodeArguments {
   readonly directory: string
   /** "host:port" */
   readonly listen: string
-  /** Members that it may ask to be let in, by name, and where they listen. */
-  readonly seeds: Readonly<Record<string, string>>
+  /** Where members listen that it may ask to be let in. */
+  readonly seeds: readonly string[]
 }
 
 /** The cluster as the node that was asked sees it. */

@@ -15,6 +15,7 @@ const node = await openNode({
   path: join(directory, 'data'),
   partitions: 16, // so few that one can watch them move; the default is 64
   transport: tcp({ cluster: 'reef', listen, tls }),
+  begin: 'n1', // the same on every node: n1 begins the cluster, unless a seed is of one
   seeds,
 })
 

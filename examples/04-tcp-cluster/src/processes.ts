@@ -31,7 +31,7 @@ export class Processes {
 
   /** Starts the process of a node that joins `seed`, or finds what it was before in its folder. */
   async start(name: string, { seed }: { readonly seed?: string } = {}): Promise<NodeProcess> {
-    const seeds = seed === undefined ? {} : { [seed]: this.#addressOf(seed) }
+    const seeds = seed === undefined ? [] : [this.#addressOf(seed)]
     const directory = this.#folder(name)
     const node = new NodeProcess({ name, directory, listen: this.#addressOf(name), seeds })
     this.#running.set(name, node)

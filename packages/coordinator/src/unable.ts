@@ -11,8 +11,8 @@ const CODES: ReadonlySet<ErrorCode> = new Set([
 
 /**
  * Whether another node should stand in for the replica that failed so. One that is only busy or slow keeps its place: it
- * will serve again before a fallback could hand anything over.
+ * will serve again before a fallback could hand anything over. One that is not what its name stands for is no replica.
  */
-export function isUnable({ code }: AtollError): boolean {
-  return CODES.has(code)
+export function isUnable({ code, details }: AtollError): boolean {
+  return CODES.has(code) || (code === 'ATOLL_FORMAT' && details['reason'] === 'identity')
 }

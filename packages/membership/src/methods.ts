@@ -40,6 +40,7 @@ export const tellMethod: Method<TellRequest, TellAnswer> = {
 
 export const joinMethod: Method<JoinRequest, JoinAnswer> = {
   name: 'membership.join',
+  openToStrangers: true,
   request: joinRequestCodec,
   response: joinAnswerCodec,
 }

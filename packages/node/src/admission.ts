@@ -1,16 +1,12 @@
 import { LineLimit, type Runtime } from '@atoll/core'
-import { type ClusterDocument, joinMethod } from '@atoll/membership'
+import type { ClusterDocument } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
-import { documentMethod } from './control-methods.ts'
 
 export interface AdmissionParts {
   readonly document: () => ClusterDocument | undefined
   /** Asks other members for a newer document. */
   readonly catchUp: () => Promise<void>
 }
-
-/** What a node may call that wants to become a member. */
-const OPEN_TO_ALL: ReadonlySet<string> = new Set([joinMethod.name, documentMethod.name])
 
 /** For so long a name that is none of a member's is not asked about again. */
 const STRANGER_MS = 1000
@@ -35,8 +31,8 @@ export class Admission {
     this.#lines = new LineLimit(runtime.clock, LINES_MS)
   }
 
-  readonly admits = (node: NodeName, method: string): boolean | Promise<boolean> => {
-    if (this.#isMember(node) || OPEN_TO_ALL.has(method)) return true
+  readonly admits = (node: NodeName): boolean | Promise<boolean> => {
+    if (this.#isMember(node)) return true
     const untilMs = this.#strangers.get(node) ?? Number.NEGATIVE_INFINITY
     if (this.#runtime.clock.monotonicMs() < untilMs) return false
     return this.#askAbout(node)

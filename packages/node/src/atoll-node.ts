@@ -1,6 +1,6 @@
 import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
 import { AtollError, assert, Lifecycle, type Runtime } from '@atoll/core'
-import { Gossip } from '@atoll/gossip'
+import { type DocumentPort, Gossip } from '@atoll/gossip'
 import {
   type ClusterDocument,
   catchingUp,
@@ -11,17 +11,23 @@ import {
 } from '@atoll/membership'
 import { ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
-import { RpcEndpoint } from '@atoll/transport'
+import type { RpcEndpoint } from '@atoll/transport'
 import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas } from '@atoll/vnode'
+import { EventEmitter } from 'eventemitter3'
+import { Acquaintances } from './acquaintances.ts'
 import { Admission } from './admission.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
+import { type Departure, Leaving } from './departure.ts'
 import type { Generation } from './generation.ts'
 import { Heirs } from './heirs.ts'
 import { Homecoming } from './homecoming.ts'
 import { GENERATIONS, Lives } from './lives.ts'
+import type { Met } from './meeting.ts'
+import { epochOfOtherData, otherData } from './node-identity.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { NodeStorage } from './node-storage.ts'
+import { SeedRounds } from './seed-rounds.ts'
 
 export interface AtollNodeCollaborators {
   readonly network: NodeNetwork
@@ -35,19 +41,32 @@ export interface AtollNodeCollaborators {
 export interface AtollNodeStart {
   /** What its storage, a seed, or whoever begins the cluster says. */
   readonly known: ClusterDocument
-  /** Where members of the cluster listen, by name: asked while the document does not say. */
-  readonly seeds: Readonly<Record<string, string>>
+  /** Addresses where members of the cluster may be. */
+  readonly seeds: readonly string[]
+  /** The members that were met already. */
+  readonly met: readonly Met[]
   readonly zone: string | undefined
+  readonly joinTimeoutMs: number
+}
+
+export interface AtollNodeEvents {
+  /** The node is no member any more; see `left`. */
+  left: (departure: Departure) => void
 }
 
 const LOOK_MS = 1000
-const JOIN_TIMEOUT_MS = 60_000
 
 /** One node: its partitions, its coordinator, its object store. Any node answers any request. */
 export class AtollNode extends Lifecycle {
   readonly label: string
   readonly name: string
   readonly runtime: Runtime
+  readonly events = new EventEmitter<AtollNodeEvents>()
+  /**
+   * Resolves when the node is no member of its cluster any more: it has left, or was replaced. From then on its requests are refused
+   * with `ATOLL_CLOSED`, and it should be closed; its data is of no use to anybody. Never resolves for one that is only closed.
+   */
+  readonly left: Promise<Departure>
   /** Buckets and objects. */
   readonly objects: ObjectStore
   /** The key-value store below the objects, for records of your own. */
@@ -59,8 +78,10 @@ export class AtollNode extends Lifecycle {
   /** The cluster as this node sees it, and how to change it. */
   readonly cluster: ClusterControl
   readonly #start: AtollNodeStart
-  readonly #network: NodeNetwork
   readonly #endpoint: RpcEndpoint
+  readonly #others: Acquaintances
+  readonly #seeds: SeedRounds
+  readonly #leaving: Leaving
   readonly #membership: Membership
   readonly #gossip: Gossip
   readonly #handoffs: Handoffs
@@ -88,18 +109,28 @@ export class AtollNode extends Lifecycle {
     this.vnodes = vnodes
     this.#generation = generation
     this.#start = start
-    this.#network = network
-    const endpoint = this.#createEndpoint()
+    this.#leaving = new Leaving(name, storage.id)
+    this.left = this.#leaving.left
+    const { admits } = new Admission(runtime, {
+      document: () => this.#membership.document,
+      catchUp: () => this.cluster.catchUp(),
+    })
+    this.#others = new Acquaintances(runtime, {
+      node: name,
+      memberId: storage.id,
+      network,
+      known: start.known,
+      met: start.met,
+      membership: () => this.#membership,
+      admits,
+      generation: () => generation.token,
+      capabilities: [GENERATIONS],
+    })
+    const { endpoint } = this.#others
     this.#endpoint = endpoint
     const membership = new Membership(runtime, { endpoint, storage: storage.cluster }, { node: name })
     this.#membership = membership
-    const document = {
-      version: () => membership.document?.epoch ?? 0,
-      read: () => membership.bytes,
-      learn: async (_version: number, bytes: Uint8Array) => {
-        await membership.learn(bytes)
-      },
-    }
+    const document = documentOf(membership)
     this.#gossip = new Gossip(runtime, { endpoint, document }, { ...options.gossip, node: name })
     const ownership = () => this.#heirs.ownership
     this.#ownership = ownership
@@ -127,7 +158,7 @@ export class AtollNode extends Lifecycle {
       runtime,
       {
         node: name,
-        placement,
+        placement: () => this.#leaving.unlessLeft(placement),
         replicas: around?.(replicas) ?? replicas,
         liveness: { isUp },
         bucketTypes,
@@ -135,37 +166,11 @@ export class AtollNode extends Lifecycle {
       options.coordinator ?? {},
     )
     this.objects = new ObjectStore(runtime, { kv: this.kv }, options.objects ?? {})
-    this.#homecoming = new Homecoming(runtime, {
-      node: name,
-      membership,
-      gossip: this.#gossip,
-      endpoint,
-      edit: (document) => this.#returned(document),
-    })
-    this.cluster = new ClusterControl({
-      node: name,
-      runtime,
-      endpoint,
-      membership,
-      gossip: this.#gossip,
-      handoffs: this.#handoffs,
-      vnodes,
-      bucketTypes,
-      isUp,
-    })
-  }
-
-  #createEndpoint(): RpcEndpoint {
-    const { transport, clusterName, membersOnly } = this.#network
-    const { admits } = new Admission(this.runtime, {
-      document: () => this.#membership.document,
-      catchUp: () => this.cluster.catchUp(),
-    })
-    return new RpcEndpoint(
-      this.runtime,
-      { transport, addressOf: (node) => this.#addressOf(node), ...(membersOnly ? { admits } : {}) },
-      { node: this.name, clusterId: clusterName, capabilities: [GENERATIONS] },
-    )
+    const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
+    const edit = (known: ClusterDocument) => this.#returned(known)
+    this.#homecoming = new Homecoming(runtime, { ...common, edit })
+    this.#seeds = new SeedRounds(runtime, { ...common, seeds: start.seeds, others: this.#others, isUp })
+    this.cluster = new ClusterControl({ ...common, handoffs: this.#handoffs, vnodes, bucketTypes, isUp })
   }
 
   get ring(): Ring {
@@ -179,7 +184,7 @@ export class AtollNode extends Lifecycle {
 
   /** Where this node listens, as others are told. */
   get address(): string {
-    return this.#network.advertise ?? this.#endpoint.address
+    return this.#others.address
   }
 
   /** Whether this node believes `node` to be up. */
@@ -195,10 +200,13 @@ export class AtollNode extends Lifecycle {
     await this.#handoffs.open()
     serveVnodes(this.#endpoint, this.vnodes, { ownership: this.#ownership })
     this.cluster.serve()
+    this.#others.serve()
+    this.#endpoint.events.on('peer-mismatched', this.#onMismatch)
     await this.#endpoint.open()
     this.#membership.events.on('changed', this.#onDocument)
     await this.#membership.open()
     await this.#findDocument()
+    await this.#seeds.open()
     await this.#gossip.open()
     this.#gossip.events.on('up', this.#mover.lookAnew)
     await this.kv.open()
@@ -223,6 +231,7 @@ export class AtollNode extends Lifecycle {
 
   async #closeParts(): Promise<void> {
     await this.#homecoming.close()
+    await this.#seeds.close()
     await this.kv.close()
     this.#gossip.events.off('up', this.#mover.lookAnew)
     await this.#mover.close()
@@ -231,20 +240,22 @@ export class AtollNode extends Lifecycle {
     await this.#membership.close()
     this.#membership.events.off('changed', this.#onDocument)
     await this.#endpoint.close()
+    this.#endpoint.events.off('peer-mismatched', this.#onMismatch)
     await this.vnodes.close()
   }
 
   /** From storage, or by beginning a cluster, or by joining one. */
   async #findDocument(): Promise<void> {
-    const { known, seeds, zone } = this.#start
+    const { known, zone, joinTimeoutMs: timeoutMs } = this.#start
     const membership = this.#membership
-    const own = (membership.document ?? known).members.get(this.name)
-    if (own !== undefined && own.id !== membership.id) throw otherData(this.name, membership.id)
+    const newest = membership.document ?? known
+    const own = newest.members.get(this.name)
+    if (own !== undefined && own.id !== membership.id) throw otherData(this.name, membership.id, newest)
     if (membership.document === undefined && own !== undefined) await membership.bootstrap(known)
     else if (membership.document === undefined) {
-      const members = Object.keys(seeds).filter((seed) => seed !== this.name)
-      const timeoutMs = JOIN_TIMEOUT_MS
-      await membership.join({ seeds: members, address: this.address, zone, timeoutMs })
+      const met = this.#start.met.map(({ node }) => node)
+      const seeds = [...new Set([...met, ...known.members.keys()])].filter((node) => node !== this.name)
+      await membership.join({ seeds, address: this.address, zone, timeoutMs })
     } else if (own === undefined) throw hasLeft(this.name)
     const { document } = membership
     assert(document !== undefined, 'a node has a document once it began a cluster or joined one')
@@ -258,7 +269,7 @@ export class AtollNode extends Lifecycle {
   #returned(document: ClusterDocument): ClusterDocument {
     const own = document.members.get(this.name)
     if (own === undefined) return document
-    const placed = setAddress(document, this.name, this.address)
+    const placed = this.#others.areFoundByName ? document : setAddress(document, this.name, this.address)
     const here = this.#lives.tell(own.state === 'down' ? markUp(placed, this.name) : placed)
     return [...this.#configured].reduce((known, [name, bytes]) => {
       if (known.bucketTypes.has(name)) return known
@@ -266,9 +277,26 @@ export class AtollNode extends Lifecycle {
     }, here)
   }
 
-  readonly #onDocument = (document: ClusterDocument) => {
+  readonly #onDocument = (document: ClusterDocument, previous: ClusterDocument | undefined) => {
     this.#follow(document)
+    this.#leave(this.#leaving.look(document))
+    this.#others.changed(previous)
     if (this.#gossip.state === 'open') this.#gossip.announce()
+  }
+
+  readonly #onMismatch = (_peer: string, reason: AtollError) => {
+    const { document } = this.#membership
+    if (document === undefined) return
+    const { clusterId } = document
+    const epoch = epochOfOtherData(reason, clusterId) ?? 0
+    if (epoch > document.epoch) this.#leave(this.#leaving.replaced({ clusterId, epoch }))
+  }
+
+  #leave(departure: Departure | undefined): void {
+    if (departure === undefined) return
+    const fields = { node: this.name, ...departure }
+    this.runtime.log.warn(fields, 'this node is no member of its cluster any more')
+    this.events.emit('left', departure)
   }
 
   #follow(document: ClusterDocument): void {
@@ -277,6 +305,7 @@ export class AtollNode extends Lifecycle {
     const behind = new Set(catchingUp(document).keys())
     this.#placement = new Placement(ring, epoch, { table, behind })
     this.#heirs.follow(document)
+    this.#others.follow(document)
     this.#gossip.setMembers([...document.members.keys()])
     this.#lives.follow(document)
   }
@@ -285,21 +314,16 @@ export class AtollNode extends Lifecycle {
     assert(this.#placement !== undefined, `${this.label} has a placement once it is open`)
     return this.#placement
   }
-
-  #addressOf(node: string): string {
-    if (node === this.name) return this.#network.listen
-    const address = this.#membership.document?.members.get(node)?.address ?? this.#start.seeds[node]
-    if (address !== undefined) return address
-    throw new AtollError('ATOLL_UNREACHABLE', `nobody has told ${this.name} where ${node} listens`)
-  }
 }
 
-function otherData(node: string, id: string): AtollError {
-  const change = `{ kind: 'force-replace', node: '${node}', by: '${node}', id: '${id}' }`
-  return new AtollError(
-    'ATOLL_FORMAT',
-    `the cluster knows ${node} with other data: start it with that, or if that is lost stage ${change} on another node`,
-  )
+function documentOf(membership: Membership): DocumentPort {
+  return {
+    version: () => membership.document?.epoch ?? 0,
+    read: () => membership.bytes,
+    learn: async (_version, bytes) => {
+      await membership.learn(bytes)
+    },
+  }
 }
 
 function hasLeft(node: string): AtollError {

@@ -55,10 +55,16 @@ export class ClusterStorage {
     }
   }
 
+  /** The id of the data; undefined while it has none. Throws `ATOLL_STORAGE`, `ATOLL_CORRUPT`. */
+  async storedId(): Promise<string | undefined> {
+    const stored = await this.get(NODE_ID)
+    return stored && fromUtf8(stored)
+  }
+
   /** The id of the data: kept from its first use, which is `given` or else random. */
   async nodeId({ random }: Pick<Runtime, 'random'>, given?: string): Promise<string> {
-    const stored = await this.get(NODE_ID)
-    if (stored !== undefined) return fromUtf8(stored)
+    const stored = await this.storedId()
+    if (stored !== undefined) return stored
     const id = given ?? toHex(random.bytes(NODE_ID_BYTES))
     await this.put(NODE_ID, utf8(id))
     return id

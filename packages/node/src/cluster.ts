@@ -17,7 +17,13 @@ import { AtollNode } from './atoll-node.ts'
 import { type Census, countReplicas } from './census.ts'
 import { memoryNetworkOf } from './node-network.ts'
 import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
-import { type ClusterOptions, DEFAULT_N, DEFAULT_PARTITIONS, validateClusterOptions } from './options.ts'
+import {
+  type ClusterOptions,
+  DEFAULT_JOIN_TIMEOUT_MS,
+  DEFAULT_N,
+  DEFAULT_PARTITIONS,
+  validateClusterOptions,
+} from './options.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
 /** Attempts to take a node back, while others change the cluster, too. */
@@ -249,13 +255,10 @@ export class Cluster extends Lifecycle {
     const { name } = storage
     const { replicas } = this.#options
     const around = replicas && ((inner: Replicas) => replicas(name, inner))
-    const seeds = Object.fromEntries(
-      this.#names.filter((other) => other !== name).map((other) => [other, other]),
-    )
     const node = new AtollNode(
       storage,
       { network: memoryNetworkOf(this.network, name), around },
-      { known, seeds, zone: this.#zones.get(name) },
+      { known, seeds: [], met: [], zone: this.#zones.get(name), joinTimeoutMs: DEFAULT_JOIN_TIMEOUT_MS },
     )
     try {
       await node.open()

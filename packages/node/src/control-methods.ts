@@ -89,6 +89,7 @@ export const sizesMethod: Method<SizesRequest, readonly number[]> = {
 /** The newest document that a node knows, as bytes; for one that does not know any yet. */
 export const documentMethod: Method<null, Uint8Array> = {
   name: 'node.document',
+  openToStrangers: true,
   request: nothingCodec,
   response: {
     encode: (bytes) => ({ tuple: [], body: bytes }),

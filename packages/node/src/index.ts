@@ -5,10 +5,11 @@ export {
   type Plan,
   planText,
 } from '@atoll/membership'
-export { AtollNode } from './atoll-node.ts'
+export { AtollNode, type AtollNodeEvents } from './atoll-node.ts'
 export type { Census } from './census.ts'
 export { Cluster, createCluster } from './cluster.ts'
 export type { ClusterControl, ClusterStatus, MemberReport } from './cluster-control.ts'
 export { createNode } from './create-node.ts'
+export type { Departure } from './departure.ts'
 export type { ClusterOptions, CommonOptions, NodeOptions } from './options.ts'
 export { type SystemRuntime, type SystemRuntimeOptions, systemRuntime } from './system-runtime.ts'

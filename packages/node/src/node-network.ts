@@ -11,6 +11,8 @@ export interface NodeNetwork {
   readonly clusterName: string
   /** Whether members of the cluster alone may call this node. */
   readonly membersOnly: boolean
+  /** Where a node listens, if that follows from its name and is not to be asked of anybody. */
+  readonly addressOf?: (node: string) => string
 }
 
 export function networkOf(
@@ -25,6 +27,8 @@ export function networkOf(
 
 /** A network inside the process, where addresses are the names of nodes. */
 export function memoryNetworkOf(network: MemoryNetwork, node: string): NodeNetwork {
+  const addressOf = (name: string) => name
   const transport = network.transport(node)
-  return { transport, clusterName: 'memory', listen: node, advertise: node, membersOnly: false }
+  const names = { clusterName: 'memory', listen: node, advertise: node, addressOf }
+  return { ...names, transport, membersOnly: false }
 }

@@ -89,6 +89,7 @@ export async function openStorage(
   const { database, cluster, document } = data
   try {
     const partitions = partitionsOf(known, options)
+    checkReplicas(known, options)
     const bucketTypes = bucketTypesOf(options)
     const generation = new Generation({ node: name, runtime, storage: cluster, isRestored })
     const vnodes = new VnodeHost(
@@ -120,6 +121,11 @@ function partitionsOf(known: ClusterDocument | undefined, { partitions }: Common
   if (resizedAt > 0 || (partitions ?? ring.partitions) === ring.partitions) return ring.partitions
   const message = `the ring of the cluster has ${ring.partitions} partitions, not ${partitions}`
   throw new AtollError('ATOLL_FORMAT', message)
+}
+
+function checkReplicas(known: ClusterDocument | undefined, { n }: CommonOptions): void {
+  if (known === undefined || n === undefined || n === known.n) return
+  throw new AtollError('ATOLL_FORMAT', `the cluster keeps ${known.n} replicas apart, not ${n}`)
 }
 
 /** Those of the objects, and what the options say of these and of others. */

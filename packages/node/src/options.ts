@@ -4,6 +4,7 @@ import {
   checkKnown,
   checkText,
   describe,
+  MAX_DELAY_MS,
   type Runtime,
   wrongRange,
   wrongType,
@@ -21,7 +22,10 @@ export interface CommonOptions {
    * it more; until then a cluster with another number is refused, and thereafter this is not looked at.
    */
   readonly partitions?: number
-  /** Replicas that the claim keeps apart, 1 to 16; default 3. Fixed when the cluster begins. */
+  /**
+   * Replicas that the claim keeps apart, 1 to 16; default 3. Fixed when the cluster begins: another number is refused
+   * thereafter, and it need not be said again.
+   */
   readonly n?: number
   /**
    * Bucket types of your own, and changed properties of the built-in ones. A cluster begins with them; later
@@ -40,7 +44,7 @@ export interface CommonOptions {
 export interface NodeOptions extends CommonOptions {
   /** Where everything is kept: a database of its own for each node, or what makes one in the runtime of the node. The node opens and closes it. */
   readonly storage: Database | ((runtime: Runtime) => Database)
-  /** Default "n1". */
+  /** Default what the data says, or "n1" where there is none. */
   readonly name?: string
   /**
    * Default the real world, quiet, with metrics in memory; its threads end when the node is closed. One that is given here is
@@ -50,10 +54,19 @@ export interface NodeOptions extends CommonOptions {
   /** How to reach other nodes, such as `tcp({ … })` of `@atoll/transport-tcp`. Without it the node is alone for ever. */
   readonly transport?: TransportFactory
   /**
-   * Members of a cluster and where they listen. A node without data joins it: it takes part at once, and holds data when a
-   * plan with it is committed. Without seeds a node without data begins a cluster of its own.
+   * Addresses of members of the cluster, such as "10.0.0.1:7400" or "db.example:7400" (a name may have several addresses); a record
+   * from anything to addresses works, too. This node may be among them. A node without data joins the cluster that they know: it
+   * takes part at once, and holds data when a plan with it is committed. A node with data asks them where the others are.
    */
-  readonly seeds?: Readonly<Record<string, string>>
+  readonly seeds?: readonly string[] | Readonly<Record<string, string>>
+  /**
+   * Whether this node, if it has no data, begins a cluster; or the name of the node that does, so that all nodes can have the
+   * same options. Seeds are asked first: if one of them is of a cluster, the node joins that. Default false. Not looked at
+   * without a transport, where a node is alone.
+   */
+  readonly begin?: boolean | string
+  /** How long a node without data looks for a cluster and asks to join it, in milliseconds; default 60 000. */
+  readonly joinTimeoutMs?: number
   /** Failure zone; a node without one is a zone of its own. Looked at when the node begins or joins a cluster. */
   readonly zone?: string
   /**
@@ -86,8 +99,11 @@ export interface ClusterOptions extends CommonOptions {
   readonly replicas?: (node: string, replicas: Replicas) => Replicas
 }
 
+export const DEFAULT_NAME = 'n1'
 export const DEFAULT_PARTITIONS = 64
 export const DEFAULT_N = 3
+export const DEFAULT_JOIN_TIMEOUT_MS = 60_000
+const MAX_SEEDS = 64
 
 const COMMON = [
   'partitions',
@@ -107,6 +123,8 @@ const NODE_OPTIONS = [
   'runtime',
   'transport',
   'seeds',
+  'begin',
+  'joinTimeoutMs',
   'zone',
   'membersOnly',
   'restored',
@@ -117,16 +135,34 @@ const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'zones', 'runtime', 'net
 export function validateNodeOptions(options: NodeOptions): void {
   checkKnown('createNode', options, NODE_OPTIONS)
   checkStorage(options.storage)
-  checkNodeName('name of a node', options.name ?? 'n1')
+  if (options.name !== undefined) checkNodeName('name of a node', options.name)
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
     throw wrongType('seeds', 'are of no use without transport')
   if (options.membersOnly !== undefined && typeof options.membersOnly !== 'boolean')
     throw wrongType('membersOnly', `must be a boolean, got ${describe(options.membersOnly)}`)
-  for (const [seed, address] of Object.entries(options.seeds ?? {})) {
-    checkNodeName('name of a node', seed)
-    checkText(`seeds.${seed}`, address, /^.{1,255}$/, 'an address of 1 to 255 characters')
-  }
+  seedsOf(options)
+  checkBegin(options.begin)
+  if (options.joinTimeoutMs !== undefined)
+    checkInteger('joinTimeoutMs', options.joinTimeoutMs, { min: 1, max: MAX_DELAY_MS })
+}
+
+/** Their addresses. Throws `TypeError` or `RangeError`, naming the value, for what is no list of addresses. */
+export function seedsOf({ seeds = [] }: Pick<NodeOptions, 'seeds'>): readonly string[] {
+  if (typeof seeds !== 'object' || seeds === null)
+    throw wrongType('seeds', `must be a list of addresses, got ${describe(seeds)}`)
+  const addresses = Object.entries(seeds).map(([at, address]) =>
+    checkText(`seeds.${at}`, address, /^\S{1,255}$/, 'an address of 1 to 255 characters'),
+  )
+  checkInteger('seeds.length', addresses.length, { min: 0, max: MAX_SEEDS })
+  return addresses
+}
+
+function checkBegin(begin: unknown): void {
+  if (begin === undefined || typeof begin === 'boolean') return
+  if (typeof begin !== 'string')
+    throw wrongType('begin', `must be true, false or the name of a node, got ${describe(begin)}`)
+  checkNodeName('begin', begin)
 }
 
 /** The names of the nodes, after every option was checked. */

@@ -39,7 +39,7 @@ async function stranger(to: string) {
   const endpoint = new RpcEndpoint(
     runtime,
     { transport, addressOf: (node) => (node === 'n9' ? ANYWHERE.listen : to) },
-    { node: 'n9', clusterId: 'reef' },
+    { node: 'n9', clusterName: 'reef' },
   )
   closing.push(runtime, endpoint)
   await endpoint.open()
@@ -55,7 +55,7 @@ const documentMethod: Method<null, Uint8Array> = {
 
 describe('a certificate of the authority', () => {
   test('makes nobody a member: others read nothing, write nothing, and may ask for the document', async () => {
-    const n1 = await nodeOf('n1')
+    const n1 = await nodeOf('n1', { begin: true })
     const intruder = await stranger(n1.address)
     const unauthorized = { code: 'ATOLL_UNAUTHORIZED', definite: true }
     await expect(intruder.call('n1', getMethod, GET, SOON)).rejects.toMatchObject(unauthorized)
@@ -68,18 +68,18 @@ describe('a certificate of the authority', () => {
   })
 
   test('is enough where it is said that others than members may call', async () => {
-    const n1 = await nodeOf('n1', { membersOnly: false })
+    const n1 = await nodeOf('n1', { begin: true, membersOnly: false })
     const intruder = await stranger(n1.address)
     expect(await intruder.call('n1', getMethod, GET, SOON)).toMatchObject({ record: undefined })
   })
 })
 
 test('a member that a node has not heard of yet is asked about, and served', async () => {
-  const n1 = await nodeOf('n1')
-  const n2 = await nodeOf('n2', { seeds: { n1: n1.address } })
+  const n1 = await nodeOf('n1', { begin: true })
+  const n2 = await nodeOf('n2', { seeds: [n1.address] })
   await n1.objects.createBucket('letters')
   // n3 joins through n1 alone, and calls n2 at once.
-  const n3 = await nodeOf('n3', { seeds: { n1: n1.address } })
+  const n3 = await nodeOf('n3', { seeds: [n1.address] })
   await n3.objects.put('letters', '1', 'Dear reader,')
   for (const node of [n1, n2, n3]) expect((await node.objects.head('letters', '1')).size).toBe(12)
   await expect(openNode({ membersOnly: 1 as unknown as boolean })).rejects.toThrow(

@@ -44,12 +44,10 @@ export class ThreeDirectories {
 
   async start(name: Name, options: Partial<OpenNodeOptions> = {}): Promise<AtollNode> {
     const listen = this.#addresses.get(name) ?? ''
-    const seeds = Object.fromEntries(
-      [...this.#addresses].filter(([other]) => other === 'n1' && name !== 'n1'),
-    )
+    const seeds = [...this.#addresses.values()]
     const transport = tcp({ cluster: 'reef', secret: SECRET, listen })
     const path = join(this.#path, name)
-    const node = await openNode({ path, name, partitions: 16, transport, seeds, ...options })
+    const node = await openNode({ path, name, partitions: 16, transport, begin: 'n1', seeds, ...options })
     this.#nodes.set(name, node)
     if (this.#nodes.size === NAMES.length) await this.#together()
     return node

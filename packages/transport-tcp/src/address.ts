@@ -1,4 +1,6 @@
-import { wrongRange } from '@atoll/core'
+import { lookup } from 'node:dns/promises'
+import { AtollError, messageOf, wrongRange } from '@atoll/core'
+
 export interface HostPort {
   readonly host: string
   readonly port: number
@@ -19,4 +21,15 @@ export function parseAddress(address: string, what = 'an address'): HostPort {
 
 export function formatAddress({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
+/** One address for each machine that has the name. Throws `ATOLL_UNREACHABLE` for a name that nobody has, or no address. */
+export async function resolveAddress(address: string): Promise<readonly string[]> {
+  try {
+    const { host, port } = parseAddress(address)
+    const found = await lookup(host, { all: true })
+    return [...new Set(found.map((one) => formatAddress({ host: one.address, port })))]
+  } catch (cause) {
+    throw new AtollError('ATOLL_UNREACHABLE', `cannot resolve ${address}: ${messageOf(cause)}`, { cause })
+  }
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { LineLimit, type Runtime, wrongType } from '@atoll/core'
 import type { Connection, ConnectOptions, Listener, Transport } from '@atoll/transport'
 import { Acceptor } from './acceptor.ts'
+import { resolveAddress } from './address.ts'
 import { CertificateStore } from './certificate-store.ts'
 import { Dial } from './dial.ts'
 import type { TcpContext } from './greeting.ts'
@@ -69,6 +70,10 @@ export class TcpTransport implements Transport {
 
   connect(address: string, options: ConnectOptions): Promise<Connection> {
     return Dial.connect(this.#context, { ...options, address, credentials: this.#certificates?.current })
+  }
+
+  async resolve(address: string): Promise<readonly string[]> {
+    return resolveAddress(address)
   }
 
   /**

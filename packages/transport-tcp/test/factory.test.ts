@@ -36,7 +36,7 @@ async function openNode(node: string, factory: TransportFactory, addresses: Map<
   const endpoint = new RpcEndpoint(
     runtime,
     { transport, addressOf },
-    { node, clusterId: factory.clusterName },
+    { node, clusterName: factory.clusterName },
   )
   closing.push(endpoint)
   await endpoint.open()

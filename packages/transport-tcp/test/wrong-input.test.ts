@@ -156,7 +156,7 @@ describe('refused by the node that is called, with a code that the caller sees, 
         transport: factory.create(runtime, 'n1'),
         addressOf: (node) => (node === 'n1' ? factory.listen : server.endpoint.address),
       },
-      { node: 'n1', clusterId: 'another' },
+      { node: 'n1', clusterName: 'another' },
     )
     closing.push(wrong)
     await wrong.open()

@@ -6,17 +6,25 @@ import {
   isName,
   type TupleReader,
   type TupleValue,
+  wrongRange,
   wrongType,
 } from '@atoll/core'
+import { IDENTITY_CAPABILITIES, isAboutIdentity } from './identity.ts'
 
+/** In a message. */
 const MAX_CAPABILITIES = 64
+/** Of what a node can do. */
+const MAX_ABILITIES = MAX_CAPABILITIES - IDENTITY_CAPABILITIES
 
 /** Throws `TypeError` or `RangeError` for what cannot be told to a peer. */
 export function checkCapabilities(capabilities: unknown): void {
   if (!Array.isArray(capabilities))
     throw wrongType('capabilities', `must be a list of names, got ${describe(capabilities)}`)
-  checkInteger('capabilities.length', capabilities.length, { min: 0, max: MAX_CAPABILITIES })
-  for (const name of capabilities) checkName('a capability', name)
+  checkInteger('capabilities.length', capabilities.length, { min: 0, max: MAX_ABILITIES })
+  for (const name of capabilities) {
+    if (isAboutIdentity(checkName('a capability', name)))
+      throw wrongRange('a capability', `must not begin as an id of a node does, got "${name}"`)
+  }
 }
 
 /**

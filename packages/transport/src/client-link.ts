@@ -4,6 +4,7 @@ import { CallTable } from './call-table.ts'
 import type { Deadlines, Expiring } from './deadlines.ts'
 import { asAtollError, withDefinite } from './error-codec.ts'
 import { judgeWelcome } from './handshake.ts'
+import { capabilitiesOf, type Identity, type IdentityPort, identityIn, isAboutIdentity } from './identity.ts'
 import { LaneIds } from './lanes.ts'
 import type { StreamMethod } from './method.ts'
 import type { RpcOptions } from './options.ts'
@@ -15,13 +16,19 @@ import { Wire, type WireOwner } from './wire.ts'
 export interface ClientLinkParts {
   readonly runtime: Runtime
   readonly transport: Transport
-  readonly addressOf: (node: string) => string
   readonly options: Required<RpcOptions>
   readonly deadlines: Deadlines
-  /** The node that is called. */
-  readonly node: string
+  readonly identity: IdentityPort | undefined
+  /** Where to call; throws for a node that nobody knows. */
+  readonly address: () => string
+  /** The node that is called; undefined if whoever is at the address is meant. */
+  readonly node: string | undefined
+  /** What is called, for messages. */
+  readonly label: string
   /** Called once, with what the node can do. */
   readonly onReady: (capabilities: readonly string[]) => void
+  /** Called if one of the two sides is not what its name stands for to the other. */
+  readonly onMismatch: (reason: AtollError) => void
   /** Called before `onClosed` if no connection could be made, unless the endpoint closed or knows no address. */
   readonly onUnreached: (reason: AtollError) => void
   /** Called once; `wasReady` if `onReady` was called before. */
@@ -31,6 +38,12 @@ export interface ClientLinkParts {
 export interface StreamOptions {
   /** Aborts the stream, or the wait for its connection. */
   readonly signal?: AbortSignal | undefined
+}
+
+/** Who answers: its name, and what it says that it is. */
+export interface Introduced {
+  readonly node: string
+  readonly identity: Identity | undefined
 }
 
 /** Somebody who waits for the connection to stand. */
@@ -49,17 +62,18 @@ export class ClientLink implements WireOwner, Expiring {
   readonly #stop = new AbortController()
   #wire: Wire | undefined
   #welcome: protocol.Welcome | undefined
+  #peer: Introduced | undefined
   #closed: AtollError | undefined
   readonly #ids = new LaneIds()
   #attempted = false
 
   constructor(parts: ClientLinkParts) {
     this.#parts = parts
-    const { runtime, deadlines, node, options } = parts
+    const { runtime, deadlines, label, options } = parts
     this.calls = new CallTable({
       clock: runtime.clock,
       deadlines,
-      node,
+      node: label,
       maxInFlight: options.maxInFlightPerPeer,
       nextId: (urgent) => this.#ids.next(urgent),
     })
@@ -67,27 +81,29 @@ export class ClientLink implements WireOwner, Expiring {
 
   /** Connects and says hello. If that fails the link is closed, and whatever waits for it fails. */
   async start(): Promise<void> {
-    const { runtime, transport, addressOf, node, options, deadlines } = this.#parts
-    const { connectTimeoutMs: timeoutMs, node: self, clusterId, capabilities } = options
+    const { runtime, transport, address, label, options, deadlines, identity } = this.#parts
+    const { connectTimeoutMs: timeoutMs, node, clusterName } = options
     const { min: minVersion, max: maxVersion } = protocol.PROTOCOL_VERSIONS
     deadlines.add(this, runtime.clock.monotonicMs(), timeoutMs)
     try {
-      const address = addressOf(node)
+      const at = address()
       this.#attempted = true
-      const connection = await transport.connect(address, { timeoutMs, signal: this.#stop.signal })
+      const connection = await transport.connect(at, { timeoutMs, signal: this.#stop.signal })
       if (this.#closed !== undefined) return connection.close()
       this.#wire = new Wire(connection, this, options)
-      const hello = { minVersion, maxVersion, node: self, clusterId, capabilities }
+      const own = identity === undefined ? [] : capabilitiesOf(identity.own())
+      const capabilities = [...options.capabilities, ...own]
+      const hello = { minVersion, maxVersion, node, clusterName, capabilities }
       this.#wire.send(protocol.encodeHello(hello))
     } catch (error) {
-      this.close(asAtollError(error, `connecting to ${node}`))
+      this.close(asAtollError(error, `connecting to ${label}`))
     }
   }
 
   /** The handshake took too long. */
   expire(): void {
-    const { node, options } = this.#parts
-    const message = `${node} did not answer within ${options.connectTimeoutMs} ms`
+    const { label, options } = this.#parts
+    const message = `${label} did not answer within ${options.connectTimeoutMs} ms`
     this.close(new AtollError('ATOLL_UNREACHABLE', message))
   }
 
@@ -138,7 +154,7 @@ export class ClientLink implements WireOwner, Expiring {
         this.#onWelcome(head)
         break
       case protocol.REFUSE:
-        this.close(withDefinite(head.error, true))
+        this.#onRefuse(head.error)
         break
       default:
         if (!this.#streams.receive(head, body)) this.#refuse(this.#unexpected(head.kind))
@@ -156,6 +172,17 @@ export class ClientLink implements WireOwner, Expiring {
 
   onLost(reason: AtollError): void {
     this.close(reason)
+  }
+
+  /** Who answered, once it has. */
+  get peer(): Introduced | undefined {
+    return this.#peer
+  }
+
+  /** This node has learned who is who: a peer that is not what its name stands for any more loses its connection. */
+  judgeAnew(): void {
+    const problem = this.#welcome === undefined ? undefined : this.#judge()
+    if (problem !== undefined) this.#refuse(problem)
   }
 
   /** Ends the link; what was not sent fails with `reason`, what was sent has an unknown outcome. */
@@ -176,21 +203,47 @@ export class ClientLink implements WireOwner, Expiring {
   #onWelcome(welcome: protocol.Welcome): void {
     if (this.#welcome !== undefined || this.#wire === undefined) return
     const { node, options, deadlines } = this.#parts
-    const problem = judgeWelcome({ node, clusterId: options.clusterId }, welcome, this.#wire.identity)
+    const { clusterName } = options
+    const problem =
+      judgeWelcome({ node, clusterName }, welcome, this.#wire.identity) ?? this.#introduced(welcome)
     if (problem !== undefined) {
       this.#refuse(problem)
       return
     }
     deadlines.remove(this)
     this.#welcome = welcome
-    this.#parts.onReady(welcome.capabilities)
+    this.#parts.onReady(welcome.capabilities.filter((capability) => !isAboutIdentity(capability)))
     this.calls.connect(this.#wire)
     for (const waiting of this.#waiting) waiting.go(this.#wire)
     this.#waiting.clear()
   }
 
+  /** What is wrong with who answered. */
+  #introduced(welcome: protocol.Welcome): AtollError | undefined {
+    try {
+      this.#peer = { node: welcome.node, identity: identityIn(welcome.capabilities) }
+    } catch (error) {
+      return asAtollError(error, `the welcome of ${this.#parts.label}`)
+    }
+    return this.#judge()
+  }
+
+  #judge(): AtollError | undefined {
+    const { identity: port } = this.#parts
+    const { node, identity } = this.#peer ?? {}
+    if (port === undefined || node === undefined || identity === undefined) return undefined
+    const verdict = port.judge({ node, identity, side: 'callee' })
+    return verdict instanceof AtollError ? verdict : undefined
+  }
+
+  #onRefuse(reason: AtollError): void {
+    if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(reason)
+    this.close(withDefinite(reason, true))
+  }
+
   /** What the other side said cannot be accepted. */
   #refuse(reason: AtollError): void {
+    if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(reason)
     this.#parts.runtime.metrics.count('rpc_refused_total', 1, { code: reason.code })
     this.close(reason)
   }
@@ -200,10 +253,10 @@ export class ClientLink implements WireOwner, Expiring {
     opening: { method: StreamMethod<Request>; request: Request; signal: AbortSignal | undefined },
   ): DuplexStream {
     const { method, request, signal } = opening
-    const { runtime, deadlines, node, options } = this.#parts
+    const { runtime, deadlines, label, options } = this.#parts
     const { streamWindowBytes: windowBytes, streamIdleTimeoutMs: idleTimeoutMs, maxStreamsPerPeer } = options
     if (this.#streams.size >= maxStreamsPerPeer) {
-      throw new AtollError('ATOLL_OVERLOADED', `${maxStreamsPerPeer} streams to ${node} are open`)
+      throw new AtollError('ATOLL_OVERLOADED', `${maxStreamsPerPeer} streams to ${label} are open`)
     }
     const { tuple, body } = method.request.encode(request)
     const id = this.#ids.next(false)
@@ -211,7 +264,7 @@ export class ClientLink implements WireOwner, Expiring {
     const onAbort = () => stream.abort(this.#aborted(method.name, signal, false))
     const stream = new DuplexStream({
       id,
-      label: `stream ${method.name} with ${node}`,
+      label: `stream ${method.name} with ${label}`,
       wire,
       deadlines,
       nowMs: () => runtime.clock.monotonicMs(),
@@ -230,14 +283,14 @@ export class ClientLink implements WireOwner, Expiring {
   }
 
   #aborted(method: string, signal: AbortSignal | undefined, definite: boolean): AtollError {
-    const message = `${method} on ${this.#parts.node} was given up by the caller`
+    const message = `${method} on ${this.#parts.label} was given up by the caller`
     return new AtollError('ATOLL_ABORTED', message, { definite, cause: signal?.reason })
   }
 
   #unexpected(kind: number): AtollError {
     return new AtollError(
       'ATOLL_PROTOCOL',
-      `${this.#parts.node} sent a message of kind ${kind} to its caller`,
+      `${this.#parts.label} sent a message of kind ${kind} to its caller`,
     )
   }
 }

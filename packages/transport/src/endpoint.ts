@@ -2,10 +2,12 @@ import { AtollError, assert, Lifecycle, MAX_DELAY_MS, type Runtime, wrongRange }
 import { EventEmitter } from 'eventemitter3'
 import { Backoff } from './backoff.ts'
 import type { ByteStream } from './byte-stream.ts'
-import { ClientLink, type StreamOptions } from './client-link.ts'
+import { ClientLink, type ClientLinkParts, type Introduced, type StreamOptions } from './client-link.ts'
 import { Deadlines } from './deadlines.ts'
 import { HandlerSlots } from './handler-slots.ts'
+import type { IdentityPort } from './identity.ts'
 import type { Method, StreamMethod } from './method.ts'
+import { Mismatches } from './mismatches.ts'
 import { type RpcOptions, validateRpcOptions } from './options.ts'
 import { Peers } from './peers.ts'
 import { type CallOptions, PendingCall } from './pending-call.ts'
@@ -19,6 +21,10 @@ export interface RpcEvents {
   'peer-connected': (node: string) => void
   /** The last one is gone. */
   'peer-disconnected': (node: string) => void
+  /** No connection with this node could be made. */
+  'peer-unreached': (node: string) => void
+  /** One of the two is not what its name stands for to the other. */
+  'peer-mismatched': (node: string, reason: AtollError) => void
 }
 
 export interface RpcCollaborators {
@@ -30,6 +36,20 @@ export interface RpcCollaborators {
   readonly addressOf: (node: string) => string
   /** Which methods a node may call; default all that are handled. */
   readonly admits?: Admits
+  /** Who this node is, and who the others are to it; without it, names are all that counts. */
+  readonly identity?: IdentityPort | undefined
+}
+
+/** What somebody at an address answered. */
+export interface Visit<Response> extends Introduced {
+  readonly answer: Response
+}
+
+interface Called<Request, Response, Progress> {
+  readonly node: string
+  readonly method: Method<Request, Response, Progress>
+  readonly request: Request
+  readonly options: CallOptions<Progress>
 }
 
 interface Unreached {
@@ -56,6 +76,10 @@ export class RpcEndpoint extends Lifecycle {
   /** The nodes that could not be reached when last tried, and why. */
   readonly #unreached = new Map<string, Unreached>()
   readonly #peers = new Peers()
+  readonly #mismatches: Mismatches
+  readonly #openToStrangers = new Set<string>()
+  /** Connections to addresses, each for one call. */
+  readonly #visits = new Set<ClientLink>()
   #listener: Listener | undefined
 
   /** Throws `TypeError` or `RangeError` for options that cannot be. */
@@ -66,6 +90,7 @@ export class RpcEndpoint extends Lifecycle {
     this.#options = validateRpcOptions(options)
     this.label = `rpc endpoint ${options.node}`
     this.#deadlines = new Deadlines(runtime.clock)
+    this.#mismatches = new Mismatches(runtime, options.node)
     this.#slots = new HandlerSlots(this.#options.maxConcurrentHandlers)
   }
 
@@ -93,6 +118,7 @@ export class RpcEndpoint extends Lifecycle {
   ): void {
     assert(!this.#calls.has(method.name), `${method.name} has one handler`)
     this.#calls.set(method.name, serveCall(method, handler))
+    if (method.openToStrangers === true) this.#openToStrangers.add(method.name)
   }
 
   /** Serves streams until the endpoint closes. */
@@ -113,19 +139,43 @@ export class RpcEndpoint extends Lifecycle {
     request: Request,
     options: CallOptions<Progress>,
   ): Promise<Response> {
-    return new Promise((resolve, reject) => {
+    const link = () => {
       this.#assertCallable(node)
-      const { timeoutMs, signal } = options
-      if (signal?.aborted) throw givenUp(node, method.name, signal)
-      if (!(timeoutMs <= MAX_DELAY_MS))
-        throw wrongRange('timeoutMs', `must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
-      if (timeoutMs <= 0) throw tooLate(node, method.name)
-      const deadlineMs = this.#runtime.clock.monotonicMs() + timeoutMs
-      const { calls } = this.#linkTo(node, method.urgent)
-      calls.submit(
-        new PendingCall({ node, method, request, options, deadlineMs, carrier: calls, resolve, reject }),
-      )
-    })
+      return this.#linkTo(node, method.urgent)
+    }
+    return this.#submit({ node, method, request, options }, link)
+  }
+
+  /**
+   * Asks whoever listens at an address, over a connection for this call alone. Rejects as `call` does; one that turns out to be
+   * this node itself is `ATOLL_PROTOCOL` with `details.reason` "own-name".
+   */
+  async visit<Request, Response>(
+    address: string,
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions,
+  ): Promise<Visit<Response>> {
+    this.assertOpen()
+    const link = this.#visitTo(address)
+    try {
+      const answer = await this.#submit({ node: address, method, request, options }, () => link)
+      assert(link.peer !== undefined, 'whoever answers was introduced')
+      return { ...link.peer, answer }
+    } finally {
+      link.close(new AtollError('ATOLL_CLOSED', `the visit to ${address} is over`))
+    }
+  }
+
+  /** What the identity port says of peers may be different now. */
+  judgeAnew(): void {
+    for (const link of [...this.#clients.values(), ...this.#servers]) link.judgeAnew()
+  }
+
+  /** This node is not any more what it has said of itself: it calls others anew, and says so. */
+  introduceAnew(): void {
+    const reason = new AtollError('ATOLL_UNREACHABLE', `${this.label} introduces itself anew`)
+    for (const link of [...this.#clients.values()]) link.close(reason)
   }
 
   /**
@@ -152,7 +202,7 @@ export class RpcEndpoint extends Lifecycle {
     const reason = new AtollError('ATOLL_CLOSED', `${this.label} is closed`)
     const listener = this.#listener
     this.#listener = undefined
-    for (const link of [...this.#clients.values(), ...this.#servers]) link.close(reason)
+    for (const link of [...this.#clients.values(), ...this.#visits, ...this.#servers]) link.close(reason)
     await listener?.close()
     await this.#handlersEnd()
     this.#deadlines.clear()
@@ -185,11 +235,11 @@ export class RpcEndpoint extends Lifecycle {
     const pauseMs = unreached?.backoff.remainingMs(this.#runtime.clock.monotonicMs()) ?? 0
     if (pauseMs > 0 && !urgent) throw paused(node, pauseMs, unreached?.reason)
     const link = new ClientLink({
-      ...this.#collaborators,
-      runtime: this.#runtime,
-      options: this.#options,
-      deadlines: this.#deadlines,
+      ...this.#linkParts(),
       node,
+      label: node,
+      address: () => this.#collaborators.addressOf(node),
+      onMismatch: (reason) => this.#mismatched(node, reason),
       onReady: (capabilities) => this.#connected(node, capabilities),
       onUnreached: (reason) => this.#notReached(node, reason),
       onClosed: (wasReady) => {
@@ -200,6 +250,44 @@ export class RpcEndpoint extends Lifecycle {
     this.#clients.set(node, link)
     void link.start()
     return link
+  }
+
+  #visitTo(address: string): ClientLink {
+    const link = new ClientLink({
+      ...this.#linkParts(),
+      node: undefined,
+      label: address,
+      address: () => address,
+      onMismatch: (reason) => this.#mismatched(link.peer?.node ?? address, reason),
+      onReady: () => {},
+      onUnreached: () => {},
+      onClosed: () => this.#visits.delete(link),
+    })
+    this.#visits.add(link)
+    void link.start()
+    return link
+  }
+
+  #linkParts(): Pick<ClientLinkParts, 'runtime' | 'transport' | 'options' | 'deadlines' | 'identity'> {
+    const { transport, identity } = this.#collaborators
+    return { runtime: this.#runtime, transport, options: this.#options, deadlines: this.#deadlines, identity }
+  }
+
+  #submit<Request, Response, Progress>(
+    called: Called<Request, Response, Progress>,
+    linkOf: () => ClientLink,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      const { node, method } = called
+      const { timeoutMs, signal } = called.options
+      if (signal?.aborted) throw givenUp(node, method.name, signal)
+      if (!(timeoutMs <= MAX_DELAY_MS))
+        throw wrongRange('timeoutMs', `must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
+      if (timeoutMs <= 0) throw tooLate(node, method.name)
+      const deadlineMs = this.#runtime.clock.monotonicMs() + timeoutMs
+      const { calls } = linkOf()
+      calls.submit(new PendingCall({ ...called, deadlineMs, carrier: calls, resolve, reject }))
+    })
   }
 
   #accept(connection: Connection): void {
@@ -214,6 +302,9 @@ export class RpcEndpoint extends Lifecycle {
       options: this.#options,
       deadlines: this.#deadlines,
       slots: this.#slots,
+      identity: this.#collaborators.identity,
+      openToStrangers: this.#openToStrangers,
+      onMismatch: (peer, reason) => this.#mismatched(peer, reason),
       calls: this.#calls,
       streams: this.#streams,
       admits: this.#collaborators.admits,
@@ -234,11 +325,17 @@ export class RpcEndpoint extends Lifecycle {
     backoff.failed(clock.monotonicMs())
     this.#unreached.set(node, { backoff, reason })
     metrics.count('rpc_unreached_total', 1, { code: reason.code })
+    this.events.emit('peer-unreached', node)
   }
 
   #connected(node: string, capabilities: readonly string[]): void {
     this.#unreached.delete(node)
     if (this.#peers.add(node, capabilities)) this.events.emit('peer-connected', node)
+  }
+
+  #mismatched(node: string, reason: AtollError): void {
+    this.#mismatches.note(node, reason)
+    this.events.emit('peer-mismatched', node, reason)
   }
 
   #disconnected(node: string): void {

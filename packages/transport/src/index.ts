@@ -1,7 +1,10 @@
+export { Backoff, type BackoffOptions } from './backoff.ts'
 export type { ByteStream } from './byte-stream.ts'
 export type { StreamOptions } from './client-link.ts'
-export { type RpcCollaborators, RpcEndpoint, type RpcEvents } from './endpoint.ts'
+export { type RpcCollaborators, RpcEndpoint, type RpcEvents, type Visit } from './endpoint.ts'
 export { type Allocate, type Crc32, encodeFrame, FrameDecoder } from './framing.ts'
+export { OWN_NAME } from './handshake.ts'
+export { type Identity, type IdentityPort, type Peer, type Standing, WRONG_IDENTITY } from './identity.ts'
 export { MemoryNetwork } from './memory-network.ts'
 export type { Message, MessageCodec, Method, StreamMethod } from './method.ts'
 export {

@@ -25,6 +25,8 @@ export interface Method<Request, Response, Progress = never> {
    * for a connection even in the pause after one failed.
    */
   readonly urgent?: boolean
+  /** A node that is of no cluster yet may ask it, too. */
+  readonly openToStrangers?: boolean
 }
 
 /** What is asked when a byte stream is opened. Both sides share the definition. */

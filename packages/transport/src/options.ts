@@ -26,9 +26,9 @@ export interface RpcOptions extends Partial<FrameLimits> {
   /** The name of this node: 1 to 64 characters of a-z A-Z 0-9 . _ -, and neither . nor .. */
   readonly node: string
   /** The cluster: nodes of another one are refused. A name of the same form; default "". */
-  readonly clusterId?: string
+  readonly clusterName?: string
   /**
-   * What this node can do beyond the protocol version, told to every peer in the handshake: up to 64 names of 1 to 64
+   * What this node can do beyond the protocol version, told to every peer in the handshake: up to 60 names of 1 to 64
    * characters of a-z A-Z 0-9 . _ - Default none.
    */
   readonly capabilities?: readonly string[]
@@ -66,7 +66,7 @@ export interface RpcOptions extends Partial<FrameLimits> {
 
 export const DEFAULT_RPC_OPTIONS = {
   ...DEFAULT_FRAME_LIMITS,
-  clusterId: '',
+  clusterName: '',
   capabilities: [],
   connectTimeoutMs: 2000,
   reconnectBaseMs: 50,
@@ -105,7 +105,7 @@ export function validateRpcOptions(options: RpcOptions): Required<RpcOptions> {
   const full = { ...DEFAULT_RPC_OPTIONS, ...options }
   checkKnown('rpc options', options, ['node', ...Object.keys(DEFAULT_RPC_OPTIONS)])
   checkName('node', full.node)
-  if (full.clusterId !== '') checkName('clusterId', full.clusterId)
+  if (full.clusterName !== '') checkName('clusterName', full.clusterName)
   checkCapabilities(full.capabilities)
   for (const [name, value] of Object.entries(full)) {
     if (isLimited(name)) checkInteger(name, value, RPC_LIMITS[name])

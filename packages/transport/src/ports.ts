@@ -51,6 +51,11 @@ export interface Transport {
    * `ATOLL_ABORTED` with the signal's reason as its cause; either is definite.
    */
   connect(address: string, options: ConnectOptions): Promise<Connection>
+  /**
+   * The addresses that an address stands for, such as those of a name that several machines have; without this, each stands
+   * for itself. Throws `ATOLL_UNREACHABLE`.
+   */
+  resolve?(address: string): Promise<readonly string[]>
 }
 
 /** How a node that is told nothing else comes to its transport. */

@@ -36,7 +36,7 @@ export interface Hello {
   readonly minVersion: number
   readonly maxVersion: number
   readonly node: string
-  readonly clusterId: string
+  readonly clusterName: string
   readonly capabilities: readonly string[]
 }
 
@@ -45,7 +45,7 @@ export interface Welcome {
   readonly kind: typeof WELCOME
   readonly version: number
   readonly node: string
-  readonly clusterId: string
+  readonly clusterName: string
   /** What the caller may send on a stream before the reader grants more, in bytes. */
   readonly windowBytes: number
   readonly capabilities: readonly string[]
@@ -141,14 +141,14 @@ type Carrying<T> = Omit<T, 'kind' | 'message'>
 type Tuple = readonly TupleValue[]
 
 export function encodeHello(hello: Fields<Hello>): Uint8Array {
-  const { minVersion, maxVersion, node, clusterId, capabilities } = hello
-  const fields = [HELLO, minVersion, maxVersion, node, clusterId]
+  const { minVersion, maxVersion, node, clusterName, capabilities } = hello
+  const fields = [HELLO, minVersion, maxVersion, node, clusterName]
   return encodeTuple(HEAD_VERSION, [...fields, ...encodeCapabilities(capabilities)])
 }
 
 export function encodeWelcome(welcome: Fields<Welcome>): Uint8Array {
-  const { version, node, clusterId, windowBytes, capabilities } = welcome
-  const fields = [WELCOME, version, node, clusterId, windowBytes]
+  const { version, node, clusterName, windowBytes, capabilities } = welcome
+  const fields = [WELCOME, version, node, clusterName, windowBytes]
   return encodeTuple(HEAD_VERSION, [...fields, ...encodeCapabilities(capabilities)])
 }
 
@@ -252,13 +252,13 @@ function readRareHead(kind: number, reader: TupleReader): Hello | Welcome | Open
   switch (kind) {
     case HELLO: {
       const [minVersion, maxVersion] = [reader.uint(), reader.uint()]
-      const [node, clusterId] = [reader.string(), reader.string()]
-      return { kind, minVersion, maxVersion, node, clusterId, capabilities: decodeCapabilities(reader) }
+      const [node, clusterName] = [reader.string(), reader.string()]
+      return { kind, minVersion, maxVersion, node, clusterName, capabilities: decodeCapabilities(reader) }
     }
     case WELCOME: {
-      const [version, node, clusterId] = [reader.uint(), reader.string(), reader.string()]
+      const [version, node, clusterName] = [reader.uint(), reader.string(), reader.string()]
       const windowBytes = reader.uint()
-      return { kind, version, node, clusterId, windowBytes, capabilities: decodeCapabilities(reader) }
+      return { kind, version, node, clusterName, windowBytes, capabilities: decodeCapabilities(reader) }
     }
     case OPEN: {
       const [id, method, windowBytes] = [reader.uint(), reader.string(), reader.uint()]

@@ -1,8 +1,17 @@
 import { AtollError, LazySignal, type Runtime } from '@atoll/core'
 import { DuplexStream } from './byte-stream.ts'
 import type { Deadlines, Expiring } from './deadlines.ts'
+import { asAtollError } from './error-codec.ts'
 import type { HandlerSlots } from './handler-slots.ts'
 import { judgeHello } from './handshake.ts'
+import {
+  capabilitiesOf,
+  type Identity,
+  type IdentityPort,
+  identityIn,
+  isAboutIdentity,
+  type Standing,
+} from './identity.ts'
 import { isUrgent, SeenIds } from './lanes.ts'
 import type { RpcOptions } from './options.ts'
 import type { Connection } from './ports.ts'
@@ -19,17 +28,22 @@ export interface ServerLinkParts {
   readonly options: Required<RpcOptions>
   readonly deadlines: Deadlines
   readonly slots: HandlerSlots
+  readonly identity: IdentityPort | undefined
+  /** The methods that strangers may ask. */
+  readonly openToStrangers: ReadonlySet<string>
   readonly calls: ReadonlyMap<string, ServeCall>
   readonly streams: ReadonlyMap<string, ServeStream>
   readonly admits: Admits | undefined
   /** Called once, with the name of the node and what it can do. */
   readonly onReady: (node: string, capabilities: readonly string[]) => void
+  /** Called if the peer is not what its name stands for. */
+  readonly onMismatch: (peer: string, reason: AtollError) => void
   /** Called once; with the node's name if `onReady` was called before. */
   readonly onClosed: (link: ServerLink, node: string | undefined) => void
 }
 
 /**
- * Whether a node may call a method. Asked for every request and every stream; a promise says that it is not known yet, and
+ * Whether a node may call a method that is not open to strangers. Asked for every request and every stream; a promise says that it is not known yet, and
  * the request waits for it. One that rejects is a no.
  */
 export type Admits = (node: string, method: string) => boolean | Promise<boolean>
@@ -42,6 +56,8 @@ export class ServerLink implements WireOwner, Expiring {
   readonly #calls = new Map<number, ServerCall>()
   readonly #streams = new StreamTable()
   #from: string | undefined
+  #said: Identity | undefined
+  #standing: Standing = 'member'
   #closed = false
   readonly #seen = new SeenIds()
 
@@ -89,18 +105,55 @@ export class ServerLink implements WireOwner, Expiring {
       this.#refuse(this.#unexpected(head.kind))
       return
     }
-    const { node, clusterId, capabilities, streamWindowBytes: windowBytes } = this.#parts.options
-    const verdict = judgeHello({ node, clusterId }, head, this.#wire.identity)
-    if (verdict instanceof AtollError) {
+    const { node, clusterName } = this.#parts.options
+    const version = judgeHello({ node, clusterName }, head, this.#wire.identity)
+    const problem = version instanceof AtollError ? version : this.#introduced(head)
+    if (version instanceof AtollError || problem !== undefined) {
+      const verdict = problem ?? this.#unexpected(head.kind)
       this.#wire.send(protocol.encodeRefuse(verdict))
-      this.#refuse(verdict)
+      this.#refuse(verdict, head.node)
     } else {
       this.#from = head.node
       this.#parts.deadlines.remove(this)
-      const welcome = { version: verdict, node, clusterId, windowBytes, capabilities }
-      this.#wire.send(protocol.encodeWelcome(welcome))
-      this.#parts.onReady(head.node, head.capabilities)
+      this.#welcome(version)
+      this.#parts.onReady(
+        head.node,
+        head.capabilities.filter((capability) => !isAboutIdentity(capability)),
+      )
     }
+  }
+
+  #welcome(version: number): void {
+    const { options, identity } = this.#parts
+    const { node, clusterName, streamWindowBytes: windowBytes } = options
+    const own = identity === undefined ? [] : capabilitiesOf(identity.own())
+    const capabilities = [...options.capabilities, ...own]
+    this.#wire.send(protocol.encodeWelcome({ version, node, clusterName, windowBytes, capabilities }))
+  }
+
+  /** What is wrong with who says hello. */
+  #introduced({ node, capabilities }: protocol.Hello): AtollError | undefined {
+    try {
+      this.#said = identityIn(capabilities)
+    } catch (error) {
+      return asAtollError(error, `the hello of ${node}`)
+    }
+    return this.#judge(node)
+  }
+
+  #judge(node: string): AtollError | undefined {
+    const { identity: port } = this.#parts
+    if (port === undefined || this.#said === undefined) return undefined
+    const verdict = port.judge({ node, identity: this.#said, side: 'caller' })
+    if (verdict instanceof AtollError) return verdict
+    this.#standing = verdict
+    return undefined
+  }
+
+  /** This node has learned who is who: a peer that is not what its name stands for any more loses its connection. */
+  judgeAnew(): void {
+    const problem = this.#from === undefined ? undefined : this.#judge(this.#from)
+    if (problem !== undefined) this.#refuse(problem)
   }
 
   #onMessage(head: protocol.Head, body: Uint8Array, from: string): void {
@@ -122,10 +175,11 @@ export class ServerLink implements WireOwner, Expiring {
   }
 
   /** What the other side said cannot be accepted. */
-  #refuse(reason: AtollError): void {
+  #refuse(reason: AtollError, name = this.#from): void {
     const { log, metrics } = this.#parts.runtime
-    const from = this.#from ?? this.#wire.identity ?? this.#wire.peer
-    log.warn({ from, why: reason.message }, 'a connection was refused')
+    const from = name ?? this.#wire.identity ?? this.#wire.peer
+    if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(from, reason)
+    else log.warn({ from, why: reason.message }, 'a connection was refused')
     metrics.count('rpc_refused_total', 1, { code: reason.code })
     this.close(reason)
   }
@@ -135,6 +189,7 @@ export class ServerLink implements WireOwner, Expiring {
     const refuse = (error: AtollError) => this.#fail(protocol.FAILURE, request.id, error)
     const serve = calls.get(request.method)
     if (serve === undefined) refuse(this.#unknown(request.method))
+    else if (!this.#serves(request.method)) refuse(this.#stranger(request.method, from))
     else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
     else {
       this.#ifAdmitted(request, from, (error) => {
@@ -147,7 +202,8 @@ export class ServerLink implements WireOwner, Expiring {
 
   /** Goes on at once where that is possible, and not at all if the connection has ended meanwhile. */
   #ifAdmitted({ method }: Called, from: string, goOn: (refusal: AtollError | undefined) => void): void {
-    const admitted = this.#parts.admits?.(from, method) ?? true
+    const { admits, openToStrangers } = this.#parts
+    const admitted = openToStrangers.has(method) || (admits?.(from, method) ?? true)
     const refusal = () => {
       const message = `${from} may not call ${method} on ${this.#parts.options.node}: it is no member of the cluster`
       return new AtollError('ATOLL_UNAUTHORIZED', message)
@@ -193,6 +249,7 @@ export class ServerLink implements WireOwner, Expiring {
     const refuse = (error: AtollError) => this.#fail(protocol.ABORT, open.id, error)
     const serve = streams.get(open.method)
     if (serve === undefined) refuse(this.#unknown(open.method))
+    else if (this.#standing === 'stranger') refuse(this.#stranger(open.method, from))
     else if (this.#streams.size >= limit) refuse(this.#overloaded('streams are open', limit))
     else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
     else {
@@ -240,6 +297,18 @@ export class ServerLink implements WireOwner, Expiring {
 
   #unknown(method: string): AtollError {
     return new AtollError('ATOLL_PROTOCOL', `${this.#parts.options.node} does not serve ${method}`)
+  }
+
+  #serves(method: string): boolean {
+    return this.#standing === 'member' || this.#parts.openToStrangers.has(method)
+  }
+
+  #stranger(method: string, from: string): AtollError {
+    const { node } = this.#parts.options
+    return new AtollError(
+      'ATOLL_UNAUTHORIZED',
+      `${from} is of no cluster that ${node} knows, and asks ${method}`,
+    )
   }
 
   #overloaded(what: string, limit: number): AtollError {

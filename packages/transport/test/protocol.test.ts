@@ -10,26 +10,32 @@ const error = new AtollError('ATOLL_LOCKED', 'busy', { details: { node: 'b', cou
 /** One of each kind of head, with what it is read as. */
 const heads: Record<string, [bytes: Uint8Array, read: object]> = {
   hello: [
-    protocol.encodeHello({ minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c', capabilities: [] }),
-    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c', capabilities: [] },
+    protocol.encodeHello({ minVersion: 1, maxVersion: 2, node: 'a', clusterName: 'c', capabilities: [] }),
+    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterName: 'c', capabilities: [] },
   ],
   welcome: [
-    protocol.encodeWelcome({ version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: [] }),
-    { kind: 1, version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: [] },
+    protocol.encodeWelcome({ version: 1, node: 'b', clusterName: 'c', windowBytes: 4096, capabilities: [] }),
+    { kind: 1, version: 1, node: 'b', clusterName: 'c', windowBytes: 4096, capabilities: [] },
   ],
   'hello-capabilities': [
     protocol.encodeHello({
       minVersion: 1,
       maxVersion: 2,
       node: 'a',
-      clusterId: 'c',
+      clusterName: 'c',
       capabilities: ['x', 'y-2'],
     }),
-    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterId: 'c', capabilities: ['x', 'y-2'] },
+    { kind: 0, minVersion: 1, maxVersion: 2, node: 'a', clusterName: 'c', capabilities: ['x', 'y-2'] },
   ],
   'welcome-capabilities': [
-    protocol.encodeWelcome({ version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: ['z'] }),
-    { kind: 1, version: 1, node: 'b', clusterId: 'c', windowBytes: 4096, capabilities: ['z'] },
+    protocol.encodeWelcome({
+      version: 1,
+      node: 'b',
+      clusterName: 'c',
+      windowBytes: 4096,
+      capabilities: ['z'],
+    }),
+    { kind: 1, version: 1, node: 'b', clusterName: 'c', windowBytes: 4096, capabilities: ['z'] },
   ],
   refuse: [protocol.encodeRefuse(error), { kind: 2, error: { code: 'ATOLL_LOCKED', message: 'busy' } }],
   request: [
@@ -132,14 +138,14 @@ describe('message heads', () => {
 })
 
 describe('the handshake', () => {
-  const own = { node: 'b', clusterId: 'c' }
+  const own = { node: 'b', clusterName: 'c' }
   const hello = (changes: object) =>
     judgeHello(own, {
       kind: 0,
       minVersion: 1,
       maxVersion: 1,
       node: 'a',
-      clusterId: 'c',
+      clusterName: 'c',
       capabilities: [],
       ...changes,
     })
@@ -148,7 +154,7 @@ describe('the handshake', () => {
       kind: 1,
       version: 1,
       node: 'b',
-      clusterId: 'c',
+      clusterName: 'c',
       windowBytes: 1,
       capabilities: [],
       ...changes,
@@ -163,7 +169,7 @@ describe('the handshake', () => {
   test.each([
     ['only newer versions', { minVersion: 2, maxVersion: 3 }, /speaks protocol versions 2-3, b speaks 1-1/],
     ['only older versions', { minVersion: 0, maxVersion: 0 }, /speaks protocol versions 0-0/],
-    ['another cluster', { clusterId: 'd' }, /another cluster/],
+    ['another cluster', { clusterName: 'd' }, /another cluster/],
     ['its own name', { node: 'b' }, /its own name/],
   ])('refuses %s', (_what, changes, message) => {
     expect(hello(changes)).toMatchObject({
@@ -175,7 +181,7 @@ describe('the handshake', () => {
 
   test.each([
     ['what is no name', { node: '../..' }, /which is no name/],
-    ['another cluster', { clusterId: 'd' }, /another cluster/],
+    ['another cluster', { clusterName: 'd' }, /another cluster/],
     ['another node', { node: 'z' }, /b was called, and z answered/],
     ['a version that was not offered', { version: 2 }, /not offered/],
   ])('does not accept %s as the answer', (_what, changes, message) => {

@@ -34,12 +34,12 @@ const unreached = (metrics: MetricsRegistry, code: string) => metrics.value('rpc
 
 describe('who is refused in the handshake is told so, and both sides count it', () => {
   test.each<[string, string, Place, Place, RegExp]>([
-    ['a node of another cluster', 'a', { clusterId: 'shoal' }, {}, /another cluster/],
+    ['a node of another cluster', 'a', { clusterName: 'shoal' }, {}, /another cluster/],
     ['a double of the own name', 'b', { at: 'x', addressOf: () => 'b' }, {}, /of its own name/],
   ])('%s', async (_, name, caller, called, message) => {
     const { create } = createNodes()
-    const server = await create('b', { clusterId: 'reef', ...called })
-    const client = await create(name, { clusterId: 'reef', ...caller })
+    const server = await create('b', { clusterName: 'reef', ...called })
+    const client = await create(name, { clusterName: 'reef', ...caller })
     const target = name === 'b' ? 'c' : 'b'
     await expect(client.endpoint.call(target, ECHO, '', SOON)).rejects.toMatchObject({
       code: 'ATOLL_PROTOCOL',
@@ -57,7 +57,7 @@ describe('who is refused in the handshake is told so, and both sides count it', 
     const connection = await network.transport('a').connect('b', SOON)
     const heads: protocol.Head[] = []
     connection.onFrame = ({ head }) => heads.push(protocol.decodeHead(head))
-    const hello = { minVersion: 2, maxVersion: 3, node: 'a', clusterId: '', capabilities: [] }
+    const hello = { minVersion: 2, maxVersion: 3, node: 'a', clusterName: '', capabilities: [] }
     void connection.send({ head: protocol.encodeHello(hello) })
     await settle()
     expect(heads).toMatchObject([{ kind: protocol.REFUSE, error: { code: 'ATOLL_PROTOCOL' } }])
@@ -68,9 +68,9 @@ describe('who is refused in the handshake is told so, and both sides count it', 
     const { create, network } = createNodes()
     const client = await create('a')
     const welcomes = [
-      { version: 1, node: 'z', clusterId: '' },
-      { version: 2, node: 'b', clusterId: '' },
-      { version: 1, node: 'b', clusterId: 'shoal' },
+      { version: 1, node: 'z', clusterName: '' },
+      { version: 2, node: 'b', clusterName: '' },
+      { version: 1, node: 'b', clusterName: 'shoal' },
     ]
     const answers = welcomes.map((welcome) => ({ ...welcome, windowBytes: 4096, capabilities: [] }))
     await network.transport('b').listen('b', (connection) => {
@@ -97,7 +97,7 @@ describe('a caller that says what is no conversation is shown the door, and coun
     minVersion: 1,
     maxVersion: 1,
     node: 'a',
-    clusterId: '',
+    clusterName: '',
     capabilities: [],
   })
   const request = (remainingMs: number) => ({ id: 7, method: 'test.echo', remainingMs })

@@ -341,8 +341,8 @@ describe('the connection', () => {
 
   test('is refused by another cluster, with a reason and for certain', async () => {
     const cluster = createTestCluster()
-    const a = await cluster.endpoint('a', { clusterId: 'one' })
-    await cluster.endpoint('b', { clusterId: 'two' })
+    const a = await cluster.endpoint('a', { clusterName: 'one' })
+    await cluster.endpoint('b', { clusterName: 'two' })
     await expect(a.call('b', ECHO, '', SOON)).rejects.toMatchObject({
       code: 'ATOLL_PROTOCOL',
       definite: true,

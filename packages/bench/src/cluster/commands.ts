@@ -9,7 +9,8 @@ export interface NodeOrder {
   readonly name: string
   readonly path: string
   readonly way: Way
-  readonly seeds: Readonly<Record<string, string>>
+  /** Addresses of members; none for the node that begins the cluster. */
+  readonly seeds: readonly string[]
   /** Of a cluster that it begins; default that of Atoll. */
   readonly partitions?: number
 }

@@ -176,7 +176,7 @@ async function processStart(): Promise<number> {
 async function openFleet(directory: string): Promise<Fleet> {
   const files = await certificates(NAMES)
   const peers = new Map<string, PeerProcess>()
-  let seeds: Record<string, string> = {}
+  let seeds: readonly string[] = []
   const open = async (name: string) => {
     const peer = new PeerProcess()
     peers.set(name, peer)
@@ -187,7 +187,7 @@ async function openFleet(directory: string): Promise<Fleet> {
       way: { tls: files.get(name) },
       seeds,
     })
-    if (Object.keys(seeds).length === 0) seeds = { [name]: address }
+    if (seeds.length === 0) seeds = [address]
     return peer
   }
   try {

@@ -117,7 +117,7 @@ async function betweenProcesses(
   try {
     await Promise.all(peers.map(({ started }) => started))
     const [first, second] = peers
-    const openAt = (peer: PeerProcess, name: string, seeds: Record<string, string>) => {
+    const openAt = (peer: PeerProcess, name: string, seeds: readonly string[]) => {
       return peer.ask('open', {
         name,
         path: join(directory, name),
@@ -126,14 +126,14 @@ async function betweenProcesses(
         partitions: PARTITIONS,
       })
     }
-    let address = await openAt(first, nameOf(0), {})
+    let address = await openAt(first, nameOf(0), [])
     await first.ask('createBucket')
     await writeAll((n) => first.ask('put', `${n}`, BODY_BYTES))
     let at = 0
     const subject = async () => {
       const [source, target] = at % 2 === 0 ? [first, second] : [second, first]
       const [from, to] = [nameOf(at++), nameOf(at)]
-      address = await openAt(target, to, { [from]: address })
+      address = await openAt(target, to, [address])
       const ms = await target.ask('replace', from, to)
       await source.ask('close')
       await rm(join(directory, from), { recursive: true })

@@ -57,7 +57,7 @@ export function nodeCommands(): NodeCommands {
 
 function openIn({ way, ...order }: NodeOrder): Promise<AtollNode> {
   const transport = tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way })
-  return openNode({ ...order, transport })
+  return openNode({ ...order, begin: order.seeds.length === 0, transport })
 }
 
 export async function sizeOf(node: AtollNode, key: string): Promise<number> {

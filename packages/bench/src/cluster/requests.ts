@@ -91,14 +91,14 @@ function keyOf({ label }: Shape, n: number): string {
 async function openNodes(of: (node: string) => Way): Promise<[AtollNode, ...AtollNode[]]> {
   // As those of the other cluster, they share threads for digests.
   const { digest } = systemRuntime()
-  const open = (name: string, seeds: Record<string, string>) => {
+  const open = (name: string, seeds: readonly string[]) => {
     const transport = tcp({ cluster: CLUSTER, listen: ANY_PORT, ...of(name) })
-    return openNode({ name, seeds, transport, runtime: systemRuntime({ digest }) })
+    return openNode({ name, begin: NAMES[0] ?? false, seeds, transport, runtime: systemRuntime({ digest }) })
   }
   const [first = 'n1', ...rest] = NAMES
-  const node = await open(first, {})
+  const node = await open(first, [])
   const others = []
-  for (const name of rest) others.push(await open(name, { [first]: node.address }))
+  for (const name of rest) others.push(await open(name, [node.address]))
   await move(node)
   return [node, ...others]
 }

@@ -31,7 +31,7 @@ export async function openEndpoint(
   addresses: ReadonlyMap<string, string>,
 ): Promise<RpcEndpoint> {
   const addressOf = (of: string) => addresses.get(of) ?? of
-  const endpoint = new RpcEndpoint(systemRuntime(), { transport, addressOf }, { node, clusterId: CLUSTER })
+  const endpoint = new RpcEndpoint(systemRuntime(), { transport, addressOf }, { node, clusterName: CLUSTER })
   endpoint.handle(echoMethod, async (bytes) => bytes)
   endpoint.handle(sinkMethod, async ({ length }) => length)
   await endpoint.open()

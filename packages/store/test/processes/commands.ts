@@ -7,7 +7,10 @@ export interface Order {
   /** The directory of its data. */
   readonly path: string
   readonly transport: TcpFactoryOptions
-  readonly seeds: Readonly<Record<string, string>>
+  /** Addresses of members. */
+  readonly seeds: readonly string[]
+  /** The node that begins the cluster. */
+  readonly begin: string
 }
 
 /** Random bytes that both sides can make, so that they need not be sent. */

@@ -22,6 +22,7 @@ interface Berth {
 export class Fleet {
   readonly #program: string
   readonly #directory = mkdtempSync(join(tmpdir(), 'atoll-five-processes-'))
+  #first = ''
   readonly #berths = new Map<string, Berth>()
 
   constructor(program: string) {
@@ -31,7 +32,8 @@ export class Fleet {
   /** The first begins a cluster, the others ask it to join. */
   async begin(names: readonly string[], { cables }: { readonly cables: readonly string[] }): Promise<void> {
     const authority = await Authority.create(CLUSTER)
-    let seeds: Order['seeds'] = {}
+    let seeds: Order['seeds'] = []
+    this.#first = names[0] ?? ''
     for (const name of names) {
       const cable = cables.includes(name) ? await Cable.lay() : undefined
       const tls = await authority.issue(name, { cluster: CLUSTER })
@@ -40,7 +42,7 @@ export class Fleet {
       const process = this.#fork(name, transport, seeds)
       this.#berths.set(name, { transport, cable, process })
       const address = await process.opened
-      if (Object.keys(seeds).length === 0) seeds = { [name]: address }
+      if (seeds.length === 0) seeds = [address]
     }
   }
 
@@ -59,7 +61,7 @@ export class Fleet {
   /** Starts a node that was killed on its directory again; its cluster is in there. */
   async restart(name: string): Promise<void> {
     const berth = this.#berth(name)
-    berth.process = this.#fork(name, berth.transport, {})
+    berth.process = this.#fork(name, berth.transport, [])
     await berth.process.opened
   }
 
@@ -73,7 +75,8 @@ export class Fleet {
   }
 
   #fork(name: string, transport: Order['transport'], seeds: Order['seeds']): NodeProcess {
-    return new NodeProcess(this.#program, { name, path: join(this.#directory, name), transport, seeds })
+    const path = join(this.#directory, name)
+    return new NodeProcess(this.#program, { name, path, transport, seeds, begin: this.#first })
   }
 
   #berth(name: string): Berth {
