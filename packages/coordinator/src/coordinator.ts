@@ -46,7 +46,7 @@ import {
   spareFor,
 } from './preference.ts'
 import { PutCall } from './put-call.ts'
-import { type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
+import { type ReadQuorum, readQuorum, type WriteQuorum, writeQuorum } from './quorum.ts'
 import { Repairs } from './repairs.ts'
 import {
   checkDeleteOptions,
@@ -151,8 +151,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       indexes: write.indexes ?? [],
     }
     const valueCrc32 = write.valueCrc32 ?? this.#crc32(write.value)
-    const ifAlone = write.ifAlone ?? false
-    return await this.#write(id, { type, content, valueCrc32, context, ifAlone }, options)
+    const { ifAlone = false, ifUnchanged } = write
+    return await this.#write(id, { type, content, valueCrc32, context, ifAlone, ifUnchanged }, options)
   }
 
   async delete(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
@@ -237,7 +237,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       context = contextOf(record)
     }
     const timeoutMs = Math.max(1, Math.floor(deadlineMs - clock.monotonicMs()))
-    const write = { type, content: TOMBSTONE, valueCrc32: this.#crc32(EMPTY_BYTES), context, ifAlone: false }
+    const write = { type, content: TOMBSTONE, valueCrc32: this.#crc32(EMPTY_BYTES), context }
     return await this.#write(id, write, { ...options, timeoutMs })
   }
 
@@ -322,9 +322,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   }
 
   async #write(id: KeyId, write: NewWrite, options: WriteOptions): Promise<KvWritten> {
-    const { type, content, valueCrc32, context, ifAlone } = write
+    const { type, content, valueCrc32, context } = write
     const view = this.#view(id, type)
-    const quorum = writeQuorum(type, options, view.n)
+    const quorum = guarded(writeQuorum(type, options, view.n), write)
     const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
     const { n, w, dw, pw } = quorum
     const refusal: Needed['refusal'] = (few, down) => impossible('a write', { n, ...few, w, dw, pw }, down)
@@ -339,7 +339,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       local: this.#means.node,
       record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
       write: finished ? undefined : { content, valueCrc32, context, writeId },
-      aloneAt: ifAlone && !finished ? readQuorum(type, { n }, view.n).r : undefined,
+      aloneAt: finished ? undefined : aloneAt(write, n, () => readQuorum(type, { n }, view.n).r),
+      guarded: !finished && write.ifUnchanged !== undefined,
       spareFor: (_: PreferenceEntry, use: NodesInUse) => spareFor(seen, use),
     }
     const written = await patiently(
@@ -396,7 +397,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 interface NewWrite {
   readonly type: BucketProperties
   readonly content: Content
-  readonly ifAlone: boolean
+  readonly ifAlone?: boolean
+  readonly ifUnchanged?: KvWrite['ifUnchanged']
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
 }
@@ -404,6 +406,22 @@ interface NewWrite {
 function refuseFilters(options: ReadOptions): void {
   refuseAccept(options)
   if (options.shows !== undefined) throw wrongType('shows', 'is for reads of a key')
+}
+
+/** A write with a guard begins at a primary: so one has to be there, or all. */
+function guarded(quorum: WriteQuorum, { ifUnchanged }: NewWrite): WriteQuorum {
+  if (ifUnchanged === undefined) return quorum
+  return { ...quorum, pw: ifUnchanged === 'all' ? quorum.n : Math.max(1, quorum.pw) }
+}
+
+/** How many primaries have to say that a write met nothing else for that to count; undefined if nobody wants to know. */
+function aloneAt(
+  { ifAlone = false, ifUnchanged }: NewWrite,
+  n: number,
+  readSize: () => number,
+): number | undefined {
+  if (ifUnchanged === 'all') return n
+  return ifAlone || ifUnchanged === 'one' ? readSize() : undefined
 }
 
 function refuseAccept({ accept }: ReadOptions): void {

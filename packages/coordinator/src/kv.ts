@@ -81,6 +81,14 @@ export interface KvWrite {
    * is no lock: writes at the same time may both succeed, and stand beside each other. Default false; not for write-once types.
    */
   readonly ifAlone?: boolean
+  /**
+   * Writes only if the record is still what the context has seen, for whoever must not undo what others did meanwhile. A
+   * primary that holds exactly what the context covers begins; if none does, nothing is written, and `accepted` is 0.
+   * With `one` that primary's word is enough: writes at the same time that other primaries begin stand beside it. With
+   * `all`, `alone` is true only if every primary has the write and says that it met nothing else, so that of two writes, one
+   * with `one` and one with `all`, never both count as done. Fallbacks have no voice in it. Not for write-once types.
+   */
+  readonly ifUnchanged?: 'one' | 'all' | undefined
   readonly expiresAtMs?: number | undefined
 }
 
@@ -92,8 +100,8 @@ export interface KvWritten {
   /** Covers the write itself and all that it met; undefined for write-once types. */
   readonly context: Uint8Array | undefined
   /**
-   * True if the write met nothing that its context did not cover, as a read would have told: so say r primaries. Only for
-   * writes with `ifAlone`, and not always then: false means that nobody knows.
+   * True if the write met nothing that its context did not cover, as a read would have told: so say r primaries, or all.
+   * Only for writes with `ifAlone` or `ifUnchanged`, and not always then: false means that nobody knows.
    */
   readonly alone: boolean
 }

@@ -44,7 +44,10 @@ export interface CoordinatedWrite {
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
   readonly writeId: Uint8Array
-  /** Not if the replica may know of a write of the key that the context does not cover: then it declines. */
+  /**
+   * Not if the replica may know of a write of the key that the context does not cover, or lacks one that it covers: then
+   * it declines.
+   */
   readonly ifAlone?: boolean
 }
 

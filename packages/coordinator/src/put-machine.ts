@@ -55,11 +55,16 @@ export interface PutPlan {
    * quorum being met, the answer waits for that to be decided.
    */
   readonly aloneAt?: number | undefined
+  /**
+   * Only a primary may coordinate, and only if it holds exactly what the context covers, also after others have failed.
+   * One that declines is not the last word: the next primary may still hold it.
+   */
+  readonly guarded?: boolean | undefined
   /** Who stands in for a node that turned out to be unable, and is not in use yet. */
   readonly spareFor: (lost: PreferenceEntry, use: NodesInUse) => PreferenceEntry | undefined
 }
 
-type State = 'idle' | 'coordinating' | 'storing' | 'accepted' | 'durable' | 'failed' | 'lost'
+type State = 'idle' | 'coordinating' | 'declined' | 'storing' | 'accepted' | 'durable' | 'failed' | 'lost'
 
 interface Slot {
   readonly target: PreferenceEntry
@@ -102,10 +107,10 @@ export class PutMachine {
       case 'coordinated':
         this.#mark(event.at, 'durable')
         // After a failure the write may be on another replica already, by another dot: it was made unconditionally.
-        this.#hear(event.at, this.#errors.length === 0)
+        this.#hear(event.at, this.#plan.guarded === true || this.#errors.length === 0)
         return this.#concluded(this.#spread(event.record))
       case 'declined':
-        return this.#answered ? NOTHING : this.#answer({ kind: 'declined' })
+        return this.#decline(event.at)
       case 'accepted':
         this.#mark(event.at, 'accepted')
         return this.#concluded(NOTHING)
@@ -138,16 +143,30 @@ export class PutMachine {
 
   /** True if the write certainly is on no replica, and never will be. */
   definite(): boolean {
-    const maybe = (slot: Slot) => slot.state !== 'idle' && slot.state !== 'failed' && slot.state !== 'lost'
+    const nowhere: readonly State[] = ['idle', 'declined', 'failed', 'lost']
+    const maybe = ({ state }: Slot) => !nowhere.includes(state)
     return this.#errors.every((error) => error.definite) && !this.#slots.some(maybe)
+  }
+
+  /** What failed before may have written all the same: then nobody knows that nothing was. */
+  #decline(at: number): readonly PutEffect[] {
+    const slot = this.#slots[at]
+    if (slot !== undefined) slot.state = 'declined'
+    if (this.#answered) return NOTHING
+    const others = this.#plan.guarded === true && !this.#givenUp ? this.#coordinate() : this.#unmet(false)
+    const isLast = others.every(({ kind }) => kind !== 'coordinate')
+    return isLast && this.definite() ? [{ kind: 'declined' }] : others
   }
 
   /** The local replica, else the first primary, else the first fallback, of those not yet asked. */
   #coordinate(): readonly PutEffect[] {
+    const { guarded, local, aloneAt } = this.#plan
     let best = -1
-    let bestRank = 3
+    let bestRank = guarded === true ? 2 : 3
     for (const [at, { state, target }] of this.#slots.entries()) {
-      const rank = target.node === this.#plan.local ? 0 : target.role === 'primary' ? 1 : 2
+      const isPrimary = target.role === 'primary'
+      if (guarded === true && !isPrimary) continue
+      const rank = target.node === local ? 0 : isPrimary ? 1 : 2
       if (state !== 'idle' || rank >= bestRank) continue
       best = at
       bestRank = rank
@@ -155,7 +174,7 @@ export class PutMachine {
     const slot = this.#slots[best]
     if (slot === undefined) return this.#unmet(false)
     slot.state = 'coordinating'
-    const ifAlone = this.#plan.aloneAt !== undefined && this.#errors.length === 0
+    const ifAlone = guarded === true || (aloneAt !== undefined && this.#errors.length === 0)
     return [{ kind: 'coordinate', at: best, target: slot.target, ifAlone }]
   }
 
@@ -165,7 +184,8 @@ export class PutMachine {
     const effects: PutEffect[] = []
     for (const [at, slot] of this.#slots.entries()) {
       if (slot.state === 'failed') this.#failed -= 1
-      if (slot.state === 'idle' || slot.state === 'failed') effects.push(this.#store(at, slot, record))
+      if (slot.state === 'idle' || slot.state === 'declined' || slot.state === 'failed')
+        effects.push(this.#store(at, slot, record))
     }
     return effects
   }

@@ -60,8 +60,11 @@ export function checkDeleteOptions(options: DeleteOptions): void {
   checkKnown('delete options', options, DELETE_OPTIONS)
 }
 
-export function checkWrite({ value, valueCrc32, metadata, indexes, expiresAtMs }: KvWrite): void {
+export function checkWrite(write: KvWrite): void {
+  const { value, valueCrc32, metadata, indexes, expiresAtMs, ifUnchanged } = write
   checkBytes('value', value, ANY_BYTES)
+  if (ifUnchanged !== undefined && ifUnchanged !== 'one' && ifUnchanged !== 'all')
+    throw wrongRange('ifUnchanged', `must be one or all, got ${describe(ifUnchanged)}`)
   if (valueCrc32 !== undefined) checkInteger('valueCrc32', valueCrc32, CRC32)
   if (metadata !== undefined && !(metadata instanceof Map))
     throw wrongType('metadata', `must be a Map, got ${describe(metadata)}`)

@@ -111,7 +111,8 @@ export class FakeReplicas implements Replicas {
       const vnode = this.#vnode(target)
       const current = this.peek(target, id)
       const known = write.context?.vector ?? new Map()
-      if (write.ifAlone && current !== undefined && !descends(known, current.clock))
+      const clock = current?.clock ?? new Map()
+      if (write.ifAlone && !(descends(known, clock) && descends(clock, known)))
         return { record: EMPTY_RECORD, declined: true }
       vnode.counter += 1
       const actor = toHex(this.#runtime.digest.sha1(new TextEncoder().encode(nameOf(target)))).slice(0, 16)

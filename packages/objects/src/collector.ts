@@ -1,10 +1,20 @@
-import { type KeyId, messageOf } from '@atoll/core'
+import { AtollError, type KeyId, messageOf } from '@atoll/core'
 import pLimit from 'p-limit'
 import { abortable, throwIfAborted } from './abort.ts'
-import { dueManifests, emptied, expire, forget, forgetRetired, type History, settle } from './history.ts'
+import {
+  deadUploads,
+  dueManifests,
+  emptied,
+  expire,
+  forgetRetired,
+  forgetUpload,
+  type History,
+  settle,
+} from './history.ts'
 import { REMOVED_SCOPE, timeTerm, UPLOADS_SCOPE } from './history-indexes.ts'
 import { COLLECT_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
 import type { Layer } from './layer.ts'
+import type { Manifest } from './manifest.ts'
 import type { KvScanEntry, KvStore } from './ports.ts'
 import type { Collected } from './requests.ts'
 
@@ -25,12 +35,20 @@ interface Sweep {
   readonly total: { versions: number; blocks: number; failed: number }
 }
 
+interface Hidden {
+  readonly hidden: History
+  /** Uploads that are decided to be dead. */
+  readonly dead: readonly Manifest[]
+}
+
 const PAGE = 256
+const DECIDE_ROUNDS = 4
 
 /**
  * Deletes the blocks of versions that nobody can read any more, and of uploads that died, and then forgets them. Every
  * step may be repeated, and done by two nodes at once: a block is only ever deleted after a manifest record said that
- * nobody may begin to read it, and a version is only forgotten after its blocks are gone.
+ * nobody may begin to read it, and a version is only forgotten after its blocks are gone. That an upload died is decided
+ * by its record at every primary (`ManifestRecords`); the clock only says when it is worth trying.
  */
 export class Collector {
   readonly #layer: Layer
@@ -85,22 +103,39 @@ export class Collector {
   async #clearRecord(id: KeyId, { nowMs, leewayMs }: Times): Promise<Collected> {
     const { manifests, blocks, settings, runtime } = this.#layer
     const beforeMs = nowMs - leewayMs
-    const hide = (history: History) => settle(expire(history, nowMs), nowMs)
-    const read = await manifests.read(id)
-    const hidden = hide(read.history)
-    if (hidden !== read.history) await manifests.rewrite(id, hide, read)
-
+    const { hidden, dead } = await this.#hide(id, nowMs)
     const due = dueManifests(hidden, beforeMs)
-    const dead = [...hidden.manifests.values()].filter(({ state }) => state === 'deleted')
     const doomed = [...new Set([...due, ...dead])]
     for (const { uuid, blocks: count } of doomed)
       await blocks.delete({ bucket: id.bucket, uuid }, count, settings.writeConcurrency)
 
     const gone = due.map(({ uuid }) => uuid)
     const cleared = doomed.map(({ uuid }) => uuid)
-    await manifests.rewrite(id, (history) => forgetRetired(forget(emptied(history, cleared), gone), beforeMs))
+    const change = (history: History) =>
+      forgetRetired(gone.reduce(forgetUpload, emptied(history, cleared)), beforeMs)
+    await manifests.rewrite(id, { change, strict: true })
     const deleted = doomed.reduce((sum, { blocks: count }) => sum + count, 0)
     runtime.metrics.count('objects_blocks_collected_total', deleted)
     return { versions: gone.length, blocks: deleted, failed: 0 }
+  }
+  /**
+   * Marks what is out of use, and decides against uploads that look dead. Where replicas differ that takes a second look,
+   * which heals them.
+   */
+  async #hide(id: KeyId, nowMs: number): Promise<Hidden> {
+    const { manifests } = this.#layer
+    const hide = (history: History) => settle(expire(history, nowMs), nowMs)
+    for (let round = 0; round < DECIDE_ROUNDS; round++) {
+      const read = await manifests.read(id, { repair: round > 0 })
+      const hidden = hide(read.history)
+      const dead = deadUploads(hidden)
+      if (dead.length === 0) {
+        if (hidden !== read.history) await manifests.rewrite(id, { change: hide, known: read, strict: true })
+        return { hidden, dead }
+      }
+      if (await manifests.decide(id, { history: hidden, context: read.context })) return { hidden, dead }
+    }
+    const message = 'not every primary has confirmed that nothing became of an upload'
+    throw new AtollError('ATOLL_QUORUM_UNMET', message)
   }
 }

@@ -156,7 +156,36 @@ export function dueManifests(history: History, beforeMs: number): readonly Manif
 }
 
 export function isRemoved({ state }: Manifest): boolean {
-  return rankOf(state) >= rankOf('pending-delete')
+  return state === 'pending-delete' || state === 'deleted'
+}
+
+/** The uploads that a collection took for dead, and that may still have blocks. */
+export function deadUploads(history: History): readonly Manifest[] {
+  return [...history.manifests.values()].filter(({ state, blocks }) => state === 'deleted' && blocks > 0)
+}
+
+/** Whether nobody has decided against an upload, as far as this history tells. */
+export function isAlive(history: History, uuid: string): boolean {
+  const manifest = history.manifests.get(uuid)
+  return manifest !== undefined && (manifest.leaseEndsMs > 0 || rankOf(manifest.state) >= rankOf('active'))
+}
+
+/**
+ * Whether writing this history is for somebody who knows that nothing else was decided since it was read: else what others
+ * have collected meanwhile would come back with it. `own` is the upload of the writer, who may say of it what it likes.
+ */
+export function needsGuard(history: History, own?: string): boolean {
+  return [...history.manifests.values()].some(
+    ({ uuid, state, leaseEndsMs }) => uuid !== own && (state === 'active' || leaseEndsMs > 0),
+  )
+}
+
+/** The same without what needs a guard, if that is only that uploads are under way: those then have to prove it anew. */
+export function withoutProofs(history: History, own?: string): History {
+  const manifests = new Map(history.manifests)
+  for (const [uuid, manifest] of manifests)
+    if (uuid !== own && manifest.leaseEndsMs > 0) manifests.set(uuid, { ...manifest, leaseEndsMs: 0 })
+  return { ...history, manifests }
 }
 
 /** Forgets some uploads altogether. Answers the same object if none of them is known. */
@@ -165,6 +194,11 @@ export function forget(history: History, uuids: readonly string[]): History {
   const manifests = new Map(history.manifests)
   for (const uuid of uuids) manifests.delete(uuid)
   return { ...history, manifests }
+}
+
+/** Forgets an upload of which the blocks are gone, unless it is a version after all. */
+export function forgetUpload(history: History, uuid: string): History {
+  return history.manifests.get(uuid)?.state === 'active' ? history : forget(history, [uuid])
 }
 
 /**

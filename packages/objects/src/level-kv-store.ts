@@ -79,7 +79,7 @@ export class LevelKvStore implements KvStore {
 
   async put(id: KeyId, write: KvWrite, { signal }: SignalOption = {}): Promise<KvWritten> {
     throwIfAborted(signal)
-    const { value, indexes = [], ifAlone = false } = write
+    const { value, indexes = [], ifAlone = false, ifUnchanged } = write
     const valueCrc32 = write.valueCrc32 ?? this.#runtime.digest.crc32(value)
     if (isWriteOnce(id.type)) {
       if (indexes.length > 0)
@@ -89,10 +89,11 @@ export class LevelKvStore implements KvStore {
       return { accepted: 1, primaries: 1, context: undefined, alone: false }
     }
     let written = DECLINED
-    await this.#update(id, write.context, async (others) => {
-      if (ifAlone && others.length > 0) return undefined
+    await this.#update(id, write.context, async (others, isUnchanged) => {
+      if (ifUnchanged === undefined ? ifAlone && others.length > 0 : !isUnchanged) return undefined
       const event = await this.#events.next()
-      written = { accepted: 1, primaries: 1, context: encodeWith(contextCodec, event), alone: ifAlone }
+      const alone = ifAlone || ifUnchanged !== undefined
+      written = { accepted: 1, primaries: 1, context: encodeWith(contextCodec, event), alone }
       return [{ event, value, valueCrc32, indexes }]
     })
     return written
@@ -129,19 +130,20 @@ export class LevelKvStore implements KvStore {
 
   /**
    * Replaces the siblings that the context covers, and brings the index in line in the same batch. `added` is told of those
-   * that it does not cover, and may think better of it.
+   * that it does not cover, and whether the last that it has seen is still the last, and may think better of it.
    */
   #update(
     id: KeyId,
     context: Uint8Array | undefined,
-    added: (others: readonly LevelSibling[]) => Promise<LevelSibling[] | undefined>,
+    added: (others: readonly LevelSibling[], isUnchanged: boolean) => Promise<LevelSibling[] | undefined>,
   ): Promise<void> {
     const seen = context === undefined ? 0 : decodeWith(contextCodec, context)
     const key = recordKey(id)
     return this.#turns.run(toHex(key), async () => {
       const before = await this.#read(id)
       const others = before.filter(({ event }) => event > seen)
-      const news = await added(others)
+      const last = before.reduce((latest, { event }) => Math.max(latest, event), 0)
+      const news = await added(others, last === seen)
       if (news === undefined) return
       const after = [...others, ...news]
       const record: LevelOperation =

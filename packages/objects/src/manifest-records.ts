@@ -1,18 +1,61 @@
-import { AtollError, decodeWith, encodeWith, isAtollError, type KeyId } from '@atoll/core'
+import {
+  AtollError,
+  decodeWith,
+  encodeWith,
+  isAtollError,
+  type KeyId,
+  type Runtime,
+  toHex,
+} from '@atoll/core'
 import { historyCodec } from './codec.ts'
-import { type History, isEmpty, joinHistories, NO_HISTORY, visibleOf } from './history.ts'
+import {
+  type History,
+  isEmpty,
+  joinHistories,
+  NO_HISTORY,
+  needsGuard,
+  visibleOf,
+  withoutProofs,
+} from './history.ts'
 import { indexesOf } from './history-indexes.ts'
+import { KeyTurns } from './key-turns.ts'
 import type { Manifest } from './manifest.ts'
-import type { KvGetOptions, KvStore, KvValue, KvWritten } from './ports.ts'
+import type { KvGetOptions, KvStore, KvValue, KvWrite, KvWritten } from './ports.ts'
 
-/** Each round joins what others wrote meanwhile; whoever writes last sees all. More rounds than this are not needed. */
-const REWRITE_ROUNDS = 4
+/** Whoever writes last sees all: more rounds are needed only where others write at the same time. */
+export const REWRITE_ROUNDS = 16
+/** From this round on there is a pause before the next one, so that a replica that is behind can be healed. */
+const PATIENT_ROUND = 4
+const PAUSE_MS = 20
+/** Changes of records that wait for each other at this node. */
+const MAX_TURNS = 10_000
 
 /** What a writer knows of a record. */
 export interface Known {
   readonly history: History
   /** Covers that; undefined for nothing. */
   readonly context: Uint8Array | undefined
+}
+
+/** A change of a record that is read before, and again if the write met something else. */
+export interface Change {
+  /** Answers its argument if there is nothing to change; then the siblings are joined at most. */
+  readonly change: (history: History) => History
+  /** The upload that the writer answers for. */
+  readonly own?: string | undefined
+  /** A read that was just made. */
+  readonly known?: HistoryRead | undefined
+  /**
+   * Rather does nothing than write without a guard. For changes that nobody waits for, and that would bring back what
+   * others have cleared away if they came late.
+   */
+  readonly strict?: boolean
+}
+
+export interface Over extends Required<Pick<Change, 'strict'>> {
+  readonly own: string | undefined
+  /** Counted from 0. */
+  readonly round: number
 }
 
 /** For writers that have not looked. */
@@ -25,11 +68,22 @@ export interface HistoryRead extends Known {
   readonly listedInVain: boolean
 }
 
-/** The manifest records: one for each object, under the object's own name. */
+/**
+ * The manifest records: one for each object, under the object's own name.
+ *
+ * A manifest in state `writing`, with a lease, is the proof that no collection has decided against the upload. Who may write
+ * one: the upload itself, before its first block; and whoever has read one, on condition that the record is unchanged at
+ * a primary (`ifUnchanged: 'one'`). A collection decides against an upload by a write on condition that it is unchanged at
+ * every primary (`'all'`), and only then deletes blocks. An upload becomes a version by a write with `'one'` over its proof. At
+ * each primary one of the two comes first, and the other one learns of it; no clock and no lease has a say in that.
+ */
 export class ManifestRecords {
+  readonly #runtime: Pick<Runtime, 'clock' | 'random'>
   readonly #kv: KvStore
+  readonly #turns = new KeyTurns(MAX_TURNS)
 
-  constructor(kv: KvStore) {
+  constructor(runtime: Pick<Runtime, 'clock' | 'random'>, kv: KvStore) {
+    this.#runtime = runtime
     this.#kv = kv
   }
 
@@ -56,44 +110,119 @@ export class ManifestRecords {
   write(
     id: KeyId,
     { history, context }: Known,
-    { ifAlone }: { readonly ifAlone: boolean },
+    condition: Pick<KvWrite, 'ifAlone' | 'ifUnchanged'>,
   ): Promise<KvWritten> {
     const value = encodeWith(historyCodec, history)
-    return this.#kv.put(id, { value, indexes: indexesOf(id, history), context, ifAlone })
+    return this.#kv.put(id, { value, indexes: indexesOf(id, history), context, ...condition })
   }
 
   /**
-   * Notes an upload beside whatever is there, as a sibling: nothing is read, and nothing of the object is written again
-   * that may be out of date by then. The next write with a context takes it in. `before` is what the last note has answered;
-   * answers what is known now, which is nothing unless the note is all that there is.
+   * Announces an upload: where nothing is known of the object at once, and otherwise upon what a read finds, or beside it if
+   * that cannot be. Answers what is known now, which is nothing unless that is all that there is.
    */
-  async note(id: KeyId, manifest: Manifest, before: Known | undefined): Promise<Known | undefined> {
-    const history = { ...NO_HISTORY, manifests: new Map([[manifest.uuid, manifest]]) }
-    const { context } = before ?? NOTHING_KNOWN
-    const written = await this.write(id, { history, context }, { ifAlone: true })
-    if (written.alone) return { history, context: written.context }
-    if (written.accepted === 0) await this.write(id, { history, context }, { ifAlone: false })
+  async announce(id: KeyId, manifest: Manifest): Promise<Known | undefined> {
+    const note = withManifest(NO_HISTORY, manifest)
+    const blind = await this.write(id, { history: note, context: undefined }, { ifAlone: true })
+    if (blind.accepted > 0) return blind.alone ? { history: note, context: blind.context } : undefined
+    const { history: before, context } = await this.read(id)
+    const history = withManifest(before, manifest)
+    const upon = await unlessRefused(this.write(id, { history, context }, { ifUnchanged: 'one' }))
+    if (upon.accepted > 0) return upon.alone ? { history, context: upon.context } : undefined
+    await this.write(id, { history: note, context: undefined }, {})
     return undefined
   }
 
   /**
-   * Applies a change that, applied again, changes nothing (and then answers its argument), until a read shows it done
-   * and no siblings left. So of several that write at once the last one sees what the others wrote, and no sibling
-   * keeps an index entry alive of a version that is gone. `known` is a read that was just made.
+   * Changes a record, until a read shows it done and no siblings left. So of several that write at once the last one sees
+   * what the others wrote, and no sibling keeps an index entry alive of a version that is gone. The change, applied again,
+   * changes nothing.
    */
-  async rewrite(id: KeyId, change: (history: History) => History, known?: HistoryRead): Promise<void> {
+  rewrite(id: KeyId, change: Change): Promise<void> {
+    return this.inTurn(id, () => this.#rewrite(id, change))
+  }
+
+  /**
+   * Decides against the uploads that a history calls deleted: from then on none of them can become a version. False if it is
+   * not decided, because a primary does not answer, or has heard of something else.
+   */
+  async decide(id: KeyId, known: Known): Promise<boolean> {
+    const { accepted, alone } = await this.write(id, known, { ifUnchanged: 'all' })
+    return accepted > 0 && alone
+  }
+
+  /** Those who change a record on condition, one after the other: they would decline each other. */
+  inTurn<T>(id: KeyId, task: () => Promise<T>): Promise<T> {
+    return this.#turns.run(`${toHex(id.bucket)} ${toHex(id.key)}`, task)
+  }
+
+  async #rewrite(id: KeyId, { change, own, known, strict = false }: Change): Promise<void> {
+    let isWritten = false
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
       const reading = () => this.read(id)
-      const { history, context, siblings } =
-        round > 0 ? await behindWrite(reading) : (known ?? (await reading()))
+      const { history, context, siblings } = isWritten
+        ? await behindWrite(reading)
+        : ((round === 0 ? known : undefined) ?? (await reading()))
       if (siblings.length === 0) return
       const changed = change(history)
       if (changed === history && siblings.length === 1) return
-      // A record with nothing in it is deleted.
+      // A record with nothing in it is deleted: that takes away no more than the context covers.
       if (isEmpty(changed)) await this.#kv.delete(id, { context })
-      else await this.write(id, { history: changed, context }, { ifAlone: false })
+      const over = { own, strict, round }
+      const isOver =
+        isEmpty(changed) || (await this.over(id, { history: changed, context }, over)).accepted > 0
+      if (isOver) isWritten = true
+      else await this.pause(round)
     }
+    if (!isWritten) throw crowded()
   }
+
+  /** Before the round after this one. */
+  async pause(round: number): Promise<void> {
+    if (round < PATIENT_ROUND) return
+    await this.#runtime.clock.sleep(1 + this.#runtime.random.below(PAUSE_MS))
+  }
+
+  /**
+   * Writes over what was read, with a guard where one is needed: declines if the record has changed since. Of the last
+   * round, or where no primary can be reached, what may go without a guard goes without.
+   */
+  async over(id: KeyId, known: Known, { own, strict, round }: Over): Promise<KvWritten> {
+    const { history, context } = known
+    if (!strict && !needsGuard(history, own)) return this.write(id, known, {})
+    const isLast = round === REWRITE_ROUNDS - 1
+    const bare = withoutProofs(history, own)
+    const mayGoBare = !strict && !needsGuard(bare, own)
+    const writing = this.write(id, known, { ifUnchanged: 'one' })
+    const written: Tried = await (mayGoBare ? unlessRefused(writing) : writing)
+    if (written.accepted > 0 || !mayGoBare || !(isLast || written.refused)) return written
+    return this.write(id, { history: bare, context }, {})
+  }
+}
+
+/** Others have changed the record whenever it was about to be written. */
+export function crowded(): AtollError {
+  return new AtollError(
+    'ATOLL_OVERLOADED',
+    `an object was written by others ${REWRITE_ROUNDS} times at the same time`,
+  )
+}
+
+interface Tried extends KvWritten {
+  readonly refused?: boolean
+}
+
+/** A write that certainly did not happen, for want of replicas, as one that was declined. */
+async function unlessRefused(writing: Promise<KvWritten>): Promise<Tried> {
+  try {
+    return await writing
+  } catch (error) {
+    if (!isAtollError(error) || !error.definite) throw error
+    return { accepted: 0, primaries: 0, context: undefined, alone: false, refused: true }
+  }
+}
+
+export function withManifest(history: History, manifest: Manifest): History {
+  return { ...history, manifests: new Map(history.manifests).set(manifest.uuid, manifest) }
 }
 
 function historiesOf(values: readonly KvValue[]): readonly History[] {

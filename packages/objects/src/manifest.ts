@@ -1,15 +1,26 @@
 import { compareBytes, encodeTuple, type TupleValue } from '@atoll/core'
 
-/** From `writing` on a manifest only moves to the right. */
+/** As records number them. */
 export const MANIFEST_STATES = ['writing', 'active', 'pending-delete', 'deleted'] as const
 
 /**
  * - `writing`: blocks are being written; nobody sees it yet. Left behind, it is evidence of an upload that died.
+ * - `deleted`: a collection took the upload for dead. Until that is decided, which takes every primary, its blocks stay.
  * - `active`: complete. The greatest active version of an object is the visible one.
  * - `pending-delete`: overwritten or deleted; readers may still be on it, so its blocks stay for the leeway.
- * - `deleted`: an upload that lost its lease. Its blocks go now, and it can never become visible.
  */
 export type ManifestState = (typeof MANIFEST_STATES)[number]
+
+/**
+ * A manifest moves on in this order only. So what a collection took for dead loses against the version that it became
+ * all the same: a lease, which somebody's clock takes for over, never undoes what was decided.
+ */
+const RANKS: Readonly<Record<ManifestState, number>> = {
+  writing: 0,
+  deleted: 1,
+  active: 2,
+  'pending-delete': 3,
+}
 
 /** One upload of an object. */
 export interface Manifest {
@@ -19,9 +30,12 @@ export interface Manifest {
   /** Blocks of the body if `sealed`, and otherwise how many may exist at most. */
   readonly blocks: number
   readonly sealed: boolean
-  /** While `writing`: the wall time at which the upload counts as dead; else 0. */
+  /**
+   * While `writing`: the wall time at which the upload may be taken for dead, greater than 0; or 0 in a copy that a write without a guard
+   * took along, which proves no more that nobody has decided against the upload. Else 0.
+   */
   readonly leaseEndsMs: number
-  /** From `pending-delete` on: the wall time since when nobody can begin to read it; else 0. */
+  /** Once `pending-delete` or `deleted`: the wall time since when nobody can begin to read it; else 0. */
   readonly removedMs: number
   /** While `active`; removed versions are kept small. */
   readonly content: Content | undefined
@@ -45,7 +59,7 @@ export interface Content {
 }
 
 export function rankOf(state: ManifestState): number {
-  return MANIFEST_STATES.indexOf(state)
+  return RANKS[state]
 }
 
 /**

@@ -96,7 +96,7 @@ export class ObjectReader {
     this.#healing.add(text)
     runtime.probe.mark('objects.history.healed')
     try {
-      await manifests.rewrite(name.id, (history) => settle(history, nowMs))
+      await manifests.rewrite(name.id, { change: (history) => settle(history, nowMs), strict: true })
     } catch (error) {
       runtime.log.debug({ bucket: name.bucket, key: name.key, error }, 'siblings are left to the next read')
     } finally {

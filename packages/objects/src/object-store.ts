@@ -50,7 +50,7 @@ export class ObjectStore {
       runtime,
       settings,
       buckets: new Buckets(runtime, kv),
-      manifests: new ManifestRecords(kv),
+      manifests: new ManifestRecords(runtime, kv),
       blocks: new Blocks(runtime, kv),
       writeSlots: new Slots(settings.maxBlocksWriting),
       readSlots: new Slots(settings.maxBlocksReadAhead),

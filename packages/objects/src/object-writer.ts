@@ -2,17 +2,16 @@ import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex } from '@atoll/co
 import { abortable, throwIfAborted } from './abort.ts'
 import { invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource } from './body-source.ts'
-import {
-  activate,
-  type Upload as Finished,
-  type History,
-  latestMark,
-  NO_HISTORY,
-  retire,
-  visibleOf,
-} from './history.ts'
+import { activate, type Upload as Finished, type History, latestMark, retire, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
-import { behindWrite, type HistoryRead, type Known, NOTHING_KNOWN } from './manifest-records.ts'
+import {
+  behindWrite,
+  crowded,
+  type HistoryRead,
+  type Known,
+  NOTHING_KNOWN,
+  REWRITE_ROUNDS,
+} from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import type { KvWritten } from './ports.ts'
 import type { CallOptions, PutRequest } from './requests.ts'
@@ -79,7 +78,7 @@ export class ObjectWriter {
     // What is written after this read is not meant by this call.
     const mark = latestMark(read.history, this.#nowMs())
     if (visible || read.listedInVain)
-      await manifests.rewrite(name.id, (history) => retire(history, mark), read)
+      await manifests.rewrite(name.id, { change: (history) => retire(history, mark), known: read })
     return visible
   }
 
@@ -111,7 +110,7 @@ export class ObjectWriter {
       const bucket = buckets.require(name.bucket, { signal })
       const [uploaded] = await abortable(signal, Promise.all([upload.finish(), bucket]))
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
-      upload.checkLease(NO_HISTORY)
+      upload.checkLease()
       return await this.#activate({ name, finished, upload }, request)
     } catch (error) {
       // An upload that may have become visible keeps its blocks.
@@ -134,43 +133,73 @@ export class ObjectWriter {
    *
    * What is known is written upon, if there is nothing else: the number of the version, which may be too small, does not
    * matter then. If there is something else after all, the record is read, and the version is written again on top of it, unless
-   * a later writer has done so already.
+   * a later writer has done so already. An upload in blocks writes on condition that its proof still stands.
    */
   async #activate(activation: Activation, { signal }: PutRequest): Promise<PutResult> {
     throwIfAborted(signal)
     const { name, upload } = activation
+    const { manifests } = this.#layer
     const known = upload === undefined ? NOTHING_KNOWN : upload.known
     if (known !== undefined) {
-      const first = await this.#write(activation, known, { ifAlone: true })
+      const condition = upload === undefined ? { ifAlone: true } : ({ ifUnchanged: 'one' } as const)
+      const first = await this.#write(activation, known, (each) => manifests.write(name.id, each, condition))
       if (first.written.alone) return this.#activated(activation, first)
       if (first.written.accepted > 0) return await behindWrite(() => this.#confirm(activation, first))
     }
-    const read = await abortable(signal, this.#layer.manifests.read(name.id, { signal }))
-    upload?.checkLease(read.history)
-    throwIfAborted(signal)
-    return this.#activated(activation, await this.#write(activation, read, { ifAlone: false }))
+    if (upload === undefined) return this.#upon(activation, signal)
+    return manifests.inTurn(name.id, () => this.#upon(activation, signal))
   }
 
+  /** Reads and writes until nothing has come in between. */
+  async #upon(activation: Activation, signal: AbortSignal | undefined): Promise<PutResult> {
+    const { name, upload } = activation
+    const { manifests } = this.#layer
+    for (let round = 0; round < REWRITE_ROUNDS; round++) {
+      const read = await abortable(signal, manifests.read(name.id, { signal }))
+      upload?.checkAlive(read.history)
+      throwIfAborted(signal)
+      const activated = await this.#writeUpon(activation, read, round)
+      if (upload !== undefined && activated.written.accepted > 0 && !activated.written.alone)
+        return await behindWrite(() => this.#confirm(activation, activated))
+      if (activated.written.accepted > 0) return this.#activated(activation, activated)
+      await manifests.pause(round)
+    }
+    throw crowded()
+  }
+
+  /** The version is written; whether it also is the latest is seen now. */
   async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
+    const { name, finished } = activation
+    const { manifests, runtime } = this.#layer
+    for (let round = 0; round < REWRITE_ROUNDS; round++) {
+      const read = await manifests.read(name.id)
+      if (isSettled(read, finished)) return this.#activated(activation, first)
+      runtime.probe.mark('objects.put.activated-again')
+      const again = await this.#writeUpon(activation, read, round)
+      if (again.written.accepted > 0) return this.#activated(activation, again)
+      await manifests.pause(round)
+    }
+    throw crowded()
+  }
+
+  #writeUpon(activation: Activation, read: HistoryRead, round: number): Promise<Activated> {
     const { name, finished, upload } = activation
-    const read = await this.#layer.manifests.read(name.id)
-    if (isSettled(read, finished)) return this.#activated(activation, first)
-    this.#layer.runtime.probe.mark('objects.put.activated-again')
-    upload?.checkLease(read.history)
-    return this.#activated(activation, await this.#write(activation, read, { ifAlone: false }))
+    const over = { own: finished.uuid, strict: upload !== undefined, round }
+    return this.#write(activation, read, (known) => this.#layer.manifests.over(name.id, known, over))
   }
 
   async #write(
     { name, finished, upload }: Activation,
     { history: before, context }: Known,
-    options: { readonly ifAlone: boolean },
+    write: (known: Known) => Promise<KvWritten>,
   ): Promise<Activated> {
     const lastModifiedMs = this.#nowMs()
     const history = activate(before, finished, lastModifiedMs)
     this.#checkRoom(name, history)
+    const wasVisible = upload?.mayBeVisible ?? false
     if (upload !== undefined) upload.mayBeVisible = true
-    const written = await this.#layer.manifests.write(name.id, { history, context }, options)
-    if (upload !== undefined && written.accepted === 0) upload.mayBeVisible = false
+    const written = await write({ history, context })
+    if (upload !== undefined && written.accepted === 0) upload.mayBeVisible = wasVisible
     return { written, lastModifiedMs }
   }
 

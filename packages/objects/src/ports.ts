@@ -52,6 +52,12 @@ export interface KvWrite {
    * Saves a read where mostly nothing is there. No lock: writes at the same time may all succeed. Default false.
    */
   readonly ifAlone?: boolean
+  /**
+   * Declines unless the record is exactly what the context has seen: so says with `one` a primary, which begins the write, and
+   * with `all` each of them, or `alone` is false. So of two writes over the same context, one with `one` and one with `all`, never
+   * both count as done, whatever else fails. Declines also if what the context has seen is not there any more.
+   */
+  readonly ifUnchanged?: 'one' | 'all' | undefined
 }
 
 export interface KvWritten {
@@ -61,7 +67,10 @@ export interface KvWritten {
   readonly primaries: number
   /** Covers the write and all that it met; undefined for blocks. */
   readonly context: Uint8Array | undefined
-  /** Only with `ifAlone`: true if the write met nothing that its context did not cover, as far as a read would have told. */
+  /**
+   * Only with `ifAlone` or `ifUnchanged`: true if the write met nothing that its context did not cover, as far as a read
+   * would have told, or with `all` every primary.
+   */
   readonly alone: boolean
 }
 

@@ -3,10 +3,11 @@ import { abortable, throwIfAborted } from './abort.ts'
 import { BlockCutter } from './block-cutter.ts'
 import type { Block, BlockSet } from './blocks.ts'
 import type { BodySource } from './body-source.ts'
-import { forget, type History } from './history.ts'
+import { forgetUpload, type History, isAlive } from './history.ts'
 import { InFlight } from './in-flight.ts'
 import type { Layer } from './layer.ts'
-import { type Known, NOTHING_KNOWN } from './manifest-records.ts'
+import type { Manifest } from './manifest.ts'
+import { crowded, type Known, NOTHING_KNOWN, REWRITE_ROUNDS, withManifest } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import type { PutRequest } from './requests.ts'
 import type { Release } from './slots.ts'
@@ -95,10 +96,19 @@ export class Upload {
     return this.#known
   }
 
-  /** Throws unless the upload may become visible: nobody may have begun to clear it away. */
-  checkLease(history: History): void {
-    const state = history.manifests.get(this.#set.uuid)?.state
-    if (state === 'deleted' || this.#silentMs() > this.#layer.settings.leaseMs / 2) throw this.#leaseLost()
+  /** Throws if the upload was silent for so long that a collection may take it for dead: it need not try. */
+  checkLease(): void {
+    if (this.#silentMs() > this.#layer.settings.leaseMs / 2) throw this.#leaseLost()
+  }
+
+  /** Throws unless the record proves that nobody has decided against the upload. */
+  checkAlive(history: History): void {
+    const { uuid } = this.#set
+    if (isAlive(history, uuid)) return
+    this.#layer.runtime.probe.mark('objects.upload.refused')
+    this.#layer.runtime.metrics.count('objects_uploads_refused_total')
+    const message = `a collection took upload ${uuid} for dead, or may have: upload the object again`
+    throw new AtollError('ATOLL_TIMEOUT', message, { definite: true })
   }
 
   /** Deletes what was written, as far as it can be; what is left has its `writing` manifest, for collection. */
@@ -115,7 +125,8 @@ export class Upload {
     try {
       await blocks.delete(this.#set, written, settings.writeConcurrency)
       const { uuid } = this.#set
-      if (!this.#uncertain) await manifests.rewrite(id, (history) => forget(history, [uuid]))
+      const change = (history: History) => forgetUpload(history, uuid)
+      if (!this.#uncertain) await manifests.rewrite(id, { change, own: uuid, strict: true })
     } catch (error) {
       const fields = { bucket, key, uuid: this.#set.uuid, error: messageOf(error) }
       runtime.log.warn(fields, 'blocks of a failed upload are left to the next collection')
@@ -127,7 +138,7 @@ export class Upload {
     const { runtime, manifests, settings } = this.#layer
     this.#announced = blocks
     this.#renewedAtMs = runtime.clock.monotonicMs()
-    this.#leaseEndsMs = Math.max(this.#leaseEndsMs, Math.floor(runtime.clock.wallMs()) + settings.leaseMs)
+    this.#leaseEndsMs = Math.max(1, this.#leaseEndsMs, Math.floor(runtime.clock.wallMs()) + settings.leaseMs)
     const note = {
       uuid: this.#set.uuid,
       state: 'writing',
@@ -137,8 +148,26 @@ export class Upload {
       removedMs: 0,
       content: undefined,
     } as const
-    this.#known = await manifests.note(this.#name.id, note, this.#known)
+    if (this.#isAnnounced) await manifests.inTurn(this.#name.id, () => this.#renew(note))
+    else this.#known = await manifests.announce(this.#name.id, note)
     this.#isAnnounced = true
+  }
+
+  /** A note that renewed itself without looking would be a proof of what may be decided otherwise. */
+  async #renew(note: Manifest): Promise<void> {
+    const { manifests } = this.#layer
+    const { id } = this.#name
+    for (let round = 0; round < REWRITE_ROUNDS; round++) {
+      const { history: before, context } = this.#known ?? (await manifests.read(id))
+      this.#known = undefined
+      this.checkAlive(before)
+      const history = withManifest(before, note)
+      const written = await manifests.write(id, { history, context }, { ifUnchanged: 'one' })
+      if (written.alone) this.#known = { history, context: written.context }
+      if (written.accepted > 0) return
+      await manifests.pause(round)
+    }
+    throw crowded()
   }
 
   /** A body that keeps still does not hide that nothing of it can be stored. */

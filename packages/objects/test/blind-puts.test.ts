@@ -42,7 +42,7 @@ function atVersion(kv: MemoryKv, run: () => Promise<unknown>, then?: () => Promi
     if (!isVersion) return put.call(kv, id, write)
     kv.put = put
     await run()
-    const written = await put.call(kv, id, { ...write, ifAlone: false })
+    const written = await put.call(kv, id, { ...write, ifAlone: false, ifUnchanged: undefined })
     await then?.()
     return { ...written, alone: false }
   }

@@ -285,20 +285,19 @@ describe('writes of one key at the same time', () => {
 
   test('a version that another has overtaken unseen is hidden by the next read, and collected', async () => {
     const { runtime, kv, store } = await setUp()
-    // Both read before either has written its manifest.
-    let reads = 0
-    let release = () => {}
-    const both = new Promise<void>((resolve) => {
-      release = resolve
-    })
-    kv.after = (operation, type) => {
-      if (operation !== 'get' || type !== MANIFESTS_TYPE) return
-      if (++reads === 2) release()
-      return both
+    const other = new ObjectStore(runtime, { kv }, OPTIONS)
+    // Each begins at another primary, and neither has heard of the other one when it answers.
+    const put = kv.put.bind(kv)
+    let versions = 0
+    kv.put = async (id, asked) => {
+      const isVersion = id.type === MANIFESTS_TYPE && asked.indexes?.some(({ index }) => index === 'list')
+      if (!isVersion) return put(id, asked)
+      if (++versions === 1) await other.put('reef', 'a', pattern(3 * BLOCK, 2))
+      return { ...(await put(id, { ...asked, ifUnchanged: undefined })), alone: true }
     }
-    const bodies = [pattern(3 * BLOCK, 1), pattern(3 * BLOCK, 2)]
-    await Promise.all(bodies.map((body) => store.put('reef', 'a', body)))
-    kv.after = () => {}
+    await store.put('reef', 'a', pattern(3 * BLOCK, 1))
+    kv.put = put
+    expect(versions).toBe(2)
     expect(kv.count(BLOCKS_TYPE)).toBe(6)
     const writes = kv.operations('put', MANIFESTS_TYPE)
     const heads = await Promise.all(Array.from({ length: 50 }, () => store.head('reef', 'a')))
@@ -319,21 +318,22 @@ describe('a key is not listed in vain', () => {
   test.each(['delete', 'collect'] as const)(
     'when a collection and a delete cross, and the %s writes last',
     async (last) => {
-      const { store, kv } = await setUp()
+      const { store, kv, runtime } = await setUp()
+      const elsewhere = new ObjectStore(runtime, { kv }, OPTIONS)
       await store.put('reef', 'a', pattern(3 * BLOCK))
       await store.put('reef', 'a', 'visible')
       const calls = {
-        delete: () => store.delete('reef', 'a'),
-        collect: () => store.collect({ leewayMs: 0 }),
+        delete: (node: ObjectStore) => node.delete('reef', 'a'),
+        collect: (node: ObjectStore) => node.collect({ leewayMs: 0 }),
       }
       const other = last === 'delete' ? calls.collect : calls.delete
       let crossed = false
       kv.before = async (operation, type) => {
         if (crossed || operation !== 'put' || type !== MANIFESTS_TYPE) return
         crossed = true
-        await other()
+        await other(elsewhere)
       }
-      await calls[last]()
+      await calls[last](store)
       expect(crossed).toBe(true)
       expect((await store.list('reef')).objects).toEqual([])
       await expect(store.head('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
@@ -352,7 +352,7 @@ describe('a key is not listed in vain', () => {
     await store.delete('reef', 'a')
     const [id, write] = writes[0] ?? expect.fail('nothing was written')
     for (const ask of [() => store.head('reef', 'a'), () => store.delete('reef', 'a')]) {
-      await put(id, { ...write, context: undefined, ifAlone: false })
+      await put(id, { ...write, context: undefined, ifAlone: false, ifUnchanged: undefined })
       expect((await store.list('reef')).objects.length).toBe(1)
       await Promise.allSettled([ask()])
       expect((await store.list('reef')).objects).toEqual([])

@@ -44,12 +44,19 @@ export class MemoryKv implements KvStore {
 
   async put(id: KeyId, write: KvWrite): Promise<KvWritten> {
     await this.#note('put', id.type, id)
-    const { value, valueCrc32 = crc32(value), indexes = [], ifAlone = false } = write
+    const { value, valueCrc32 = crc32(value), indexes = [], ifAlone = false, ifUnchanged } = write
     const others = this.#others(id, write.context)
-    if (ifAlone && others.length > 0) return { accepted: 0, primaries: 0, context: undefined, alone: false }
+    const declined = { accepted: 0, primaries: 0, context: undefined, alone: false }
+    if (ifAlone && others.length > 0) return declined
+    if (ifUnchanged !== undefined && !this.#isUnchanged(id, write.context)) return declined
     const sibling = { value: value.slice(), valueCrc32, indexes, event: ++this.#event }
     this.#replace(id, write.context, [sibling])
-    const written = { accepted: 1, primaries: 1, context: contextOf(sibling.event), alone: ifAlone }
+    const written = {
+      accepted: 1,
+      primaries: 1,
+      context: contextOf(sibling.event),
+      alone: ifAlone || ifUnchanged !== undefined,
+    }
     await this.after('put', id.type, id)
     return written
   }
@@ -109,6 +116,13 @@ export class MemoryKv implements KvStore {
   #others(id: KeyId, context: Uint8Array | undefined): readonly Stored[] {
     const seen = context === undefined ? 0 : Number(new TextDecoder().decode(context))
     return (this.records.get(nameOf(id))?.siblings ?? []).filter(({ event }) => event > seen)
+  }
+
+  /** The last write that the context has seen is still the last. */
+  #isUnchanged(id: KeyId, context: Uint8Array | undefined): boolean {
+    const siblings = this.records.get(nameOf(id))?.siblings ?? []
+    const last = siblings.reduce((latest, { event }) => Math.max(latest, event), 0)
+    return (context === undefined ? 0 : Number(new TextDecoder().decode(context))) === last
   }
 
   #replace(id: KeyId, context: Uint8Array | undefined, added: Stored[]): void {

@@ -66,7 +66,10 @@ export interface CoordinateRequest {
   /** What the client had seen; undefined for a blind write. */
   readonly context: CausalContext | undefined
   readonly writeId: Uint8Array
-  /** Writes nothing if the vnode may know of a write of the key that the context does not cover; default false. */
+  /**
+   * Writes nothing if the vnode may know of a write of the key that the context does not cover, or lacks one that it
+   * covers; default false.
+   */
   readonly ifAlone?: boolean | undefined
 }
 

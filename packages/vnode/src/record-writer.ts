@@ -32,7 +32,7 @@ export interface Decision {
   readonly id: KeyId
   /** The history that the write brings along. */
   readonly seen: VersionVector | undefined
-  /** Writes nothing over a record with events that `seen` does not know, or where something was lost; default false. */
+  /** Writes nothing unless the record has just the events that `seen` knows, and nothing was lost; default false. */
   readonly ifAlone?: boolean
   /**
    * Whether a client writes: then the record may have `recordBytes` at most, or as many as before. What is merged of writes that
@@ -167,7 +167,7 @@ export class RecordWriter {
     const { corrupt: overCorrupt, durable: before } = ground
     const current = overCorrupt ? undefined : ground.record
     const renewed = overCorrupt || knowsMore(seen, current, incarnation)
-    if (ifAlone && (renewed || !isCovered(current, seen))) return DECLINED
+    if (ifAlone && (renewed || !isExactly(current, seen))) return DECLINED
     if (renewed) {
       this.#parts.runtime.probe.mark('vnode.incarnation-renewed')
       incarnation.renew()
@@ -260,8 +260,14 @@ export class RecordWriter {
   }
 }
 
-function isCovered(record: StoredRecord | undefined, seen: VersionVector | undefined): boolean {
-  return record === undefined || (seen !== undefined && descends(seen, record.clock))
+/**
+ * A record that lacks something that others have seen is not the one that they have seen: what was decided upon may have
+ * been forgotten here.
+ */
+function isExactly(record: StoredRecord | undefined, seen: VersionVector | undefined): boolean {
+  const clock = record?.clock ?? EMPTY_RECORD.clock
+  const known = seen ?? EMPTY_RECORD.clock
+  return descends(known, clock) && descends(clock, known)
 }
 
 /** True if others know events of this actor that its own copy lacks: then it has lost some, and must not count on. */
