@@ -1,4 +1,4 @@
-import { equalBytes } from '@atoll/core'
+import { describe, equalBytes, wrongType } from '@atoll/core'
 import { contextOf } from './context.ts'
 import { latest } from './merge.ts'
 import type { MergeFunction, MergePolicy } from './policy.ts'
@@ -27,7 +27,10 @@ export interface ResolveMeans {
   readonly crc32: (value: Uint8Array) => number
 }
 
-/** Applies the policy to a record as a reader must see it. An error of a merge function comes through as it is. */
+/**
+ * Applies the policy to a record as a reader must see it. An error of a merge function comes through as it is; one that answers
+ * anything but bytes is a `TypeError`.
+ */
 export function resolve(policy: MergePolicy, record: StoredRecord, means: ResolveMeans): Resolved {
   const candidates = policy.kind === 'last-write-wins' ? latest(record.siblings) : record.siblings
   const live = distinctWrites(candidates).filter((sibling) => isLive(sibling, means.wallMs))
@@ -59,6 +62,8 @@ export function distinctWrites(siblings: readonly Sibling[]): readonly Sibling[]
 /** Metadata cannot be merged by a function of values: it is that of the last write. */
 function mergedValue(merge: MergeFunction, live: readonly Sibling[], means: ResolveMeans): ResolvedValue {
   const value = merge(live)
+  if (!(value instanceof Uint8Array))
+    throw wrongType('the result of a merge function', `must be a Uint8Array, got ${describe(value)}`)
   const [last] = latest(live)
   return { value, valueCrc32: means.crc32(value), metadata: last?.metadata ?? new Map() }
 }

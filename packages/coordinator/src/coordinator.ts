@@ -10,7 +10,7 @@ import {
   type StoredRecord,
   writeOnceRecord,
 } from '@atoll/causality'
-import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime, wrongType } from '@atoll/core'
+import { AtollError, attempt, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime, wrongType } from '@atoll/core'
 import { type Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { BucketTypes } from './bucket-types.ts'
@@ -385,8 +385,15 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   }
 
   #values(policy: MergePolicy, record: StoredRecord): readonly KvValue[] {
-    const means = { wallMs: this.#site.runtime.clock.wallMs(), crc32: this.#crc32 }
-    return resolve(policy, record, means).values.map(({ value, valueCrc32, metadata }) => ({
+    const { runtime } = this.#site
+    const means = { wallMs: runtime.clock.wallMs(), crc32: this.#crc32 }
+    // What a user's function cannot merge is shown as it is: siblings, of which nothing is lost.
+    const resolved =
+      policy.kind === 'merge'
+        ? (attempt(runtime, 'merge', () => resolve(policy, record, means)) ??
+          resolve({ kind: 'siblings' }, record, means))
+        : resolve(policy, record, means)
+    return resolved.values.map(({ value, valueCrc32, metadata }) => ({
       value,
       valueCrc32,
       metadata,

@@ -1,7 +1,7 @@
 import type { KeyId } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import type { CallOptions, Site } from './call.ts'
-import { type GetEffect, GetMachine, type GetPlan } from './get-machine.ts'
+import { type GetEffect, type GetEvent, GetMachine, type GetPlan } from './get-machine.ts'
 import { aborted, asAtollError, unmetRead } from './outcome.ts'
 import type { ReplicaRead } from './ports.ts'
 import { ReadCall } from './read-call.ts'
@@ -34,11 +34,11 @@ export class GetCall extends ReadCall {
 
   protected override onSilence(): void {
     this.site.runtime.probe.mark('coordinator.get_silence')
-    this.#apply(this.#machine.step({ kind: 'silence' }))
+    this.#step({ kind: 'silence' })
   }
 
   protected override onTimeout(): void {
-    this.#apply(this.#machine.step({ kind: 'timeout' }))
+    this.#step({ kind: 'timeout' })
   }
 
   protected override onAbort(signal: AbortSignal): void {
@@ -61,14 +61,23 @@ export class GetCall extends ReadCall {
   }
 
   #answered(at: number, { record, corrupt }: ReplicaRead): void {
-    if (record !== undefined) this.#apply(this.#machine.step({ kind: 'found', at, record }))
-    else this.#apply(this.#machine.step({ kind: corrupt ? 'corrupt' : 'missing', at }))
+    if (record !== undefined) this.#step({ kind: 'found', at, record })
+    else this.#step({ kind: corrupt ? 'corrupt' : 'missing', at })
     this.heard()
   }
 
   #failed(at: number, error: unknown): void {
-    this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
+    this.#step({ kind: 'failed', at, error: asAtollError(error) })
     this.heard()
+  }
+
+  /** What the caller's own `shows` throws is the caller's. */
+  #step(event: GetEvent): void {
+    try {
+      this.#apply(this.#machine.step(event))
+    } catch (error) {
+      this.reject(error)
+    }
   }
 
   #apply(effects: readonly GetEffect[]): void {

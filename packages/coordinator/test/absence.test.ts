@@ -132,6 +132,25 @@ test('a reader says what shows; what does not is as good as nothing', async () =
   })
 })
 
+test('what the reader asks for throws: the error is the reader’s at once, and the place in the queue is free again', async () => {
+  const setting = await islands({ options: { maxRequests: 2 } })
+  const { world, coordinator, at } = setting
+  await world.run(async () => {
+    const id = keyOn(setting, ['n1', 'n2', 'n3'])
+    await coordinator.put(id, { value: utf8('dull') }, { dw: 'all' })
+    takeDown(setting, ['n1', 'n2'], 'known')
+    const other = at('n4')
+    await other.open()
+    const error = new Error('a mistake of the reader')
+    const shows = () => {
+      throw error
+    }
+    for (let n = 0; n < 5; n++) expect(await failure(other.get(id, { shows }))).toBe(error)
+    expect(texts(await other.get(id))).toEqual(['dull'])
+    await other.close()
+  })
+})
+
 test('one primary that keeps still costs the attempt timeout, whatever the answer is', async () => {
   const setting = await islands({ options: { attemptTimeoutMs: 300 } })
   const { world, coordinator, replicas } = setting

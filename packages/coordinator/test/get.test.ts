@@ -236,8 +236,8 @@ test('a single node serves alone', async () => {
   })
 })
 
-test('a merge function stands for siblings, and its error comes through', async () => {
-  const { world, coordinator, types } = await islands()
+test('a merge function stands for siblings; where it throws they are shown, and it is counted', async () => {
+  const { world, coordinator, types, runtime } = await islands()
   const longest = (values: readonly { value: Uint8Array }[]) =>
     values.reduce((best, { value }) => (value.length > best.length ? value : best), EMPTY_BYTES)
   types.set('longest', { policy: { kind: 'merge', name: 'longest', merge: longest } })
@@ -250,7 +250,8 @@ test('a merge function stands for siblings, and its error comes through', async 
       throw new Error('cannot merge')
     }
     types.set('longest', { policy: { kind: 'merge', name: 'longest', merge: broken } })
-    await expect(coordinator.get(id)).rejects.toThrow('cannot merge')
+    expect(texts(await coordinator.get(id)).sort()).toEqual(['one', 'three'])
+    expect(runtime.metrics.value('port_failures_total', { port: 'merge' })).toBe(1)
   })
 })
 

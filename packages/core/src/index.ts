@@ -56,6 +56,7 @@ export type {
   StreamAlgorithm,
   Timer,
 } from './runtime.ts'
+export { attempt, type Observers, shielded } from './shield.ts'
 export { sleepOn } from './sleep.ts'
 export { GiB, HOUR_MS, KiB, MAX_DELAY_MS, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
 export {

@@ -1,4 +1,4 @@
-import { AtollError, EMPTY_BYTES, Lifecycle, type Runtime, type Timer } from '@atoll/core'
+import { AtollError, attempt, EMPTY_BYTES, Lifecycle, type Runtime, type Timer } from '@atoll/core'
 import { EventEmitter } from 'eventemitter3'
 import { Calls } from './calls.ts'
 import type { MemberStatus } from './digest.ts'
@@ -197,14 +197,15 @@ export class Gossip extends Lifecycle {
     switch (decision.kind) {
       case 'up':
       case 'down':
-        this.events.emit(decision.kind, decision.node)
+        attempt(this.#runtime, 'listener', () => this.events.emit(decision.kind, decision.node))
         break
       case 'fact':
-        this.events.emit('fact', decision.node, decision.name)
+        attempt(this.#runtime, 'listener', () => this.events.emit('fact', decision.node, decision.name))
         break
       case 'status':
         this.#countMembers()
-        if (decision.to === 'suspect') this.events.emit('suspect', decision.node)
+        if (decision.to === 'suspect')
+          attempt(this.#runtime, 'listener', () => this.events.emit('suspect', decision.node))
         break
       default:
         if (this.#running) this.#calls.follow(decision)

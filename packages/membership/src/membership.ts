@@ -1,4 +1,4 @@
-import { AtollError, equalBytes, Lifecycle, type Runtime, toHex } from '@atoll/core'
+import { AtollError, attempt, equalBytes, Lifecycle, type Runtime, toHex } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
 import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { EventEmitter } from 'eventemitter3'
@@ -76,7 +76,7 @@ export class Membership extends Lifecycle {
     const { node, maxQueued } = this.#options
     this.label = `membership ${node}`
     const onChanged = (document: ClusterDocument, previous: ClusterDocument | undefined) =>
-      void this.events.emit('changed', document, previous)
+      void attempt(runtime, 'listener', () => this.events.emit('changed', document, previous))
     this.#ledger = new Ledger(runtime, { storage: collaborators.storage, node, maxQueued, onChanged })
   }
 

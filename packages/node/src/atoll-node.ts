@@ -1,5 +1,5 @@
 import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
-import { AtollError, assert, Lifecycle, type Runtime } from '@atoll/core'
+import { AtollError, assert, attempt, Lifecycle, type Runtime } from '@atoll/core'
 import { type DocumentPort, Gossip } from '@atoll/gossip'
 import {
   type ClusterDocument,
@@ -296,7 +296,7 @@ export class AtollNode extends Lifecycle {
     if (departure === undefined) return
     const fields = { node: this.name, ...departure }
     this.runtime.log.warn(fields, 'this node is no member of its cluster any more')
-    this.events.emit('left', departure)
+    attempt(this.runtime, 'listener', () => this.events.emit('left', departure))
   }
 
   #follow(document: ClusterDocument): void {

@@ -7,6 +7,7 @@ import {
   type KeyId,
   Lifecycle,
   type Runtime,
+  shielded,
   toHex,
   wrongRange,
 } from '@atoll/core'
@@ -202,7 +203,7 @@ export class Cluster extends Lifecycle {
   #runtimeOf(name: NodeName): Runtime {
     const known = this.#runtimes.get(name)
     if (known !== undefined) return known
-    const runtime = this.#options.runtime?.(name) ?? this.#ownRuntime()
+    const runtime = shielded(this.#options.runtime?.(name) ?? this.#ownRuntime())
     this.#runtimes.set(name, runtime)
     return runtime
   }

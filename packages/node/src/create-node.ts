@@ -1,4 +1,4 @@
-import { AtollError, type Runtime, toHex, wrongType } from '@atoll/core'
+import { AtollError, type Runtime, shielded, toHex, wrongType } from '@atoll/core'
 import { type ClusterDocument, firstDocument } from '@atoll/membership'
 import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
@@ -30,10 +30,10 @@ const CLUSTER_ID_BYTES = 8
  */
 export async function createNode(options: NodeOptions): Promise<AtollNode> {
   validateNodeOptions(options)
-  if (options.runtime !== undefined) return openNode(options, { runtime: options.runtime })
+  if (options.runtime !== undefined) return openNode(options, { runtime: shielded(options.runtime) })
   const own = systemRuntime()
   try {
-    return await openNode(options, { runtime: own, own })
+    return await openNode(options, { runtime: shielded(own), own })
   } catch (error) {
     await own.close()
     throw error

@@ -6,6 +6,7 @@ import {
   type KeyId,
   messageOf,
   type Runtime,
+  shielded,
   type TupleCodec,
   toHex,
   wrongRange,
@@ -62,7 +63,7 @@ export class LevelKvStore implements KvStore {
     { database }: { readonly database: LevelDatabase },
     options: LevelKvStoreOptions = {},
   ) {
-    this.#runtime = runtime
+    this.#runtime = shielded(runtime)
     this.#database = database
     this.#events = new LevelEvents(database)
     this.#turns = new KeyTurns(validateLevelKvStoreOptions(options).maxWrites)

@@ -50,7 +50,7 @@ export class ObjectReader {
     const range = resolveRange(options.range, version.content.size)
     runtime.metrics.count('objects_get_bytes_total', range.end - range.start)
     const set = { bucket: name.id.bucket, uuid: version.uuid }
-    const onProgress = checkCallback(options.onProgress)
+    const onProgress = checkCallback(options.onProgress, runtime)
     const { readAhead } = settings
     const body = new BodyReader(
       { blocks, readSlots },

@@ -1,4 +1,4 @@
-import { checkInteger, HOUR_MS, type KeyId, type Runtime } from '@atoll/core'
+import { checkInteger, HOUR_MS, type KeyId, type Runtime, shielded } from '@atoll/core'
 import { Blocks } from './blocks.ts'
 import type { ObjectBody } from './body-chunks.ts'
 import { checkBucketName } from './bucket-name.ts'
@@ -43,7 +43,8 @@ export class ObjectStore {
   readonly #writer: ObjectWriter
   readonly #reader: ObjectReader
 
-  constructor(runtime: Runtime, { kv }: { readonly kv: KvStore }, options: ObjectStoreOptions = {}) {
+  constructor(world: Runtime, { kv }: { readonly kv: KvStore }, options: ObjectStoreOptions = {}) {
+    const runtime = shielded(world)
     this.#kv = kv
     const settings = validateObjectStoreOptions(options)
     this.#layer = {
@@ -97,7 +98,7 @@ export class ObjectStore {
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {
     const name = this.#nameOf(bucket, key)
-    return this.#writer.put(name, body, checkPut(options, this.#layer.settings))
+    return this.#writer.put(name, body, checkPut(options, this.#layer.settings, this.#layer.runtime))
   }
 
   /**
@@ -106,7 +107,7 @@ export class ObjectStore {
    */
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<StoredObject> {
     checkCall('get', options, ['range', 'repair', 'onProgress'])
-    checkCallback(options.onProgress)
+    checkCallback(options.onProgress, this.#layer.runtime)
     if (options.range !== undefined) checkRange(options.range)
     return this.#reader.get(this.#nameOf(bucket, key), options)
   }
@@ -168,7 +169,7 @@ export class ObjectStore {
     const { now = Math.floor(this.#layer.runtime.clock.wallMs()), leewayMs = LEEWAY_MS, signal } = options
     checkInteger('now', now, { min: 0, max: Number.MAX_SAFE_INTEGER })
     checkInteger('leewayMs', leewayMs, { min: 0, max: Number.MAX_SAFE_INTEGER })
-    const onProgress = checkCallback(options.onProgress)
+    const onProgress = checkCallback(options.onProgress, this.#layer.runtime)
     return new Collector(this.#layer, this.#kv).collect({ nowMs: now, leewayMs, signal, onProgress })
   }
 

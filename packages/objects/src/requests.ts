@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, describe, wrongRange, wrongType } from '@atoll/core'
+import { attempt, checkInteger, checkKnown, describe, type Runtime, wrongRange, wrongType } from '@atoll/core'
 import { checkContentType, checkMetadata, checkString, type ObjectMetadata } from './metadata.ts'
 import type { ObjectStoreSettings } from './options.ts'
 
@@ -89,7 +89,7 @@ export interface PutRequest extends CallOptions {
   readonly onProgress: (progress: Progress) => void
 }
 
-export function checkPut(options: PutOptions, settings: ObjectStoreSettings): PutRequest {
+export function checkPut(options: PutOptions, settings: ObjectStoreSettings, runtime: Runtime): PutRequest {
   checkCall('put', options, ['contentType', 'metadata', 'contentMd5', 'length', 'onProgress'])
   const { contentType = 'application/octet-stream', contentMd5, length, signal } = options
   checkContentType(contentType)
@@ -102,7 +102,7 @@ export function checkPut(options: PutOptions, settings: ObjectStoreSettings): Pu
     metadata: checkMetadata(options.metadata ?? {}, settings.maxMetadataBytes),
     contentMd5: contentMd5?.toLowerCase(),
     length,
-    onProgress: checkCallback(options.onProgress),
+    onProgress: checkCallback(options.onProgress, runtime),
   }
 }
 
@@ -116,9 +116,13 @@ export function checkList(name: string, options: ListOptions, known: readonly st
   if (limit !== undefined) checkInteger('limit', limit, { min: 1, max: MAX_PAGE })
 }
 
-export function checkCallback<T>(callback: ((value: T) => void) | undefined): (value: T) => void {
+/** The callback, which may throw without stopping what it is told of. */
+export function checkCallback<T>(
+  callback: ((value: T) => void) | undefined,
+  runtime: Runtime,
+): (value: T) => void {
   if (callback === undefined) return () => {}
   if (typeof callback !== 'function')
     throw wrongType('onProgress', `must be a function, got ${describe(callback)}`)
-  return callback
+  return (value) => void attempt(runtime, 'onProgress', () => callback(value))
 }

@@ -1,3 +1,4 @@
+import { shielded } from '@atoll/core'
 import { createCluster } from '@atoll/node'
 import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { World } from '@atoll/sim'
@@ -22,7 +23,8 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     zones: zonesOf(nodes, zones),
     network,
     runtime: (name) => {
-      const runtime = world.runtime(name)
+      // The cluster would make one of its own out of it, and nobody would watch that.
+      const runtime = shielded(world.runtime(name))
       watchHosts(runtime, { watch, alter: bug.alter ?? (() => {}) })
       return runtime
     },

@@ -1,4 +1,13 @@
-import { AtollError, assert, Lifecycle, MAX_DELAY_MS, type Runtime, wrongRange } from '@atoll/core'
+import {
+  AtollError,
+  assert,
+  attempt,
+  Lifecycle,
+  MAX_DELAY_MS,
+  type Runtime,
+  shielded,
+  wrongRange,
+} from '@atoll/core'
 import { EventEmitter } from 'eventemitter3'
 import { Backoff } from './backoff.ts'
 import type { ByteStream } from './byte-stream.ts'
@@ -85,7 +94,7 @@ export class RpcEndpoint extends Lifecycle {
   /** Throws `TypeError` or `RangeError` for options that cannot be. */
   constructor(runtime: Runtime, collaborators: RpcCollaborators, options: RpcOptions) {
     super()
-    this.#runtime = runtime
+    this.#runtime = shielded(runtime)
     this.#collaborators = collaborators
     this.#options = validateRpcOptions(options)
     this.label = `rpc endpoint ${options.node}`
@@ -325,21 +334,23 @@ export class RpcEndpoint extends Lifecycle {
     backoff.failed(clock.monotonicMs())
     this.#unreached.set(node, { backoff, reason })
     metrics.count('rpc_unreached_total', 1, { code: reason.code })
-    this.events.emit('peer-unreached', node)
+    attempt(this.#runtime, 'listener', () => this.events.emit('peer-unreached', node))
   }
 
   #connected(node: string, capabilities: readonly string[]): void {
     this.#unreached.delete(node)
-    if (this.#peers.add(node, capabilities)) this.events.emit('peer-connected', node)
+    if (this.#peers.add(node, capabilities))
+      attempt(this.#runtime, 'listener', () => this.events.emit('peer-connected', node))
   }
 
   #mismatched(node: string, reason: AtollError): void {
     this.#mismatches.note(node, reason)
-    this.events.emit('peer-mismatched', node, reason)
+    attempt(this.#runtime, 'listener', () => this.events.emit('peer-mismatched', node, reason))
   }
 
   #disconnected(node: string): void {
-    if (this.#peers.remove(node)) this.events.emit('peer-disconnected', node)
+    if (this.#peers.remove(node))
+      attempt(this.#runtime, 'listener', () => this.events.emit('peer-disconnected', node))
   }
 }
 

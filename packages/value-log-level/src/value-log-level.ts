@@ -1,4 +1,4 @@
-import { AtollError, checkBytes, checkInteger, concatBytes, describe, wrongType } from '@atoll/core'
+import { AtollError, checkBytes, checkInteger, concatBytes, describe, shielded, wrongType } from '@atoll/core'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -101,7 +101,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
       },
       levelOptions,
     )
-    this.#runtime = runtime
+    this.#runtime = shielded(runtime)
     this.#parts = parts
     this.#settings = validateValueLogOptions(valueLog)
     // A database of this family opens itself soon after it was made, and creates what is missing: only the log knows

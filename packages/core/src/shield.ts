@@ -1,0 +1,84 @@
+import { messageOf } from './errors.ts'
+import { LineLimit } from './line-limit.ts'
+import type { Clock, Log, Metrics, Probe, Runtime } from './runtime.ts'
+import { MINUTE_MS } from './units.ts'
+
+/** The ports that only observe: nothing may depend on them. */
+export interface Observers extends Pick<Runtime, 'log' | 'metrics'> {
+  readonly clock: Pick<Clock, 'monotonicMs'>
+  readonly probe?: Probe
+}
+
+type Tell = (port: string, error: unknown) => void
+
+/** What is told when the owner of these metrics has something that throws. Each belongs to one shielded runtime. */
+const tellers = new WeakMap<Metrics, Tell>()
+
+/**
+ * The same runtime, of which log, metrics and probe may throw without stopping anything: each failure is counted as
+ * `port_failures_total`, and written to the log once a minute, as far as these two still work. Answers a runtime that is
+ * shielded as it is.
+ */
+export function shielded<R extends Observers>(runtime: R): R {
+  if (tellers.has(runtime.metrics)) return runtime
+  const tell = tellerOf(runtime)
+  const metrics = shieldedMetrics(runtime.metrics, tell)
+  tellers.set(metrics, tell)
+  const log = shieldedLog(runtime.log, tell)
+  const { probe } = runtime
+  if (probe === undefined) return { ...runtime, log, metrics }
+  const mark = (name: string) => void guarded(tell, 'probe', () => probe.mark(name))
+  return { ...runtime, log, metrics, probe: { mark } }
+}
+
+/**
+ * Calls a function that the user gave, and goes on whatever it does: an error, or a promise that is rejected, is counted and
+ * logged as by `shielded`. Answers undefined if it has thrown. `port` says in a word what kind of function it is.
+ */
+export function attempt<T>(runtime: Observers, port: string, call: () => T): T | undefined {
+  return guarded(tellers.get(runtime.metrics) ?? tellerOf(runtime), port, call)
+}
+
+function guarded<T>(tell: Tell, port: string, call: () => T): T | undefined {
+  try {
+    const answer = call()
+    if (answer instanceof Promise) answer.catch((error: unknown) => tell(port, error))
+    return answer
+  } catch (error) {
+    tell(port, error)
+    return undefined
+  }
+}
+
+function tellerOf({ clock, log, metrics }: Observers): Tell {
+  const limit = new LineLimit(clock, MINUTE_MS)
+  return (port, error) => {
+    ignoring(() => metrics.count('port_failures_total', 1, { port }))
+    const held = limit.take(port)
+    if (held === undefined) return
+    ignoring(() => log.error({ port, error: messageOf(error), held }, 'what a user gave has thrown'))
+  }
+}
+
+/** Where there is nobody left to tell. */
+function ignoring(call: () => unknown): void {
+  guarded(() => {}, '', call)
+}
+
+function shieldedMetrics(metrics: Metrics, tell: Tell): Metrics {
+  return {
+    count: (name, amount, labels) => void guarded(tell, 'metrics', () => metrics.count(name, amount, labels)),
+    gauge: (name, value, labels) => void guarded(tell, 'metrics', () => metrics.gauge(name, value, labels)),
+    observe: (name, value, labels) =>
+      void guarded(tell, 'metrics', () => metrics.observe(name, value, labels)),
+  }
+}
+
+function shieldedLog(log: Log, tell: Tell): Log {
+  return {
+    debug: (fields, message) => void guarded(tell, 'log', () => log.debug(fields, message)),
+    info: (fields, message) => void guarded(tell, 'log', () => log.info(fields, message)),
+    warn: (fields, message) => void guarded(tell, 'log', () => log.warn(fields, message)),
+    error: (fields, message) => void guarded(tell, 'log', () => log.error(fields, message)),
+  }
+}

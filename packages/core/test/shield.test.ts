@@ -1,0 +1,90 @@
+import { expect, test } from 'vitest'
+import {
+  attempt,
+  type Clock,
+  createMetrics,
+  type Log,
+  type Metrics,
+  type Probe,
+  quietLog,
+  quietProbe,
+  shielded,
+} from '../src/index.ts'
+
+const BROKEN = new Error('the port is broken')
+const fail = () => {
+  throw BROKEN
+}
+const rejecting = async () => fail()
+const BROKEN_LOG: Log = { debug: fail, info: fail, warn: fail, error: fail }
+const BROKEN_PROBE: Probe = { mark: fail }
+const BROKEN_METRICS: Metrics = { count: fail, gauge: fail, observe: fail }
+
+function clockAt(time: { ms: number }): Clock {
+  return { monotonicMs: () => time.ms, wallMs: () => 0, timer: fail, sleep: fail }
+}
+
+function lines(): Log & { readonly lines: object[] } {
+  const lines: object[] = []
+  return { ...quietLog, error: (fields) => void lines.push(fields), lines }
+}
+
+test('a log that throws is counted, one that works is not', () => {
+  const metrics = createMetrics()
+  const runtime = shielded({ clock: clockAt({ ms: 0 }), log: BROKEN_LOG, metrics, probe: quietProbe })
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) runtime.log[level]({}, 'a line')
+  expect(metrics.value('port_failures_total', { port: 'log' })).toBe(4)
+  runtime.metrics.count('things', 2)
+  runtime.probe.mark('a mark')
+  expect([...metrics.entries()]).toEqual([
+    ['port_failures_total{port="log"}', 4],
+    ['things', 2],
+  ])
+})
+
+test('metrics that throw are logged, once a minute', () => {
+  const time = { ms: 0 }
+  const log = lines()
+  const { metrics } = shielded({ clock: clockAt(time), log, metrics: BROKEN_METRICS })
+  metrics.count('things')
+  metrics.gauge('level', 1)
+  metrics.observe('took_ms', 1)
+  expect(log.lines).toEqual([{ port: 'metrics', error: 'the port is broken', held: 0 }])
+  time.ms = 60_000
+  metrics.count('things')
+  expect(log.lines).toHaveLength(2)
+  expect(log.lines[1]).toMatchObject({ held: 2 })
+})
+
+test('where all throw, nothing is told, and nothing happens', () => {
+  const runtime = shielded({
+    clock: clockAt({ ms: 0 }),
+    log: BROKEN_LOG,
+    metrics: BROKEN_METRICS,
+    probe: BROKEN_PROBE,
+  })
+  runtime.log.error({}, 'a line')
+  runtime.metrics.count('things')
+  runtime.probe.mark('a mark')
+  expect(attempt(runtime, 'onProgress', fail)).toBeUndefined()
+})
+
+test('a function that throws, or whose promise is rejected, is counted under its name; what works is answered', async () => {
+  const [log, metrics] = [lines(), createMetrics()]
+  const runtime = { clock: clockAt({ ms: 0 }), log, metrics }
+  for (const one of [runtime, shielded(runtime)]) {
+    expect(attempt(one, 'merge', () => 7)).toBe(7)
+    expect(attempt(one, 'merge', fail)).toBeUndefined()
+    await attempt(one, 'onProgress', rejecting)?.catch(() => {})
+  }
+  await Promise.resolve()
+  expect(metrics.value('port_failures_total', { port: 'merge' })).toBe(2)
+  expect(metrics.value('port_failures_total', { port: 'onProgress' })).toBe(2)
+  expect(log.lines).toHaveLength(4)
+})
+
+test('what is shielded is not shielded again', () => {
+  const runtime = shielded({ clock: clockAt({ ms: 0 }), log: quietLog, metrics: createMetrics() })
+  expect(shielded(runtime)).toBe(runtime)
+  expect(shielded({ ...runtime, more: 1 })).toMatchObject({ metrics: runtime.metrics })
+})
