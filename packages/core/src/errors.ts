@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   },
   ATOLL_CLOSED: { definite: true, transient: false, meaning: 'the component is closed or was never opened' },
   ATOLL_CORRUPT: { definite: true, transient: false, meaning: 'stored or received bytes fail their check' },
+  ATOLL_DISK_FULL: { definite: false, transient: true, meaning: 'the disk below has no room; make some' },
   ATOLL_FORMAT: {
     definite: true,
     transient: false,
@@ -158,6 +159,28 @@ export function isAtollError(error: unknown, code?: ErrorCode): error is AtollEr
 /** True if `text` is one of the codes: what a peer sends as a code is checked before it is believed. */
 export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERROR_CODES, text)
+}
+
+/** How systems and databases say that there is no room on a disk, by code or by text. */
+const NO_ROOM = /\bENOSPC\b|\bEDQUOT\b|no space left on device|disk quota exceeded/i
+
+/** True if an error, or any of its causes, says that the disk is full. */
+export function isDiskFull(error: unknown): boolean {
+  if (isAtollError(error, 'ATOLL_DISK_FULL')) return true
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? String(error.code) : ''
+  return NO_ROOM.test(code) || NO_ROOM.test(error.message) || isDiskFull(error.cause)
+}
+
+/** What a database or a disk threw, as `ATOLL_DISK_FULL` if it says that there is no room, and as `ATOLL_STORAGE` otherwise. */
+export function storageFailure(
+  message: string,
+  cause: unknown,
+  options: Pick<AtollErrorOptions, 'definite'> = {},
+): AtollError {
+  if (!isDiskFull(cause)) return new AtollError('ATOLL_STORAGE', message, { ...options, cause })
+  const details = { reason: 'ENOSPC' }
+  return new AtollError('ATOLL_DISK_FULL', `${message}: the disk is full`, { ...options, cause, details })
 }
 
 /** The message of anything that was thrown. */

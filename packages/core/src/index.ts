@@ -33,8 +33,10 @@ export {
   type ErrorCode,
   type ErrorFacts,
   isAtollError,
+  isDiskFull,
   isErrorCode,
   messageOf,
+  storageFailure,
 } from './errors.ts'
 export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'

@@ -4,6 +4,7 @@ import {
   fromUtf8,
   isAtollError,
   type Runtime,
+  storageFailure,
   type TupleCodec,
   toHex,
   utf8,
@@ -109,9 +110,7 @@ function unseal(name: string, sealed: Uint8Array, crc32: Crc32): Uint8Array {
 
 function failed(what: string, cause: unknown): AtollError {
   if (isAtollError(cause)) return cause
-  return new AtollError('ATOLL_STORAGE', `the database failed to ${what} what it notes of the cluster`, {
-    cause,
-  })
+  return storageFailure(`the database failed to ${what} what it notes of the cluster`, cause)
 }
 
 /** What version 0.1.0 noted: the members and their ring, fixed for ever. Read, and never written any more. */

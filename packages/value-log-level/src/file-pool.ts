@@ -1,3 +1,4 @@
+import { AtollError } from '@atoll/core'
 import type { DataFile, Files } from './ports.ts'
 import { segmentName } from './segment-file.ts'
 
@@ -13,6 +14,7 @@ export class FilePool {
   readonly #files: Files
   readonly #maxOpen: number
   readonly #entries = new Map<number, Entry>()
+  #isClosed = false
 
   constructor(files: Files, maxOpen: number) {
     this.#files = files
@@ -46,10 +48,12 @@ export class FilePool {
   }
 
   async closeAll(): Promise<void> {
+    this.#isClosed = true
     await Promise.all([...this.#entries.keys()].map((slot) => this.drop(slot)))
   }
 
   #open(slot: number): Entry {
+    if (this.#isClosed) throw new AtollError('ATOLL_CLOSED', 'the log is closed', { transient: true })
     const opening = this.#files.open(segmentName(slot))
     const entry: Entry = { opening, file: undefined, users: 0, dropped: false }
     this.#entries.set(slot, entry)

@@ -9,7 +9,7 @@ import type { ValueLogRuntime } from './ports.ts'
 import type { Op } from './record.ts'
 import type { Salt } from './salt.ts'
 import type { Segments } from './segments.ts'
-import { isNoRoom, storageError } from './storage-error.ts'
+import { storageError } from './storage-error.ts'
 import { type Group, type Stage, type Waiting, WriteQueue } from './write-queue.ts'
 
 export interface LogContext {
@@ -38,8 +38,9 @@ const AHEAD_BYTES = 64 * 1024 * 1024
  * as soon as it is written; until it is applied the overlay answers for it.
  *
  * The inner database never holds what the synced log does not: otherwise a crash could leave it with pointers to
- * nothing. A failed write or sync therefore ends all writing until the log is opened again, unless there was only no
- * room for a write: then the next record takes its place. What was durable before a failure is applied all the same. If applying fails, it is the next open that brings it into the inner database.
+ * nothing. A failed write costs its batches alone: the next record takes its place. A failed sync ends all writing until
+ * the log is opened again, since nobody knows what it has left behind; what was durable before is applied all the same.
+ * If applying fails, it is the next open that brings it into the inner database.
  */
 export class Log {
   readonly #context: LogContext
@@ -61,9 +62,13 @@ export class Log {
   #synced: number
   #applied: LogPosition
   #failure: AtollError | undefined
+  /** Why the last record could not be written, if it could not. */
+  #writeFailure: AtollError | undefined
   #canApply = true
   /** Called with the bytes by which the log has grown, when they have been applied. */
   onApplied: (bytes: number) => void = () => {}
+  /** Called when the log takes no more writes until it is opened again. */
+  onFailed: (failure: AtollError) => void = () => {}
 
   constructor(context: LogContext, { position, salt }: LogStart) {
     this.#context = context
@@ -83,6 +88,11 @@ export class Log {
   /** False once the inner database has failed: it may lack what is durable in the log. */
   get canApply(): boolean {
     return this.#canApply
+  }
+
+  /** Why writes fail, if the last one did. */
+  get failure(): AtollError | undefined {
+    return this.#failure ?? this.#writeFailure
   }
 
   /** Appends a batch, which is applied as a whole or not at all. Resolves when it has come as far as `until`. */
@@ -155,28 +165,26 @@ export class Log {
     const waiting = this.#queue.take(count)
     try {
       const group = await this.#writer.write(waiting)
+      this.#writeFailure = undefined
       if (this.#failure !== undefined) return this.#reject([group], this.#failure)
       this.#aheadBytes += group.bytes
       this.#acknowledgeWritten(group)
       this.#written.push(group)
       this.#startSync()
     } catch (error) {
-      const failure = isNoRoom(error)
-        ? storageError('writing the log', error)
-        : this.#fail('writing the log', error)
-      for (const { reject } of waiting) reject(failure)
+      this.#writeFailure = storageError('writing the log', error)
+      for (const { reject } of waiting) reject(this.#writeFailure)
     }
   }
 
-  /** A segment that cannot be created fails the batch that needs it, and harms nothing else. */
+  /** A segment that cannot be created, or left, fails the batch that needs it, and harms nothing else. */
   async #rotate(first: Waiting): Promise<void> {
     try {
       await this.#writer.rotate(first)
       void this.#context.segments.makeReady()
     } catch (error) {
-      const failure = storageError('going on to the next segment', error)
-      if (failure.definite || isNoRoom(error)) for (const { reject } of this.#queue.take(1)) reject(failure)
-      else this.#fail('writing the log', failure)
+      this.#writeFailure = storageError('going on to the next segment', error)
+      for (const { reject } of this.#queue.take(1)) reject(this.#writeFailure)
     }
   }
 
@@ -331,6 +339,7 @@ export class Log {
     this.#written = []
     this.#queue.abandon(failure)
     this.#onRoom?.()
+    this.onFailed(this.#failure)
     return failure
   }
 

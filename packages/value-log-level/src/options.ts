@@ -9,6 +9,8 @@ export interface ValueLogOptions {
   readonly preallocateBytes?: number
   /** How much space in free segments is kept for later writes; the rest is given back. Default 256 MiB. */
   readonly reserveBytes?: number
+  /** How much room of the disk is kept for what deletes, collects and opens: see `hasRoom`. Default 32 MiB. */
+  readonly spareBytes?: number
   /** How much log may have to be read again after a crash, about. Default 256 MiB. */
   readonly checkpointBytes?: number
   /**
@@ -37,6 +39,7 @@ export const VALUE_LOG_DEFAULTS: ValueLogSettings = {
   segmentBytes: 64 * MiB,
   preallocateBytes: 0,
   reserveBytes: 256 * MiB,
+  spareBytes: 32 * MiB,
   checkpointBytes: 256 * MiB,
   groupBytes: 4.5 * MiB,
   maxBatchBytes: GiB,
@@ -52,6 +55,7 @@ const LIMITS: Readonly<Record<Exclude<keyof ValueLogSettings, 'compactAtLiveShar
   segmentBytes: [64 * KiB, 4 * GiB],
   preallocateBytes: [0, Number.MAX_SAFE_INTEGER],
   reserveBytes: [0, Number.MAX_SAFE_INTEGER],
+  spareBytes: [0, Number.MAX_SAFE_INTEGER],
   checkpointBytes: [64 * KiB, Number.MAX_SAFE_INTEGER],
   groupBytes: [4 * KiB, GiB],
   maxBatchBytes: [KiB, 4 * GiB],
@@ -72,6 +76,7 @@ export function validateValueLogOptions(options: ValueLogOptions): ValueLogSetti
     segmentBytes: check('segmentBytes'),
     preallocateBytes: check('preallocateBytes'),
     reserveBytes: check('reserveBytes'),
+    spareBytes: check('spareBytes'),
     checkpointBytes: check('checkpointBytes'),
     groupBytes: check('groupBytes'),
     maxBatchBytes: check('maxBatchBytes'),

@@ -34,6 +34,9 @@ export interface SegmentsContext {
   readonly identity: Uint8Array
 }
 
+/** A new segment is begun with this much room on the disk, or with its size if that is less. */
+const BEGIN_BYTES = 2 * MiB
+
 /** All segment files of a log: which hold values, which can be written again, and which are given back. */
 export class Segments {
   readonly #context: SegmentsContext
@@ -245,13 +248,17 @@ export class Segments {
     return this.#add({ slot, sizeBytes, liveBytes: 0, state: options.state })
   }
 
-  /** A write past the end of the space is refused before it can fail half done. */
+  /**
+   * A segment takes room as it is written. On a disk that is nearly full one is begun all the same while there is some: what
+   * deletes needs it.
+   */
   async #assertSpace(sizeBytes: number): Promise<void> {
     const { files } = this.#context
     const freeBytes = await files.freeBytes()
-    if (freeBytes >= sizeBytes) return
-    const message = `${files.label} is full: a segment needs ${sizeBytes} bytes, and ${freeBytes} are free`
-    throw new AtollError('ATOLL_STORAGE', message, { definite: true, details: { sizeBytes, freeBytes } })
+    if (freeBytes >= Math.min(sizeBytes, BEGIN_BYTES)) return
+    const message = `${files.label} is full: ${freeBytes} bytes are free, and a segment is begun with ${BEGIN_BYTES}`
+    const details = { reason: 'ENOSPC', freeBytes }
+    throw new AtollError('ATOLL_DISK_FULL', message, { definite: true, details })
   }
 
   /** Random bytes: some disks take zeros without allocating anything. */

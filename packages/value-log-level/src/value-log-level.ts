@@ -12,10 +12,12 @@ import {
   type AbstractSnapshot,
 } from 'abstract-level'
 import { CHUNK_BYTES, plainSum } from './checksum.ts'
+import type { OpenChoice } from './open-directory.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
 import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
 import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
 import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
+import { Reopener } from './reopener.ts'
 import type {
   BytesOperation,
   GetRangeOptions,
@@ -72,9 +74,10 @@ export interface ValueLogLevel<K, V> {
  * Options of writes: `sync` (default false): acknowledge when it is durable. A batch is whole or absent
  * after a crash, and a synced one makes all before it durable.
  *
- * Errors are `AtollError`s: `ATOLL_CORRUPT` for a value that fails its checksum, `ATOLL_STORAGE` if the disk fails
- * (then no more writes are taken until the database is opened again, unless only room was lacking), `ATOLL_OVERLOADED` past `maxPendingBytes`, and as
- * the cause of a failed open also `ATOLL_LOCKED` and `ATOLL_FORMAT`.
+ * Errors are `AtollError`s: `ATOLL_CORRUPT` for a value that fails its checksum, `ATOLL_DISK_FULL` if there is no room and
+ * `ATOLL_STORAGE` if the disk fails, `ATOLL_OVERLOADED` past `maxPendingBytes`, and as the cause of a failed open also
+ * `ATOLL_LOCKED` and `ATOLL_FORMAT`. After a failed sync no more writes are taken until the database is opened again. If it is
+ * the database below that fails, it is opened again by itself, as soon as there is room.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are inherited; the interface only widens their options.
 export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format, K, V> {
@@ -82,6 +85,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   readonly #parts: ValueLogParts
   readonly #settings: ValueLogSettings
   readonly #held: Promise<void>
+  readonly #reopener: Reopener
   #opened: ValueLog | undefined
 
   constructor(runtime: ValueLogRuntime, parts: ValueLogParts, options: ValueLogLevelOptions<K, V> = {}) {
@@ -97,7 +101,14 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
         permanence: supports.permanence,
         implicitSnapshots: supports.implicitSnapshots,
         explicitSnapshots: supports.explicitSnapshots,
-        additionalMethods: { getRange: true, getSummed: true, batchBytes: true, compact: true, usage: true },
+        additionalMethods: {
+          getRange: true,
+          getSummed: true,
+          batchBytes: true,
+          compact: true,
+          usage: true,
+          hasRoom: true,
+        },
       },
       levelOptions,
     )
@@ -107,6 +118,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     // A database of this family opens itself soon after it was made, and creates what is missing: only the log knows
     // whether that is right.
     this.#held = parts.inner.close().catch(() => {})
+    this.#reopener = new Reopener({ runtime, files: parts.files, reopen: () => this.#reopen() })
   }
 
   /**
@@ -175,11 +187,30 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
 
   async _open(options: { createIfMissing: boolean; errorIfExists: boolean }): Promise<void> {
     await this.#held
+    this.#reopener.start()
+    await this.#openLog(options)
+  }
+
+  async #openLog(options: OpenChoice): Promise<void> {
     const opening = { ...this.#parts, runtime: this.#runtime, settings: this.#settings }
-    this.#opened = await openValueLog(opening, options)
+    const opened = await openValueLog(opening, options)
+    // What a failed sync has left on the disk nobody knows. It may be another disk that must be read from.
+    opened.log.onFailed = (failure) => {
+      if (!opened.log.canApply) this.#reopener.failed(failure)
+    }
+    this.#opened = opened
+  }
+
+  /** Iterators and snapshots end by it; other reads fail for the moment that it takes. */
+  async #reopen(): Promise<void> {
+    const failed = this.#opened
+    this.#opened = undefined
+    await failed?.abandon()
+    await this.#openLog({ createIfMissing: false, errorIfExists: false })
   }
 
   async _close(): Promise<void> {
+    await this.#reopener.stop()
     const opened = this.#opened
     this.#opened = undefined
     await opened?.close()
@@ -281,8 +312,26 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     return new ValueLogSnapshot(options, { inner, readers, ticket })
   }
 
+  /** Why it takes no writes at the moment; undefined if the last one was taken. */
+  get failure(): AtollError | undefined {
+    return this.#opened?.log.failure ?? this.#reopener.failure
+  }
+
+  /**
+   * False while the disk has less room than `spareBytes`. All writes are still taken, as long as there is any: whoever asks
+   * should now only write what makes room.
+   */
+  hasRoom(): boolean {
+    return this.#opened?.room.isEnough() ?? true
+  }
+
   get #open(): ValueLog {
     if (this.#opened !== undefined) return this.#opened
+    const { failure } = this.#reopener
+    if (failure !== undefined) {
+      const message = `the value log at ${this.#parts.files.label} is being opened again after a failure`
+      throw new AtollError('ATOLL_STORAGE', message, { cause: failure, definite: true, transient: true })
+    }
     throw new AtollError('ATOLL_CLOSED', `the value log at ${this.#parts.files.label} is ${this.status}`)
   }
 

@@ -23,6 +23,7 @@ import type { Files, InnerLevel, ValueLogRuntime } from './ports.ts'
 import { Readers } from './readers.ts'
 import type { Origin } from './record.ts'
 import { Recovery, type RecoveryContext } from './recovery.ts'
+import { Room } from './room.ts'
 import { SALT_BYTES, saltOf } from './salt.ts'
 import { decodeSegmentHeader, FIRST_RECORD_OFFSET } from './segment-file.ts'
 import { Segments } from './segments.ts'
@@ -59,7 +60,10 @@ export interface ValueLog {
   readonly segments: Segments
   readonly values: ValueReader
   readonly compactor: Compactor
+  readonly room: Room
   readonly close: () => Promise<void>
+  /** Closes what has failed: without a word to the disk, and without waiting for readers, who hear of it. */
+  readonly abandon: () => Promise<void>
 }
 
 /**
@@ -116,7 +120,8 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const checkpointer = new Checkpointer({ runtime, inner, segments, readers, log, opened, note })
   const context = { runtime, settings, crc32, inner, pool, segments, readers, values, log, checkpointer }
   const compactor = new Compactor(context)
-  const background = connect({ segments, readers, log, checkpointer, compactor }, opening)
+  const room = new Room(runtime, files, settings.spareBytes)
+  const background = connect({ segments, readers, log, checkpointer, compactor, room }, opening)
   const close = async () => {
     await compactor.stop()
     await readers.idle()
@@ -126,7 +131,14 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
     await pool.closeAll()
     await inner.close()
   }
-  return { log, overlay, reads, readers, segments, values, compactor, close }
+  const abandon = async () => {
+    await compactor.stop()
+    await log.idle()
+    await background()
+    await pool.closeAll()
+    await inner.close()
+  }
+  return { log, overlay, reads, readers, segments, values, compactor, room, close, abandon }
 }
 
 /**
@@ -183,11 +195,12 @@ interface Background {
   readonly log: Log
   readonly checkpointer: Checkpointer
   readonly compactor: Compactor
+  readonly room: Room
 }
 
 /** Lets the parts set each other going; returns what ends and awaits it. */
 function connect(parts: Background, { runtime, settings }: Opening): () => Promise<void> {
-  const { segments, readers, log, checkpointer, compactor } = parts
+  const { segments, readers, log, checkpointer, compactor, room } = parts
   let grownBytes = 0
   let closing = false
   let housekeeping = Promise.resolve()
@@ -198,12 +211,15 @@ function connect(parts: Background, { runtime, settings }: Opening): () => Promi
     })
   }
   log.onApplied = (bytes) => {
+    room.wrote(bytes)
     grownBytes += bytes
     if (grownBytes < settings.checkpointBytes) return
     grownBytes = 0
     keep(async () => {
       await checkpointer.run()
       await compactor.recountNext()
+      // It may have stopped for a failure that is over.
+      compactor.kick()
     })
   }
   readers.onLeave = () => {

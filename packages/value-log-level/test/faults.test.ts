@@ -149,7 +149,7 @@ describe('a full disk', () => {
         ),
       )
     }
-    expect(outcomes).toEqual([...Array(6).fill('done'), ...Array(6).fill('ATOLL_STORAGE')])
+    expect(outcomes).toEqual([...Array(6).fill('done'), ...Array(6).fill('ATOLL_DISK_FULL')])
     expect([...(await contents(db)).keys()]).toHaveLength(6)
     disk.freeBytes = 1e9
     await db.put('k6', value, { sync: true })
@@ -178,7 +178,7 @@ describe('a full disk', () => {
         const batch = db.batch(operationsOf(write), { sync: write.sync })
         await batch.then(
           () => taken.push(write),
-          (error) => expect(error).toMatchObject({ code: 'ATOLL_STORAGE' }),
+          (error) => expect(error).toMatchObject({ code: 'ATOLL_DISK_FULL' }),
         )
       }
       disk.fault = () => undefined

@@ -1,0 +1,77 @@
+import { type AtollError, isDiskFull, MiB, type Timer } from '@atoll/core'
+import type { Files, ValueLogRuntime } from './ports.ts'
+
+export interface ReopenerParts {
+  readonly runtime: Pick<ValueLogRuntime, 'clock' | 'log' | 'metrics'>
+  readonly files: Files
+  /** Closes what is open, and opens it again. Called until it succeeds. */
+  readonly reopen: () => Promise<void>
+}
+
+const FIRST_DELAY_MS = 250
+const LONGEST_DELAY_MS = 10_000
+/** On a full disk nothing is tried before there is as much room. LevelDB needs some to open. */
+const ROOM_BYTES = 8 * MiB
+
+/** Opens a log again after a failure that need not last, until that succeeds: nobody has to restart the program. */
+export class Reopener {
+  readonly #parts: ReopenerParts
+  #failure: AtollError | undefined
+  #timer: Timer | undefined
+  #attempt: Promise<void> = Promise.resolve()
+  #delayMs = FIRST_DELAY_MS
+  #isStopped = false
+
+  constructor(parts: ReopenerParts) {
+    this.#parts = parts
+  }
+
+  /** Why the log takes no writes, while it is to be opened again. */
+  get failure(): AtollError | undefined {
+    return this.#failure
+  }
+
+  failed(failure: AtollError): void {
+    if (this.#isStopped || this.#failure !== undefined) return
+    this.#failure = failure
+    this.#delayMs = FIRST_DELAY_MS
+    this.#wait()
+  }
+
+  /** Nothing is tried any more, and nothing is on its way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#timer?.cancel()
+    await this.#attempt
+    this.#failure = undefined
+  }
+
+  start(): void {
+    this.#isStopped = false
+  }
+
+  #wait(): void {
+    this.#timer = this.#parts.runtime.clock.timer(this.#delayMs, () => {
+      this.#attempt = this.#try()
+    })
+    this.#delayMs = Math.min(LONGEST_DELAY_MS, 2 * this.#delayMs)
+  }
+
+  async #try(): Promise<void> {
+    const { runtime, files, reopen } = this.#parts
+    try {
+      if (isDiskFull(this.#failure) && (await files.freeBytes()) < ROOM_BYTES) return this.#again()
+      await reopen()
+      this.#failure = undefined
+      runtime.metrics.count('value_log_reopened')
+      runtime.log.info({}, `${files.label} was opened again after a failure, and takes writes`)
+    } catch (error) {
+      runtime.log.warn({ error }, `${files.label} cannot be opened again yet`)
+      this.#again()
+    }
+  }
+
+  #again(): void {
+    if (!this.#isStopped) this.#wait()
+  }
+}
