@@ -1,9 +1,6 @@
-import { decodeWith, encodeWith, type TupleCodec } from '@atoll/core'
+import { decodeWith, encodeWith, LATEST_WALL_MS, type TupleCodec } from '@atoll/core'
 import { damaged, packVector, unpackVector } from './actors.ts'
 import type { CausalContext, StoredRecord } from './record.ts'
-
-/** Far beyond any date. A wall clock that says more is broken, and is taken to say this. */
-export const LATEST_WALL_MS = 2 ** 52
 
 /** Leaves room for 10^12 writes that replace each other, and keeps stamps within the integers. */
 const MAX_TIMESTAMP_MS = LATEST_WALL_MS + 2 ** 40

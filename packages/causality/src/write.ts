@@ -1,5 +1,4 @@
-import { AtollError, assert, equalBytes } from '@atoll/core'
-import { LATEST_WALL_MS } from './context.ts'
+import { AtollError, assert, equalBytes, LATEST_WALL_MS } from '@atoll/core'
 import { latest, mergeRecords } from './merge.ts'
 import { PackableRecord } from './packable-record.ts'
 import type { MergePolicy } from './policy.ts'

@@ -1,3 +1,4 @@
+import { checkIndexEntries } from '@atoll/causality'
 import {
   checkBytes,
   checkInteger,
@@ -70,12 +71,7 @@ export function checkWrite(write: KvWrite): void {
     throw wrongType('metadata', `must be a Map, got ${describe(metadata)}`)
   if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
     throw wrongRange('expiresAtMs', `must be a finite number, got ${describe(expiresAtMs)}`)
-  for (const { index, scope, term, payload } of indexes ?? []) {
-    checkText('index', index, /./s, 'a name')
-    checkBytes('scope', scope, ANY_BYTES)
-    checkBytes('term', term, ANY_BYTES)
-    checkBytes('payload', payload, ANY_BYTES)
-  }
+  if (indexes !== undefined) checkIndexEntries(indexes)
 }
 
 /** Answers the limit. */

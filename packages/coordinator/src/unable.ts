@@ -2,6 +2,7 @@ import type { AtollError, ErrorCode } from '@atoll/core'
 
 /** What a replica answers that cannot serve any request for now, whatever is asked of it. */
 const CODES: ReadonlySet<ErrorCode> = new Set([
+  'ATOLL_CLOCK',
   'ATOLL_CLOSED',
   'ATOLL_DISK_FULL',
   'ATOLL_PROTOCOL',

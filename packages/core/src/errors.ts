@@ -15,6 +15,7 @@ export const ERROR_CODES = {
     transient: false,
     meaning: 'the cluster as it is does not allow the change',
   },
+  ATOLL_CLOCK: { definite: true, transient: true, meaning: 'the wall clock of this machine cannot be right' },
   ATOLL_CLOSED: { definite: true, transient: false, meaning: 'the component is closed or was never opened' },
   ATOLL_CORRUPT: { definite: true, transient: false, meaning: 'stored or received bytes fail their check' },
   ATOLL_DISK_FULL: { definite: false, transient: true, meaning: 'the disk below has no room; make some' },

@@ -60,6 +60,7 @@ export type {
 } from './runtime.ts'
 export { attempt, type Observers, shielded } from './shield.ts'
 export { sleepOn } from './sleep.ts'
+export { checkStorage, type StorageFeatures } from './storage-features.ts'
 export { GiB, HOUR_MS, KiB, MAX_DELAY_MS, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
 export {
   checkBoolean,
@@ -75,3 +76,4 @@ export {
   type IntegerLimits,
   isName,
 } from './validate.ts'
+export { LATEST_WALL_MS, wallTimeOf } from './wall-time.ts'

@@ -1,4 +1,4 @@
-import { AtollError, attempt, equalBytes, Lifecycle, type Runtime, toHex } from '@atoll/core'
+import { AtollError, attempt, equalBytes, Lifecycle, type Runtime, toHex, wallTimeOf } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
 import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { EventEmitter } from 'eventemitter3'
@@ -151,7 +151,7 @@ export class Membership extends Lifecycle {
     this.assertOpen()
     const { node } = this.#options
     const { document } = memberDocument({ ledger: this.#ledger, node })
-    const atMs = this.#runtime.clock.wallMs()
+    const atMs = wallTimeOf(this.#runtime.clock)
     const forced = forcedDocument(document, edit, { by: node, atMs, missing, reason })
     const id = toHex(this.#runtime.random.bytes(8))
     const recent = [...document.recent, id].slice(-MAX_RECENT)

@@ -19,7 +19,7 @@ import {
 } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import type { HandoffStatus, Handoffs, VnodeHost } from '@atoll/vnode'
+import type { HandoffStatus, Handoffs, StorageState, VnodeHost } from '@atoll/vnode'
 import { documentMethod, newsMethod, sizesMethod, transfersMethod } from './control-methods.ts'
 
 export interface ClusterControlParts {
@@ -62,6 +62,8 @@ export interface ClusterStatus {
   readonly pendingRefills: number
   /** The ring has got more partitions, and these members have not filed their records by them yet. */
   readonly resizing: Resizing | undefined
+  /** How the database of this node takes writes. */
+  readonly storage: StorageState
 }
 
 const ASK_TIMEOUT_MS = 5000
@@ -100,6 +102,7 @@ export class ClusterControl {
       pendingMoves: moves.length,
       pendingRefills: refills.length,
       resizing,
+      storage: this.#parts.vnodes.storage,
     }
   }
 
@@ -188,13 +191,14 @@ export class ClusterControl {
     return this.#parts.membership.force(edit, options)
   }
 
-  /** Resolves when nothing is left to move, add, copy or file anew; rejects with the reason of `signal`. */
+  /** Resolves when nothing is left to move, add, copy or file anew, and this node's database takes writes; rejects with the reason of `signal`. */
   async settled(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     const { clock } = this.#parts.runtime
     for (;;) {
       options.signal?.throwIfAborted()
       const { moves, refills, resizing } = this.document
-      if (moves.length + refills.length === 0 && resizing === undefined) return
+      const isAtRest = moves.length + refills.length === 0 && resizing === undefined
+      if (isAtRest && this.#parts.vnodes.storage.failure === undefined) return
       await clock.sleep(SETTLED_LOOK_MS, options)
     }
   }

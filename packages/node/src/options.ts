@@ -42,7 +42,13 @@ export interface CommonOptions {
 }
 
 export interface NodeOptions extends CommonOptions {
-  /** Where everything is kept: a database of its own for each node, or what makes one in the runtime of the node. The node opens and closes it. */
+  /**
+   * Where everything is kept: a database of its own for each node, or what makes one in the runtime of the node. The node opens
+   * and closes it. LevelDB (classic-level 2 and 3), memory (memory-level 2 and 3), a value log (`@atoll/value-log-level`), or a
+   * sublevel of one of these in which nothing else is kept; `checkStorage` of `@atoll/core` says what is asked of any other. A batch
+   * with `sync: true` must not be answered before it, and all before it, would survive a loss of power: no database can promise
+   * that by what it says of itself. To be sure of one, count its calls of fdatasync during 20 writes.
+   */
   readonly storage: Database | ((runtime: Runtime) => Database)
   /** Default what the data says, or "n1" where there is none. */
   readonly name?: string

@@ -1,4 +1,4 @@
-import { AtollError, decodeWith, encodeWith, type KeyId, type Runtime, utf8 } from '@atoll/core'
+import { AtollError, decodeWith, encodeWith, type KeyId, type Runtime, utf8, wallTimeOf } from '@atoll/core'
 import { abortable } from './abort.ts'
 import { checkBucketName } from './bucket-name.ts'
 import { bucketCodec } from './codec.ts'
@@ -42,7 +42,7 @@ export class Buckets {
     const id = bucketId(name)
     const { values, context } = await abortable(signal, this.#kv.get(id, { signal }))
     if (values.length > 0) throw new AtollError('ATOLL_BUCKET_EXISTS', `bucket "${name}" exists already`)
-    const createdMs = Math.floor(this.#runtime.clock.wallMs())
+    const createdMs = wallTimeOf(this.#runtime.clock)
     const value = encodeWith(bucketCodec, { createdMs })
     const indexes = [{ index: LIST_INDEX, scope: BUCKET, term: id.key, payload: value }]
     await abortable(signal, this.#kv.put(id, { value, indexes, context }, { signal }))

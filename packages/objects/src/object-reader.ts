@@ -74,7 +74,8 @@ export class ObjectReader {
     const { manifests, buckets, runtime } = this.#layer
     const options = repair ? { signal, repair } : { signal }
     const { history, listedInVain } = await abortable(signal, manifests.readVisible(name.id, options))
-    const nowMs = Math.floor(runtime.clock.wallMs())
+    // A clock before 1970 keeps nothing from being read.
+    const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))
     if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
     const visible = visibleOf(history)
     if (visible !== undefined) return visible

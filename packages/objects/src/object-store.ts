@@ -1,4 +1,4 @@
-import { checkInteger, HOUR_MS, type KeyId, type Runtime, shielded } from '@atoll/core'
+import { checkInteger, HOUR_MS, type KeyId, type Runtime, shielded, wallTimeOf } from '@atoll/core'
 import { Blocks } from './blocks.ts'
 import type { ObjectBody } from './body-chunks.ts'
 import { checkBucketName } from './bucket-name.ts'
@@ -166,7 +166,7 @@ export class ObjectStore {
    */
   async collect(options: CollectOptions = {}): Promise<Collected> {
     checkCall('collect', options, ['now', 'leewayMs', 'onProgress'])
-    const { now = Math.floor(this.#layer.runtime.clock.wallMs()), leewayMs = LEEWAY_MS, signal } = options
+    const { now = wallTimeOf(this.#layer.runtime.clock), leewayMs = LEEWAY_MS, signal } = options
     checkInteger('now', now, { min: 0, max: Number.MAX_SAFE_INTEGER })
     checkInteger('leewayMs', leewayMs, { min: 0, max: Number.MAX_SAFE_INTEGER })
     const onProgress = checkCallback(options.onProgress, this.#layer.runtime)

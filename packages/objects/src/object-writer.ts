@@ -1,4 +1,4 @@
-import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex } from '@atoll/core'
+import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex, wallTimeOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource } from './body-source.ts'
@@ -224,7 +224,7 @@ export class ObjectWriter {
   }
 
   #nowMs(): number {
-    return Math.floor(this.#layer.runtime.clock.wallMs())
+    return wallTimeOf(this.#layer.runtime.clock)
   }
 }
 

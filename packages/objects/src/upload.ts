@@ -1,4 +1,4 @@
-import { AtollError, type DigestStream, isAtollError, messageOf, sumForGood } from '@atoll/core'
+import { AtollError, type DigestStream, isAtollError, messageOf, sumForGood, wallTimeOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { BlockCutter } from './block-cutter.ts'
 import type { Block, BlockSet } from './blocks.ts'
@@ -138,7 +138,7 @@ export class Upload {
     const { runtime, manifests, settings } = this.#layer
     this.#announced = blocks
     this.#renewedAtMs = runtime.clock.monotonicMs()
-    this.#leaseEndsMs = Math.max(1, this.#leaseEndsMs, Math.floor(runtime.clock.wallMs()) + settings.leaseMs)
+    this.#leaseEndsMs = Math.max(1, this.#leaseEndsMs, wallTimeOf(runtime.clock) + settings.leaseMs)
     const note = {
       uuid: this.#set.uuid,
       state: 'writing',

@@ -1,4 +1,4 @@
-import { type Runtime, toHex } from '@atoll/core'
+import { type Runtime, toHex, wallTimeOf } from '@atoll/core'
 
 const UUID_BYTES = 16
 const TIME_BYTES = 6
@@ -9,7 +9,7 @@ const TIME_BYTES = 6
  */
 export function newUuid({ clock, random }: Pick<Runtime, 'clock' | 'random'>): string {
   const bytes = new Uint8Array(UUID_BYTES)
-  const nowMs = Math.max(0, Math.floor(clock.wallMs()))
+  const nowMs = wallTimeOf(clock)
   new DataView(bytes.buffer).setBigUint64(0, BigInt(nowMs) << 16n)
   bytes.set(random.bytes(UUID_BYTES - TIME_BYTES), TIME_BYTES)
   bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f)

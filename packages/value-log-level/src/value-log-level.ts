@@ -66,7 +66,7 @@ export interface ValueLogLevel<K, V> {
 }
 
 /**
- * Any abstract-level database with its large values in a log of segment files: they are written once, and the
+ * An abstract-level database with its large values in a log of segment files: they are written once, and the
  * database below holds keys, pointers and small values (the idea of WiscKey, FAST 2016). All batches go through the
  * log first, where those that come while one is being synced share the next sync; the database below follows without
  * syncing, and is brought up to the log after a crash.

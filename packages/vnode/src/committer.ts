@@ -1,4 +1,4 @@
-import { AtollError, type Clock, type Metrics } from '@atoll/core'
+import { type Clock, type Metrics, storageFailure } from '@atoll/core'
 import type { Database, Operation } from './ports.ts'
 
 export interface CommitterParts {
@@ -7,6 +7,8 @@ export interface CommitterParts {
   readonly metrics: Metrics
   /** Called at once when a batch has failed, before anyone who waits for it. */
   readonly onFailed: (cause: unknown) => void
+  /** Called when a batch has gone through. */
+  readonly onDone: () => void
 }
 
 export interface CommitterLimits {
@@ -41,7 +43,7 @@ export class Committer {
     this.#limits = limits
   }
 
-  /** Queues operations that become durable together; rejects with `ATOLL_STORAGE`. How many wait is the caller's to bound. */
+  /** Queues operations that become durable together; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound. */
   commit(operations: readonly Operation[]): Promise<void> {
     const durable = new Promise<void>((resolve, reject) => {
       this.#queue.push({ operations, bytes: bytesOf(operations), resolve, reject })
@@ -59,7 +61,7 @@ export class Committer {
   }
 
   async #commitNext(): Promise<void> {
-    const { database, clock, metrics, onFailed } = this.#parts
+    const { database, clock, metrics, onFailed, onDone } = this.#parts
     const writes = this.#takeBatch()
     const startMs = clock.monotonicMs()
     try {
@@ -71,6 +73,7 @@ export class Committer {
       this.#fail(writes, cause)
       return
     }
+    onDone()
     metrics.observe('vnode_batch_writes', writes.length)
     metrics.observe('vnode_batch_bytes', sumOf(writes, 'bytes'))
     metrics.observe('vnode_batch_ms', clock.monotonicMs() - startMs)
@@ -91,10 +94,10 @@ export class Committer {
   #fail(writes: readonly Write[], cause: unknown): void {
     const behind = this.#queue
     this.#queue = []
-    const failed = new AtollError('ATOLL_STORAGE', 'the database failed a batch', { cause })
+    const failed = storageFailure('the database failed a batch', cause)
     for (const write of writes) write.reject(failed)
     const message = 'the database failed a batch before this write began'
-    const unwritten = new AtollError('ATOLL_STORAGE', message, { cause, definite: true })
+    const unwritten = storageFailure(message, cause, { definite: true })
     for (const write of behind) write.reject(unwritten)
   }
 }

@@ -1,10 +1,12 @@
 import {
   AtollError,
+  checkStorage,
   decodeWith,
   EMPTY_BYTES,
   encodeWith,
   isAtollError,
   messageOf,
+  storageFailure,
   type TupleCodec,
 } from '@atoll/core'
 import { FORMAT_KEY } from './layout.ts'
@@ -29,11 +31,11 @@ interface StoredFormat extends DatabaseFormat {
 }
 
 /**
- * Opens a database, and writes nothing. Throws `ATOLL_STORE_UNSUPPORTED` for one without snapshots or binary keys,
+ * Opens a database, and writes nothing. Throws `ATOLL_STORE_UNSUPPORTED` for one that `checkStorage` refuses,
  * `ATOLL_LOCKED` for one in use, `ATOLL_STORAGE`.
  */
 export async function openDatabase(database: Database): Promise<void> {
-  checkFeatures(database)
+  checkStorage(database)
   try {
     await database.open()
   } catch (cause) {
@@ -79,7 +81,7 @@ async function writeFormat(database: Database, format: StoredFormat, crc32: Crc3
   try {
     await database.batch([{ type: 'put', key: FORMAT_KEY, value }], { ...BINARY, sync: true })
   } catch (cause) {
-    throw new AtollError('ATOLL_STORAGE', 'the database cannot be written', { cause })
+    throw storageFailure('the database cannot be written', cause)
   }
 }
 
@@ -142,36 +144,12 @@ export function hasCode(error: unknown, code: string): boolean {
   return ('code' in error && error.code === code) || hasCode(error.cause, code)
 }
 
-function checkFeatures(database: Database): void {
-  const { explicitSnapshots, implicitSnapshots } = database.supports
-  if (!explicitSnapshots && !implicitSnapshots) {
-    throw unsupported('snapshots', 'its iterators would see half of a write')
-  }
-  if (!hasBinaryKeys(database)) throw unsupported('binary keys and values', 'it stores text')
-}
-
-function hasBinaryKeys(database: Database): boolean {
-  try {
-    return database.keyEncoding('view').format !== 'utf8'
-  } catch {
-    return false
-  }
-}
-
-function unsupported(feature: string, why: string): AtollError {
-  const message = `the database does not support ${feature}: ${why}`
-  return new AtollError('ATOLL_STORE_UNSUPPORTED', message, { details: { feature } })
-}
-
 function openingFailed(cause: unknown): AtollError {
   const known = atollErrorIn(cause)
   if (known !== undefined) return known
   return hasCode(cause, 'LEVEL_LOCKED')
     ? new AtollError('ATOLL_LOCKED', `the database is in use: ${innermost(cause)}`, { cause })
-    : new AtollError('ATOLL_STORAGE', `the database cannot be opened: ${innermost(cause)}`, {
-        cause,
-        definite: true,
-      })
+    : storageFailure(`the database cannot be opened: ${innermost(cause)}`, cause, { definite: true })
 }
 
 /** What the database below says: it names the directory. */

@@ -1,9 +1,18 @@
-import type { MergePolicy } from '@atoll/causality'
-import { AtollError, checkInteger, type KeyId, Lifecycle, type Runtime, toHex, wrongRange } from '@atoll/core'
+import { checkIndexEntries, type MergePolicy } from '@atoll/causality'
+import {
+  AtollError,
+  checkInteger,
+  isAtollError,
+  type KeyId,
+  Lifecycle,
+  type Runtime,
+  toHex,
+  wrongRange,
+} from '@atoll/core'
 import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { Committer } from './committer.ts'
-import { claimDatabase, hasKeys, noteFormat, noteRefiling, openDatabase } from './database.ts'
+import { BINARY, claimDatabase, hasKeys, noteFormat, noteRefiling, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -11,7 +20,7 @@ import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { Holdings } from './holdings.ts'
 import type { Lineage } from './incarnation.ts'
 import { KeyOrder } from './key-order.ts'
-import { VnodeLayout } from './layout.ts'
+import { NOTHING_KEY, VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
 import type { Database } from './ports.ts'
@@ -31,6 +40,7 @@ import { checkKeyId, checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
 import type { Crc32 } from './seal.ts'
 import { Serving } from './serving.ts'
+import { StorageHealth, type StorageState } from './storage-health.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
 
 const LINEAGE_BYTES = 12
@@ -73,6 +83,7 @@ export class VnodeHost extends Lifecycle {
   #wanted: number
   readonly #serving = new Serving()
   readonly #admission: Admission
+  readonly #health: StorageHealth
 
   /** Throws `TypeError` or `RangeError` for options that cannot be. */
   constructor(runtime: Runtime, parts: VnodeHostParts, options: VnodeHostOptions) {
@@ -86,6 +97,12 @@ export class VnodeHost extends Lifecycle {
     this.#reader = new RecordReader(runtime, parts.database)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
+    const { database } = parts
+    this.#health = new StorageHealth({
+      ...runtime,
+      hasRoom: () => database.hasRoom?.() ?? true,
+      tryWrite: () => database.batch([{ type: 'del', key: NOTHING_KEY }], { ...BINARY, sync: true }),
+    })
     this.#shared = this.#shareParts()
   }
 
@@ -113,6 +130,11 @@ export class VnodeHost extends Lifecycle {
     return this.#parts.policyOf(type)
   }
 
+  /** How the database takes writes. */
+  get storage(): StorageState {
+    return this.#health.state
+  }
+
   /** The checksum of values, as this node computes it. */
   get crc32(): Crc32 {
     return this.#runtime.digest.crc32
@@ -131,12 +153,20 @@ export class VnodeHost extends Lifecycle {
   ): Promise<PutReply> {
     const vnode = this.#vnode(request.partition, request.id)
     const bytes = request.record.siblings.reduce((sum, { value }) => sum + value.length, 0)
-    return this.#serving.run(() => this.#admission.run(bytes, () => vnode.put(request, options.onAccepted)))
+    const write = () => this.#admission.run(bytes, () => vnode.put(request, options.onAccepted))
+    return this.#serving.run(() => write().catch((error: unknown) => this.#missed(error)))
+  }
+
+  /** Other nodes may hold what this one could not take. */
+  #missed(error: unknown): never {
+    if (isAtollError(error, 'ATOLL_STORAGE') || isAtollError(error, 'ATOLL_DISK_FULL')) this.#health.missed()
+    throw error
   }
 
   /** Gives a client's write its dot. */
   async coordinate(request: CoordinateRequest): Promise<CoordinateReply> {
     const vnode = this.#vnode(request.partition, request.id)
+    checkIndexEntries(request.content.indexes)
     const bytes = request.content.value.length
     return this.#serving.run(() => this.#admission.run(bytes, () => vnode.coordinate(request)))
   }
@@ -290,6 +320,7 @@ export class VnodeHost extends Lifecycle {
   protected async onClose(): Promise<void> {
     await this.#serving.ended()
     await this.#idle()
+    this.#health.close()
     this.#vnodes.clear()
     this.#shared.holdings.clear()
     this.gates.clear()
@@ -316,16 +347,17 @@ export class VnodeHost extends Lifecycle {
 
   #shareParts(): VnodeParts {
     const { database, policyOf, lineage = () => this.#newLineage() } = this.#parts
-    const { clock, metrics, log, probe } = this.#runtime
+    const { clock, metrics, probe } = this.#runtime
     const { keyWrites, partitions, recordBytes } = this.#options
     const order = new KeyOrder(keyWrites)
     const onFailed = (cause: unknown) => {
       probe.mark('vnode.batch-failed')
-      log.error({ cause }, 'the database failed a batch')
+      this.#health.failed(cause)
       order.dropPending()
       for (const vnode of this.#vnodes.values()) vnode.renew()
     }
-    const committer = new Committer({ database, clock, metrics, onFailed }, this.#options)
+    const onDone = () => this.#health.succeeded()
+    const committer = new Committer({ database, clock, metrics, onFailed, onDone }, this.#options)
     return {
       runtime: this.#runtime,
       database,

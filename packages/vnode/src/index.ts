@@ -32,3 +32,4 @@ export {
 } from './replicas.ts'
 export type { Ownership } from './route.ts'
 export { type ServeOptions, serveVnodes } from './serve.ts'
+export type { StorageState } from './storage-health.ts'

@@ -55,8 +55,15 @@ export function endOfPrefix(prefix: Uint8Array): Uint8Array {
 
 /** The bytes as a text of as many characters, by which maps know them. */
 export function keyText(bytes: Uint8Array): string {
-  return Reflect.apply(String.fromCharCode, undefined, bytes)
+  if (bytes.length <= MOST_ARGUMENTS) return Reflect.apply(String.fromCharCode, undefined, bytes)
+  let text = ''
+  for (let at = 0; at < bytes.length; at += MOST_ARGUMENTS)
+    text += Reflect.apply(String.fromCharCode, undefined, bytes.subarray(at, at + MOST_ARGUMENTS))
+  return text
 }
+
+/** A call takes only so many arguments. */
+const MOST_ARGUMENTS = 16_384
 
 function encodedLength(part: Uint8Array): number {
   return part.length + countZeros(part) + END_BYTES

@@ -30,6 +30,8 @@ const ZERO = new Uint8Array([0])
 
 /** Where the host notes whose database this is: key `format` of the sublevel `meta`. */
 export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
+/** Under this key there is never anything: it is deleted to see whether writes go through. */
+export const NOTHING_KEY: Uint8Array = utf8('!meta!nothing')
 
 /**
  * Where things lie in the database. A partition is a sublevel named by its number in four digits, with four of its

@@ -20,6 +20,8 @@ export interface Database {
   batch(operations: Operation[], options: BatchOptions): Promise<void>
   /** What a value log has: as `batch`, for values in two parts, of which it copies none. */
   batchBytes?(operations: readonly Operation[], options: { readonly sync: boolean }): Promise<void>
+  /** What a value log has: false while the disk has no more room than is kept for writes that make room. */
+  hasRoom?(): boolean
   iterator(options: RangeOptions): DatabaseIterator<[Uint8Array, Uint8Array]>
   keys(options: RangeOptions): DatabaseIterator<Uint8Array>
   clear(options: Pick<RangeOptions, 'keyEncoding' | 'gte' | 'lt'>): Promise<void>

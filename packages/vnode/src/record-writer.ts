@@ -119,6 +119,7 @@ export class RecordWriter {
   overwrite(id: KeyId, record: StoredRecord): Promise<Decided> {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
+      this.#checkDisk(undefined, record)
       const put = this.#putInParts(place.key, record)
       this.#checkRoom(put.value.length + (put.tail?.length ?? 0), undefined)
       const operations = [put, ...this.#besides(place, { id, before: undefined, after: record })]
@@ -179,6 +180,7 @@ export class RecordWriter {
     }
     const record = decide(current, nextDot)
     if (record === current) return { record, changed: false, declined: false, overCorrupt, durable: before }
+    this.#checkDisk(current, record)
     const put = this.#put(ground.key, record)
     if (isClients) this.#checkRoom(put.value.length, current)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
@@ -209,6 +211,16 @@ export class RecordWriter {
     if (!isLarge || this.#parts.database.batchBytes === undefined) return this.#put(key, record)
     const { front, body } = envelopeParts(key, record, this.#parts.runtime.digest.crc32)
     return { type: 'put', key, value: front, tail: body, tailCrc32: only?.valueCrc32 }
+  }
+
+  /** The last room of a disk is for writes that make room: deletes, and what makes a record no longer. */
+  #checkDisk(before: StoredRecord | undefined, after: StoredRecord): void {
+    if (this.#parts.database.hasRoom?.() !== false) return
+    const bytes = weightOf(after)
+    if (bytes === 0 || (before !== undefined && bytes <= weightOf(before) + GROWTH_BYTES)) return
+    const details = { reason: 'reserve' }
+    const message = 'the disk has no room but for deletes'
+    throw new AtollError('ATOLL_DISK_FULL', message, { definite: true, details })
   }
 
   #checkRoom(bytes: number, before: StoredRecord | undefined): void {
@@ -268,6 +280,17 @@ function isExactly(record: StoredRecord | undefined, seen: VersionVector | undef
   const clock = record?.clock ?? EMPTY_RECORD.clock
   const known = seen ?? EMPTY_RECORD.clock
   return descends(known, clock) && descends(clock, known)
+}
+
+/** By how much a record may grow that is deleted: times, marks. */
+const GROWTH_BYTES = 512
+
+/** Bytes of what a record holds that is not deleted. */
+function weightOf({ siblings }: StoredRecord): number {
+  return siblings.reduce((sum, { tombstone, value, indexes }) => {
+    const payloads = indexes.reduce((bytes, { payload }) => bytes + payload.length, 0)
+    return tombstone ? sum : sum + value.length + payloads
+  }, 0)
 }
 
 /** True if others know events of this actor that its own copy lacks: then it has lost some, and must not count on. */

@@ -6,7 +6,7 @@ import {
   writeOnceRecord,
   writeRecord,
 } from '@atoll/causality'
-import { AtollError, type KeyId } from '@atoll/core'
+import { AtollError, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
 import { BINARY } from './database.ts'
 import type { Holdings } from './holdings.ts'
@@ -97,9 +97,10 @@ export class Vnode {
   async coordinate({ id, context, ifAlone = false, ...rest }: CoordinateRequest): Promise<CoordinateReply> {
     const { policyOf, runtime } = this.#parts
     const policy = policyOf(id.type)
+    const wallMs = wallTimeOf(runtime.clock)
     const write = { content: rest.content, valueCrc32: rest.valueCrc32, writeId: rest.writeId, context }
     const decide: Decision['decide'] = (current, nextDot) =>
-      writeRecord({ policy, current, write, dot: nextDot(), wallMs: runtime.clock.wallMs() })
+      writeRecord({ policy, current, write, dot: nextDot(), wallMs })
     const { record, declined } = await this.#write(
       policy.kind === 'write-once'
         ? () => this.#writer.overwrite(id, writeOnceRecord(write.content, write.valueCrc32, write.writeId))
@@ -133,7 +134,7 @@ export class Vnode {
       await database.clear({ ...BINARY, ...this.#layout.noteRange })
       await database.clear({ ...BINARY, ...this.#layout.dataRange })
     } catch (cause) {
-      throw new AtollError('ATOLL_STORAGE', 'the database failed to delete a partition', { cause })
+      throw storageFailure('the database failed to delete a partition', cause)
     }
     // A synced batch makes durable what was deleted before it, too.
     await committer.commit([forget])

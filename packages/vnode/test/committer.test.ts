@@ -34,7 +34,7 @@ function setUp(limits: { batchOperations?: number; batchBytes?: number } = {}) {
     failures += 1
   }
   const committer = new Committer(
-    { database, clock, metrics, onFailed },
+    { database, clock, metrics, onFailed, onDone: () => {} },
     { batchOperations: 100, batchBytes: 1000, ...limits },
   )
   const outcomes: string[] = []
