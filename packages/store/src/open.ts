@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkText, type Runtime } from '@atoll/core'
+import { checkText, describe, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
 import {
   type AtollNode,
   type Cluster,
@@ -29,8 +29,7 @@ export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'on
 export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode> {
   const { path, ...rest } = options
   if (path === undefined) return createNode({ ...rest, storage: inMemory() })
-  checkPath(path)
-  await mkdir(path, { recursive: true })
+  await makeDirectory(path)
   return createNode({ ...rest, storage: (runtime) => valueLog(path, runtime) })
 }
 
@@ -44,8 +43,7 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
     // memory-level keeps its contents when it is closed and opened again, so a restart takes the same database.
     return createCluster({ ...rest, storage: remembering(inMemory) })
   }
-  checkPath(path)
-  await mkdir(path, { recursive: true })
+  await makeDirectory(path)
   return createCluster({ ...rest, storage: (node, runtime) => valueLog(join(path, node), runtime) })
 }
 
@@ -71,6 +69,15 @@ function remembering<T>(make: (node: string) => T): (node: string) => T {
   }
 }
 
-function checkPath(path: unknown): void {
-  checkText('path', path, /^[^\0]+$/, 'the name of a directory')
+/** Throws `TypeError` or `RangeError` for what names no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none can be made. */
+async function makeDirectory(path: unknown): Promise<void> {
+  const name = checkText('path', path, /^[^\0]+$/, 'the name of a directory')
+  try {
+    await mkdir(name, { recursive: true })
+  } catch (error) {
+    const isFile = /EEXIST|ENOTDIR/.test(messageOf(error))
+    if (isFile) throw wrongRange('path', `must be a directory, and a file is there: ${describe(name)}`)
+    const message = `the directory ${describe(name)} cannot be made: ${messageOf(error)}`
+    throw storageFailure(message, error, { definite: true })
+  }
 }

@@ -57,6 +57,40 @@ test('a directory that is in use is refused, and is not harmed', async () => {
   await node.objects.createBucket('letters')
 })
 
+test('a file in place of the directory, or of one above it, is refused by name', async () => {
+  const file = join(path, 'file')
+  await writeFile(file, 'letters')
+  for (const place of [file, join(file, 'below')]) {
+    for (const open of [() => openNode({ path: place }), () => openCluster({ path: place, nodes: 3 })]) {
+      const message = expect.stringMatching(/^path must be a directory, and a file is there: ".*file/)
+      await expect(open()).rejects.toMatchObject({ code: 'ATOLL_INVALID_ARGUMENT', message })
+      await expect(open()).rejects.toThrow(RangeError)
+    }
+  }
+  expect(await readFile(file, 'utf8')).toBe('letters')
+})
+
+test('a clock before 1970 stores nothing, and hinders no reading and no listing', async () => {
+  await using real = systemRuntime()
+  let wallMs = Date.now()
+  const clock = { ...real.clock, wallMs: () => wallMs }
+  await using node = await openNode({ path, runtime: { ...real, clock } })
+  await node.objects.createBucket('letters')
+  await node.objects.put('letters', 'before', 'Dear reader,')
+  wallMs = -1000
+  const refused = { code: 'ATOLL_CLOCK', message: expect.stringMatching(/wall clock is before 1970/) }
+  await expect(node.objects.put('letters', 'small', 'Dear reader,')).rejects.toMatchObject(refused)
+  await expect(node.objects.put('letters', 'large', new Uint8Array(3e6))).rejects.toMatchObject(refused)
+  await expect(node.objects.createBucket('others')).rejects.toMatchObject(refused)
+  await expect(node.objects.delete('letters', 'before')).rejects.toMatchObject(refused)
+  const listed = async () => (await node.objects.list('letters')).objects.map(({ key }) => key)
+  expect(await listed()).toEqual(['before'])
+  expect(await textOf((await node.objects.get('letters', 'before')).body)).toBe('Dear reader,')
+  wallMs = Date.now()
+  await node.objects.put('letters', 'after', 'Dear reader,')
+  expect(await listed()).toEqual(['after', 'before'])
+})
+
 test('a directory that has lost the beginning of its index is refused, and its tables stay', async () => {
   {
     await using node = await openNode({ path })
@@ -88,9 +122,7 @@ test('a directory of another program is refused, and nothing is written into it'
   await other.close()
 })
 
-test('a path that is a file is refused', async () => {
-  await writeFile(join(path, 'file'), 'I am a file')
-  await expect(openNode({ path: join(path, 'file') })).rejects.toThrow(/EEXIST|ENOTDIR|not a directory/)
+test('an empty path is refused', async () => {
   await expect(openNode({ path: '' })).rejects.toThrow(/path must be the name of a directory, got ""/)
 })
 
