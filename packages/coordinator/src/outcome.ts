@@ -121,8 +121,11 @@ export function asAtollError(error: unknown): AtollError {
   return isAtollError(error) ? error : new AtollError('ATOLL_STORAGE', messageOf(error), { cause: error })
 }
 
+/** That all disks are full is for whoever can make room; that some replicas cannot is why a quorum is not met. */
 function codeOf(errors: readonly AtollError[], timedOut: boolean): ErrorCode {
-  return timedOut || commonCode(errors) === 'ATOLL_TIMEOUT' ? 'ATOLL_TIMEOUT' : 'ATOLL_QUORUM_UNMET'
+  const common = commonCode(errors)
+  if (timedOut || common === 'ATOLL_TIMEOUT') return 'ATOLL_TIMEOUT'
+  return common === 'ATOLL_DISK_FULL' ? common : 'ATOLL_QUORUM_UNMET'
 }
 
 function commonCode(errors: readonly AtollError[]): ErrorCode | undefined {
