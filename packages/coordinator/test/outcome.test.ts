@@ -1,0 +1,23 @@
+import { AtollError, type ErrorCode } from '@atoll/core'
+import { describe, expect, test } from 'vitest'
+import { unmetWrite } from '../src/outcome.ts'
+
+const QUORUM = { n: 3, w: 2, dw: 2, pw: 0, sloppy: true }
+const TALLY = { accepted: 0, durable: 0, primaries: 0, failed: 3 }
+
+function unmet(codes: readonly ErrorCode[]): AtollError {
+  const errors = codes.map((code) => new AtollError(code, `it is ${code}`))
+  return unmetWrite({ quorum: QUORUM, tally: TALLY, errors, timedOut: false, definite: false })
+}
+
+describe('a write that its quorum was not met for', () => {
+  test('says that the disks are full if all of them are, and for no other reason of a replica', () => {
+    expect(unmet(['ATOLL_DISK_FULL', 'ATOLL_DISK_FULL', 'ATOLL_DISK_FULL'])).toMatchObject({
+      code: 'ATOLL_DISK_FULL',
+      transient: true,
+      definite: false,
+    })
+    expect(unmet(['ATOLL_DISK_FULL', 'ATOLL_UNREACHABLE']).code).toBe('ATOLL_QUORUM_UNMET')
+    expect(unmet(['ATOLL_STORAGE', 'ATOLL_STORAGE']).code).toBe('ATOLL_QUORUM_UNMET')
+  })
+})
