@@ -174,8 +174,7 @@ export class Cluster extends Lifecycle {
     const opened: NodeStorage[] = []
     const data = new Map<NodeName, NodeData>()
     try {
-      for (const name of this.#names) data.set(name, await this.#openData(name))
-      const known = this.#knownOf([...data.values()])
+      const known = await this.#openAllData(data)
       for (const [name, of] of data) opened.push(await this.#openStorage(name, of, known))
       const first = known ?? this.#firstDocument(opened)
       const isNew = ({ name }: NodeStorage) => known !== undefined && data.get(name)?.document === undefined
@@ -190,6 +189,26 @@ export class Cluster extends Lifecycle {
       await Promise.allSettled([...data.values()].map(({ database }) => database.close()))
       throw error
     }
+  }
+
+  /**
+   * Fills `data`, and answers what it says of the cluster. Nodes that have data already say whether the others belong to them, before
+   * anything is made for these.
+   */
+  async #openAllData(data: Map<NodeName, NodeData>): Promise<ClusterDocument | undefined> {
+    const { held = [], nodes } = this.#options
+    this.#checkHeld(held)
+    const documents: ClusterDocument[] = []
+    const open = async (name: NodeName) => {
+      const one = await this.#openData(name)
+      data.set(name, one)
+      if (one.document !== undefined) documents.push(one.document)
+    }
+    for (const name of this.#names.filter((one) => held.includes(one))) await open(name)
+    if (nodes === undefined) await this.#leaveOut(data, newestOf(documents))
+    this.#knownOf(documents)
+    for (const name of this.#names.filter((one) => !data.has(one))) await open(name)
+    return this.#knownOf(documents)
   }
 
   protected async onClose(): Promise<void> {
@@ -236,10 +255,26 @@ export class Cluster extends Lifecycle {
     return this.#openStorage(name, data, known)
   }
 
+  /** A second cluster is not begun beside a first one. */
+  #checkHeld(held: readonly NodeName[]): void {
+    if (held.length === 0 || held.some((node) => this.#names.includes(node))) return
+    const others = `the data of ${held.join(', ')} is there, and none of ${this.#names.join(', ')}`
+    throw new AtollError('ATOLL_FORMAT', `${others}: another cluster is not begun beside it`)
+  }
+
+  /** Those of which there is data, but which have left: nobody has asked for them by name. */
+  async #leaveOut(data: Map<NodeName, NodeData>, known: ClusterDocument | undefined): Promise<void> {
+    for (const [name, { database, document }] of data) {
+      if (known === undefined || document?.clusterId !== known.clusterId || known.members.has(name)) continue
+      data.delete(name)
+      this.#names.splice(this.#names.indexOf(name), 1)
+      await database.close()
+    }
+  }
+
   /** The newest document that a database has; a node whose database is new or was lost takes it from the others. */
-  #knownOf(data: readonly NodeData[]): ClusterDocument | undefined {
-    const documents = data.flatMap(({ document }) => document ?? [])
-    const known = newest(documents, ({ epoch }) => epoch)
+  #knownOf(documents: readonly ClusterDocument[]): ClusterDocument | undefined {
+    const known = newestOf(documents)
     if (known === undefined) return undefined
     const stranger = documents.find(({ clusterId }) => clusterId !== known.clusterId)
     const members = [...known.members.keys()]
@@ -347,6 +382,10 @@ export class Cluster extends Lifecycle {
     if (!this.names.includes(name))
       throw wrongRange('name', `must be one of ${this.names.join(', ')}, got ${describe(name)}`)
   }
+}
+
+function newestOf(documents: readonly ClusterDocument[]): ClusterDocument | undefined {
+  return newest(documents, ({ epoch }) => epoch)
 }
 
 /** The one of the greatest epoch, the first of equals; undefined of none. */

@@ -89,8 +89,10 @@ export interface NodeOptions extends CommonOptions {
 }
 
 export interface ClusterOptions extends CommonOptions {
-  /** How many nodes (named n1, n2, …), 1 to 200, or their names. */
-  readonly nodes: number | readonly string[]
+  /** How many nodes (named n1, n2, …), 1 to 200, or their names. May be left out if `held` names some. */
+  readonly nodes?: number | readonly string[]
+  /** The nodes of which there is data already, those that have left among them; default nothing is known. */
+  readonly held?: readonly string[]
   /** Makes the database of a node, in its runtime: called at start and at every restart. The node opens and closes it. */
   readonly storage: (node: string, runtime: Runtime) => Database
   /** Failure zone of each node; a node that is not named is a zone of its own. */
@@ -135,7 +137,17 @@ const NODE_OPTIONS = [
   'membersOnly',
   'restored',
 ]
-const CLUSTER_OPTIONS = [...COMMON, 'nodes', 'storage', 'zones', 'runtime', 'network', 'onCrash', 'replicas']
+const CLUSTER_OPTIONS = [
+  ...COMMON,
+  'nodes',
+  'held',
+  'storage',
+  'zones',
+  'runtime',
+  'network',
+  'onCrash',
+  'replicas',
+]
 
 /** Throws `TypeError` or `RangeError`, naming the value, for anything that cannot be. */
 export function validateNodeOptions(options: NodeOptions): void {
@@ -181,7 +193,7 @@ export function validateClusterOptions(options: ClusterOptions): readonly string
     )
   }
   checkRing(options)
-  const names = namesOf(options.nodes)
+  const names = namesOf(options)
   for (const zoned of Object.keys(options.zones ?? {})) {
     if (!names.includes(zoned))
       throw wrongRange('zones', `names "${zoned}", which is none of ${names.join(', ')}`)
@@ -189,7 +201,13 @@ export function validateClusterOptions(options: ClusterOptions): readonly string
   return names
 }
 
-function namesOf(nodes: number | readonly string[]): readonly string[] {
+function namesOf({ nodes, held = [] }: ClusterOptions): readonly string[] {
+  if (nodes === undefined && held.length === 0)
+    throw wrongType('nodes', 'must be given: there is no data yet')
+  return checkNames(nodes ?? held)
+}
+
+function checkNames(nodes: number | readonly string[]): readonly string[] {
   if (typeof nodes === 'number') {
     checkInteger('nodes', nodes, { min: 1, max: 200 })
     return Array.from({ length: nodes }, (_, at) => `n${at + 1}`)

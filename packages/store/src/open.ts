@@ -1,6 +1,6 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkText, describe, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
+import { checkText, describe, isName, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
 import {
   type AtollNode,
   type Cluster,
@@ -20,7 +20,7 @@ export interface OpenNodeOptions extends Omit<NodeOptions, 'storage'> {
   readonly path?: string
 }
 
-export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'onCrash'> {
+export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'onCrash' | 'held'> {
   /** Directory of the data, with a directory for each node in it. Without it everything is in memory. */
   readonly path?: string
 }
@@ -35,7 +35,7 @@ export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode
 
 /**
  * A cluster inside this process, on one directory or in memory. A node in memory that crashes comes back with what it
- * had. Errors are those of `createCluster`.
+ * had. `nodes` may be left out for a directory that holds a cluster. Errors are those of `createCluster`.
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
   const { path, ...rest } = options
@@ -44,7 +44,15 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
     return createCluster({ ...rest, storage: remembering(inMemory) })
   }
   await makeDirectory(path)
-  return createCluster({ ...rest, storage: (node, runtime) => valueLog(join(path, node), runtime) })
+  const storage = (node: string, runtime: Runtime) => valueLog(join(path, node), runtime)
+  return createCluster({ ...rest, held: await nodesIn(path), storage })
+}
+
+/** The names of the directories that hold the data of a node. */
+async function nodesIn(path: string): Promise<readonly string[]> {
+  const names = (await readdir(path)).filter(isName).sort()
+  const hold = await Promise.all(names.map((name) => levelExists(join(path, name, 'index'))))
+  return names.filter((_, at) => hold[at] === true)
 }
 
 /** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */

@@ -1,4 +1,5 @@
-import { renameSync } from 'node:fs'
+import { mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import { openCluster } from '../src/index.ts'
 import {
@@ -456,6 +457,43 @@ describe('seeds', () => {
       expect(clusterOf(n2)).toBe(clusterOf(n1))
       expect(n2.errors.map(({ text }) => text)).toContain('a node is not what its name stands for')
       expect(stranger.errors.map(({ text }) => text)).toContain('a node is not what its name stands for')
+    },
+    LONG_MS,
+  )
+})
+
+describe('a cluster in one process', () => {
+  test(
+    'is what its directory holds: how many nodes it has need not be said, and others are not begun beside it',
+    async () => {
+      await using machines = new Machines()
+      const path = machines.folder
+      mkdirSync(join(path, 'lost+found'))
+      await expect(openCluster({ path })).rejects.toMatchObject({
+        message: /nodes must be given: there is no data yet/,
+      })
+      {
+        await using cluster = await openCluster({ path, nodes: 4, partitions: 16 })
+        await cluster.node(1).objects.createBucket('letters')
+        for (const key of KEYS) await cluster.node(1).objects.put('letters', key, `Dear reader of ${key},`)
+        const { cluster: control } = cluster.node(1)
+        await control.stage({ kind: 'leave', node: 'n4' })
+        await control.commit(await control.plan())
+        await cluster.node('n4').left
+      }
+      const names = readdirSync(path).sort()
+      await expect(openCluster({ path, nodes: ['a', 'b', 'c'] })).rejects.toMatchObject({
+        code: 'ATOLL_FORMAT',
+        message:
+          'the data of n1, n2, n3, n4 is there, and none of a, b, c: another cluster is not begun beside it',
+      })
+      await expect(openCluster({ path, nodes: ['n1', 'b', 'c'] })).rejects.toMatchObject({
+        code: 'ATOLL_FORMAT',
+      })
+      await using cluster = await openCluster({ path })
+      expect(cluster.names).toEqual(['n1', 'n2', 'n3'])
+      for (const key of KEYS) expect(await textOf(cluster.node(2), key)).toBe(`Dear reader of ${key},`)
+      expect(readdirSync(path).sort()).toEqual(names)
     },
     LONG_MS,
   )

@@ -144,7 +144,7 @@ describe('a node that is not what its name stands for', () => {
     await clock.advance(60_000)
     await knock()
     expect(errors).toHaveLength(4)
-    expect(errors.at(-1)).toMatchObject({ silent: 99 })
+    expect(errors.at(-1)).toMatchObject({ held: 99 })
   })
 
   test('loses the connections that it has as soon as that is known', async () => {
