@@ -8,6 +8,8 @@ import { type OpenNodeOptions, openNode, tcp } from '../../src/index.ts'
 
 const SECRET = 'a secret of thirty-two characters'
 
+export const KEYS = Array.from({ length: 20 }, (_, at) => `letter-${at}`)
+
 /** A line of a log. */
 export interface Line {
   readonly text: string
@@ -152,4 +154,30 @@ export async function textOf(node: AtollNode, key: string): Promise<string> {
   const chunks: Uint8Array[] = []
   for await (const chunk of (await node.objects.get('letters', key)).body) chunks.push(chunk)
   return Buffer.concat(chunks).toString()
+}
+
+/** Three machines with some objects. */
+export async function withLetters(machines: Machines): Promise<readonly [Machine, Machine, Machine]> {
+  const [n1, n2, n3] = await machines.cluster('n1', 'n2', 'n3')
+  if (n1 === undefined || n2 === undefined || n3 === undefined) throw new Error('three were started')
+  await n1.node.objects.createBucket('letters')
+  for (const key of KEYS) await n1.node.objects.put('letters', key, `Dear reader of ${key},`)
+  await until('they are together', () => areTogether([n1, n2, n3]))
+  return [n1, n2, n3]
+}
+
+/** All of them read every object: just after a start some may have to be told first that their data is the newest. */
+export async function readAll(machines: readonly Machine[]): Promise<void> {
+  for (const machine of machines)
+    await until(`${machine.name} reads all`, async () => (await rightOf(machine)) === KEYS.length)
+}
+
+/** How many of the objects a machine reads right. */
+export async function rightOf({ node }: Machine, keys: readonly string[] = KEYS): Promise<number> {
+  const texts = await Promise.all(keys.map((key) => textOf(node, key).catch((error: Error) => error.message)))
+  return texts.filter((text, at) => text === `Dear reader of ${keys[at]},`).length
+}
+
+export function clusterOf({ node }: Machine): string {
+  return node.cluster.document.clusterId
 }
