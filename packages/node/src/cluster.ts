@@ -102,6 +102,13 @@ export class Cluster extends Lifecycle {
     return this.#running.has(name)
   }
 
+  /** Closes a node in order. `restart` starts it again. */
+  async stop(name: NodeName): Promise<void> {
+    const node = this.node(name)
+    this.#running.delete(name)
+    await node.close()
+  }
+
   /** Ends a node as a power cut would: its connections break first, and nothing is said to anyone. */
   async crash(name: NodeName): Promise<void> {
     const node = this.node(name)
@@ -112,7 +119,7 @@ export class Cluster extends Lifecycle {
   }
 
   /**
-   * Starts a node that crashed, on what its storage kept. One that lost everything is taken back under its old name, which a
+   * Starts a node that crashed or was stopped, on what its storage kept. One that lost everything is taken back under its old name, which a
    * majority of the others has to decide; they give it copies of what it shall hold. Does nothing for one that runs.
    */
   async restart(name: NodeName): Promise<void> {

@@ -39,8 +39,11 @@ export type Fault =
   | { readonly kind: 'suspend'; readonly node: string; readonly lapseMs: number }
   /** Hours go by on the wall clocks of all at once, as while every machine is suspended. */
   | { readonly kind: 'lapse'; readonly lapseMs: number }
-  /** The node is closed and its disk is copied; when the fault ends that copy takes the place of what the disk has by then. */
-  | { readonly kind: 'restore'; readonly node: string }
+  /**
+   * The node is closed, in order or by a power cut, and its disk is copied; when the fault ends that copy takes the place of
+   * what the disk has by then.
+   */
+  | { readonly kind: 'restore'; readonly node: string; readonly orderly: boolean }
   /** The wall clock is wrong. */
   | { readonly kind: 'skew'; readonly node: string; readonly offsetMs: number }
   /** The wall clock is wrong by hours or days. */
@@ -198,7 +201,10 @@ const DRAWS: readonly Draw[] = [
     draw: (prng, nodes) => ({ kind: 'suspend', node: prng.pick(nodes), lapseMs: prng.between(1, DAYS_MS) }),
   },
   { kind: 'lapse', draw: (prng) => ({ kind: 'lapse', lapseMs: prng.between(1, DAYS_MS) }) },
-  { kind: 'restore', draw: (prng, nodes) => ({ kind: 'restore', node: prng.pick(nodes) }) },
+  {
+    kind: 'restore',
+    draw: (prng, nodes) => ({ kind: 'restore', node: prng.pick(nodes), orderly: prng.chance(700) }),
+  },
   {
     kind: 'far-skew',
     draw: (prng, nodes) => ({

@@ -179,7 +179,9 @@ export class Nemesis {
 
   /** Takes the backup of a node that is down for a moment. */
   async #copy(fault: Of<'restore'>): Promise<void> {
-    await this.#crash(fault.node)
+    if (fault.orderly) await this.#nodes.stop(fault.node)
+    else await this.#crash(fault.node)
+    this.#down.add(fault.node)
     this.#copies.set(fault, this.#world.disk(fault.node).copy())
     await this.#restart(fault.node)
   }

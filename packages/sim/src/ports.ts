@@ -22,6 +22,8 @@ export interface NetworkConditions {
 export interface NodesPort {
   /** Ends a node as a power cut would, its disk included. */
   crash(name: string): Promise<void>
+  /** Closes a node in order. */
+  stop(name: string): Promise<void>
   /** Starts it again on what its disk kept. */
   restart(name: string): Promise<void>
 }

@@ -27,6 +27,10 @@ function setUp() {
       at(`${name} crashes`)
       world.disk(name).crash()
     },
+    stop: async (name) => {
+      at(`${name} stops`)
+      world.disk(name).crash()
+    },
     restart: async (name) => {
       at(`${name} starts`)
       const db = world.disk(name).open()
@@ -133,7 +137,7 @@ test('puts an older copy of a disk back', async () => {
   const { world, nemesis } = setUp()
   await world.run(async () => {
     await fill(world, 'n1')
-    const restore: Fault = { kind: 'restore', node: 'n1' }
+    const restore: Fault = { kind: 'restore', node: 'n1', orderly: true }
     await nemesis.begin(restore)
     world.disk('n1').crash()
     await world

@@ -10,6 +10,7 @@ import type { HouseOptions } from './options.ts'
  * - `zone`: a node is put into another zone.
  * - `resize`: the ring gets twice as many partitions.
  * - `force`: a majority loses its power, and those who are left decide without it.
+ * - `impostor`: a node is started on an empty disk by a program that begins a cluster of its own under the old name; later it is back.
  * - `desert`: a node is staged to join, and never comes back.
  */
 export type ChangeKind =
@@ -22,6 +23,7 @@ export type ChangeKind =
   | 'zone'
   | 'resize'
   | 'force'
+  | 'impostor'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
@@ -35,6 +37,7 @@ export const CHANGE_KINDS: readonly ChangeKind[] = [
   'zone',
   'resize',
   'force',
+  'impostor',
 ]
 
 export interface PlannedChange {

@@ -1,4 +1,4 @@
-import { HOUR_MS, type KeyId } from '@atoll/core'
+import { fromUtf8, HOUR_MS, type KeyId } from '@atoll/core'
 import { BLOCKS_TYPE } from '@atoll/objects'
 import type { Violation } from '@atoll/sim'
 import { BUCKET, nameOf } from './names.ts'
@@ -18,7 +18,8 @@ export async function clearAway(scene: Scene, ids: readonly KeyId[]): Promise<re
   const now = Math.floor(node.runtime.clock.wallMs()) + LATER_MS
   const { failed } = await node.objects.collect({ now, leewayMs: 0 })
   await cluster.idle()
-  const blocks = ids.filter(({ type }) => type === BLOCKS_TYPE)
+  // In buckets of their own clients may have left something on purpose.
+  const blocks = ids.filter(({ type, bucket }) => type === BLOCKS_TYPE && fromUtf8(bucket) === BUCKET)
   const left: Violation[] = []
   for (const id of blocks) {
     const { values } = await node.kv.get(id, { repair: true })

@@ -3,8 +3,10 @@ import type { PlannedChange } from './change-plan.ts'
 
 /** What the faults of a run leave of the promises. */
 export interface Damage {
-  /** Nodes of which the stored data is destroyed or rots at some time. */
+  /** Nodes of which the stored data is destroyed, rots, or is put back from a copy at some time. */
   readonly nodes: ReadonlySet<string>
+  /** Whether that is by copies alone: such a node is told from others, and does not count before it has caught up. */
+  readonly onlyCopies: boolean
   /** Whether nodes lose each other at some time: then fallbacks may stand in. */
   readonly apart: boolean
   /** Whether wall clocks are wrong at some time. */
@@ -38,9 +40,12 @@ const SKEWING: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew', 'drift', 's
 export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
   const faults = planned.map(({ fault }) => fault)
   const nodes = faults.flatMap((fault) => ('node' in fault && DAMAGING.has(fault.kind) ? [fault.node] : []))
-  const apart = faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => kind === 'down')
+  const apart =
+    faults.some(({ kind }) => APART.has(kind)) ||
+    changes.some(({ kind }) => kind === 'down' || kind === 'impostor')
   const skewed = faults.some(({ kind }) => SKEWING.has(kind))
   const lapsed = faults.some(({ kind }) => LAPSING.has(kind))
   const forced = changes.some(({ kind }) => kind === 'force')
-  return { nodes: new Set(nodes), apart: apart || forced, skewed, lapsed, forced }
+  const onlyCopies = !faults.some(({ kind }) => kind === 'replace' || kind === 'rot')
+  return { nodes: new Set(nodes), onlyCopies, apart: apart || forced, skewed, lapsed, forced }
 }

@@ -13,6 +13,9 @@ export function handsOn({ world, cluster, grounded }: Scene, damaged: ReadonlySe
     crash: async (name) => {
       if (isThere(name) && cluster.isRunning(name)) await cluster.crash(name)
     },
+    stop: async (name) => {
+      if (isThere(name) && cluster.isRunning(name)) await cluster.stop(name).catch(unlessOurs)
+    },
     restart: async (name) => {
       if (!isThere(name) || grounded.has(name)) return
       try {
@@ -30,4 +33,9 @@ export function handsOn({ world, cluster, grounded }: Scene, damaged: ReadonlySe
 export function isUnreadable(error: AtollError): boolean {
   if (error.code === 'ATOLL_CORRUPT') return true
   return error.code === 'ATOLL_FORMAT' && !error.message.includes('has left the cluster')
+}
+
+/** A node that cannot close in order is closed all the same. */
+function unlessOurs(error: unknown): void {
+  if (!isAtollError(error)) throw error
 }

@@ -43,7 +43,23 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
   }
   const built = bug.build?.(sound) ?? sound
   const storage: typeof sound.storage = (name, runtime) => watch.through(name, built.storage(name, runtime))
-  return { cluster: await createCluster({ ...built, storage }), watch }
+  let impostors = 0
+  const impostor = (name: string) => {
+    const machine = `impostor ${++impostors} of ${name}`
+    const disk = world.disk(machine)
+    network.restore(name)
+    const runtime = () => world.runtime(machine)
+    const storage = () => disk.open()
+    return createCluster({
+      ...sound,
+      nodes: [name],
+      zones: {},
+      runtime,
+      storage,
+      onCrash: () => disk.crash(),
+    })
+  }
+  return { cluster: await createCluster({ ...built, storage }), watch, impostor }
 }
 
 function zonesOf(nodes: number, zones: number): Record<string, string> {

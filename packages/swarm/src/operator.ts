@@ -1,9 +1,10 @@
-import { AtollError, isAtollError } from '@atoll/core'
+import { AtollError, isAtollError, utf8 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { NodesPort, Prng } from '@atoll/sim'
 import { namesToCome, type PlannedChange } from './change-plan.ts'
 import { isUnreadable } from './hands.ts'
-import { newestDocument, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
+import { BUCKET, recordId } from './names.ts'
+import { newestDocument, objectKeys, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 import { lookAtSet } from './set-work.ts'
 
 /** Members that hold data are never fewer. */
@@ -11,6 +12,8 @@ const LEAST_MEMBERS = 3
 const MOST_REPLICAS = 5
 const MOST_PARTITIONS = 128
 const DRAIN_MS = 5
+/** For how long another cluster listens where a node was. */
+const IMPOSTOR_MS = 3000
 
 interface Means {
   readonly nodes: NodesPort
@@ -100,6 +103,8 @@ export class Operator {
       }
       case 'force':
         return this.#force()
+      case 'impostor':
+        return this.#impostor(this.#dispensable(1))
       case 'down': {
         for (const name of [...this.#markedDown]) await this.#up(name)
         const node = this.#dispensable(1)
@@ -147,6 +152,32 @@ export class Operator {
     } finally {
       for (const node of missing) grounded.delete(node)
       await Promise.all(missing.map((node) => this.#nodes.restart(node)))
+    }
+  }
+
+  /** What is in the other cluster must not be seen in this one, and it must not count for anything. */
+  async #impostor(name: string): Promise<void> {
+    const { bodies, cluster, grounded, impostor, options, world } = this.#scene
+    if (!cluster.isRunning(name) || world.isFrozen(name))
+      throw new AtollError('ATOLL_CHANGE_REFUSED', `${name} does not run`)
+    grounded.add(name)
+    try {
+      await this.#nodes.crash(name)
+      await using other = await impostor(name)
+      world.note(`${name} is another cluster now`)
+      const [node] = other.nodes
+      const { clock } = world.runtime('operator')
+      await node?.objects.createBucket(BUCKET)
+      for (const key of objectKeys(options)) {
+        const { bytes } = bodies.make(`of another cluster ${key}`, 100, this.#prng)
+        await node?.objects.put(BUCKET, key, bytes)
+        await node?.kv.put(recordId(SETS_TYPE, key.replace('o', 's')), { value: utf8('stranger') })
+      }
+      await clock.sleep(this.#prng.between(1, IMPOSTOR_MS))
+    } finally {
+      world.note(`${name} is itself again`)
+      grounded.delete(name)
+      await this.#nodes.restart(name)
     }
   }
 

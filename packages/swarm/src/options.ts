@@ -74,6 +74,7 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   zone: 0,
   resize: 0,
   force: 0,
+  impostor: 0,
 }
 
 /** Each kind is drawn by itself, so that a new one leaves the others of a known seed as they were. */

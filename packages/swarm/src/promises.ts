@@ -33,7 +33,7 @@ export class BrokenPromises extends Error {
 export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): readonly Violation[] {
   const { objects, sets, registers, stamps, options, complaints, watch, confirmed } = scene
   // Majorities of primaries meet, unless one of them lost its memory or fallbacks stood in.
-  const meet = damage.nodes.size === 0 && !(options.sloppy && damage.apart)
+  const meet = damage.onlyCopies && !damage.forced && !(options.sloppy && damage.apart)
   const order: WriteOrder = { mayMiss: () => !meet }
   const { operations } = objects
   const listings = absencesOf(operations, objectKeys(options))

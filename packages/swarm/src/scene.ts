@@ -26,6 +26,8 @@ export const REGISTERS_TYPE = 'registers'
 export interface House {
   readonly cluster: Cluster
   readonly watch: Watch
+  /** Begins another cluster, of one node of the given name, where that node listens; on an empty disk. */
+  readonly impostor: (name: string) => Promise<Cluster>
 }
 
 /** One run: the house, and what everybody did in it. */
@@ -57,6 +59,7 @@ export interface Scene {
   /** What the changes of the cluster may cost. */
   readonly allowance: Allowance
   readonly watch: Watch
+  readonly impostor: House['impostor']
 }
 
 export interface Allowance {
@@ -72,7 +75,7 @@ export interface Stamp {
   readonly timestampMs: number
 }
 
-export function newScene(world: World, { cluster, watch }: House, options: HouseOptions): Scene {
+export function newScene(world: World, { cluster, watch, impostor }: House, options: HouseOptions): Scene {
   const history = () => new History(() => world.nowMs)
   return {
     world,
@@ -92,6 +95,7 @@ export function newScene(world: World, { cluster, watch }: House, options: House
     grounded: new Set(),
     allowance: { copies: 0, widenings: 0 },
     watch,
+    impostor,
   }
 }
 
