@@ -1,4 +1,4 @@
-import type { ClusterOptions } from '@atoll/node'
+import type { AtollNode, ClusterOptions } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import {
   claimingAll,
@@ -8,6 +8,8 @@ import {
   neverSealed,
   seeingNobody,
   staleIndexes,
+  unguarded,
+  withoutIdentities,
   withoutRepairs,
   withoutVotes,
 } from './mutants.ts'
@@ -18,10 +20,13 @@ export interface Bug {
   readonly build?: (options: Composition) => Composition
   /** What is done to every host of vnodes before it is opened. */
   readonly alter?: (host: VnodeHost) => void
+  /** What is done to every node before it is opened. */
+  readonly alterNode?: (node: AtollNode) => void
 }
 
 /** A cluster of which every port is said. */
-export type Composition = ClusterOptions & Required<Pick<ClusterOptions, 'runtime' | 'bucketTypes'>>
+export type Composition = ClusterOptions &
+  Required<Pick<ClusterOptions, 'runtime' | 'bucketTypes' | 'network'>>
 
 export const NO_BUG: Bug = { about: 'the program as it is' }
 
@@ -67,5 +72,13 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',
     alter: neverSealed,
+  },
+  'nameless-peers': {
+    about: 'nobody says in the handshake what cluster and what data it has, so that a name is enough',
+    build: (options) => ({ ...options, network: withoutIdentities(options.network) }),
+  },
+  'lease-beats-active': {
+    about: 'what is decided of an upload by its lease is written whatever was decided meanwhile',
+    alterNode: unguarded,
   },
 }

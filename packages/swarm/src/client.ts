@@ -2,7 +2,7 @@ import { isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { Prng } from '@atoll/sim'
 import { bucketWork } from './bucket-work.ts'
-import { objectWork } from './object-work.ts'
+import { objectWork, putSlowly } from './object-work.ts'
 import type { HouseOptions } from './options.ts'
 import { registerWork } from './register-work.ts'
 import type { Scene } from './scene.ts'
@@ -22,8 +22,9 @@ export type Work = (scene: Scene, client: Client, node: AtollNode) => Promise<vo
 /** What clients do, and how likely each is against the others. */
 const WORK: readonly (readonly [number, Work])[] = [...objectWork, ...setWork, ...registerWork]
 
-function lotsOf({ buckets }: HouseOptions): readonly Work[] {
-  const work = buckets ? [...WORK, ...bucketWork] : WORK
+function lotsOf({ buckets, collecting }: HouseOptions): readonly Work[] {
+  const slow: readonly (readonly [number, Work])[] = collecting ? [[4, putSlowly]] : []
+  const work = [...WORK, ...(buckets ? bucketWork : []), ...slow]
   return work.flatMap(([weight, one]) => new Array<Work>(weight).fill(one))
 }
 

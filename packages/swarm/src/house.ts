@@ -25,7 +25,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     runtime: (name) => {
       // The cluster would make one of its own out of it, and nobody would watch that.
       const runtime = shielded(world.runtime(name))
-      watchHosts(runtime, { watch, alter: bug.alter ?? (() => {}) })
+      watchHosts(runtime, { watch, alter: bug.alter ?? (() => {}), alterNode: bug.alterNode ?? (() => {}) })
       return runtime
     },
     storage: (name) => world.disk(name).open(),

@@ -1,6 +1,8 @@
 import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
 import { type Runtime, toHex, utf8 } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
 import { BLOCKS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
+import type { Connection, Frame, MemoryNetwork } from '@atoll/transport'
 import type { Database, VnodeHost } from '@atoll/vnode'
 import { SETS_TYPE } from './scene.ts'
 
@@ -130,6 +132,40 @@ export function neverSealed({ gates }: VnodeHost): void {
   gates.get = (partition) => {
     const gate = get(partition)
     return gate?.phase === 'sealed' ? { ...gate, phase: 'copying' } : gate
+  }
+}
+
+/** Of what a peer says of itself, nothing that tells it from another one of its name arrives. */
+export function withoutIdentities(network: MemoryNetwork): MemoryNetwork {
+  const transport = network.transport.bind(network)
+  const mute = (connection: Connection) => {
+    const send = connection.send.bind(connection)
+    return Object.assign(connection, {
+      send: (frame: Frame) => send({ ...frame, head: withoutIdentity(frame.head) }),
+    })
+  }
+  network.transport = (address) => {
+    const { listen, connect } = transport(address)
+    return {
+      listen: (at, onConnection) => listen(at, (connection) => onConnection(mute(connection))),
+      connect: async (...to) => mute(await connect(...to)),
+    }
+  }
+  return network
+}
+
+/** Capabilities of one name are changed into others of that length, which nobody knows. */
+function withoutIdentity(head: Uint8Array): Uint8Array {
+  const text = Buffer.from(head).toString('latin1')
+  return text.includes('id.') ? Buffer.from(text.replaceAll('id.', 'no.'), 'latin1') : head
+}
+
+/** A write on condition that nothing changed is written in any case, and says that nothing has. */
+export function unguarded({ kv }: AtollNode): void {
+  const put = kv.put.bind(kv)
+  kv.put = async (id, { ifUnchanged, ...write }, options) => {
+    const written = await put(id, write, options)
+    return ifUnchanged === undefined ? written : { ...written, alone: true }
   }
 }
 

@@ -20,6 +20,34 @@ const put =
     })
   }
 
+/** A body that takes its time: what goes on in between may go on for longer than a lease. */
+export const putSlowly: Work = async (scene, { name: client, prng, nextName }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const { name, bytes } = scene.bodies.make(nextName(), prng.between(6000, LARGE.max), prng)
+  const { clock } = scene.world.runtime(client)
+  const pauseMs = prng.between(1, scene.options.durationMs / 4)
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'put', key, value: name },
+    run: () =>
+      node.objects.put(
+        BUCKET,
+        key,
+        slowly(inChunks(bytes, prng), () => clock.sleep(pauseMs)),
+      ),
+    writes: { node, id: recordId(MANIFESTS_TYPE, key) },
+  })
+}
+
+async function* slowly(
+  chunks: AsyncIterable<Uint8Array>,
+  pause: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    yield chunk
+    await pause()
+  }
+}
+
 /** Nothing of it may ever be seen. */
 const putBroken: Work = async (scene, { name: client, prng, nextName }, node) => {
   const key = prng.pick(objectKeys(scene.options))

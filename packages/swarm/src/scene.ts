@@ -146,7 +146,8 @@ export async function record(scene: Scene, history: History, step: Step): Promis
   if (isCorrupt) scene.saidCorrupt.push(operation)
   world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
   // One that is said to be down is not asked, and counts where all are needed.
-  const isCalm = Object.keys(options.faults).length === 0 && options.changes.down === undefined
+  const { down, force, impostor } = options.changes
+  const isCalm = Object.keys(options.faults).length === 0 && (down ?? force ?? impostor) === undefined
   if (isCalm && operation.outcome !== 'ok' && step.mayFail !== true)
     complaints.push(`nothing was wrong, and ${describeOperation(operation)}: ${reason}`)
   world.runtime(operation.client).probe.mark(`client.${operation.kind} ${operation.outcome}`)

@@ -1,4 +1,5 @@
 import type { Runtime } from '@atoll/core'
+import { AtollNode } from '@atoll/node'
 import { VnodeHost } from '@atoll/vnode'
 import type { Watch } from './watch.ts'
 
@@ -6,6 +7,8 @@ export interface HostWatch {
   readonly watch: Watch
   /** Changes a host before it is opened: how a bug is put in. */
   readonly alter: (host: VnodeHost) => void
+  /** The same for a node. */
+  readonly alterNode: (node: AtollNode) => void
 }
 
 /** Who watches over the hosts of a runtime. */
@@ -38,4 +41,10 @@ VnodeHost.prototype.put = function (this: VnodeHost, request, options) {
 VnodeHost.prototype.coordinate = function (this: VnodeHost, request) {
   show(this, request)
   return coordinate.call(this, request)
+}
+
+const { open: openNode } = AtollNode.prototype
+AtollNode.prototype.open = function (this: AtollNode) {
+  if (this.state === 'new') watches.get(this.runtime)?.alterNode(this)
+  return openNode.call(this)
 }
