@@ -7,11 +7,15 @@ import type { Scene } from './scene.ts'
  * that does not start now is started again later: it may need the others, or have left. One that cannot start on its damaged
  * disk gets an empty one, as an operator would have it.
  */
-export function handsOn({ world, cluster, grounded }: Scene, damaged: ReadonlySet<string>): NodesPort {
+export function handsOn(
+  { world, cluster, grounded, struck }: Scene,
+  damaged: ReadonlySet<string>,
+): NodesPort {
   const isThere = (name: string) => cluster.names.includes(name)
   return {
     crash: async (name) => {
-      if (isThere(name) && cluster.isRunning(name)) await cluster.crash(name)
+      if (!isThere(name)) struck.add(name)
+      else if (cluster.isRunning(name)) await cluster.crash(name)
     },
     stop: async (name) => {
       if (isThere(name) && cluster.isRunning(name)) await cluster.stop(name).catch(unlessOurs)

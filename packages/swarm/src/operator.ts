@@ -203,11 +203,14 @@ export class Operator {
   }
 
   async #add(name: string): Promise<void> {
-    const { cluster, world } = this.#scene
+    const { cluster, struck, world } = this.#scene
     this.#coming.add(name)
     if (!cluster.names.includes(name)) {
+      struck.delete(name)
       try {
         await cluster.add(name)
+        if (struck.has(name)) await this.#nodes.crash(name)
+        if (struck.has(name)) await this.#nodes.restart(name)
       } catch (error) {
         if (isAtollError(error)) await this.#makeWay(name, error)
         throw error

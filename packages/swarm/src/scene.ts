@@ -56,6 +56,8 @@ export interface Scene {
   readonly doors: Doors
   /** Nodes that nobody starts, since the operator says so. */
   readonly grounded: Set<string>
+  /** Nodes that lost their power before they were there: one that is just being added goes on on a disk that is gone. */
+  readonly struck: Set<string>
   /** What the changes of the cluster may cost. */
   readonly allowance: Allowance
   readonly watch: Watch
@@ -93,6 +95,7 @@ export function newScene(world: World, { cluster, watch, impostor }: House, opti
     complaints: [],
     doors: new Doors(),
     grounded: new Set(),
+    struck: new Set(),
     allowance: { copies: 0, widenings: 0 },
     watch,
     impostor,

@@ -30,6 +30,22 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'delete-unacked': { within: 50, rules: ['undelivered'] },
   'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
   'two-owners': { within: 50, rules: ['two-owners'] },
+  'nameless-peers': {
+    within: 50,
+    rules: ['phantom-element', 'never-written', 'phantom-read'],
+    fixed: { faults: () => ({}), changes: () => ({ impostor: 1 }) },
+  },
+  'lease-beats-active': {
+    within: 100,
+    rules: ['unreadable'],
+    fixed: {
+      faults: () => ({ suspend: 2, lapse: 3 }),
+      changes: () => ({}),
+      collecting: () => true,
+      durationMs: () => 6000,
+      timeoutMs: () => 10_000,
+    },
+  },
 }
 
 test('every bug has its place here', () => {
