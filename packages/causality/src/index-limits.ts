@@ -1,4 +1,4 @@
-import { checkBytes, checkText, describe, wrongRange, wrongType } from '@atoll/core'
+import { checkBytes, checkObject, checkText, describe, wrongRange, wrongType } from '@atoll/core'
 import type { IndexEntry } from './record.ts'
 
 /**
@@ -19,7 +19,9 @@ export function checkIndexEntries(entries: readonly IndexEntry[]): void {
   if (!Array.isArray(entries)) throw wrongType('indexes', `must be an array, got ${describe(entries)}`)
   if (entries.length > INDEX_LIMITS.entries)
     throw wrongRange('indexes', `must have at most ${INDEX_LIMITS.entries} entries, got ${entries.length}`)
-  for (const { index, scope, term, payload } of entries) {
+  for (const [at, entry] of entries.entries()) {
+    checkObject(`indexes[${at}]`, entry)
+    const { index, scope, term, payload } = entry
     checkText('index', index, /^.{1,64}$/s, `a name of 1 to ${INDEX_LIMITS.nameCharacters} characters`)
     checkBytes('scope', scope, { min: 0, max: INDEX_LIMITS.scopeBytes })
     checkBytes('term', term, { min: 0, max: INDEX_LIMITS.termBytes })

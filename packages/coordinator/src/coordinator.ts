@@ -128,20 +128,20 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   async get(id: KeyId, options: ReadOptions = NO_OPTIONS): Promise<KvRead> {
     checkReadOptions(options)
-    const type = this.#begin(id, 'coordinator_reads')
+    const type = this.#begin(id, 'atoll_coordinator_reads_total')
     const { clock, metrics } = this.#site.runtime
     const startMs = clock.monotonicMs()
     const record = await (type.policy.kind === 'write-once'
       ? this.#readNearest(id, type, options)
       : this.#readAll(id, type, options))
-    metrics.observe('coordinator_read_ms', clock.monotonicMs() - startMs)
+    metrics.observe('atoll_coordinator_read_ms', clock.monotonicMs() - startMs)
     return this.#visible(type.policy, record)
   }
 
   async put(id: KeyId, write: KvWrite, options: WriteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkWriteOptions(options)
     checkWrite(write)
-    const type = this.#begin(id, 'coordinator_writes')
+    const type = this.#begin(id, 'atoll_coordinator_writes_total')
     const context = write.context === undefined ? undefined : decodeContext(write.context)
     const content: Content = {
       value: write.value,
@@ -157,7 +157,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   async delete(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkDeleteOptions(options)
-    const type = this.#begin(id, 'coordinator_deletes')
+    const type = this.#begin(id, 'atoll_coordinator_deletes_total')
     // Two calls, between which a coordinator that closes must not take itself for idle.
     return await this.#site.requests.run(() => this.#delete(id, type, options))
   }
@@ -165,7 +165,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
     checkReadOptions(options)
     const limit = checkScan(scan)
-    const type = this.#admit(scan.type, 'coordinator_scans')
+    const type = this.#admit(scan.type, 'atoll_coordinator_scans_total')
     refuseFilters(options)
     const after = scan.after === undefined ? undefined : decodeCursor(scan.after)
     const quorums = Array.from({ length: type.n }, (_, at) => readQuorum(type, options, at + 1))
@@ -207,9 +207,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   }
 
   #begin(id: KeyId, metric: string): BucketProperties {
-    const type = this.#admit(id.type, metric)
     checkId(id)
-    return type
+    return this.#admit(id.type, metric)
   }
 
   #admit(typeName: string, metric: string): BucketProperties {
@@ -354,7 +353,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       },
       { site: this.#site, options: this.#callOptions(options) },
     )
-    metrics.observe('coordinator_write_ms', clock.monotonicMs() - startMs)
+    metrics.observe('atoll_coordinator_write_ms', clock.monotonicMs() - startMs)
     if (written === undefined) return NOTHING_WRITTEN
     const { accepted, durable, primaries } = written.tally
     const covering = finished ? undefined : encodeContext(contextOf(written.record))

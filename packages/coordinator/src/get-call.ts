@@ -56,7 +56,7 @@ export class GetCall extends ReadCall {
   #askSpare(at: number, target: PreferenceEntry): void {
     const { metrics, probe } = this.site.runtime
     probe.mark('coordinator.get_spare')
-    metrics.count('coordinator_read_spares')
+    metrics.count('atoll_coordinator_read_spares_total')
     this.#ask(at, target)
   }
 
@@ -101,7 +101,7 @@ export class GetCall extends ReadCall {
     const machine = this.#machine
     const { quorum, down } = this.#request
     this.site.runtime.probe.mark('coordinator.get_unmet')
-    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'read' })
+    this.site.runtime.metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'read' })
     const [tally, failures, isCorrupt] = [machine.tally(), machine.failures(), machine.isCorrupt()]
     this.reject(unmetRead({ quorum, tally, failures, isCorrupt, down: down(), timedOut }))
   }

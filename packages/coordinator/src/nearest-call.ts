@@ -158,7 +158,7 @@ export class NearestCall extends ReadCall {
   #askAnother(): void {
     const { metrics, probe } = this.site.runtime
     probe.mark('coordinator.hedge')
-    metrics.count('coordinator_hedges')
+    metrics.count('atoll_coordinator_hedges_total')
     this.#apply(this.#machine.step({ kind: 'hedge' }))
   }
 
@@ -171,7 +171,7 @@ export class NearestCall extends ReadCall {
   #unmet(timedOut: boolean): void {
     const machine = this.#machine
     this.site.runtime.probe.mark('coordinator.nearest_unmet')
-    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'read' })
+    this.site.runtime.metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'read' })
     const { quorum, down } = this.#request
     const [tally, failures, isCorrupt] = [machine.tally(), machine.failures(), machine.isCorrupt()]
     this.reject(unmetRead({ quorum, tally, failures, isCorrupt, down: down(), timedOut }))

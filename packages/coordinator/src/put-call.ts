@@ -108,7 +108,7 @@ export class PutCall extends Call<Written | undefined> {
   #failed(at: number, error: unknown): void {
     const { metrics, probe } = this.site.runtime
     probe.mark('coordinator.put_replica_failed')
-    metrics.count('coordinator_write_failures')
+    metrics.count('atoll_coordinator_write_failures_total')
     this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
     this.heard()
   }
@@ -117,7 +117,7 @@ export class PutCall extends Call<Written | undefined> {
     const machine = this.#machine
     const definite = machine.definite()
     this.site.runtime.probe.mark(definite ? 'coordinator.put_rejected' : 'coordinator.put_unknown')
-    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'write' })
+    this.site.runtime.metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'write' })
     const { quorum } = this.#request
     this.reject(unmetWrite({ quorum, tally: machine.tally(), errors: machine.errors(), timedOut, definite }))
   }

@@ -43,7 +43,7 @@ export class Repairs {
       return
     }
     this.#runtime.probe.mark('coordinator.repair_skipped')
-    this.#runtime.metrics.count('coordinator_repairs_skipped')
+    this.#runtime.metrics.count('atoll_coordinator_repairs_skipped_total')
   }
 
   /** All of them; resolves when the replicas have taken it, or have failed to. Never rejects. */
@@ -67,11 +67,11 @@ export class Repairs {
     const { metrics, probe } = this.#runtime
     this.inFlight.enter()
     probe.mark('coordinator.repair')
-    metrics.count('coordinator_repairs')
+    metrics.count('atoll_coordinator_repairs_total')
     try {
       await this.#replicas.put(target, id, record, this.#options)
     } catch {
-      metrics.count('coordinator_repairs_failed')
+      metrics.count('atoll_coordinator_repair_failures_total')
     } finally {
       this.inFlight.leave()
     }

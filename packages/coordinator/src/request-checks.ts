@@ -3,6 +3,7 @@ import {
   checkBytes,
   checkInteger,
   checkKnown,
+  checkObject,
   checkText,
   describe,
   type KeyId,
@@ -44,24 +45,35 @@ const WRITE_OPTIONS = [
 const DELETE_OPTIONS = [...WRITE_OPTIONS, 'context'] as const satisfies readonly (keyof DeleteOptions)[]
 
 export function checkId(id: KeyId): void {
+  checkObject('id', id)
+  checkText('type', id.type, /./s, 'the name of a bucket type')
   checkBytes('bucket', id.bucket, BUCKET_BYTES)
   checkBytes('key', id.key, KEY_BYTES)
 }
 
 export function checkReadOptions(options: ReadOptions): void {
-  checkKnown('read options', options, READ_OPTIONS)
+  checkKnown('a read', options, READ_OPTIONS)
+  checkSignal(options.signal)
   if (options.absence !== undefined) checkAbsence(options.absence)
 }
 
 export function checkWriteOptions(options: WriteOptions): void {
-  checkKnown('write options', options, WRITE_OPTIONS)
+  checkKnown('a write', options, WRITE_OPTIONS)
+  checkSignal(options.signal)
 }
 
 export function checkDeleteOptions(options: DeleteOptions): void {
-  checkKnown('delete options', options, DELETE_OPTIONS)
+  checkKnown('a deletion', options, DELETE_OPTIONS)
+  checkSignal(options.signal)
+}
+
+function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal !== undefined && !('aborted' in Object(signal)))
+    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
 }
 
 export function checkWrite(write: KvWrite): void {
+  checkObject('write', write)
   const { value, valueCrc32, metadata, indexes, expiresAtMs, ifUnchanged } = write
   checkBytes('value', value, ANY_BYTES)
   if (ifUnchanged !== undefined && ifUnchanged !== 'one' && ifUnchanged !== 'all')
@@ -75,7 +87,10 @@ export function checkWrite(write: KvWrite): void {
 }
 
 /** Answers the limit. */
-export function checkScan({ index, scope, from, to, limit = 1000 }: KvScan): number {
+export function checkScan(scan: KvScan): number {
+  checkObject('scan', scan)
+  const { type, index, scope, from, to, limit = 1000 } = scan
+  checkText('type', type, /./s, 'the name of a bucket type')
   checkText('index', index, /./s, 'a name')
   checkBytes('scope', scope, ANY_BYTES)
   if (from !== undefined) checkBytes('from', from, ANY_BYTES)

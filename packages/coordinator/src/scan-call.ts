@@ -132,7 +132,7 @@ export class ScanCall extends Call<ScanPageFound> {
     const { type } = this.#request.scan
     const { bucket, key } = position
     this.site.runtime.probe.mark('coordinator.scan_read')
-    this.site.runtime.metrics.count('coordinator_scan_reads')
+    this.site.runtime.metrics.count('atoll_coordinator_scan_reads_total')
     this.asking()
     const shows = (record: StoredRecord) => this.#visible(record, position).length > 0
     this.#request.read({ type, bucket, key }, shows, this.optionsForOne()).then(
@@ -158,7 +158,7 @@ export class ScanCall extends Call<ScanPageFound> {
 
   #fail(error: unknown): void {
     if (this.answered) return
-    this.site.runtime.metrics.count('coordinator_unmet', 1, { kind: 'scan' })
+    this.site.runtime.metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'scan' })
     this.reject(error)
   }
 }

@@ -68,7 +68,7 @@ test('read repair gives every primary that is behind what it lacks, a late one t
     expect(texts(await coordinator.get(id, { r: 1 }))).toEqual(['one'])
     await coordinator.idle()
     for (const target of [first, second]) expect(replicas.peek(target, id)).toEqual(replicas.peek(third, id))
-    expect(runtime.metrics.value('coordinator_repairs')).toBe(2)
+    expect(runtime.metrics.value('atoll_coordinator_repairs_total')).toBe(2)
   })
 })
 
@@ -90,8 +90,8 @@ test('what fifty readers find lacking is given once', async () => {
       expect(replicas.count('put') - puts).toBe(1)
       if (first) expect(replicas.peek(first, id)).toBeDefined()
     }
-    expect(runtime.metrics.value('coordinator_repairs')).toBe(3)
-    expect(runtime.metrics.value('coordinator_repairs_skipped')).toBe(0)
+    expect(runtime.metrics.value('atoll_coordinator_repairs_total')).toBe(3)
+    expect(runtime.metrics.value('atoll_coordinator_repairs_skipped_total')).toBe(0)
   })
 })
 
@@ -117,8 +117,8 @@ test('repairs past the limit are skipped and counted', async () => {
     for (const target of [first, second]) if (target) replicas.forget(target, id)
     await coordinator.get(id)
     await coordinator.idle()
-    expect(runtime.metrics.value('coordinator_repairs')).toBe(1)
-    expect(runtime.metrics.value('coordinator_repairs_skipped')).toBe(1)
+    expect(runtime.metrics.value('atoll_coordinator_repairs_total')).toBe(1)
+    expect(runtime.metrics.value('atoll_coordinator_repairs_skipped_total')).toBe(1)
   })
 })
 
@@ -132,7 +132,7 @@ test('a repair that fails is counted, and idle comes all the same', async () => 
     replicas.fault = (_, operation) => (operation === 'put' ? { kind: 'before', error: refuse } : undefined)
     await coordinator.get(id)
     await coordinator.idle()
-    expect(runtime.metrics.value('coordinator_repairs_failed')).toBe(1)
+    expect(runtime.metrics.value('atoll_coordinator_repair_failures_total')).toBe(1)
   })
 })
 
@@ -151,7 +151,7 @@ test('a read fails as soon as r cannot be met, with the counts', async () => {
       details: { found: 0, missing: 0, corrupt: 1, failed: 1, waiting: 1, needed: { n: 3, r: 2, pr: 0 } },
     })
     expect(world.nowMs).toBe(1)
-    expect(runtime.metrics.value('coordinator_unmet', { kind: 'read' })).toBe(1)
+    expect(runtime.metrics.value('atoll_coordinator_unmet_total', { kind: 'read' })).toBe(1)
   })
 })
 
@@ -207,7 +207,7 @@ test('an abort is answered at once, and is no unmet quorum', async () => {
       code: 'ATOLL_ABORTED',
     })
     await coordinator.idle()
-    expect(runtime.metrics.value('coordinator_unmet', { kind: 'read' })).toBe(0)
+    expect(runtime.metrics.value('atoll_coordinator_unmet_total', { kind: 'read' })).toBe(0)
   })
 })
 
@@ -251,7 +251,7 @@ test('a merge function stands for siblings; where it throws they are shown, and 
     }
     types.set('longest', { policy: { kind: 'merge', name: 'longest', merge: broken } })
     expect(texts(await coordinator.get(id)).sort()).toEqual(['one', 'three'])
-    expect(runtime.metrics.value('port_failures_total', { port: 'merge' })).toBe(1)
+    expect(runtime.metrics.value('atoll_port_failures_total', { port: 'merge' })).toBe(1)
   })
 })
 

@@ -161,7 +161,7 @@ describe('a node that went away this instant', () => {
       expect(replicas.holders(id)).toHaveLength(3)
       expect(texts(await coordinator.get(id))).toEqual([fromUtf8(id.key)])
       expect(texts(await coordinator.get(id, { r: 3 }))).toEqual([fromUtf8(id.key)])
-      expect(runtime.metrics.value('coordinator_read_spares')).toBe(4)
+      expect(runtime.metrics.value('atoll_coordinator_read_spares_total')).toBe(4)
       expect(await failure(coordinator.get(id, { sloppy: false }))).toMatchObject({
         code: 'ATOLL_QUORUM_UNMET',
       })

@@ -105,7 +105,7 @@ describe('put', () => {
         details: { outcome: 'rejected', accepted: 0, durable: 0, primaries: 0, failed: 2 },
       })
       expect(replicas.holders(id)).toEqual([])
-      expect(runtime.metrics.value('coordinator_unmet', { kind: 'write' })).toBe(1)
+      expect(runtime.metrics.value('atoll_coordinator_unmet_total', { kind: 'write' })).toBe(1)
     })
   })
 

@@ -87,7 +87,7 @@ test('an acknowledged write is listed at once, though a replica lacks it, and re
     }
     expect((await pages(coordinator, { ...SCAN, limit: 7 })).flat()).toEqual(names)
     await coordinator.idle()
-    expect(runtime.metrics.value('coordinator_repairs')).toBeGreaterThan(0)
+    expect(runtime.metrics.value('atoll_coordinator_repairs_total')).toBeGreaterThan(0)
     const reads = replicas.count('get')
     expect((await pages(coordinator, SCAN)).flat()).toEqual(names)
     expect(replicas.count('get')).toBe(reads)
@@ -157,7 +157,7 @@ test('a node that fails in the middle is replaced, and nothing is lost or repeat
     } while (after !== undefined)
     expect(found).toEqual(names)
     expect(world.marks.get('coordinator.scan_replanned')).toBeGreaterThan(0)
-    expect(runtime.metrics.value('coordinator_unmet', { kind: 'scan' })).toBe(0)
+    expect(runtime.metrics.value('atoll_coordinator_unmet_total', { kind: 'scan' })).toBe(0)
   })
 })
 

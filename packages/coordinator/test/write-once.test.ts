@@ -56,12 +56,12 @@ test('a slow replica is hedged after its usual time, and the loser is told to st
   await world.run(async () => {
     await write()
     for (let turn = 0; turn < 30; turn++) await coordinator.get(id)
-    expect(runtime.metrics.value('coordinator_hedges')).toBe(0)
+    expect(runtime.metrics.value('atoll_coordinator_hedges_total')).toBe(0)
     replicas.delayMs = (node) => (node === 'n1' ? 5000 : 1)
     const startMs = world.nowMs
     expect(texts(await coordinator.get(id))).toEqual(['block'])
     expect(world.nowMs - startMs).toBeLessThan(5)
-    expect(runtime.metrics.value('coordinator_hedges')).toBe(1)
+    expect(runtime.metrics.value('atoll_coordinator_hedges_total')).toBe(1)
     await coordinator.idle()
     expect(world.nowMs - startMs).toBeLessThan(5)
   })
@@ -84,14 +84,14 @@ test('a process that stood still hears what came meanwhile before it asks anothe
     const reading = coordinator.get(id)
     stillMs = 0
     expect(texts(await reading)).toEqual(['block'])
-    expect(runtime.metrics.value('coordinator_hedges')).toBe(0)
+    expect(runtime.metrics.value('atoll_coordinator_hedges_total')).toBe(0)
     stillMs = 20
     replicas.delayMs = (node) => (node === 'n1' ? 5000 : 1)
     const startMs = world.nowMs
     const slow = coordinator.get(id)
     stillMs = 0
     expect(texts(await slow)).toEqual(['block'])
-    expect(runtime.metrics.value('coordinator_hedges')).toBe(1)
+    expect(runtime.metrics.value('atoll_coordinator_hedges_total')).toBe(1)
     expect(world.nowMs - startMs).toBeLessThan(40)
     await coordinator.idle()
   })

@@ -42,9 +42,18 @@ export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'
 export { Lifecycle, type LifecycleState } from './lifecycle.ts'
 export { LineLimit } from './line-limit.ts'
+export { METRICS, type MetricEntry } from './metrics-catalogue.ts'
+export {
+  createMetrics,
+  isMetricsRegistry,
+  type MetricSeries,
+  type MetricsReader,
+  type MetricsRegistry,
+  type MetricsRegistryOptions,
+} from './metrics-registry.ts'
 export type { TupleValue } from './msgpack.ts'
 export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.ts'
-export { createMetrics, type MetricsRegistry, quietLog, quietProbe } from './quiet.ts'
+export { quietLog, quietProbe } from './quiet.ts'
 export type {
   Clock,
   DigestStream,

@@ -1,6 +1,6 @@
-import { messageOf } from './errors.ts'
 import { LineLimit } from './line-limit.ts'
-import type { Clock, Log, Metrics, Probe, Runtime } from './runtime.ts'
+import { isMetricsRegistry } from './metrics-registry.ts'
+import type { Clock, Labels, Log, Metrics, Probe, Runtime } from './runtime.ts'
 import { MINUTE_MS } from './units.ts'
 
 /** The ports that only observe: nothing may depend on them. */
@@ -16,7 +16,7 @@ const tellers = new WeakMap<Metrics, Tell>()
 
 /**
  * The same runtime, of which log, metrics and probe may throw without stopping anything: each failure is counted as
- * `port_failures_total`, and written to the log once a minute, as far as these two still work. Answers a runtime that is
+ * `atoll_port_failures_total`, and written to the log once a minute, as far as these two still work. Answers a runtime that is
  * shielded as it is.
  */
 export function shielded<R extends Observers>(runtime: R): R {
@@ -53,10 +53,10 @@ function guarded<T>(tell: Tell, port: string, call: () => T): T | undefined {
 function tellerOf({ clock, log, metrics }: Observers): Tell {
   const limit = new LineLimit(clock, MINUTE_MS)
   return (port, error) => {
-    ignoring(() => metrics.count('port_failures_total', 1, { port }))
+    ignoring(() => metrics.count('atoll_port_failures_total', 1, { port }))
     const held = limit.take(port)
     if (held === undefined) return
-    ignoring(() => log.error({ port, error: messageOf(error), held }, 'what a user gave has thrown'))
+    ignoring(() => log.error({ port, err: error, held }, 'what a user gave has thrown'))
   }
 }
 
@@ -65,8 +65,18 @@ function ignoring(call: () => unknown): void {
   guarded(() => {}, '', call)
 }
 
+/** What can be read stays readable. */
 function shieldedMetrics(metrics: Metrics, tell: Tell): Metrics {
+  const reader = isMetricsRegistry(metrics)
+    ? {
+        snapshot: () => metrics.snapshot(),
+        text: () => metrics.text(),
+        value: (name: string, labels?: Labels) => metrics.value(name, labels),
+        entries: () => metrics.entries(),
+      }
+    : {}
   return {
+    ...reader,
     count: (name, amount, labels) => void guarded(tell, 'metrics', () => metrics.count(name, amount, labels)),
     gauge: (name, value, labels) => void guarded(tell, 'metrics', () => metrics.gauge(name, value, labels)),
     observe: (name, value, labels) =>

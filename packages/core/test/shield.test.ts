@@ -33,11 +33,11 @@ test('a log that throws is counted, one that works is not', () => {
   const metrics = createMetrics()
   const runtime = shielded({ clock: clockAt({ ms: 0 }), log: BROKEN_LOG, metrics, probe: quietProbe })
   for (const level of ['debug', 'info', 'warn', 'error'] as const) runtime.log[level]({}, 'a line')
-  expect(metrics.value('port_failures_total', { port: 'log' })).toBe(4)
+  expect(metrics.value('atoll_port_failures_total', { port: 'log' })).toBe(4)
   runtime.metrics.count('things', 2)
   runtime.probe.mark('a mark')
   expect([...metrics.entries()]).toEqual([
-    ['port_failures_total{port="log"}', 4],
+    ['atoll_port_failures_total{port="log"}', 4],
     ['things', 2],
   ])
 })
@@ -49,7 +49,7 @@ test('metrics that throw are logged, once a minute', () => {
   metrics.count('things')
   metrics.gauge('level', 1)
   metrics.observe('took_ms', 1)
-  expect(log.lines).toEqual([{ port: 'metrics', error: 'the port is broken', held: 0 }])
+  expect(log.lines).toEqual([{ port: 'metrics', err: new Error('the port is broken'), held: 0 }])
   time.ms = 60_000
   metrics.count('things')
   expect(log.lines).toHaveLength(2)
@@ -78,8 +78,8 @@ test('a function that throws, or whose promise is rejected, is counted under its
     await attempt(one, 'onProgress', rejecting)?.catch(() => {})
   }
   await Promise.resolve()
-  expect(metrics.value('port_failures_total', { port: 'merge' })).toBe(2)
-  expect(metrics.value('port_failures_total', { port: 'onProgress' })).toBe(2)
+  expect(metrics.value('atoll_port_failures_total', { port: 'merge' })).toBe(2)
+  expect(metrics.value('atoll_port_failures_total', { port: 'onProgress' })).toBe(2)
   expect(log.lines).toHaveLength(4)
 })
 

@@ -137,7 +137,7 @@ export class Calls {
   #fetch({ from, version }: Decision<'fetch'>): void {
     this.#run(async (signal) => {
       const outcome = await this.#fetchFrom(from, version, signal)
-      this.#parts.runtime.metrics.count('gossip_documents_total', 1, { outcome })
+      this.#parts.runtime.metrics.count('atoll_gossip_documents_total', 1, { outcome })
       const learned = outcome === 'learned' || outcome === 'known'
       // First what this node has now: the answers that arrive from here on are compared with it.
       this.#parts.step({ kind: 'document', version: this.#parts.document.version() })
@@ -193,7 +193,7 @@ export class Calls {
 
   #begin(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     if (this.#running.size >= MAX_CALLS) {
-      this.#parts.runtime.metrics.count('gossip_calls_dropped_total')
+      this.#parts.runtime.metrics.count('atoll_gossip_calls_dropped_total')
       return Promise.resolve()
     }
     const stop = new AbortController()

@@ -235,7 +235,7 @@ export class Gossip extends Lifecycle {
     const counts: Record<MemberStatus, number> = { alive: 0, suspect: 0, dead: 0 }
     for (const { status } of this.members()) counts[status] += 1
     for (const [status, count] of Object.entries(counts))
-      this.#runtime.metrics.gauge('gossip_members', count, { status })
+      this.#runtime.metrics.gauge('atoll_gossip_members', count, { status })
   }
 }
 

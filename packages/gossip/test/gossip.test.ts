@@ -115,8 +115,8 @@ describe('the document', () => {
       cluster.node('n1').notebook.write(2, 'two')
       cluster.node('n1').gossip.announce()
       await cluster.until('n2 has it', () => notebook.text === 'two', 6000)
-      expect(runtime.metrics.value('gossip_documents_total', { outcome: 'refused' })).toBe(3)
-      expect(runtime.metrics.value('gossip_documents_total', { outcome: 'learned' })).toBe(1)
+      expect(runtime.metrics.value('atoll_gossip_documents_total', { outcome: 'refused' })).toBe(3)
+      expect(runtime.metrics.value('atoll_gossip_documents_total', { outcome: 'learned' })).toBe(1)
     })
   })
 
@@ -221,7 +221,7 @@ describe('a partition', () => {
       await cluster.startAll()
       await cluster.sleep(10_000)
       const { runtime } = cluster.node('n1')
-      const refuted = () => runtime.metrics.value('gossip_refutations_total')
+      const refuted = () => runtime.metrics.value('atoll_gossip_refutations_total')
       const before = refuted()
       await cluster.sleep(20_000)
       expect(refuted() - before).toBeGreaterThan(0)
@@ -275,8 +275,8 @@ describe('a member', () => {
       expect(gossip.members().map(({ node, status }) => `${node} ${status}`)).toEqual(
         rest.map((n) => `${n} alive`),
       )
-      expect(runtime.metrics.value('gossip_members', { status: 'alive' })).toBe(3)
-      expect(runtime.metrics.value('gossip_transitions_total', { to: 'dead' })).toBe(0)
+      expect(runtime.metrics.value('atoll_gossip_members', { status: 'alive' })).toBe(3)
+      expect(runtime.metrics.value('atoll_gossip_transitions_total', { to: 'dead' })).toBe(0)
     })
   })
 
@@ -339,7 +339,7 @@ describe('bad weather', () => {
         cluster.network.configure({ lossPerMillion: 100_000, duplicatePerMillion: 50_000 })
         await cluster.sleep(60_000)
         const dead = [...cluster.nodes.values()].map(({ runtime }) =>
-          runtime.metrics.value('gossip_transitions_total', { to: 'dead' }),
+          runtime.metrics.value('atoll_gossip_transitions_total', { to: 'dead' }),
         )
         cluster.network.heal()
         await cluster.sleep(3000)

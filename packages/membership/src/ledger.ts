@@ -93,7 +93,7 @@ export class Ledger {
       await this.#parts.storage.put(DOCUMENT_KEY, bytes)
       const previous = this.#known?.document
       this.#known = next
-      this.#runtime.metrics.gauge('membership_epoch', next.document.epoch)
+      this.#runtime.metrics.gauge('atoll_membership_epoch', next.document.epoch)
       this.#parts.onChanged(next.document, previous)
       return true
     })
@@ -122,12 +122,12 @@ export class Ledger {
     const { node } = this.#parts
     const own = this.#known?.document
     if (own !== undefined && own.clusterId !== document.clusterId) {
-      this.#runtime.metrics.count('membership_refused_total')
+      this.#runtime.metrics.count('atoll_membership_refused_total')
       const message = `${node} belongs to cluster ${own.clusterId}, and got a document of ${document.clusterId}`
       throw new AtollError('ATOLL_PROTOCOL', message)
     }
     if (own !== undefined || this.isMember(document)) return
-    this.#runtime.metrics.count('membership_refused_total')
+    this.#runtime.metrics.count('atoll_membership_refused_total')
     throw refused(
       `make ${node} part of cluster ${document.clusterId}`,
       'it is no member with the data that it has',
@@ -139,7 +139,7 @@ export class Ledger {
     if (own === undefined || document.epoch > own.document.epoch) return true
     if (document.epoch < own.document.epoch || equalBytes(bytes, own.bytes)) return false
     const { epoch } = document
-    this.#runtime.metrics.count('membership_conflicts_total')
+    this.#runtime.metrics.count('atoll_membership_conflicts_total')
     this.#runtime.log.error(
       { epoch },
       'there are two cluster documents of one epoch; the greater bytes are kept',

@@ -157,7 +157,7 @@ export class Membership extends Lifecycle {
     const recent = [...document.recent, id].slice(-MAX_RECENT)
     const next = withGrowth(document, { ...forced, recent })
     this.#runtime.log.warn({ epoch: next.epoch, missing, reason }, 'a cluster document was forced')
-    this.#runtime.metrics.count('membership_forced_total')
+    this.#runtime.metrics.count('atoll_membership_forced_total')
     const taken = await this.#ledger.learn(encodeDocument(next))
     if (taken) return next
     throw new AtollError('ATOLL_STALE_PLAN', 'another document came in between; look at it and force again')

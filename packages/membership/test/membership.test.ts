@@ -118,7 +118,7 @@ test('two forced documents of one epoch are noticed, and the same one is kept ev
     expect(await sea.converge()).toBe(true)
     expect(sea.conflicts).toEqual([1_000_001])
     const count = ['n1', 'n2'].map((node) =>
-      sea.machine(node).runtime.metrics.value('membership_conflicts_total'),
+      sea.machine(node).runtime.metrics.value('atoll_membership_conflicts_total'),
     )
     expect(Math.max(...count)).toBeGreaterThan(0)
   }))
@@ -150,7 +150,7 @@ test('documents of another cluster are refused and counted, and rubbish is not r
     const foreign = encodeDocument(firstDocument({ clusterId: 'other', members }))
     await expect(own.learn(foreign)).rejects.toMatchObject({ code: 'ATOLL_PROTOCOL' })
     await expect(own.learn(new Uint8Array([1, 2, 3]))).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
-    expect(sea.machine('n1').runtime.metrics.value('membership_refused_total')).toBe(1)
+    expect(sea.machine('n1').runtime.metrics.value('atoll_membership_refused_total')).toBe(1)
     await expect(own.bootstrap(firstDocument({ clusterId: 'other', members }))).rejects.toMatchObject({
       code: 'ATOLL_CHANGE_REFUSED',
     })

@@ -52,7 +52,7 @@ export class Admission {
     const { clock, log, metrics } = this.#runtime
     if (this.#strangers.size >= MAX_STRANGERS) this.#strangers.clear()
     this.#strangers.set(node, clock.monotonicMs() + STRANGER_MS)
-    metrics.count('node_strangers_refused_total')
+    metrics.count('atoll_node_strangers_refused_total')
     const others = this.#lines.take('')
     if (others !== undefined)
       log.warn({ stranger: node, others }, 'a node that is no member of the cluster was refused')

@@ -1,5 +1,13 @@
 import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
-import { AtollError, assert, attempt, Lifecycle, type Runtime } from '@atoll/core'
+import {
+  AtollError,
+  assert,
+  attempt,
+  isMetricsRegistry,
+  Lifecycle,
+  type MetricsReader,
+  type Runtime,
+} from '@atoll/core'
 import { type DocumentPort, Gossip } from '@atoll/gossip'
 import {
   type ClusterDocument,
@@ -67,6 +75,8 @@ export class AtollNode extends Lifecycle {
    * with `ATOLL_CLOSED`, and it should be closed; its data is of no use to anybody. Never resolves for one that is only closed.
    */
   readonly left: Promise<Departure>
+  /** What this node has counted: `snapshot()`, or `text()` for Prometheus. Nodes with one runtime share it. */
+  readonly metrics: MetricsReader
   /** Buckets and objects. */
   readonly objects: ObjectStore
   /** The key-value store below the objects, for records of your own. */
@@ -104,6 +114,7 @@ export class AtollNode extends Lifecycle {
     this.label = `node ${name}`
     this.name = name
     this.runtime = runtime
+    this.metrics = metricsOf(runtime)
     this.bucketTypes = bucketTypes
     this.#configured = bucketTypes.toEncoded()
     this.vnodes = vnodes
@@ -141,19 +152,10 @@ export class AtollNode extends Lifecycle {
     const isUp = (node: string) => this.isUp(node)
     const replicas = new VnodeReplicas({ node: name, host: vnodes, endpoint, ownership })
     const replicasOf = (type: string) => (bucketTypes.has(type) ? bucketTypes.get(type).n : undefined)
-    this.#mover = new DataMover(
-      runtime,
-      {
-        membership,
-        handoffs: this.#handoffs,
-        vnodes,
-        placement,
-        isUp,
-        types: () => [...bucketTypes.entries()].map(([type]) => type),
-        replicasOf,
-      },
-      { node: name, lookMs: LOOK_MS },
-    )
+    const data = { handoffs: this.#handoffs, vnodes, placement, isUp }
+    const types = () => [...bucketTypes.entries()].map(([type]) => type)
+    const moved = { ...data, membership, types, replicasOf }
+    this.#mover = new DataMover(runtime, moved, { node: name, lookMs: LOOK_MS })
     this.kv = new Coordinator(
       runtime,
       {
@@ -170,7 +172,7 @@ export class AtollNode extends Lifecycle {
     const edit = (known: ClusterDocument) => this.#returned(known)
     this.#homecoming = new Homecoming(runtime, { ...common, edit })
     this.#seeds = new SeedRounds(runtime, { ...common, seeds: start.seeds, others: this.#others, isUp })
-    this.cluster = new ClusterControl({ ...common, handoffs: this.#handoffs, vnodes, bucketTypes, isUp })
+    this.cluster = new ClusterControl({ ...common, ...data, bucketTypes })
   }
 
   get ring(): Ring {
@@ -212,6 +214,8 @@ export class AtollNode extends Lifecycle {
     await this.kv.open()
     await this.#mover.open()
     await this.#homecoming.open()
+    const { clusterId, epoch, members } = this.cluster.document
+    this.#tell('the node is open', { address: this.address, clusterId, epoch, members: members.size })
   }
 
   /** As `close`, but leaves the storage as a power cut would: the next life of the data does not follow on this one. */
@@ -224,6 +228,7 @@ export class AtollNode extends Lifecycle {
   protected async onClose(): Promise<void> {
     try {
       await this.#closeParts()
+      this.#tell('the node is closed')
     } finally {
       await this.#own?.close()
     }
@@ -255,6 +260,7 @@ export class AtollNode extends Lifecycle {
     else if (membership.document === undefined) {
       const met = this.#start.met.map(({ node }) => node)
       const seeds = [...new Set([...met, ...known.members.keys()])].filter((node) => node !== this.name)
+      this.#tell('the node joins a cluster', { members: seeds, address: this.address })
       await membership.join({ seeds, address: this.address, zone, timeoutMs })
     } else if (own === undefined) throw hasLeft(this.name)
     const { document } = membership
@@ -310,6 +316,10 @@ export class AtollNode extends Lifecycle {
     this.#lives.follow(document)
   }
 
+  #tell(message: string, facts: object = {}): void {
+    this.runtime.log.info({ node: this.name, ...facts }, message)
+  }
+
   #currentPlacement(): Placement {
     assert(this.#placement !== undefined, `${this.label} has a placement once it is open`)
     return this.#placement
@@ -324,6 +334,12 @@ function documentOf(membership: Membership): DocumentPort {
       await membership.learn(bytes)
     },
   }
+}
+
+/** Metrics that can be read. A runtime whose own cannot gets a registry beside them. */
+function metricsOf({ metrics }: Runtime): MetricsReader {
+  assert(isMetricsRegistry(metrics), 'createNode and createCluster see to it that metrics can be read')
+  return metrics
 }
 
 function hasLeft(node: string): AtollError {

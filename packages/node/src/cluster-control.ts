@@ -1,5 +1,5 @@
 import { type BucketChanges, type BucketTypes, encodeBucketProperties } from '@atoll/coordinator'
-import { AtollError, EMPTY_BYTES, type Runtime } from '@atoll/core'
+import { AtollError, checkObject, checkText, EMPTY_BYTES, type KeyId, type Runtime } from '@atoll/core'
 import type { Gossip, MemberStatus, MemberView } from '@atoll/gossip'
 import {
   type Change,
@@ -7,6 +7,7 @@ import {
   type CommitOptions,
   catchingUp,
   type Edit,
+  type ForceOptions,
   type Member,
   type MemberState,
   type Membership,
@@ -16,10 +17,20 @@ import {
   type ProposeOptions,
   type Resizing,
   setBucketType,
+  stage,
 } from '@atoll/membership'
-import type { NodeName } from '@atoll/ring'
+import { checkNodeName, type NodeName, type Placement } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { HandoffStatus, Handoffs, StorageState, VnodeHost } from '@atoll/vnode'
+import { type Census, censusMethod, censusOf, holdingsOf } from './census.ts'
+import {
+  checkChange,
+  checkChanges,
+  checkForce,
+  checkPlan,
+  checkPropose,
+  checkSignalOptions,
+} from './control-checks.ts'
 import { documentMethod, newsMethod, sizesMethod, transfersMethod } from './control-methods.ts'
 
 export interface ClusterControlParts {
@@ -31,6 +42,7 @@ export interface ClusterControlParts {
   readonly handoffs: Handoffs
   readonly vnodes: VnodeHost
   readonly bucketTypes: BucketTypes
+  readonly placement: () => Placement
   readonly isUp: (node: NodeName) => boolean
 }
 
@@ -110,8 +122,9 @@ export class ClusterControl {
   async transfers(
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<readonly HandoffStatus[]> {
+    const { signal } = checkSignalOptions('transfers', options)
     const { handoffs } = this.#parts
-    const asked = this.#others().map((node) => this.#ask(node, options.signal).catch(() => []))
+    const asked = this.#others().map((node) => this.#ask(node, signal).catch(() => []))
     const all = [handoffs.status(), ...(await Promise.all(asked))].flat()
     return all.filter(({ direction }) => direction === 'out')
   }
@@ -120,23 +133,29 @@ export class ClusterControl {
    * Stages a change: nothing moves before a plan with it is committed. A node that joins is a member at once that holds
    * nothing. Throws `ATOLL_CHANGE_REFUSED` if the cluster does not allow it, `ATOLL_QUORUM_UNMET` without a majority.
    */
-  stage(change: Change, options?: ProposeOptions): Promise<ClusterDocument> {
+  async stage(change: Change, options: ProposeOptions = {}): Promise<ClusterDocument> {
+    checkChange(change)
+    checkPropose('stage', options)
     return this.#parts.membership.stage(change, options)
   }
 
   /** Takes back what is staged of a node. */
-  unstage(node: NodeName, options?: ProposeOptions): Promise<ClusterDocument> {
+  async unstage(node: NodeName, options: ProposeOptions = {}): Promise<ClusterDocument> {
+    checkNodeName('node', node)
+    checkPropose('unstage', options)
     return this.#parts.membership.unstage(node, options)
   }
 
   /** Takes back everything that is staged. */
-  clear(options?: ProposeOptions): Promise<ClusterDocument> {
+  async clear(options: ProposeOptions = {}): Promise<ClusterDocument> {
+    checkPropose('clear', options)
     return this.#parts.membership.clear(options)
   }
 
   /** What a commit of the staged changes would do, with the bytes of every transfer as far as its holders tell. */
   async plan(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Plan> {
-    const sizes = await this.#sizes(options.signal)
+    const { signal } = checkSignalOptions('plan', options)
+    const sizes = await this.#sizes(signal)
     return this.#parts.membership.plan({ bytesOf: (partition) => sizes.get(partition) })
   }
 
@@ -145,7 +164,9 @@ export class ClusterControl {
    * `ATOLL_UNREACHABLE` if a node that joins is not up, since it has a vote from then on. One that never comes back is taken
    * out of the plan by `unstage`.
    */
-  async commit(plan: Plan, options?: ProposeOptions & CommitOptions): Promise<ClusterDocument> {
+  async commit(plan: Plan, options: ProposeOptions & CommitOptions = {}): Promise<ClusterDocument> {
+    checkPlan(plan)
+    checkPropose('commit', options, ['allowViolations'])
     const { members } = this.document
     const { node: own, isUp } = this.#parts
     const joining = [...plan.members.values()].filter(
@@ -157,11 +178,15 @@ export class ClusterControl {
   }
 
   /** Says that a node is down, for good or until it returns: it is not asked any more, and has no vote. */
-  down(node: NodeName, options?: ProposeOptions): Promise<ClusterDocument> {
+  async down(node: NodeName, options: ProposeOptions = {}): Promise<ClusterDocument> {
+    checkNodeName('node', node)
+    checkPropose('down', options)
     return this.#parts.membership.propose((document) => markDown(document, node), options)
   }
 
-  up(node: NodeName, options?: ProposeOptions): Promise<ClusterDocument> {
+  async up(node: NodeName, options: ProposeOptions = {}): Promise<ClusterDocument> {
+    checkNodeName('node', node)
+    checkPropose('up', options)
     return this.#parts.membership.propose((document) => markUp(document, node), options)
   }
 
@@ -169,7 +194,14 @@ export class ClusterControl {
    * Creates a bucket type or changes some of its properties, everywhere. Raising n owes copies to the new replicas, which
    * are made in the background. Throws `TypeError` or `RangeError` for what cannot be.
    */
-  setBucketType(type: string, changes: BucketChanges, options?: ProposeOptions): Promise<ClusterDocument> {
+  async setBucketType(
+    type: string,
+    changes: BucketChanges,
+    options: ProposeOptions = {},
+  ): Promise<ClusterDocument> {
+    checkText('type', type, /./s, 'the name of a bucket type')
+    checkObject('changes', changes)
+    checkPropose('setBucketType', options)
     const { membership, bucketTypes } = this.#parts
     const edit: Edit = (document) => {
       const nBefore = bucketTypes.has(type) ? bucketTypes.get(type).n : undefined
@@ -181,18 +213,34 @@ export class ClusterControl {
   }
 
   /**
-   * Decides a change without a majority: for an operator who knows that the `missing` members are gone for good. It is
-   * recorded in the document. Refused while a majority remains without them.
+   * Goes on without a majority: for an operator who knows that the `missing` members are gone for good. They are marked down,
+   * and the changes, if there are any, are staged; `plan` and `commit` them as usual then. What the missing ones decide
+   * meanwhile is lost. It is recorded in the document. Throws `ATOLL_CHANGE_REFUSED` while a majority is left without them.
    */
-  force(
-    edit: Edit,
-    options: { readonly missing: readonly NodeName[]; readonly reason: string },
-  ): Promise<ClusterDocument> {
-    return this.#parts.membership.force(edit, options)
+  async force(changes: Change | readonly Change[], options: ForceOptions): Promise<ClusterDocument> {
+    const all = checkChanges(changes)
+    checkForce(options)
+    return this.#parts.membership.force((document) => all.reduce(stage, document), options)
+  }
+
+  /**
+   * How many replicas of these records each member holds: as one of the key's own, or in place of another node. Every member
+   * that is up looks into its storage; one that does not answer is left out. `node.objects.recordsOf` names the records of
+   * an object.
+   */
+  census(
+    ids: readonly KeyId[],
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<Census> {
+    return censusOf(
+      { ...this.#censusSite(), others: this.#others(), ...checkSignalOptions('census', options) },
+      ids,
+    )
   }
 
   /** Resolves when nothing is left to move, add, copy or file anew, and this node's database takes writes; rejects with the reason of `signal`. */
   async settled(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
+    checkSignalOptions('settled', options)
     const { clock } = this.#parts.runtime
     for (;;) {
       options.signal?.throwIfAborted()
@@ -225,6 +273,7 @@ export class ClusterControl {
       return null
     })
     endpoint.handle(transfersMethod, async () => handoffs.status())
+    endpoint.handle(censusMethod, (ids) => holdingsOf(this.#censusSite(), ids))
     endpoint.handle(sizesMethod, ({ partitions }) => this.#ownSizes(partitions))
   }
 
@@ -241,6 +290,12 @@ export class ClusterControl {
       replicas: replicas.filter((holders) => holders.includes(node)).length,
       epoch: node === this.#parts.node ? epoch : (view?.documentVersion ?? 0),
     }
+  }
+
+  #censusSite() {
+    const { node, runtime, endpoint, vnodes, bucketTypes, placement } = this.#parts
+    const replicasOf = (type: string) => bucketTypes.get(type).n
+    return { node, runtime, endpoint, vnodes, placement, replicasOf }
   }
 
   #others(): readonly NodeName[] {

@@ -15,7 +15,7 @@ import { type Change, type ClusterDocument, firstDocument } from '@atoll/members
 import { checkNodeName, type NodeName, type Placement, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
-import { type Census, countReplicas } from './census.ts'
+import type { Census } from './census.ts'
 import { memoryNetworkOf } from './node-network.ts'
 import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
 import {
@@ -25,6 +25,7 @@ import {
   DEFAULT_PARTITIONS,
   validateClusterOptions,
 } from './options.ts'
+import { readableRuntime } from './readable-runtime.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
 /** Attempts to take a node back, while others change the cluster, too. */
@@ -135,7 +136,7 @@ export class Cluster extends Lifecycle {
   /** Adds a node that joins the cluster: it takes part at once, and holds data when a plan with it is committed. */
   async add(name: NodeName, { zone }: { readonly zone?: string } = {}): Promise<AtollNode> {
     this.assertOpen()
-    checkNodeName('name of a node', name)
+    checkNodeName('name', name)
     if (this.#names.includes(name))
       throw wrongRange('name', `must be new, and the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
@@ -174,7 +175,7 @@ export class Cluster extends Lifecycle {
 
   /** How many replicas of these records each running node holds, as a primary and as a fallback. */
   census(ids: readonly KeyId[]): Promise<Census> {
-    return countReplicas(this.nodes, ids)
+    return this.#someMember().cluster.census(ids)
   }
 
   protected async onOpen(): Promise<void> {
@@ -229,14 +230,16 @@ export class Cluster extends Lifecycle {
   #runtimeOf(name: NodeName): Runtime {
     const known = this.#runtimes.get(name)
     if (known !== undefined) return known
-    const runtime = shielded(this.#options.runtime?.(name) ?? this.#ownRuntime())
+    const given = this.#options.runtime?.(name)
+    const runtime = shielded(given === undefined ? this.#ownRuntime() : readableRuntime(given))
     this.#runtimes.set(name, runtime)
     return runtime
   }
 
   /** Digest threads are few, and one set of them is enough for all nodes of a process. */
   #ownRuntime(): Runtime {
-    return systemRuntime({ digest: this.#digest })
+    const { log, metrics } = this.#options
+    return systemRuntime({ digest: this.#digest, ...(log && { log }), ...(metrics && { metrics }) })
   }
 
   #openData(name: NodeName): Promise<NodeData> {

@@ -14,6 +14,7 @@ import {
   seedsOf,
   validateNodeOptions,
 } from './options.ts'
+import { readableRuntime } from './readable-runtime.ts'
 import { type SystemRuntime, systemRuntime } from './system-runtime.ts'
 
 const CLUSTER_ID_BYTES = 8
@@ -30,8 +31,10 @@ const CLUSTER_ID_BYTES = 8
  */
 export async function createNode(options: NodeOptions): Promise<AtollNode> {
   validateNodeOptions(options)
-  if (options.runtime !== undefined) return openNode(options, { runtime: shielded(options.runtime) })
-  const own = systemRuntime()
+  if (options.runtime !== undefined)
+    return openNode(options, { runtime: shielded(readableRuntime(options.runtime)) })
+  const { log, metrics } = options
+  const own = systemRuntime({ ...(log && { log }), ...(metrics && { metrics }) })
   try {
     return await openNode(options, { runtime: shielded(own), own })
   } catch (error) {

@@ -249,7 +249,7 @@ export class DataMover extends Lifecycle {
   #complain(what: string, error: unknown): void {
     const { log, metrics } = this.#runtime
     const code = isAtollError(error) ? error.code : 'other'
-    metrics.count('node_data_work_failures_total', 1, { code })
+    metrics.count('atoll_node_data_work_failures_total', 1, { code })
     log.warn({ node: this.#options.node, work: what, code }, messageOf(error))
   }
 

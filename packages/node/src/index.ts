@@ -6,7 +6,7 @@ export {
   planText,
 } from '@atoll/membership'
 export { AtollNode, type AtollNodeEvents } from './atoll-node.ts'
-export type { Census } from './census.ts'
+export type { Census, Holdings } from './census.ts'
 export { Cluster, createCluster } from './cluster.ts'
 export type { ClusterControl, ClusterStatus, MemberReport } from './cluster-control.ts'
 export { createNode } from './create-node.ts'

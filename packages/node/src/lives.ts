@@ -45,9 +45,9 @@ export class Lives {
     generation.doubt(document)
     const standing = generation.confirm(document)
     heirs.readsFrom = generation.mayBeOlder(document) ? Number.POSITIVE_INFINITY : (this.#since ?? 0)
-    metrics.gauge('node_catching_up_from', this.#waiting?.length ?? 0)
+    metrics.gauge('atoll_node_catching_up_from', this.#waiting?.length ?? 0)
     if (standing === 'restored') {
-      metrics.count('node_restored_total')
+      metrics.count('atoll_node_restored_total')
       vnodes.renewActors()
       const from = this.#waiting?.join(', ') ?? 'nobody, since it is alone'
       log.warn({ node }, `the data of ${node} is an older copy: it catches up from ${from}`)

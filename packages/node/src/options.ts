@@ -1,17 +1,21 @@
 import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } from '@atoll/coordinator'
 import {
+  checkFunction,
   checkInteger,
   checkKnown,
+  checkObject,
   checkText,
   describe,
+  type Log,
   MAX_DELAY_MS,
+  type Metrics,
   type Runtime,
   wrongRange,
   wrongType,
 } from '@atoll/core'
 import type { GossipOptions } from '@atoll/gossip'
 import type { ObjectStoreOptions } from '@atoll/objects'
-import { checkNodeName, checkPartitions, MAX_REPLICAS } from '@atoll/ring'
+import { checkNodeName, checkPartitions, checkZoneName, MAX_REPLICAS } from '@atoll/ring'
 import type { MemoryNetwork, TransportFactory } from '@atoll/transport'
 import type { Database, HandoffOptions, VnodeHostOptions } from '@atoll/vnode'
 
@@ -34,6 +38,10 @@ export interface CommonOptions {
   readonly bucketTypes?: Readonly<Record<string, Partial<BucketProperties>>>
   /** Merge functions by the name that bucket types know them by. Every node of a cluster needs the same. */
   readonly merges?: MergeFunctions
+  /** Where to log; default nowhere. A pino logger fits. With a `runtime` it is the runtime's log, and is not given here. */
+  readonly log?: Log
+  /** Where numbers go besides `node.metrics`, such as to a client of Prometheus. As `log`, not together with a `runtime`. */
+  readonly metrics?: Metrics
   readonly objects?: Partial<ObjectStoreOptions>
   readonly coordinator?: Partial<CoordinatorOptions>
   readonly vnodes?: Partial<VnodeHostOptions>
@@ -118,12 +126,16 @@ const COMMON = [
   'n',
   'bucketTypes',
   'merges',
+  'log',
+  'metrics',
   'objects',
   'coordinator',
   'vnodes',
   'gossip',
   'handoff',
 ]
+const LOG_METHODS = ['debug', 'info', 'warn', 'error']
+const METRICS_METHODS = ['count', 'gauge', 'observe']
 const NODE_OPTIONS = [
   ...COMMON,
   'storage',
@@ -153,10 +165,14 @@ const CLUSTER_OPTIONS = [
 export function validateNodeOptions(options: NodeOptions): void {
   checkKnown('createNode', options, NODE_OPTIONS)
   checkStorage(options.storage)
-  if (options.name !== undefined) checkNodeName('name of a node', options.name)
+  checkPorts(options)
+  if (options.name !== undefined) checkNodeName('name', options.name)
+  if (options.transport !== undefined)
+    checkFunction('transport.create', Reflect.get(Object(options.transport), 'create'))
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
     throw wrongType('seeds', 'are of no use without transport')
+  if (options.zone !== undefined) checkZoneName(options.zone)
   if (options.membersOnly !== undefined && typeof options.membersOnly !== 'boolean')
     throw wrongType('membersOnly', `must be a boolean, got ${describe(options.membersOnly)}`)
   seedsOf(options)
@@ -193,6 +209,7 @@ export function validateClusterOptions(options: ClusterOptions): readonly string
     )
   }
   checkRing(options)
+  checkPorts(options)
   const names = namesOf(options)
   for (const zoned of Object.keys(options.zones ?? {})) {
     if (!names.includes(zoned))
@@ -212,8 +229,10 @@ function checkNames(nodes: number | readonly string[]): readonly string[] {
     checkInteger('nodes', nodes, { min: 1, max: 200 })
     return Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
   }
+  if (!Array.isArray(nodes))
+    throw wrongType('nodes', `must be a number or an array of names, got ${describe(nodes)}`)
   checkInteger('nodes.length', nodes.length, { min: 1, max: 200 })
-  for (const name of nodes) checkNodeName('name of a node', name)
+  for (const [at, name] of nodes.entries()) checkNodeName(`nodes[${at}]`, name)
   const twice = nodes.find((name, at) => nodes.indexOf(name) !== at)
   if (twice !== undefined) throw wrongRange('nodes', `must have different names, got "${twice}" twice`)
   return nodes
@@ -222,6 +241,35 @@ function checkNames(nodes: number | readonly string[]): readonly string[] {
 function checkRing({ partitions = DEFAULT_PARTITIONS, n = DEFAULT_N }: CommonOptions): void {
   checkPartitions(partitions)
   checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
+}
+
+function checkRuntime(runtime: unknown): void {
+  if (typeof runtime === 'function') return
+  for (const port of ['clock', 'random', 'digest', 'log', 'metrics', 'probe'])
+    checkObject(`runtime.${port}`, Reflect.get(checkObject('runtime', runtime), port))
+}
+
+/** What a node logs to and counts with, and the parts that have options of their own. */
+function checkPorts({
+  runtime,
+  log,
+  metrics,
+  ...options
+}: CommonOptions & { readonly runtime?: unknown }): void {
+  for (const [name, port, methods] of [
+    ['log', log, LOG_METHODS],
+    ['metrics', metrics, METRICS_METHODS],
+  ] as const) {
+    if (port === undefined) continue
+    if (runtime !== undefined)
+      throw wrongType(name, 'is that of the runtime, and must not be given beside one')
+    for (const method of methods) checkFunction(`${name}.${method}`, Reflect.get(Object(port), method))
+  }
+  if (runtime !== undefined) checkRuntime(runtime)
+  for (const [type, properties] of Object.entries(checkObject('bucketTypes', options.bucketTypes ?? {})))
+    checkObject(`bucketTypes.${type}`, properties)
+  for (const part of ['objects', 'coordinator', 'vnodes', 'gossip', 'handoff', 'merges'] as const)
+    if (options[part] !== undefined) checkObject(part, options[part])
 }
 
 function checkStorage(storage: unknown): void {

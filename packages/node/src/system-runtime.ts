@@ -6,6 +6,7 @@ import {
   type Digests,
   type Log,
   type Metrics,
+  type MetricsRegistry,
   quietLog,
   quietProbe,
   type Random,
@@ -18,7 +19,7 @@ import { DigestPool } from './digest-pool.ts'
 export interface SystemRuntimeOptions {
   /** Where to log; default nowhere. A pino logger fits. */
   readonly log?: Log
-  /** Where numbers go; default a registry in memory. */
+  /** Where numbers go besides the runtime's own registry. */
   readonly metrics?: Metrics
   /** Default digests of its own; nodes of one process do well to share them. */
   readonly digest?: Digests
@@ -26,6 +27,8 @@ export interface SystemRuntimeOptions {
 
 /** A runtime with threads. Whoever makes one ends it: `close`, or `await using`. */
 export interface SystemRuntime extends Runtime, AsyncDisposable {
+  /** Everything that was counted, readable; what `options.metrics` got, too. */
+  readonly metrics: MetricsRegistry
   /**
    * Ends the digest threads; digests in flight fail with `ATOLL_CLOSED`. Idempotent. Digests that were given to
    * `systemRuntime` stay as they are. A digest that is begun later starts a thread anew.
@@ -46,7 +49,7 @@ export function systemRuntime(options: SystemRuntimeOptions = {}): SystemRuntime
     random: systemRandom(),
     digest: options.digest ?? own,
     log: options.log ?? quietLog,
-    metrics: options.metrics ?? createMetrics(),
+    metrics: createMetrics({ to: options.metrics }),
     probe: quietProbe,
     close,
     [Symbol.asyncDispose]: close,

@@ -56,7 +56,7 @@ export class Blocks {
   }
 
   #lost({ uuid }: BlockSet, { sequence }: Block, cause?: AtollError): AtollError {
-    this.#runtime.metrics.count('objects_blocks_lost_total')
+    this.#runtime.metrics.count('atoll_objects_blocks_lost_total')
     const message = `block ${sequence} of upload ${uuid} is missing or damaged`
     return new AtollError('ATOLL_CORRUPT', message, { cause, details: { uuid, sequence } })
   }

@@ -1,4 +1,4 @@
-import { AtollError, checkInteger, checkKnown, describe, wrongType } from '@atoll/core'
+import { AtollError, checkInteger, checkKnown, checkObject } from '@atoll/core'
 import type { ByteRange } from './requests.ts'
 
 /** Bytes from `start` to before `end` of an object. */
@@ -11,8 +11,7 @@ const OFFSET = { min: 0, max: Number.MAX_SAFE_INTEGER }
 
 /** Throws `TypeError` or `RangeError` for what is no range of any object. */
 export function checkRange(range: ByteRange): void {
-  if (typeof range !== 'object' || range === null)
-    throw wrongType('range', `must be an object, got ${describe(range)}`)
+  checkObject('range', range)
   if ('suffixLength' in range) {
     checkKnown('range', range, ['suffixLength'])
     checkInteger('range.suffixLength', range.suffixLength, { ...OFFSET, min: 1 })

@@ -1,4 +1,4 @@
-import { AtollError, type KeyId, messageOf } from '@atoll/core'
+import { AtollError, type KeyId } from '@atoll/core'
 import pLimit from 'p-limit'
 import { abortable, throwIfAborted } from './abort.ts'
 import {
@@ -95,7 +95,7 @@ export class Collector {
     try {
       return await this.#clearRecord({ type: MANIFESTS_TYPE, bucket, key }, request)
     } catch (error) {
-      this.#layer.runtime.log.warn({ error: messageOf(error) }, 'an object is left to the next collection')
+      this.#layer.runtime.log.warn({ err: error }, 'an object is left to the next collection')
       return { versions: 0, blocks: 0, failed: 1 }
     }
   }
@@ -115,7 +115,7 @@ export class Collector {
       forgetRetired(gone.reduce(forgetUpload, emptied(history, cleared)), beforeMs)
     await manifests.rewrite(id, { change, strict: true })
     const deleted = doomed.reduce((sum, { blocks: count }) => sum + count, 0)
-    runtime.metrics.count('objects_blocks_collected_total', deleted)
+    runtime.metrics.count('atoll_objects_blocks_collected_total', deleted)
     return { versions: gone.length, blocks: deleted, failed: 0 }
   }
   /**

@@ -4,7 +4,6 @@ import {
   encodeWith,
   isAtollError,
   type KeyId,
-  messageOf,
   type Runtime,
   shielded,
   type TupleCodec,
@@ -160,11 +159,8 @@ export class LevelKvStore implements KvStore {
       return decodeRecord(bytes, this.#runtime.digest.crc32)
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_CORRUPT')) throw error
-      this.#runtime.metrics.count('level_kv_corrupt_total')
-      this.#runtime.log.warn(
-        { type: id.type, error: messageOf(error) },
-        'a damaged record is answered as missing',
-      )
+      this.#runtime.metrics.count('atoll_level_kv_corrupt_records_total')
+      this.#runtime.log.warn({ type: id.type, err: error }, 'a damaged record is answered as missing')
       return []
     }
   }

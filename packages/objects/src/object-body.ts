@@ -1,4 +1,4 @@
-import { assert } from '@atoll/core'
+import { assert, type Runtime } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import type { Block, BlockSet, Blocks } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
@@ -27,12 +27,17 @@ interface Ahead {
 export class BodyReader implements AsyncIterable<Uint8Array> {
   readonly #blocks: Blocks
   readonly #readSlots: Slots
+  readonly #runtime: Runtime
   readonly #plan: BodyPlan
   #begun = false
 
-  constructor({ blocks, readSlots }: Pick<Layer, 'blocks' | 'readSlots'>, plan: BodyPlan) {
+  constructor(
+    { blocks, readSlots, runtime }: Pick<Layer, 'blocks' | 'readSlots' | 'runtime'>,
+    plan: BodyPlan,
+  ) {
     this.#blocks = blocks
     this.#readSlots = readSlots
+    this.#runtime = runtime
     this.#plan = plan
   }
 
@@ -49,6 +54,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
     const chunks = version.blocks === 0 ? this.#inline() : this.#fetched()
     for await (const chunk of chunks) {
       bytes += chunk.length
+      this.#runtime.metrics.count('atoll_objects_get_bytes_total', chunk.length)
       onProgress({ bytes })
       yield chunk
     }

@@ -48,12 +48,11 @@ export class ObjectReader {
     const { signal, repair = false } = options
     const version = await this.#visible(name, options)
     const range = resolveRange(options.range, version.content.size)
-    runtime.metrics.count('objects_get_bytes_total', range.end - range.start)
     const set = { bucket: name.id.bucket, uuid: version.uuid }
     const onProgress = checkCallback(options.onProgress, runtime)
     const { readAhead } = settings
     const body = new BodyReader(
-      { blocks, readSlots },
+      { blocks, readSlots, runtime },
       { set, version, range, readAhead, repair, signal, onProgress },
     )
     return { ...infoOf(name, version), range, body }
@@ -99,7 +98,10 @@ export class ObjectReader {
     try {
       await manifests.rewrite(name.id, { change: (history) => settle(history, nowMs), strict: true })
     } catch (error) {
-      runtime.log.debug({ bucket: name.bucket, key: name.key, error }, 'siblings are left to the next read')
+      runtime.log.debug(
+        { bucket: name.bucket, key: name.key, err: error },
+        'siblings are left to the next read',
+      )
     } finally {
       this.#healing.delete(text)
     }

@@ -1,4 +1,12 @@
-import { checkInteger, HOUR_MS, type KeyId, type Runtime, shielded, wallTimeOf } from '@atoll/core'
+import {
+  checkBoolean,
+  checkInteger,
+  HOUR_MS,
+  type KeyId,
+  type Runtime,
+  shielded,
+  wallTimeOf,
+} from '@atoll/core'
 import { Blocks } from './blocks.ts'
 import type { ObjectBody } from './body-chunks.ts'
 import { checkBucketName } from './bucket-name.ts'
@@ -108,6 +116,7 @@ export class ObjectStore {
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<StoredObject> {
     checkCall('get', options, ['range', 'repair', 'onProgress'])
     checkCallback(options.onProgress, this.#layer.runtime)
+    if (options.repair !== undefined) checkBoolean('repair', options.repair)
     if (options.range !== undefined) checkRange(options.range)
     return this.#reader.get(this.#nameOf(bucket, key), options)
   }

@@ -205,7 +205,7 @@ export class ObjectWriter {
 
   #activated({ finished, upload }: Activation, { written, lastModifiedMs }: Activated): PutResult {
     const { size, md5 } = finished.content
-    this.#layer.runtime.metrics.count('objects_put_bytes_total', size)
+    this.#layer.runtime.metrics.count('atoll_objects_put_bytes_total', size)
     const primaries = Math.min(written.primaries, upload?.primaries ?? written.primaries)
     return { size, etag: toHex(md5), lastModifiedMs, primaries }
   }

@@ -107,8 +107,8 @@ export function checkPut(options: PutOptions, settings: ObjectStoreSettings, run
 }
 
 export function checkList(name: string, options: ListOptions, known: readonly string[]): void {
-  const { prefix, delimiter, after, limit } = options
   checkCall(name, options, known)
+  const { prefix, delimiter, after, limit } = options
   if (prefix !== undefined) checkString('prefix', prefix)
   if (after !== undefined) checkString('after', after)
   if (delimiter !== undefined && checkString('delimiter', delimiter) === '')

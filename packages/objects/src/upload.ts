@@ -106,7 +106,7 @@ export class Upload {
     const { uuid } = this.#set
     if (isAlive(history, uuid)) return
     this.#layer.runtime.probe.mark('objects.upload.refused')
-    this.#layer.runtime.metrics.count('objects_uploads_refused_total')
+    this.#layer.runtime.metrics.count('atoll_objects_uploads_refused_total')
     const message = `a collection took upload ${uuid} for dead, or may have: upload the object again`
     throw new AtollError('ATOLL_TIMEOUT', message, { definite: true })
   }

@@ -113,9 +113,9 @@ describe.each(Object.entries(DATABASES))('LevelKvStore on %s', (_name, open) => 
           valueEncoding: 'view',
           sync: false,
         })
-        const found = runtime.metrics.value('level_kv_corrupt_total')
+        const found = runtime.metrics.value('atoll_level_kv_corrupt_records_total')
         expect((await kv.get(keyId)).values, `bit at ${at}`).toEqual([])
-        expect(runtime.metrics.value('level_kv_corrupt_total')).toBe(found + 1)
+        expect(runtime.metrics.value('atoll_level_kv_corrupt_records_total')).toBe(found + 1)
       }
       await kv.put(keyId, { value: utf8('whole') })
       expect(await texts(kv, keyId)).toEqual(['whole'])

@@ -1,4 +1,4 @@
-import { isAtollError, type Log, messageOf } from '@atoll/core'
+import { type Log, messageOf } from '@atoll/core'
 import type { Trace } from './trace.ts'
 
 const MAX_FIELDS_LENGTH = 300
@@ -29,8 +29,7 @@ function renderFields(fields: object): string {
 function renderValue(_: string, value: unknown): unknown {
   if (typeof value === 'bigint') return `${value}`
   if (value instanceof Uint8Array) return Buffer.from(value.subarray(0, 16)).toString('hex')
-  if (value instanceof Error)
-    return isAtollError(value) ? `${value.code}: ${value.message}` : messageOf(value)
+  if (value instanceof Error) return messageOf(value)
   if (value instanceof Map) return Object.fromEntries(value)
   return value instanceof Set ? [...value] : value
 }

@@ -1,6 +1,15 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { checkText, describe, isName, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
+import {
+  checkObject,
+  checkText,
+  describe,
+  isName,
+  messageOf,
+  type Runtime,
+  storageFailure,
+  wrongRange,
+} from '@atoll/core'
 import {
   type AtollNode,
   type Cluster,
@@ -27,6 +36,7 @@ export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'on
 
 /** One node on one directory, or in memory. Errors are those of `createNode`. */
 export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode> {
+  checkObject('options of openNode', options)
   const { path, ...rest } = options
   if (path === undefined) return createNode({ ...rest, storage: inMemory() })
   await makeDirectory(path)
@@ -38,6 +48,7 @@ export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode
  * had. `nodes` may be left out for a directory that holds a cluster. Errors are those of `createCluster`.
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
+  checkObject('options of openCluster', options)
   const { path, ...rest } = options
   if (path === undefined) {
     // memory-level keeps its contents when it is closed and opened again, so a restart takes the same database.

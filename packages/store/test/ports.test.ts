@@ -84,7 +84,7 @@ test('what throws is counted where metrics work', async () => {
   await using node = await openNode({ runtime: system })
   await node.objects.createBucket('bodies')
   await node.objects.put('bodies', 'large', BODY, { onProgress: fail })
-  expect(metrics.value('port_failures_total', { port: 'onProgress' })).toBe(3)
+  expect(metrics.value('atoll_port_failures_total', { port: 'onProgress' })).toBe(3)
 })
 
 test('metrics that throw are told in the log, once', async () => {
@@ -93,7 +93,7 @@ test('metrics that throw are told in the log, once', async () => {
   await using system = systemRuntime({ log, metrics: BROKEN_METRICS })
   await using node = await openNode({ runtime: system })
   await node.objects.createBucket('bodies')
-  expect(errors).toEqual([{ port: 'metrics', error: 'the port is broken', held: 0 }])
+  expect(errors).toEqual([{ port: 'metrics', err: new Error('the port is broken'), held: 0 }])
 })
 
 describe('a merge function', () => {
@@ -110,7 +110,7 @@ describe('a merge function', () => {
     await node.kv.put(id, { value: utf8('b') })
     const { values, context } = await node.kv.get(id)
     expect(values.map(({ value }) => new TextDecoder().decode(value)).sort()).toEqual(['a', 'b'])
-    expect(metrics.value('port_failures_total', { port: 'merge' })).toBeGreaterThan(0)
+    expect(metrics.value('atoll_port_failures_total', { port: 'merge' })).toBeGreaterThan(0)
     await node.kv.put(id, { value: utf8('ab'), context })
     expect((await node.kv.get(id)).values).toHaveLength(1)
   })

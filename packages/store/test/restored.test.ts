@@ -55,8 +55,8 @@ test('a node whose directory was put back from an older copy is told from one th
     'warn: the data of n1 is an older copy: it catches up from n2, n3',
     'info: n1 was restored, and has caught up with the others',
   ])
-  expect(metrics.value('node_restored_total')).toBe(1)
-  expect(metrics.value('node_catching_up_from')).toBe(0)
+  expect(metrics.value('atoll_node_restored_total')).toBe(1)
+  expect(metrics.value('atoll_node_catching_up_from')).toBe(0)
   await three.stop('n1')
   await runtime.close()
 }, 120_000)

@@ -158,7 +158,7 @@ describe('a node that lost its disk', () => {
       for (const machine of [n2, n3]) expect(await rightOf(machine)).toBe(KEYS.length)
       await n2.node.objects.put('letters', 'after', 'Dear reader of after,')
       expect(await rightOf(n3, ['after'])).toBe(1)
-      expect(n1.metrics.value('rpc_refused_total', { code: 'ATOLL_FORMAT' })).toBeGreaterThan(0)
+      expect(n1.metrics.value('atoll_rpc_refused_total', { code: 'ATOLL_FORMAT' })).toBeGreaterThan(0)
     },
     LONG_MS,
   )

@@ -146,9 +146,7 @@ export class Operator {
       const [speaker] = left
       if (speaker === undefined || !cluster.isRunning(speaker.node)) return
       world.note(`operator forces without ${missing.join(', ')}`)
-      await cluster
-        .node(speaker.node)
-        .cluster.force((before) => before, { missing, reason: 'the lights are out there' })
+      await cluster.node(speaker.node).cluster.force([], { missing, reason: 'the lights are out there' })
     } finally {
       for (const node of missing) grounded.delete(node)
       await Promise.all(missing.map((node) => this.#nodes.restart(node)))

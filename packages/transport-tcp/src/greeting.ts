@@ -104,7 +104,7 @@ export class Greeting implements PieceOwner {
     })
     this.#socket.owner = connection
     presence.add(party, connection)
-    runtime.metrics.count('tcp_connections_total', 1, { role: this.#parts.role })
+    runtime.metrics.count('atoll_tcp_connections_total', 1, { role: this.#parts.role })
     this.#parts.onConnection(connection)
   }
 }
@@ -113,7 +113,7 @@ export class Greeting implements PieceOwner {
 export function noteRefusal(context: TcpContext, peer: string, error: AtollError): void {
   const { runtime, settings, refusals } = context
   const reason = reasonOf(error)
-  runtime.metrics.count('tcp_refused_total', 1, { reason })
+  runtime.metrics.count('atoll_tcp_refused_total', 1, { reason })
   const others = refusals.take(reason)
   if (others === undefined) return
   const facts = { node: settings.node, peer, reason, why: error.message, others }

@@ -163,8 +163,8 @@ export class PieceSocket {
     const last = batch.length - 1
     if (last < 0) return
     const socket = this.#socket
-    this.#parts.metrics.count('tcp_writes_total')
-    this.#parts.metrics.count('tcp_sent_bytes_total', this.#writtenBytes)
+    this.#parts.metrics.count('atoll_tcp_writes_total')
+    this.#parts.metrics.count('atoll_tcp_sent_bytes_total', this.#writtenBytes)
     socket.cork()
     for (const [at, part] of batch.entries()) socket.write(part, at === last ? this.#onWritten : undefined)
     if (this.#state === 'ending' && this.#goodbye === undefined) socket.end()
@@ -200,7 +200,7 @@ export class PieceSocket {
   }
 
   #onChunk(chunk: Uint8Array): void {
-    this.#parts.metrics.count('tcp_received_bytes_total', chunk.length)
+    this.#parts.metrics.count('atoll_tcp_received_bytes_total', chunk.length)
     if (this.#state === 'ended' || this.#deaf) return
     let pieces: Piece[]
     try {

@@ -194,7 +194,8 @@ export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner
     this.#keepAlive.stop()
     this.#parts.partials.hold(this, 0)
     this.#makeRoom()
-    if (reason !== undefined) this.#parts.metrics.count('tcp_lost_total', 1, { reason: reasonOf(reason) })
+    if (reason !== undefined)
+      this.#parts.metrics.count('atoll_tcp_lost_total', 1, { reason: reasonOf(reason) })
     this.#parts.onOver()
     this.#tellOver()
   }

@@ -51,12 +51,12 @@ describe('a connection', () => {
 
   test('writes what one turn sends at once', async () => {
     const { near, far, client } = await pair()
-    const before = client.metrics.value('tcp_writes_total')
+    const before = client.metrics.value('atoll_tcp_writes_total')
     for (let number = 0; number < 100; number++) void near.connection.send({ head: head(number) })
     await Promise.resolve()
     for (let number = 100; number < 200; number++) void near.connection.send({ head: head(number) })
     await far.received(200)
-    expect(client.metrics.value('tcp_writes_total') - before).toBe(1)
+    expect(client.metrics.value('atoll_tcp_writes_total') - before).toBe(1)
   })
 
   test('asks for patience while much waits, and ends when nobody has it', async () => {
@@ -72,7 +72,7 @@ describe('a connection', () => {
     await far.received(3)
     for (let count = 0; count < 8; count++) void near.connection.send({ head: head(4), body })
     expect(await near.closed).toMatchObject({ code: 'ATOLL_OVERLOADED', details: { reason: 'queue' } })
-    expect(client.metrics.value('tcp_lost_total', { reason: 'queue' })).toBe(1)
+    expect(client.metrics.value('atoll_tcp_lost_total', { reason: 'queue' })).toBe(1)
     expect(await far.closed).toMatchObject({ code: 'ATOLL_OVERLOADED' })
   })
 
@@ -85,7 +85,7 @@ describe('a connection', () => {
       code: 'ATOLL_TOO_LARGE',
       message: expect.stringContaining('1025'),
     })
-    expect(server.metrics.value('tcp_lost_total', { reason: 'too-large' })).toBe(1)
+    expect(server.metrics.value('atoll_tcp_lost_total', { reason: 'too-large' })).toBe(1)
   })
 
   test('that breaks without a goodbye says so, and does not hang a sender', async () => {
@@ -109,7 +109,7 @@ describe('a connection', () => {
         details: { reason: 'reset' },
       })
     }
-    expect(server.metrics.value('tcp_lost_total', { reason: 'reset' })).toBe(1)
+    expect(server.metrics.value('atoll_tcp_lost_total', { reason: 'reset' })).toBe(1)
     expect(near.connection.send({ head: head(1) })).toBeUndefined()
   })
 
@@ -156,7 +156,7 @@ describe('a connection', () => {
     const far = await next()
     for (let number = 0; number < 40; number++)
       void near.connection.send({ head: head(number), body: new Uint8Array(MiB) })
-    const received = () => server.metrics.value('tcp_received_bytes_total')
+    const received = () => server.metrics.value('atoll_tcp_received_bytes_total')
     let before = -1
     while (received() !== before) {
       before = received()
@@ -185,7 +185,7 @@ describe('keep-alive', () => {
     return { ...all, clock, freeze: () => cables[0]?.freeze() }
   }
 
-  const received = ({ metrics }: Party) => metrics.value('tcp_received_bytes_total')
+  const received = ({ metrics }: Party) => metrics.value('atoll_tcp_received_bytes_total')
 
   test('keeps a silent connection as long as the other side answers', async () => {
     const { clock, client, near } = await frozenPair()
@@ -215,7 +215,7 @@ describe('keep-alive', () => {
       definite: false,
       details: { reason: 'keep-alive' },
     })
-    expect(client.metrics.value('tcp_lost_total', { reason: 'keep-alive' })).toBe(1)
+    expect(client.metrics.value('atoll_tcp_lost_total', { reason: 'keep-alive' })).toBe(1)
   })
 
   test('does not blame the other side when this process stood still', async () => {
@@ -243,7 +243,7 @@ describe('a listener', () => {
       code: 'ATOLL_UNREACHABLE',
       definite: true,
     })
-    expect(server.metrics.value('tcp_refused_total', { reason: 'limit' })).toBe(1)
+    expect(server.metrics.value('atoll_tcp_refused_total', { reason: 'limit' })).toBe(1)
     first.connection.close()
     let third: Diary | undefined
     while (third === undefined) {
@@ -263,10 +263,10 @@ describe('a listener', () => {
     const port = Number(address.split(':')[1])
     const strangers = Array.from({ length: 4 }, () => connectSocket({ port, host: '127.0.0.1' }))
     const gone = strangers.map((socket) => once(socket.on('error', () => {}).resume(), 'close'))
-    await until(() => server.metrics.value('tcp_refused_total', { reason: 'limit' }) === 1)
+    await until(() => server.metrics.value('atoll_tcp_refused_total', { reason: 'limit' }) === 1)
     clock.advance(5000)
     await Promise.all(gone)
-    expect(server.metrics.value('tcp_refused_total', { reason: 'timeout' })).toBe(3)
+    expect(server.metrics.value('atoll_tcp_refused_total', { reason: 'timeout' })).toBe(3)
     expect(clock.pending).toBe(0)
     const connection = new Diary(await createParty('n1').transport.connect(address, SOON))
     connection.connection.close()
@@ -336,6 +336,6 @@ describe('connecting', () => {
       code: 'ATOLL_PROTOCOL',
       definite: true,
     })
-    expect(client.metrics.value('tcp_refused_total', { reason: 'malformed' })).toBe(1)
+    expect(client.metrics.value('atoll_tcp_refused_total', { reason: 'malformed' })).toBe(1)
   })
 })

@@ -58,7 +58,7 @@ describe('a crowd at the door', () => {
       connection?.connection.close()
     }
     expect(opened()).toBeGreaterThanOrEqual(300)
-    expect(server.metrics.value('tcp_refused_total', { reason: 'limit' })).toBeGreaterThan(200)
+    expect(server.metrics.value('atoll_tcp_refused_total', { reason: 'limit' })).toBeGreaterThan(200)
   })
 
   test('makes one line of the log, and not one for each of them', async () => {
@@ -75,7 +75,7 @@ describe('a crowd at the door', () => {
     const listener = await transport.listen('127.0.0.1:0', () => {})
     cleanups.push(() => listener.close())
     await pesterWith(100, Number(listener.address.split(':')[1]))
-    await until(() => metrics.value('tcp_refused_total', { reason: 'limit' }) > 90)
+    await until(() => metrics.value('atoll_tcp_refused_total', { reason: 'limit' }) > 90)
     expect(lines.filter((facts) => 'reason' in facts && facts.reason === 'limit')).toHaveLength(1)
   })
 })
@@ -96,13 +96,15 @@ describe('frames of which a part has arrived', () => {
     for (const [at, { near }] of doors.entries()) {
       await enter(near, `n${at + 10}`)
       for (const piece of partial) near.write(piece)
-      await until(() => partials.bytes > 0 && metrics.value('tcp_received_bytes_total') > (at + 1) * 3 * MiB)
+      await until(
+        () => partials.bytes > 0 && metrics.value('atoll_tcp_received_bytes_total') > (at + 1) * 3 * MiB,
+      )
       expect(partials.bytes).toBeLessThanOrEqual(limit)
     }
     const left = doors.filter(({ seen }) => seen.connection !== undefined && seen.error === undefined)
     // Five arrays of 8 MiB fit, less the heads: the last ones to come.
     expect(left).toEqual(doors.slice(-4))
-    expect(metrics.value('tcp_lost_total', { reason: 'limit' })).toBe(56)
+    expect(metrics.value('atoll_tcp_lost_total', { reason: 'limit' })).toBe(56)
   })
 
   test('are let go of with their connection', async () => {

@@ -115,7 +115,7 @@ describe('a node survives', () => {
     // Nearly every run of twenty holds damage that is noticed; the others end as broken connections do.
     expect(ended).toBeGreaterThan(350)
     const lost = ['malformed', 'too-large', 'reset', 'told'].map((reason) =>
-      metrics.value('tcp_lost_total', { reason }),
+      metrics.value('atoll_tcp_lost_total', { reason }),
     )
     expect(lost.reduce((sum, one) => sum + one)).toBe(500)
   })

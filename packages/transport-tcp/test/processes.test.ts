@@ -141,7 +141,7 @@ describe.each(worlds)('two processes over %s', (_, secure) => {
       code: 'ATOLL_UNREACHABLE',
       definite: true,
     })
-    expect(metrics.value('rpc_unreached_total', { code: 'ATOLL_UNREACHABLE' })).toBeGreaterThan(0)
+    expect(metrics.value('atoll_rpc_unreached_total', { code: 'ATOLL_UNREACHABLE' })).toBeGreaterThan(0)
     const next = await restart()
     expect(next.address).not.toBe(child.address)
     let answer = ''

@@ -128,7 +128,7 @@ describe.each(worlds)('nodes that talk over %s', (_, secure) => {
       code: 'ATOLL_UNAUTHORIZED',
       definite: true,
     })
-    expect(metrics.value('rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
+    expect(metrics.value('atoll_rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
     const { endpoint: honest } = await create('n1')
     expect(await honest.call('n2', ECHO, 'hello', SOON)).toBe('hello from n1')
   })

@@ -43,7 +43,7 @@ async function refused(client: Party, server: Party): Promise<unknown> {
   return error
 }
 
-const count = ({ metrics }: Party, reason: string) => metrics.value('tcp_refused_total', { reason })
+const count = ({ metrics }: Party, reason: string) => metrics.value('atoll_tcp_refused_total', { reason })
 
 describe('with a secret, a server refuses', () => {
   test.each<[string, string, Partial<TcpOptions>, string, string]>([

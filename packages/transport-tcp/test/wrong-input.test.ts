@@ -114,8 +114,8 @@ describe('refused by the node that is called, with a code that the caller sees, 
     const wrong = await openNode(name, await caller(), server.endpoint.address)
     const target = name === 'n2' ? 'n3' : 'n2'
     await expect(wrong.endpoint.call(target, ECHO, '', SOON)).rejects.toMatchObject({ code, definite: true })
-    expect(countOf(server, 'tcp_refused_total', reason)).toBe(1)
-    expect(wrong.metrics.value('rpc_unreached_total', { code })).toBe(1)
+    expect(countOf(server, 'atoll_tcp_refused_total', reason)).toBe(1)
+    expect(wrong.metrics.value('atoll_rpc_unreached_total', { code })).toBe(1)
     await expectUnharmed(server, await right('n9'))
   })
 
@@ -125,12 +125,12 @@ describe('refused by the node that is called, with a code that the caller sees, 
     const wrong = await openNode('n1', options, server.endpoint.address)
     const code = 'ATOLL_UNAUTHORIZED'
     await expect(wrong.endpoint.call('n2', ECHO, '', SOON)).rejects.toMatchObject({ code, definite: true })
-    expect(countOf(wrong, 'tcp_refused_total', 'certificate')).toBe(1)
+    expect(countOf(wrong, 'atoll_tcp_refused_total', 'certificate')).toBe(1)
     // The called node hears no more than that the caller hung up, or why, if its own look was faster.
     const seen = () =>
-      ['certificate', 'reset', 'told'].map((reason) => countOf(server, 'tcp_refused_total', reason))
+      ['certificate', 'reset', 'told'].map((reason) => countOf(server, 'atoll_tcp_refused_total', reason))
     await until(() => seen().some((count) => count > 0))
-    expect(wrong.metrics.value('rpc_unreached_total', { code })).toBe(1)
+    expect(wrong.metrics.value('atoll_rpc_unreached_total', { code })).toBe(1)
     await expectUnharmed(server, { tls: await reef.issue('n9') })
   })
 
@@ -141,8 +141,8 @@ describe('refused by the node that is called, with a code that the caller sees, 
     const second = await openNode('n1', { secret: SECRET }, server.endpoint.address)
     const code = 'ATOLL_PROTOCOL'
     await expect(second.endpoint.call('n2', ECHO, '', SOON)).rejects.toMatchObject({ code, definite: true })
-    expect(countOf(server, 'tcp_refused_total', 'name')).toBe(1)
-    expect(second.metrics.value('rpc_unreached_total', { code })).toBe(1)
+    expect(countOf(server, 'atoll_tcp_refused_total', 'name')).toBe(1)
+    expect(second.metrics.value('atoll_rpc_unreached_total', { code })).toBe(1)
     expect(await first.endpoint.call('n2', ECHO, 'still', SOON)).toBe('still from n1')
   })
 
@@ -161,7 +161,7 @@ describe('refused by the node that is called, with a code that the caller sees, 
     closing.push(wrong)
     await wrong.open()
     await expect(wrong.call('n2', ECHO, '', SOON)).rejects.toMatchObject({ code: 'ATOLL_PROTOCOL' })
-    expect(metrics.value('rpc_refused_total', { code: 'ATOLL_PROTOCOL' })).toBe(1)
+    expect(metrics.value('atoll_rpc_refused_total', { code: 'ATOLL_PROTOCOL' })).toBe(1)
     await expectUnharmed(server, { secret: SECRET })
   })
 })
@@ -177,8 +177,8 @@ describe('a connection is ended, with a code and a count', () => {
       definite: false,
       cause: { code: 'ATOLL_TOO_LARGE' },
     })
-    expect(countOf(server, 'tcp_lost_total', 'too-large')).toBe(1)
-    expect(countOf(wrong, 'tcp_lost_total', 'told')).toBe(1)
+    expect(countOf(server, 'atoll_tcp_lost_total', 'too-large')).toBe(1)
+    expect(countOf(wrong, 'atoll_tcp_lost_total', 'told')).toBe(1)
     await expectUnharmed(server, { secret: SECRET })
   })
 
@@ -193,7 +193,7 @@ describe('a connection is ended, with a code and a count', () => {
     const [header] = encodeFrame({ head: Uint8Array.of(1), body: new Uint8Array(1000) })
     const started = concatBytes([Uint8Array.of(1, 0, 4, 0), header ?? new Uint8Array()])
     cable.cutAfter(started)
-    await until(() => countOf(server, 'tcp_lost_total', 'reset') === 1)
+    await until(() => countOf(server, 'atoll_tcp_lost_total', 'reset') === 1)
     await expectUnharmed(server, { secret: SECRET })
   })
 })
@@ -213,7 +213,7 @@ test('words of no node at all are refused and counted, whatever they are', async
   await until(
     () =>
       ['malformed', 'too-large', 'reset'].reduce(
-        (sum, reason) => sum + countOf(server, 'tcp_refused_total', reason),
+        (sum, reason) => sum + countOf(server, 'atoll_tcp_refused_total', reason),
         0,
       ) === said.length,
   )

@@ -244,7 +244,7 @@ export class ClientLink implements WireOwner, Expiring {
   /** What the other side said cannot be accepted. */
   #refuse(reason: AtollError): void {
     if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(reason)
-    this.#parts.runtime.metrics.count('rpc_refused_total', 1, { code: reason.code })
+    this.#parts.runtime.metrics.count('atoll_rpc_refused_total', 1, { code: reason.code })
     this.close(reason)
   }
 

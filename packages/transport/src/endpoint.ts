@@ -302,7 +302,7 @@ export class RpcEndpoint extends Lifecycle {
   #accept(connection: Connection): void {
     const full = this.#servers.size >= this.#options.maxConnections
     if (this.#listener === undefined || full) {
-      if (full) this.#runtime.metrics.count('rpc_refused_total', 1, { code: 'ATOLL_OVERLOADED' })
+      if (full) this.#runtime.metrics.count('atoll_rpc_refused_total', 1, { code: 'ATOLL_OVERLOADED' })
       connection.close()
       return
     }
@@ -333,7 +333,7 @@ export class RpcEndpoint extends Lifecycle {
     const backoff = this.#unreached.get(node)?.backoff ?? new Backoff(random, { baseMs, capMs })
     backoff.failed(clock.monotonicMs())
     this.#unreached.set(node, { backoff, reason })
-    metrics.count('rpc_unreached_total', 1, { code: reason.code })
+    metrics.count('atoll_rpc_unreached_total', 1, { code: reason.code })
     attempt(this.#runtime, 'listener', () => this.events.emit('peer-unreached', node))
   }
 

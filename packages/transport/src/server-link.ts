@@ -180,7 +180,7 @@ export class ServerLink implements WireOwner, Expiring {
     const from = name ?? this.#wire.identity ?? this.#wire.peer
     if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(from, reason)
     else log.warn({ from, why: reason.message }, 'a connection was refused')
-    metrics.count('rpc_refused_total', 1, { code: reason.code })
+    metrics.count('atoll_rpc_refused_total', 1, { code: reason.code })
     this.close(reason)
   }
 

@@ -40,7 +40,7 @@ describe('the name that the transport proves', () => {
       message: 'c calls itself a',
     })
     expect(b.peers).toEqual([])
-    expect(metrics.value('rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
+    expect(metrics.value('atoll_rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
   })
 
   test('keeps a caller from one that says another one', async () => {
@@ -51,6 +51,6 @@ describe('the name that the transport proves', () => {
       message: 'c calls itself b',
     })
     expect(a.peers).toEqual([])
-    expect(metrics.value('rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
+    expect(metrics.value('atoll_rpc_refused_total', { code: 'ATOLL_UNAUTHORIZED' })).toBe(1)
   })
 })

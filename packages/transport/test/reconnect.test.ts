@@ -67,7 +67,7 @@ describe('a node that cannot be reached', () => {
     })
     expect(runtime.clock.monotonicMs()).toBe(startMs)
     expect(attempts).toHaveLength(1)
-    expect(metrics.value('rpc_unreached_total', { code: 'ATOLL_UNREACHABLE' })).toBe(1)
+    expect(metrics.value('atoll_rpc_unreached_total', { code: 'ATOLL_UNREACHABLE' })).toBe(1)
   })
 
   test('is tried less and less often under constant calls, but every second or sooner', async () => {

@@ -29,8 +29,9 @@ function createNodes() {
   return { network, clock, create }
 }
 
-const refused = (metrics: MetricsRegistry, code: string) => metrics.value('rpc_refused_total', { code })
-const unreached = (metrics: MetricsRegistry, code: string) => metrics.value('rpc_unreached_total', { code })
+const refused = (metrics: MetricsRegistry, code: string) => metrics.value('atoll_rpc_refused_total', { code })
+const unreached = (metrics: MetricsRegistry, code: string) =>
+  metrics.value('atoll_rpc_unreached_total', { code })
 
 describe('who is refused in the handshake is told so, and both sides count it', () => {
   test.each<[string, string, Place, Place, RegExp]>([

@@ -126,7 +126,7 @@ describe('a node that is not what its name stands for', () => {
       { node: 'b', peer: 'a', why: 'a has other data' },
       { node: 'a', peer: 'b', why: 'a has other data' },
     ])
-    expect(metrics.value('rpc_refused_total', { code: 'ATOLL_FORMAT' })).toBe(1)
+    expect(metrics.value('atoll_rpc_refused_total', { code: 'ATOLL_FORMAT' })).toBe(1)
   })
 
   test('is not called either', async () => {

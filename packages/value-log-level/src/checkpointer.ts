@@ -91,7 +91,7 @@ export class Checkpointer {
     this.#settledSequence = position.sequence
     for (const segment of emptied) segment.settled = true
     await segments.release(readers.oldest)
-    runtime.metrics.count('value_log_checkpoints')
+    runtime.metrics.count('atoll_value_log_checkpoints_total')
   }
 
   async #note(): Promise<void> {

@@ -99,9 +99,9 @@ export class Compactor {
         await this.#compact(segment)
         await checkpointer.run()
       }
-      if (worked) runtime.metrics.gauge('value_log_live_bytes', segments.totalLive)
+      if (worked) runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
     } catch (error) {
-      if (!this.#stopping.signal.aborted) runtime.log.warn({ error }, 'compaction stopped')
+      if (!this.#stopping.signal.aborted) runtime.log.warn({ err: error }, 'compaction stopped')
     }
   }
 
@@ -119,7 +119,7 @@ export class Compactor {
       return
     }
     segments.empty(segment, readers.next)
-    runtime.metrics.count('value_log_compacted_segments')
+    runtime.metrics.count('atoll_value_log_compacted_segments_total')
   }
 
   async #recount(segment: Segment): Promise<void> {
@@ -184,7 +184,7 @@ export class Compactor {
     }
     if (ops.length === 0) return
     await log.append(ops, 'applied')
-    runtime.metrics.count('value_log_compacted_bytes', bytes)
+    runtime.metrics.count('atoll_value_log_compacted_bytes_total', bytes)
     const delayMs = (1000 * bytes) / settings.compactBytesPerSecond
     await runtime.clock.sleep(delayMs, { signal: this.#stopping.signal })
   }

@@ -333,7 +333,7 @@ export class Log {
   #fail(doing: string, error: unknown): AtollError {
     const failure = storageError(doing, error)
     this.#failure ??= failure
-    this.#context.runtime.log.error({ error }, `the value log takes no more writes: ${failure.message}`)
+    this.#context.runtime.log.error({ err: error }, `the value log takes no more writes: ${failure.message}`)
     this.#flush?.cancel()
     this.#reject(this.#written, failure)
     this.#written = []

@@ -63,7 +63,7 @@ export class Reopener {
       if (isDiskFull(this.#failure) && (await files.freeBytes()) < ROOM_BYTES) return this.#again()
       await reopen()
       this.#failure = undefined
-      runtime.metrics.count('value_log_reopened')
+      runtime.metrics.count('atoll_value_log_reopened_total')
       runtime.log.info({}, `${files.label} was opened again after a failure, and takes writes`)
     } catch (error) {
       runtime.log.warn({ error }, `${files.label} cannot be opened again yet`)

@@ -135,7 +135,7 @@ export class Segments {
       await this.#creating
     } catch (error) {
       // The next `allocate` tries again, and tells whoever waits for it.
-      this.#context.runtime.log.warn({ error }, 'a segment could not be made ready')
+      this.#context.runtime.log.warn({ err: error }, 'a segment could not be made ready')
     } finally {
       this.#creating = undefined
     }

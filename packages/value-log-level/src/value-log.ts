@@ -179,7 +179,7 @@ async function finish(runtime: ValueLogRuntime, checkpointer: Checkpointer): Pro
   try {
     await checkpointer.finish()
   } catch (error) {
-    runtime.log.warn({ error }, 'closing without a checkpoint')
+    runtime.log.warn({ err: error }, 'closing without a checkpoint')
   }
 }
 
@@ -207,7 +207,7 @@ function connect(parts: Background, { runtime, settings }: Opening): () => Promi
   const keep = (work: () => Promise<void>) => {
     if (closing) return
     housekeeping = housekeeping.then(work).catch((error: unknown) => {
-      if (!closing) runtime.log.warn({ error }, 'the value log could not tidy up; it tries again later')
+      if (!closing) runtime.log.warn({ err: error }, 'the value log could not tidy up; it tries again later')
     })
   }
   log.onApplied = (bytes) => {
@@ -249,7 +249,7 @@ async function recover(
   if (clean) return position
   const recovery = new Recovery(context, { position, segment })
   const end = await storing('reading the log', () => recovery.run())
-  runtime.metrics.count('value_log_recovered_records', recovery.records)
+  runtime.metrics.count('atoll_value_log_recovered_records_total', recovery.records)
   return end
 }
 

@@ -50,7 +50,7 @@ async function record(seed: number): Promise<Recorded> {
   await Promise.all(inFlight)
   await db.close()
   // Some segments were emptied and written again on the way.
-  expect(runtime.metrics.value('value_log_compacted_segments')).toBeGreaterThan(3)
+  expect(runtime.metrics.value('atoll_value_log_compacted_segments_total')).toBeGreaterThan(3)
   return { writes, trace: disk.trace }
 }
 

@@ -68,15 +68,15 @@ export class Committer {
       const operations = writes.flatMap((write) => write.operations)
       await (database.batchBytes?.(operations, SYNCED) ?? database.batch(operations, SYNCED))
     } catch (cause) {
-      metrics.count('vnode_batches_failed')
+      metrics.count('atoll_vnode_batch_failures_total')
       onFailed(cause)
       this.#fail(writes, cause)
       return
     }
     onDone()
-    metrics.observe('vnode_batch_writes', writes.length)
-    metrics.observe('vnode_batch_bytes', sumOf(writes, 'bytes'))
-    metrics.observe('vnode_batch_ms', clock.monotonicMs() - startMs)
+    metrics.observe('atoll_vnode_batch_writes', writes.length)
+    metrics.observe('atoll_vnode_batch_bytes', sumOf(writes, 'bytes'))
+    metrics.observe('atoll_vnode_batch_ms', clock.monotonicMs() - startMs)
     for (const write of writes) write.resolve()
   }
 

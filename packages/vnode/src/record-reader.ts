@@ -48,13 +48,13 @@ export class RecordReader {
 
   /** A stored value of another kind could not be read either. */
   tellCorruptEntry(key: Uint8Array): void {
-    this.#runtime.metrics.count('vnode_corrupt_index_entries')
+    this.#runtime.metrics.count('atoll_vnode_corrupt_index_entries_total')
     this.#runtime.probe.mark('vnode.corrupt-index-entry')
     this.#runtime.log.warn({ key: toHex(key) }, 'a stored index entry fails its check')
   }
 
   #tell(key: Uint8Array): void {
-    this.#runtime.metrics.count('vnode_corrupt_records')
+    this.#runtime.metrics.count('atoll_vnode_corrupt_records_total')
     this.#runtime.probe.mark('vnode.corrupt-record')
     this.#runtime.log.warn({ key: toHex(key) }, 'a stored record fails its check')
   }

@@ -39,7 +39,7 @@ export async function refile(parts: RefileParts): Promise<void> {
       const home = partitionOf(id, partitions, runtime.digest.sha1)
       if (home === partition) continue
       moved += 1
-      runtime.metrics.count('vnode_refiled_total')
+      runtime.metrics.count('atoll_vnode_refiled_records_total')
       await batch.add(await moving(parts, { id, record, from: partition, to: home }))
     }
     await batch.flush()

@@ -279,7 +279,7 @@ export class VnodeRouter {
   ): Promise<Response> {
     const { endpoint, host } = this.#parts
     const { clock, metrics } = host.runtime
-    metrics.count('vnode_forwards_total', 1, { method: method.name })
+    metrics.count('atoll_vnode_forwards_total', 1, { method: method.name })
     return callOrStream({ endpoint, clock }, { node: to, method, request, record: request.record }, call)
   }
 }

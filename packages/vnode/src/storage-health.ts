@@ -52,7 +52,7 @@ export class StorageHealth {
     if (this.#failure !== undefined) return
     const { clock, log, metrics } = this.#parts
     this.#failure = { reason: messageOf(cause), sinceMs: clock.wallMs(), missed: this.#missed }
-    metrics.gauge('vnode_storage_failed', 1)
+    metrics.gauge('atoll_vnode_storage_failed', 1)
     log.error({ err: cause }, 'the database takes no writes')
     this.#tryMs = FIRST_TRY_MS
     this.#wait()
@@ -66,14 +66,14 @@ export class StorageHealth {
     const lostMs = clock.wallMs() - sinceMs
     this.#failure = undefined
     this.#timer?.cancel()
-    metrics.gauge('vnode_storage_failed', 0)
+    metrics.gauge('atoll_vnode_storage_failed', 0)
     log.warn({ failedMs: lostMs, missed: this.#missed - missed }, 'the database takes writes again')
   }
 
   /** A record that other nodes hold was not taken. */
   missed(): void {
     this.#missed += 1
-    this.#parts.metrics.count('vnode_writes_missed')
+    this.#parts.metrics.count('atoll_vnode_missed_writes_total')
   }
 
   /** Of a database that is closed nothing is known, and nothing is tried. */

@@ -66,7 +66,7 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
       expect(await host.get({ partition: 1, id: id('k') })).toEqual({ record: undefined, corrupt: true })
       await rot(id('k'), at)
     }
-    expect(runtime.metrics.value('vnode_corrupt_records')).toBe(length)
+    expect(runtime.metrics.value('atoll_vnode_corrupt_records_total')).toBe(length)
     expect(runtime.marks.get('vnode.corrupt-record')).toBe(length)
     expect(valuesOf((await host.get({ partition: 1, id: id('k') })).record)).toEqual(['value'])
   })
@@ -76,7 +76,7 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
     await rot(id('b'), -1)
     const folded = await collect(host.fold(1))
     expect(folded.flatMap(({ record }) => valuesOf(record))).toEqual(['a', 'c'])
-    expect(runtime.metrics.value('vnode_corrupt_records')).toBe(1)
+    expect(runtime.metrics.value('atoll_vnode_corrupt_records_total')).toBe(1)
   })
 
   it.each([
@@ -152,7 +152,7 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
     const value = utf8('nonsense')
     await store.database.batch([{ type: 'put', key, value }], { ...BINARY, sync: true })
     expect(await terms()).toEqual(['b'])
-    expect(runtime.metrics.value('vnode_corrupt_index_entries')).toBe(1)
+    expect(runtime.metrics.value('atoll_vnode_corrupt_index_entries_total')).toBe(1)
   })
 })
 

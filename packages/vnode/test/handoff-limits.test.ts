@@ -59,7 +59,7 @@ describe('handoffs are limited', () => {
       ])
       expect(await mostAtATime(atoll, work, n2, 'in')).toBe(1)
       const refused = [n1, n3].map(({ runtime }) =>
-        runtime.metrics.value('handoff_failures_total', { code: 'ATOLL_OVERLOADED' }),
+        runtime.metrics.value('atoll_handoff_failures_total', { code: 'ATOLL_OVERLOADED' }),
       )
       expect(refused).toEqual([0, 0])
       for (const partition of [0, 1, 2, 3, 4, 5]) expect(await n2.host.count(partition)).toBe(6)
@@ -75,8 +75,10 @@ describe('handoffs are limited', () => {
       await fillPartitions(n1, [0], 60)
       await fillPartitions(n3, [3], 1)
       await Promise.all([n1.handoffs.transfer(0, 'n2'), n3.handoffs.transfer(3, 'n2')])
-      const turnedAway = n3.runtime.metrics.value('handoff_failures_total', { code: 'ATOLL_OVERLOADED' })
-      const longest = n1.runtime.metrics.value('handoff_failures_total', { code: 'ATOLL_OVERLOADED' })
+      const turnedAway = n3.runtime.metrics.value('atoll_handoff_failures_total', {
+        code: 'ATOLL_OVERLOADED',
+      })
+      const longest = n1.runtime.metrics.value('atoll_handoff_failures_total', { code: 'ATOLL_OVERLOADED' })
       expect(turnedAway + longest).toBeGreaterThan(0)
       expect([await n2.host.count(0), await n2.host.count(3)]).toEqual([60, 1])
     })
@@ -139,7 +141,7 @@ it('a record that a node of an earlier build finds too large stays where it is, 
     await fillPartitions(n1, [1])
     await n1.host.coordinate(write(id('large'), content(new Uint8Array(20 * KIB)), 1))
     await n1.handoffs.transfer(1, 'n2')
-    expect(n1.runtime.metrics.value('handoff_failures_total', { code: 'ATOLL_TOO_LARGE' })).toBe(1)
+    expect(n1.runtime.metrics.value('atoll_handoff_failures_total', { code: 'ATOLL_TOO_LARGE' })).toBe(1)
     expect(await n2.host.count(1)).toBe(6)
     atoll.decide({ epoch: 2, owners: OWNED_BY_N1.owners.map(() => 'n2') })
     await n1.handoffs.release(1)

@@ -43,11 +43,11 @@ const termsOf = async (node: Island, target: string, epoch: number, limit = 1000
 }
 
 const sent = ({ runtime }: Island, kind: string) =>
-  runtime.metrics.value('handoff_records_total', { kind, direction: 'out' })
+  runtime.metrics.value('atoll_handoff_records_total', { kind, direction: 'out' })
 
 /** What has arrived tells more than what was acknowledged. */
 const taken = ({ runtime }: Island, kind: string) =>
-  runtime.metrics.value('handoff_records_total', { kind, direction: 'in' })
+  runtime.metrics.value('atoll_handoff_records_total', { kind, direction: 'in' })
 
 describe('a transfer', () => {
   it('brings every record with its clock, seals, and leaves nothing behind', async () => {
@@ -119,7 +119,7 @@ describe('a transfer', () => {
         expect(await missing()).toEqual([])
         expect(acknowledged.size).toBeGreaterThan(20)
         expect(atoll.accepted.lastIndexOf('n1')).toBeLessThan(atoll.accepted.indexOf('n2'))
-        expect(n1.runtime.metrics.value('handoff_failures_total', { code: 'ATOLL_TIMEOUT' })).toBe(0)
+        expect(n1.runtime.metrics.value('atoll_handoff_failures_total', { code: 'ATOLL_TIMEOUT' })).toBe(0)
       })
     }
   })

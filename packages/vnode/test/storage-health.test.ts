@@ -65,14 +65,14 @@ describe('a disk that fills', () => {
     }
     const failing = { failedSinceMs: 5_000_000, missed: 3, hasRoom: true }
     expect(host.storage).toEqual({ ...failing, failure: expect.stringMatching(/No space left/) })
-    expect(runtime.metrics.value('vnode_storage_failed')).toBe(1)
-    expect(runtime.metrics.value('vnode_writes_missed')).toBe(3)
+    expect(runtime.metrics.value('atoll_vnode_storage_failed')).toBe(1)
+    expect(runtime.metrics.value('atoll_vnode_missed_writes_total')).toBe(3)
     await fire()
     expect(host.storage.failure).toMatch(/No space left/)
     disk.isFull = false
     await fire()
     expect(host.storage).toMatchObject({ failure: undefined, missed: 3 })
-    expect(runtime.metrics.value('vnode_storage_failed')).toBe(0)
+    expect(runtime.metrics.value('atoll_vnode_storage_failed')).toBe(0)
     expect(waiting()).toBe(0)
     await host.put({ partition: 1, id: id('m'), record })
     await host.close()

@@ -143,7 +143,7 @@ export class HandoffVnode {
 
   #tellDamaged(): undefined {
     const { log, metrics } = this.#parts.runtime
-    metrics.count('vnode_corrupt_notes')
+    metrics.count('atoll_vnode_corrupt_notes_total')
     log.error({ partition: this.partition }, 'a note of a handoff is damaged: it begins anew')
   }
 }

@@ -65,12 +65,12 @@ export class Job {
     const { kind, direction } = this.identity
     this.records += records
     this.bytes += bytes
-    this.#runtime.metrics.count('handoff_records_total', records, { kind, direction })
-    this.#runtime.metrics.count('handoff_bytes_total', bytes, { kind, direction })
+    this.#runtime.metrics.count('atoll_handoff_records_total', records, { kind, direction })
+    this.#runtime.metrics.count('atoll_handoff_bytes_total', bytes, { kind, direction })
   }
 
   failed(code: string): void {
-    this.#runtime.metrics.count('handoff_failures_total', 1, { code })
+    this.#runtime.metrics.count('atoll_handoff_failures_total', 1, { code })
     this.#runtime.log.info({ ...this.identity, code }, 'a handoff has failed')
   }
 

@@ -137,7 +137,7 @@ export class Transfer {
       throw error
     }
     const pausedMs = clock.monotonicMs() - startMs
-    this.#site.runtime.metrics.observe('handoff_pause_ms', pausedMs)
+    this.#site.runtime.metrics.observe('atoll_handoff_pause_ms', pausedMs)
     log.info({ ...this.plan, pausedMs }, 'a partition was handed over')
   }
 
