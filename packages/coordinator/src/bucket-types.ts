@@ -42,6 +42,7 @@ interface Unreadable {
 export class BucketTypes {
   readonly #merges: Map<string, MergeFunction>
   #types = new Map<string, BucketProperties | Unreadable>([[DEFAULT_TYPE, DEFAULT_PROPERTIES]])
+  #filled: ReadonlyMap<string, number> = new Map()
 
   /** Throws `TypeError` for options that are not as described. */
   constructor(options: BucketTypesOptions = {}) {
@@ -105,6 +106,15 @@ export class BucketTypes {
     return properties
   }
 
+  /**
+   * How many replicas of a type may be counted on to have what was written long ago: n, or fewer while n goes up and the next
+   * replica is being filled. Reads go by so many, and writes by one more.
+   */
+  filled(type: string): number {
+    const { n } = this.get(type)
+    return Math.min(n, this.#filled.get(type) ?? n)
+  }
+
   /** Also for replicas of a type of which this node lacks the merge function: they keep siblings, and need none. */
   policyOf(type: string): MergePolicy {
     return this.get(type).policy
@@ -127,14 +137,18 @@ export class BucketTypes {
 
   /**
    * Takes the types of a cluster document in place of all there were; `default` stays if it is not among them. What was
-   * decided is taken as it is: changes are checked before. Throws `RangeError` for too many types or a bad name of one,
-   * and then changes nothing.
+   * decided is taken as it is: changes are checked before. `filled` says of those whose n goes up how many replicas are filled.
+   * Throws `RangeError` for too many types or a bad name of one, and then changes nothing.
    */
-  replaceAll(encoded: ReadonlyMap<string, Uint8Array>): void {
+  replaceAll(
+    encoded: ReadonlyMap<string, Uint8Array>,
+    filled: ReadonlyMap<string, number> = new Map(),
+  ): void {
     const types = new Map<string, BucketProperties | Unreadable>([[DEFAULT_TYPE, DEFAULT_PROPERTIES]])
     for (const [type, bytes] of encoded) types.set(checkTypeName(type), this.#read(type, bytes))
     checkCount(types.size)
     this.#types = types
+    this.#filled = filled
   }
 
   #read(type: string, bytes: Uint8Array): BucketProperties | Unreadable {

@@ -46,7 +46,8 @@ import {
   spareFor,
 } from './preference.ts'
 import { PutCall } from './put-call.ts'
-import { type ReadQuorum, readQuorum, type WriteQuorum, writeQuorum } from './quorum.ts'
+import type { PutPlan } from './put-machine.ts'
+import { among, type ReadQuorum, readQuorum, type WriteQuorum, writeQuorum } from './quorum.ts'
 import { Repairs } from './repairs.ts'
 import {
   checkDeleteOptions,
@@ -168,7 +169,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const type = this.#admit(scan.type, 'atoll_coordinator_scans_total')
     refuseFilters(options)
     const after = scan.after === undefined ? undefined : decodeCursor(scan.after)
-    const quorums = Array.from({ length: type.n }, (_, at) => readQuorum(type, options, at + 1))
+    const filled = among(this.#means.bucketTypes.filled(scan.type), { type, options })
+    const quorums = Array.from({ length: filled.type.n }, (_, at) =>
+      readQuorum(filled.type, filled.options, at + 1),
+    )
     const { placement } = this.#means
     const cover: ScanRequest['cover'] = (of, { nodes, cause }) => {
       const isUp = (node: string) => this.#isUp(node) && !nodes.has(node)
@@ -321,9 +325,11 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   }
 
   async #write(id: KeyId, write: NewWrite, options: WriteOptions): Promise<KvWritten> {
-    const { type, content, valueCrc32, context } = write
+    const { content, valueCrc32, context } = write
+    const filled = this.#means.bucketTypes.filled(id.type)
+    const { type, options: asked } = among(filled + 1, { type: write.type, options })
     const view = this.#view(id, type)
-    const quorum = guarded(writeQuorum(type, options, view.n), write)
+    const quorum = guarded(writeQuorum(type, asked, view.n), write)
     const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
     const { n, w, dw, pw } = quorum
     const refusal: Needed['refusal'] = (few, down) => impossible('a write', { n, ...few, w, dw, pw }, down)
@@ -338,8 +344,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       local: this.#means.node,
       record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
       write: finished ? undefined : { content, valueCrc32, context, writeId },
-      aloneAt: finished ? undefined : aloneAt(write, n, () => readQuorum(type, { n }, view.n).r),
+      aloneAt: finished ? undefined : aloneAt(write, n, () => this.#reading(id, type, { n }).quorum.r),
       guarded: !finished && write.ifUnchanged !== undefined,
+      newcomer: this.#newcomer(seen, filled, { type, options: asked }),
       spareFor: (_: PreferenceEntry, use: NodesInUse) => spareFor(seen, use),
     }
     const written = await patiently(
@@ -360,7 +367,20 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     return { accepted, durable, primaries, context: covering, alone: written.alone }
   }
 
-  #reading(id: KeyId, type: BucketProperties, options: ReadOptions): { view: SliceView; quorum: ReadQuorum } {
+  /** Behind those that are filled. */
+  #newcomer(
+    { placement, slice, n }: SliceView,
+    filled: number,
+    request: { readonly type: BucketProperties; readonly options: WriteOptions },
+  ): PutPlan['newcomer'] {
+    const node = n > filled ? placement.primaries(slice, n)[filled]?.node : undefined
+    if (node === undefined) return undefined
+    const { type, options } = among(filled, request)
+    return { node, others: writeQuorum(type, options, filled) }
+  }
+
+  #reading(id: KeyId, asked: BucketProperties, wanted: ReadOptions): { view: SliceView; quorum: ReadQuorum } {
+    const { type, options } = among(this.#means.bucketTypes.filled(id.type), { type: asked, options: wanted })
     const view = this.#view(id, type)
     const quorum = readQuorum(type, options, view.n)
     return { view: quorum.n === view.n ? view : { ...view, n: quorum.n }, quorum }

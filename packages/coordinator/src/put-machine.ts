@@ -46,7 +46,11 @@ export interface WriteTally {
 export interface PutPlan {
   readonly targets: readonly PreferenceEntry[]
   readonly quorum: WriteQuorum
-  /** The node that coordinates if it is among the targets: one hop less. */
+  /** While n goes up: the replica that is being filled, and what must be met without it, for those who read without it. */
+  readonly newcomer?:
+    | { readonly node: string; readonly others: Pick<WriteQuorum, 'w' | 'dw' | 'pw'> }
+    | undefined
+  /** The node that coordinates if it is a primary among the targets: one hop less. */
   readonly local: string
   /** A finished record (write-once) goes to all at once; without one a replica has to coordinate first. */
   readonly record: StoredRecord | undefined
@@ -158,15 +162,18 @@ export class PutMachine {
     return isLast && this.definite() ? [{ kind: 'declined' }] : others
   }
 
-  /** The local replica, else the first primary, else the first fallback, of those not yet asked. */
+  /**
+   * The local primary, else the first one, else the local fallback, else the first one, of those not yet asked. A fallback that
+   * coordinates adds an actor to the clock. So does one that has nothing yet, or an older copy, which knows less as well.
+   */
   #coordinate(): readonly PutEffect[] {
-    const { guarded, local, aloneAt } = this.#plan
+    const { guarded, local, aloneAt, newcomer } = this.#plan
     let best = -1
-    let bestRank = guarded === true ? 2 : 3
+    let bestRank = 4
     for (const [at, { state, target }] of this.#slots.entries()) {
-      const isPrimary = target.role === 'primary'
-      if (guarded === true && !isPrimary) continue
-      const rank = target.node === local ? 0 : isPrimary ? 1 : 2
+      if (guarded === true && target.role !== 'primary') continue
+      const knows = countsAsEvidence(target) && target.node !== newcomer?.node
+      const rank = (knows ? 0 : 2) + (target.node === local ? 0 : 1)
       if (state !== 'idle' || rank >= bestRank) continue
       best = at
       bestRank = rank
@@ -244,8 +251,19 @@ export class PutMachine {
     const record = this.#record
     if (this.#answered || record === undefined) return effects
     if (this.#accepted < w || this.#durable < dw || this.#primaries < pw) return effects
+    if (!this.#isMetByOthers()) return effects
     const alone = this.#isAlone()
     return alone === undefined ? effects : [...effects, ...this.#answer({ kind: 'met', record, alone })]
+  }
+
+  #isMetByOthers(): boolean {
+    const { newcomer } = this.#plan
+    if (newcomer === undefined) return true
+    const { w, dw, pw } = newcomer.others
+    const state = this.#slots.find(({ target }) => target.node === newcomer.node)?.state
+    const durable = state === 'durable' ? 1 : 0
+    const accepted = state === 'accepted' ? 1 : durable
+    return this.#accepted - accepted >= w && this.#durable - durable >= dw && this.#primaries - durable >= pw
   }
 
   /** Undefined while it may still turn out either way. A fallback knows little, and has no voice in this. */
@@ -256,7 +274,7 @@ export class PutMachine {
     let open = 0
     for (const { target, state, alone } of this.#slots) {
       if (alone === false) return false
-      if (!countsAsEvidence(target)) continue
+      if (!countsAsEvidence(target) || target.node === this.#plan.newcomer?.node) continue
       if (alone) sure += 1
       else if (state === 'storing' || state === 'accepted') open += 1
     }
@@ -275,14 +293,20 @@ export class PutMachine {
 
   /** Whether the quorum can still be met if all goes well from here on. */
   #reachesQuorum(): boolean {
-    const { w, dw, pw } = this.#plan.quorum
-    let possible = 0
-    let primaries = 0
-    for (const { state, target } of this.#slots) {
-      if (state === 'lost' || (state === 'failed' && this.#record !== undefined)) continue
-      possible += 1
-      if (target.role === 'primary') primaries += 1
-    }
-    return possible >= w && possible >= dw && primaries >= pw
+    const { newcomer, quorum } = this.#plan
+    const left = this.#slots.filter(
+      ({ state }) => state !== 'lost' && (state !== 'failed' || this.#record === undefined),
+    )
+    if (!canMeet(left, quorum)) return false
+    return newcomer === undefined || canMeet(withoutNode(left, newcomer.node), newcomer.others)
   }
+}
+
+function withoutNode(slots: readonly Slot[], node: string): readonly Slot[] {
+  return slots.filter(({ target }) => target.node !== node)
+}
+
+function canMeet(slots: readonly Slot[], { w, dw, pw }: Pick<WriteQuorum, 'w' | 'dw' | 'pw'>): boolean {
+  const primaries = slots.filter(({ target }) => target.role === 'primary').length
+  return slots.length >= Math.max(w, dw) && primaries >= pw
 }

@@ -52,6 +52,27 @@ export function writeQuorum(type: BucketProperties, options: WriteOptions, membe
   }
 }
 
+/**
+ * The type and the options of a request while only `n` replicas may be counted on, since the others are being filled: a
+ * majority and all are of those that there are, and a number is not greater.
+ */
+export function among<Options extends ReadOptions & WriteOptions>(
+  n: number,
+  { type, options }: { readonly type: BucketProperties; readonly options: Options },
+): { readonly type: BucketProperties; readonly options: Options } {
+  if (n >= type.n) return { type, options }
+  const { r, w, dw, pr, pw } = type
+  const least = (size: QuorumSize) => (typeof size === 'number' ? Math.min(size, n) : size)
+  const fewer = { ...type, n, r: least(r), w: least(w), dw: least(dw), pr: least(pr), pw: least(pw) }
+  const asked = Object.entries(options).map(([name, value]) => [
+    name,
+    SIZES.has(name) && typeof value === 'number' ? Math.min(value, n) : value,
+  ])
+  return { type: fewer, options: { ...options, ...Object.fromEntries(asked) } }
+}
+
+const SIZES: ReadonlySet<string> = new Set(['n', 'r', 'w', 'dw', 'pr', 'pw'])
+
 /** The number that a quorum stands for among `n` replicas: a majority is floor(n / 2) + 1. */
 export function quorumSize(name: string, size: QuorumSize, n: number): number {
   if (size === 'quorum') return Math.floor(n / 2) + 1

@@ -81,6 +81,41 @@ function eventOf(
   return effect.kind === 'coordinate' ? { kind: 'coordinated', at, record: written } : { kind: 'stored', at }
 }
 
+describe('while a replica is being filled', () => {
+  const newcomer = { node: 'n2', others: { w: 2, dw: 2, pw: 0 } }
+
+  test('a write is met when it is without that one as well', () => {
+    const plan = planOf({ newcomer })
+    expect(story(plan, 'n1 ok, n2 ok, n0 ok')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 ok; n0 ok: met',
+    )
+    expect(story(plan, 'n1 ok, n2 ok, n0 busy')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 ok; n0 busy: unknown',
+    )
+    expect(story(planOf({ newcomer: { ...newcomer, others: { w: 1, dw: 1, pw: 0 } } }), 'n1 ok, n2 ok')).toBe(
+      'start: coordinate n1; n1 ok: store n0, store n2; n2 ok: met',
+    )
+  })
+
+  test('that one does not coordinate, and does not say that there is nothing else', () => {
+    const local = planOf({
+      newcomer: { ...newcomer, others: { w: 1, dw: 1, pw: 0 } },
+      local: 'n2',
+      aloneAt: 2,
+    })
+    expect(story(local, 'n0 ok, n2 alone, n1 busy')).toBe(
+      'start: coordinate n0; n0 ok: store n1, store n2; n2 alone; n1 busy: met',
+    )
+  })
+})
+
+test('a primary coordinates, though the local node is a fallback; an older copy does so last', () => {
+  expect(story(planOf({ targets: targets('ppf'), local: 'n2' }), 'n0 ok')).toContain('start: coordinate n0')
+  expect(story(planOf({ targets: targets('fff'), local: 'n2' }), 'n2 ok')).toContain('start: coordinate n2')
+  const older = targets('ppp').map((entry, at) => (at === 0 ? { ...entry, isBehind: true as const } : entry))
+  expect(story(planOf({ targets: older, local: 'n0' }), 'n1 ok')).toContain('start: coordinate n1')
+})
+
 describe('a write that shall be alone', () => {
   const plan = planOf({ aloneAt: 2 })
   test('is, when as many primaries say so as a read would ask', () => {

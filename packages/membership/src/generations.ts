@@ -40,6 +40,13 @@ export function catchingUp({ refills }: ClusterDocument): ReadonlyMap<NodeName, 
   return new Map(refills.filter(isRestored).map(({ node, waiting }) => [node, waiting]))
 }
 
+/** How many replicas are filled of a bucket type whose n is going up, by its name. Nearly always empty. */
+export function filledReplicas({ refills }: ClusterDocument): ReadonlyMap<string, number> {
+  return new Map(
+    refills.flatMap((refill) => (isRestored(refill) ? [] : [[refill.type, refill.from] as const])),
+  )
+}
+
 export function isRestored(refill: Refill): refill is RestoredRefill {
   return 'node' in refill
 }

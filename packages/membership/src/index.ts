@@ -14,7 +14,7 @@ export type {
   RestoredRefill,
 } from './document.ts'
 export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
-export { begun, catchingUp, isOlderCopy, isRestored, type Life } from './generations.ts'
+export { begun, catchingUp, filledReplicas, isOlderCopy, isRestored, type Life } from './generations.ts'
 export { isReady } from './layout.ts'
 export { markDown, markUp, setAddress } from './member-edits.ts'
 export {

@@ -12,6 +12,7 @@ import { type DocumentPort, Gossip } from '@atoll/gossip'
 import {
   type ClusterDocument,
   catchingUp,
+  filledReplicas,
   Membership,
   markUp,
   setAddress,
@@ -306,7 +307,7 @@ export class AtollNode extends Lifecycle {
   }
 
   #follow(document: ClusterDocument): void {
-    this.bucketTypes.replaceAll(document.bucketTypes)
+    this.bucketTypes.replaceAll(document.bucketTypes, filledReplicas(document))
     const { ring, epoch, replicas: table } = document
     const behind = new Set(catchingUp(document).keys())
     this.#placement = new Placement(ring, epoch, { table, behind })

@@ -150,6 +150,36 @@ test('a bucket type gets more replicas while it is in use, and fewer again', asy
   })
 }, 60_000)
 
+test('nothing is denied and nothing older is read while n goes up, twice, and down again', async () => {
+  await using cluster = await createCluster({
+    nodes: 5,
+    partitions: 16,
+    storage: inMemory,
+    bucketTypes: { notes: { n: 1 }, bodies: { n: 1, policy: { kind: 'write-once' } } },
+  })
+  const ids = ['notes', 'bodies'].flatMap((type) =>
+    Array.from({ length: 60 }, (_, at) => ({ type, bucket: utf8('b'), key: utf8(`k${at}`) })),
+  )
+  for (const id of ids) await cluster.node(1).kv.put(id, { value: utf8('first') })
+  const wrong = async (text: string) => {
+    const reads = cluster.nodes.flatMap(({ kv }) => ids.map((id) => kv.get(id)))
+    const found = (await Promise.all(reads)).map(({ values }) => values.map(({ value }) => `${value}`))
+    return found.filter((values) => values.length === 0 || values.some((value) => value !== text)).length
+  }
+  const old = `${utf8('first')}`
+  const { cluster: control } = cluster.node(3)
+  for (const n of [3, 5, 4, 1]) {
+    for (const type of ['notes', 'bodies']) await control.setBucketType(type, { n })
+    expect(await wrong(old)).toBe(0)
+  }
+  for (const n of [3, 5]) {
+    for (const type of ['notes', 'bodies']) await control.setBucketType(type, { n })
+    expect(await wrong(old)).toBe(0)
+    await control.settled({ signal: AbortSignal.timeout(20_000) })
+    expect(await wrong(old)).toBe(0)
+  }
+}, 60_000)
+
 test('a cluster refuses what would harm it, and says what to do instead', async () => {
   await using cluster = await createCluster({ nodes: 3, partitions: 8, storage: inMemory })
   await cluster.add('n4')

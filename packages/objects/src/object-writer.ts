@@ -2,7 +2,17 @@ import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex, wallTimeOf } fro
 import { abortable, throwIfAborted } from './abort.ts'
 import { invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource } from './body-source.ts'
-import { activate, type Upload as Finished, type History, latestMark, retire, visibleOf } from './history.ts'
+import {
+  activate,
+  comparePlaces,
+  type Upload as Finished,
+  type History,
+  isRemoved,
+  latestMark,
+  type Mark,
+  retire,
+  visibleOf,
+} from './history.ts'
 import type { Layer } from './layer.ts'
 import {
   behindWrite,
@@ -41,6 +51,8 @@ interface Activation {
 interface Activated {
   readonly written: KvWritten
   readonly lastModifiedMs: number
+  /** The place of the version that was written. */
+  readonly mark: Mark
 }
 
 /** Puts and deletes objects. */
@@ -167,19 +179,23 @@ export class ObjectWriter {
     throw crowded()
   }
 
-  /** The version is written; whether it also is the latest is seen now. */
+  /**
+   * The version is written; whether it also is the latest is seen now. If it is not it is written again on top of what is there,
+   * and then until it is known what became of it.
+   */
   async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
-    const { name, finished } = activation
     const { manifests, runtime } = this.#layer
-    for (let round = 0; round < REWRITE_ROUNDS; round++) {
-      const read = await manifests.read(name.id)
-      if (isSettled(read, finished)) return this.#activated(activation, first)
+    let last = first
+    for (let round = 0; round <= REWRITE_ROUNDS; round++) {
+      const read = await manifests.read(activation.name.id)
+      const isEnough = last === first ? isSettled(read, last.mark) : isKnown(read, last.mark)
+      if (isEnough) return this.#activated(activation, last)
       runtime.probe.mark('objects.put.activated-again')
       const again = await this.#writeUpon(activation, read, round)
-      if (again.written.accepted > 0) return this.#activated(activation, again)
-      await manifests.pause(round)
+      if (again.written.accepted > 0) last = again
+      else await manifests.pause(round)
     }
-    throw crowded()
+    throw last === first ? crowded() : nowhere(activation.name)
   }
 
   #writeUpon(activation: Activation, read: HistoryRead, round: number): Promise<Activated> {
@@ -200,7 +216,7 @@ export class ObjectWriter {
     if (upload !== undefined) upload.mayBeVisible = true
     const written = await write({ history, context })
     if (upload !== undefined && written.accepted === 0) upload.mayBeVisible = wasVisible
-    return { written, lastModifiedMs }
+    return { written, lastModifiedMs, mark: latestMark(history, lastModifiedMs) }
   }
 
   #activated({ finished, upload }: Activation, { written, lastModifiedMs }: Activated): PutResult {
@@ -228,13 +244,33 @@ export class ObjectWriter {
   }
 }
 
+/** Whether a version that was written needs nothing more: it is all that is seen and there is nothing beside it, or overtaken. */
+function isSettled(read: HistoryRead, mark: Mark): boolean {
+  if (!isThere(read, mark)) return isOvertaken(read, mark)
+  return read.siblings.length === 1 && visibleOf(read.history)?.uuid === mark.uuid
+}
+
+function nowhere({ bucket, key }: ObjectName): AtollError {
+  const message = `object ${describe(key)} of bucket "${bucket}" was written again and again, and nobody has it`
+  return new AtollError('ATOLL_QUORUM_UNMET', message, { definite: false })
+}
+
+function isKnown(read: HistoryRead, mark: Mark): boolean {
+  return isThere(read, mark) || isOvertaken(read, mark)
+}
+
+function isThere({ siblings }: HistoryRead, { uuid }: Mark): boolean {
+  return siblings.some(({ manifests }) => manifests.get(uuid)?.state === 'active')
+}
+
 /**
- * Whether a version that was written needs nothing more: it is all that is seen and there is nothing beside it, or a later
- * writer has seen it and gone on from there.
+ * Whether a later writer has gone on from the version, or from one that hides it. That it is nowhere to be seen is no proof of
+ * that: a replica may have taken it for something that it knew. Inline versions leave no name behind when they are retired, so
+ * that one which was lost, and would have been hidden all the same by a clock that is ahead, passes for overtaken.
  */
-function isSettled({ history, siblings }: HistoryRead, { uuid }: Finished): boolean {
-  const isThere = siblings.some(({ manifests }) => manifests.get(uuid)?.state === 'active')
-  return !isThere || (siblings.length === 1 && visibleOf(history)?.uuid === uuid)
+function isOvertaken({ history }: HistoryRead, mark: Mark): boolean {
+  const left = history.manifests.get(mark.uuid)
+  return comparePlaces(mark, history.retired) <= 0 || (left !== undefined && isRemoved(left))
 }
 
 /** Reads until the body has ended or is too long to be inline. */

@@ -48,6 +48,18 @@ function atVersion(kv: MemoryKv, run: () => Promise<unknown>, then?: () => Promi
   }
 }
 
+/** The next writes of versions are acknowledged, and replicas take them for something that they knew. */
+function losing(kv: MemoryKv, times: number): void {
+  const put = kv.put
+  let lost = 0
+  kv.put = async (id, write) => {
+    const isVersion = id.type === MANIFESTS_TYPE && write.indexes?.some(({ index }) => index === LIST_INDEX)
+    if (!isVersion || lost === times) return put.call(kv, id, write)
+    lost += 1
+    return { accepted: 2, primaries: 2, context: write.context, alone: false }
+  }
+}
+
 describe.each(BODIES)('a put %s', (_name, body) => {
   const notes = body === LARGE ? ['put'] : []
 
@@ -86,6 +98,24 @@ describe.each(BODIES)('a put %s', (_name, body) => {
     await store.put('reef', 'a', body)
     expect(runtime.marks.get('objects.put.activated-again')).toBeUndefined()
     expect(new TextDecoder().decode(await bodyOf())).toBe('later')
+  })
+
+  test('that nobody has is not taken for overtaken, but written again', async () => {
+    const { store, kv, runtime, bodyOf } = await setUp()
+    losing(kv, 1)
+    await store.put('reef', 'a', body)
+    expect(runtime.marks.get('objects.put.activated-again')).toBe(1)
+    expect(await bodyOf()).toEqual(body)
+  })
+
+  test('that nobody has, however often it is written, is not acknowledged', async () => {
+    const { store, kv } = await setUp()
+    losing(kv, Number.POSITIVE_INFINITY)
+    await expect(store.put('reef', 'a', body)).rejects.toMatchObject({
+      code: 'ATOLL_QUORUM_UNMET',
+      definite: false,
+      transient: true,
+    })
   })
 
   test('of which the outcome cannot be told says so, and keeps what may be visible', async () => {

@@ -3,6 +3,7 @@ import type { VnodeHost } from '@atoll/vnode'
 import {
   claimingAll,
   forgetfulRuntime,
+  goingOnAlways,
   hastyDatabase,
   lastSiblingWins,
   neverSealed,
@@ -68,6 +69,11 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'always-alone': {
     about: 'a replica says of every write that it has met nothing else',
     build: (options) => ({ ...options, replicas: (_, replicas) => seeingNobody(replicas) }),
+  },
+  'reuse-dots-of-a-copy': {
+    about:
+      'a directory that was put back from a copy goes on with the leases of dots that it was copied with',
+    alter: goingOnAlways,
   },
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',

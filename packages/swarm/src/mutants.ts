@@ -126,6 +126,11 @@ export function claimingAll(host: VnodeHost): void {
   host.handoffOf = (partition) => Object.assign(handoffOf(partition), { holds: async () => true })
 }
 
+/** Every vnode goes on as the actor that its database says, whatever became of that database. */
+export function goingOnAlways(host: VnodeHost): void {
+  Object.assign(host, { lineage: () => ({ name: 'always', continues: true }), renewActors: () => {} })
+}
+
 /** A partition that was handed over is served here as before. */
 export function neverSealed({ gates }: VnodeHost): void {
   const get = gates.get.bind(gates)

@@ -29,6 +29,19 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered'] },
   'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
+  'reuse-dots-of-a-copy': {
+    within: 50,
+    rules: LOST,
+    fixed: {
+      faults: () => ({ restore: 3 }),
+      changes: () => ({}),
+      keys: () => 1,
+      blackout: () => false,
+      clearance: () => false,
+      clients: () => 4,
+      operations: () => 20,
+    },
+  },
   'two-owners': { within: 50, rules: ['two-owners'] },
   'nameless-peers': {
     within: 50,

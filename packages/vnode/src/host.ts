@@ -71,6 +71,8 @@ export class VnodeHost extends Lifecycle {
   readonly gates: Gates
   /** Nodes that get what is written here as well. */
   readonly mirrors = new Mirrors()
+  /** In which line of lives the database is, asked when a vnode gives its first dot. */
+  readonly lineage: () => Lineage
   readonly #runtime: Runtime
   readonly #parts: VnodeHostParts
   readonly #options: Required<VnodeHostOptions>
@@ -94,6 +96,7 @@ export class VnodeHost extends Lifecycle {
     this.label = `vnode host ${options.node}`
     this.#runtime = runtime
     this.#parts = parts
+    this.lineage = parts.lineage ?? (() => this.#newLineage())
     this.#reader = new RecordReader(runtime, parts.database)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
@@ -346,7 +349,7 @@ export class VnodeHost extends Lifecycle {
   }
 
   #shareParts(): VnodeParts {
-    const { database, policyOf, lineage = () => this.#newLineage() } = this.#parts
+    const { database, policyOf } = this.#parts
     const { clock, metrics, probe } = this.#runtime
     const { keyWrites, partitions, recordBytes } = this.#options
     const order = new KeyOrder(keyWrites)
@@ -367,7 +370,7 @@ export class VnodeHost extends Lifecycle {
       partitions,
       recordBytes,
       policyOf,
-      lineage,
+      lineage: () => this.lineage(),
       holdings: new Holdings(),
     }
   }
