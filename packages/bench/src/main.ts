@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { checkInteger } from '@atoll/core'
+import { againstHeadLine, measureAgainst } from './against.ts'
 import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
 import { clusterSuite } from './cluster-suite.ts'
 import { objectsParts } from './objects-suite.ts'
@@ -36,11 +38,14 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
 }
 
-const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N]
+const DEFAULT_PAIRS = 5
+
+const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N] [--against FOLDER [--pairs N]]
   SUITE           one of: ${Object.keys(SUITES).join(', ')}
   --json          print the rows as JSON, for machines and for --compare
   --compare FILE  say what became of each row since FILE, a result of --json
-  --part N        only the N-th part of the suite, in this process: for a profiler`
+  --part N        only the N-th part of the suite, in this process: for a profiler
+  --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}); not for cluster`
 
 process.exitCode = await main()
 
@@ -51,6 +56,8 @@ async function main(): Promise<number> {
       json: { type: 'boolean', default: false },
       compare: { type: 'string' },
       part: { type: 'string' },
+      against: { type: 'string' },
+      pairs: { type: 'string', default: `${DEFAULT_PAIRS}` },
     },
   })
   const name = positionals[0] ?? ''
@@ -59,6 +66,16 @@ async function main(): Promise<number> {
   if (suite === undefined || positionals.length > 1 || (values.part !== undefined && part === undefined)) {
     process.stderr.write(`${USAGE}\n`)
     return 2
+  }
+  if (values.against !== undefined) {
+    const all = [...suite.parts.keys()].map((at) => at + 1)
+    const parts = values.part === undefined ? all : [Number(values.part)]
+    const pairs = checkInteger('pairs', Number(values.pairs), { min: 1, max: 1000 })
+    const { json, against: folder } = values
+    if (!json) say(`${machine()}\n${againstHeadLine()}`)
+    const rows = await measureAgainst({ suite: name, parts, folder, pairs }, json ? () => {} : say)
+    if (json) say(JSON.stringify(rows, null, 2))
+    return 0
   }
   const before = values.compare === undefined ? undefined : await readRows(values.compare)
   const rows: Compared[] = []

@@ -8,12 +8,14 @@ interface Told {
   readonly line: string
 }
 
-/** Runs the bench with these arguments in a process of its own, which prints nothing. Throws if that fails. */
+const PROGRAM = fileURLToPath(new URL('./main.js', import.meta.url))
+
+/** Runs the bench, of this build or of another, with these arguments in a process of its own, which prints nothing. Throws if that fails. */
 export async function runPart(
   args: readonly string[],
   onRow: (row: Compared, line: string) => void,
+  program = PROGRAM,
 ): Promise<void> {
-  const program = fileURLToPath(new URL('./main.js', import.meta.url))
   const child = fork(program, args, {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     serialization: 'advanced',

@@ -72,7 +72,7 @@ const COLUMN_WIDTH = 12
 
 const MEANING = `"of floor" is speed divided by that of the floor: the median of what pairs of neighbouring rounds give, of which half lie within the figures beside it`
 
-function ratioText(ratio: number): string {
+export function ratioText(ratio: number): string {
   return ratio.toFixed(ratio < 10 ? 2 : 0)
 }
 
@@ -123,12 +123,12 @@ function merged(rounds: readonly Round[]): Round['latency'] {
   return first.latency
 }
 
-function median(numbers: readonly number[]): number {
+export function median(numbers: readonly number[]): number {
   return quantile(numbers, 0.5)
 }
 
-/** Of an even number the lower of the two in the middle. */
-function quantile(numbers: readonly number[], share: number): number {
+/** Of an even number of them the median is the lower of the two in the middle. */
+export function quantile(numbers: readonly number[], share: number): number {
   const sorted = [...numbers].sort((a, b) => a - b)
   return sorted[Math.floor((sorted.length - 1) * share)] ?? Number.NaN
 }
