@@ -1,11 +1,12 @@
-import { assert, type Runtime } from '@atoll/core'
+import { assert } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
-import type { Block, BlockSet, Blocks } from './blocks.ts'
+import type { Block, BlockSet } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
 import type { Version } from './history.ts'
 import type { Layer } from './layer.ts'
+import { persistently } from './patience.ts'
 import type { Progress } from './requests.ts'
-import type { Release, Slots } from './slots.ts'
+import type { Release } from './slots.ts'
 
 export interface BodyPlan {
   readonly set: BlockSet
@@ -23,21 +24,16 @@ interface Ahead {
   readonly release: Release
 }
 
+type BodyLayer = Pick<Layer, 'blocks' | 'readSlots' | 'runtime' | 'settings'>
+
 /** A part of an object as chunks in order, read a few blocks ahead of whoever consumes it. It can be read once. */
 export class BodyReader implements AsyncIterable<Uint8Array> {
-  readonly #blocks: Blocks
-  readonly #readSlots: Slots
-  readonly #runtime: Runtime
+  readonly #layer: BodyLayer
   readonly #plan: BodyPlan
   #begun = false
 
-  constructor(
-    { blocks, readSlots, runtime }: Pick<Layer, 'blocks' | 'readSlots' | 'runtime'>,
-    plan: BodyPlan,
-  ) {
-    this.#blocks = blocks
-    this.#readSlots = readSlots
-    this.#runtime = runtime
+  constructor(layer: BodyLayer, plan: BodyPlan) {
+    this.#layer = layer
     this.#plan = plan
   }
 
@@ -54,7 +50,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
     const chunks = version.blocks === 0 ? this.#inline() : this.#fetched()
     for await (const chunk of chunks) {
       bytes += chunk.length
-      this.#runtime.metrics.count('atoll_objects_get_bytes_total', chunk.length)
+      this.#layer.runtime.metrics.count('atoll_objects_get_bytes_total', chunk.length)
       onProgress({ bytes })
       yield chunk
     }
@@ -81,7 +77,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
     /** The block that is needed next needs no slot, so that no download waits for another. */
     const readOn = () => {
       while (ahead.length < readAhead && sequence <= last) {
-        const release = ahead.length === 0 ? () => {} : this.#readSlots.tryTake()
+        const release = ahead.length === 0 ? () => {} : this.#layer.readSlots.tryTake()
         if (release === undefined) return
         ahead.push({ fetched: this.#fetch(sequence++, cancel.signal), release })
       }
@@ -106,7 +102,9 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
 
   #fetch(sequence: number, signal: AbortSignal): Promise<Uint8Array> {
     const { set, version, repair } = this.#plan
-    const fetched = this.#blocks.read(set, blockOf(version, sequence), { signal, repair })
+    const reading = () => this.#layer.blocks.read(set, blockOf(version, sequence), { signal, repair })
+    const { runtime, settings } = this.#layer
+    const fetched = persistently(runtime, reading, { patienceMs: settings.blockPatienceMs, signal })
     // Whoever waits for it sees the error; if nobody does any more, nobody has to.
     fetched.catch(() => {})
     return fetched

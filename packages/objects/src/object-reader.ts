@@ -44,17 +44,14 @@ export class ObjectReader {
   }
 
   async get(name: ObjectName, options: GetOptions): Promise<StoredObject> {
-    const { settings, blocks, readSlots, runtime } = this.#layer
+    const { settings, runtime } = this.#layer
     const { signal, repair = false } = options
     const version = await this.#visible(name, options)
     const range = resolveRange(options.range, version.content.size)
     const set = { bucket: name.id.bucket, uuid: version.uuid }
     const onProgress = checkCallback(options.onProgress, runtime)
     const { readAhead } = settings
-    const body = new BodyReader(
-      { blocks, readSlots, runtime },
-      { set, version, range, readAhead, repair, signal, onProgress },
-    )
+    const body = new BodyReader(this.#layer, { set, version, range, readAhead, repair, signal, onProgress })
     return { ...infoOf(name, version), range, body }
   }
 

@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, HOUR_MS, KiB, MiB, SECOND_MS } from '@atoll/core'
+import { checkInteger, checkKnown, HOUR_MS, KiB, MINUTE_MS, MiB, SECOND_MS } from '@atoll/core'
 
 export interface ObjectStoreOptions {
   /** Size of a block, 4 KiB to 8 MiB; default 1 MiB. Each object remembers its own, so it may be changed at any time. */
@@ -35,6 +35,11 @@ export interface ObjectStoreOptions {
    * An upload whose body is silent for more than half of it fails, so that two clocks may differ by the other half.
    */
   readonly leaseMs?: number
+  /**
+   * How long a block that cannot be written or read for a passing reason is tried again, 0 to 10 minutes; default 30 s. It
+   * keeps its place among the blocks under way meanwhile.
+   */
+  readonly blockPatienceMs?: number
   /** Objects that `collect` clears at the same time, 1 to 64; default 4. */
   readonly collectConcurrency?: number
 }
@@ -54,6 +59,7 @@ const DEFAULTS: Omit<ObjectStoreSettings, 'maxObjectBytes'> = {
   maxMetadataBytes: 8 * KiB,
   maxVersions: 1000,
   leaseMs: 6 * HOUR_MS,
+  blockPatienceMs: 30 * SECOND_MS,
   collectConcurrency: 4,
 }
 
@@ -74,6 +80,7 @@ export function validateObjectStoreOptions(options: ObjectStoreOptions): ObjectS
   checkInteger('maxMetadataBytes', given.maxMetadataBytes, { min: 0, max: 64 * KiB })
   checkInteger('maxVersions', given.maxVersions, { min: 10, max: 100_000 })
   checkInteger('leaseMs', given.leaseMs, { min: SECOND_MS, max: 7 * 24 * HOUR_MS })
+  checkInteger('blockPatienceMs', given.blockPatienceMs, { min: 0, max: 10 * MINUTE_MS })
   checkInteger('collectConcurrency', given.collectConcurrency, CONCURRENCY)
   const mostBytes = given.blockBytes * MAX_BLOCKS
   const maxObjectBytes = given.maxObjectBytes ?? mostBytes

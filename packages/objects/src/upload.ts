@@ -9,6 +9,7 @@ import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
 import { crowded, type Known, NOTHING_KNOWN, REWRITE_ROUNDS, withManifest } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
+import { persistently } from './patience.ts'
 import type { PutRequest } from './requests.ts'
 import type { Release } from './slots.ts'
 import { newUuid } from './uuid.ts'
@@ -211,14 +212,16 @@ export class Upload {
   }
 
   async #write(block: Block, value: Uint8Array): Promise<void> {
-    throwIfAborted(this.#request.signal)
-    try {
-      const { primaries } = await this.#layer.blocks.write(this.#set, block, value)
-      this.primaries = Math.min(this.primaries, primaries)
-    } catch (error) {
+    const { signal } = this.#request
+    const { blocks, runtime, settings } = this.#layer
+    throwIfAborted(signal)
+    const onFailure = (error: unknown) => {
       this.#uncertain ||= mayHaveHappened(error)
-      throw error
     }
+    const writing = () => blocks.write(this.#set, block, value)
+    const patience = { patienceMs: settings.blockPatienceMs, signal, onFailure }
+    const { primaries } = await persistently(runtime, writing, patience)
+    this.primaries = Math.min(this.primaries, primaries)
   }
 
   /** A slot that comes after the caller has given up goes to the next. */

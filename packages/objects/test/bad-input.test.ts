@@ -211,6 +211,7 @@ test.each<[object, RegExp]>([
   [{ maxMetadataBytes: '1' }, /maxMetadataBytes must be a number/],
   [{ maxVersions: 9 }, /maxVersions/],
   [{ leaseMs: 999 }, /leaseMs/],
+  [{ blockPatienceMs: -1 }, /blockPatienceMs must be an integer from 0 to 600000/],
   [{ collectConcurrency: 0 }, /collectConcurrency/],
   [
     { blockBytes: 4096, maxObjectBytes: 2 ** 32 + 1 },

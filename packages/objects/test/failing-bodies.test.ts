@@ -14,7 +14,7 @@ async function setUp() {
   const store = new ObjectStore(
     runtime,
     { kv },
-    { blockBytes: BLOCK, inlineBytes: 100, leaseMs: 10 * MINUTE_MS },
+    { blockBytes: BLOCK, inlineBytes: 100, leaseMs: 10 * MINUTE_MS, blockPatienceMs: 0 },
   )
   await store.createBucket('reef')
   await store.put('reef', 'a', OLD)

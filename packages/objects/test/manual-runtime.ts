@@ -2,7 +2,7 @@ import type { Clock } from '@atoll/core'
 import { createWorld, type SimRuntime } from '@atoll/sim'
 
 export interface ManualRuntime extends SimRuntime {
-  /** Moves both clocks on. */
+  /** Moves both clocks on, as a pause does. */
   advance(ms: number): void
   readonly marks: ReadonlyMap<string, number>
 }
@@ -20,7 +20,9 @@ export function manualRuntime(seed = 1, startMs = START_MS): ManualRuntime {
     monotonicMs: () => nowMs,
     wallMs: () => startMs + nowMs,
     timer: unused,
-    sleep: unused,
+    sleep: async (ms) => {
+      nowMs += ms
+    },
   }
   return {
     ...world.runtime('n1'),
