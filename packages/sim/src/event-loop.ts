@@ -2,11 +2,12 @@ import { setImmediate } from 'node:timers'
 import { messageOf, type Timer } from '@atoll/core'
 import { EventQueue, type Scheduler, type WorldEvent } from './event-queue.ts'
 import type { RunLimits } from './options.ts'
+import { guardRealTime } from './real-time.ts'
 import type { Trace } from './trace.ts'
 import { WorldError, type WorldFailure } from './world-error.ts'
 import { stamp } from './world-log.ts'
 
-const NO_LIMITS: Required<RunLimits> = { maxVirtualMs: 3_600_000, maxEvents: 10_000_000 }
+const NO_LIMITS: Required<RunLimits> = { maxVirtualMs: 600_000, maxEvents: 10_000_000, realTime: 'refused' }
 
 /** Virtual time: takes one event after the other, and lets all promises come to rest in between. */
 export class EventLoop implements Scheduler {
@@ -43,14 +44,23 @@ export class EventLoop implements Scheduler {
 
   /** Runs `main` to its end. Events that are left then stay for the next run. */
   async run<T>(main: () => Promise<T>, limits: RunLimits): Promise<T> {
-    const { maxVirtualMs, maxEvents } = { ...NO_LIMITS, ...limits }
+    const { maxVirtualMs, maxEvents, realTime } = { ...NO_LIMITS, ...limits }
     const [lastMs, lastEvent] = [this.#nowMs + maxVirtualMs, this.#executed + maxEvents]
     let outcome: { readonly value: T } | undefined
     let failure: Error | undefined
     const onUnhandled = (reason: unknown) => {
       failure ??= this.#fail('unhandled', `unhandled rejection: ${messageOf(reason)}`, reason)
     }
+    const onRealTime = (used: string) => {
+      const error = this.#fail(
+        'real-time',
+        `${used}; in a simulated world use the clock and the random of its runtime`,
+      )
+      failure ??= error
+      return error
+    }
     process.on('unhandledRejection', onUnhandled)
+    const unguard = realTime === 'refused' ? guardRealTime(onRealTime) : () => {}
     try {
       main().then(
         (value) => {
@@ -71,6 +81,7 @@ export class EventLoop implements Scheduler {
         this.#execute(event)
       }
     } finally {
+      unguard()
       process.off('unhandledRejection', onUnhandled)
     }
   }

@@ -35,10 +35,15 @@ export interface MicrosRange {
 }
 
 export interface RunLimits {
-  /** Virtual time that the run may take, in ms. Default one hour. */
+  /** Virtual time that the run may take, in ms. Default ten minutes: a test is told so before its runner gives it up. */
   readonly maxVirtualMs?: number
   /** Events that the run may take. Default 10 million. */
   readonly maxEvents?: number
+  /**
+   * Whether `setTimeout`, `Date.now`, `Math.random` and their like may be called in the run, by anybody but a test runner.
+   * They break the seed: so by default the call throws and the run fails, with a message that says which and where.
+   */
+  readonly realTime?: 'refused' | 'allowed'
 }
 
 const DISK_DEFAULTS: Required<DiskOptions> = {

@@ -2,9 +2,10 @@
  * - `deadlock`: nothing is left to happen, and the run still waits.
  * - `virtual-time`, `events`: a limit of the run was passed.
  * - `thrown`: an event threw.
+ * - `real-time`: the real clock, a real timer or real chance was used.
  * - `unhandled`: a promise was rejected and nobody looked.
  */
-export type WorldFailure = 'deadlock' | 'virtual-time' | 'events' | 'thrown' | 'unhandled'
+export type WorldFailure = 'deadlock' | 'virtual-time' | 'events' | 'thrown' | 'real-time' | 'unhandled'
 
 /** A run that could not come to its end. Its message ends with the timeline. */
 export class WorldError extends Error {
