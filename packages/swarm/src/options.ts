@@ -60,8 +60,8 @@ const FAULT_ODDS: Readonly<Record<FaultKind, number>> = {
   lapse: 200,
   'far-skew': 200,
   'full-disks': 200,
-  restore: 0,
-  'throwing-ports': 0,
+  restore: 250,
+  'throwing-ports': 200,
 }
 
 const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
@@ -71,10 +71,10 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   down: 500,
   type: 500,
   desert: 200,
-  zone: 0,
-  resize: 0,
-  force: 0,
-  impostor: 0,
+  zone: 150,
+  resize: 150,
+  force: 100,
+  impostor: 100,
 }
 
 /** Each kind is drawn by itself, so that a new one leaves the others of a known seed as they were. */

@@ -5,7 +5,7 @@ import type { Method, RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from './host.ts'
 import { callOrStream } from './large-calls.ts'
 import { getMethod, putMethod } from './methods.ts'
-import { type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
+import { hasStrangers, type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
 import type { Place } from './numbering.ts'
 import type {
   CoordinateReply,
@@ -70,7 +70,7 @@ export class MirroredVnodes {
   async put(request: PutRequest, serving: Serving, onAccepted: (() => void) | undefined): Promise<PutReply> {
     const { host } = this.#parts
     const reply = host.put(request, { onAccepted })
-    if (host.mirrors.of(request.partition) === undefined) return reply
+    if (!hasStrangers(host.mirrors.of(request.partition), serving.routing.epoch)) return reply
     const { changed } = await reply
     await this.#mirror(request, serving)
     return request.tellAlone ? { changed, alone: false } : { changed }
@@ -79,10 +79,10 @@ export class MirroredVnodes {
   async coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {
     const { host } = this.#parts
     const { partition, id } = request
-    if (request.ifAlone && host.mirrors.of(partition) !== undefined)
-      return { record: EMPTY_RECORD, declined: true }
+    const isAmongStrangers = hasStrangers(host.mirrors.of(partition), serving.routing.epoch)
+    if (request.ifAlone && isAmongStrangers) return { record: EMPTY_RECORD, declined: true }
     const reply = host.coordinate(request)
-    if (host.mirrors.of(partition) === undefined) return reply
+    if (!isAmongStrangers) return reply
     const stored = await reply
     if (!stored.declined) await this.#mirror({ id, record: stored.record }, serving)
     return stored

@@ -95,3 +95,12 @@ export function needsMirror({ stage, spoilt }: Mirror, epoch: number): boolean {
   if (spoilt) return false
   return typeof stage !== 'number' || epoch < stage
 }
+
+/**
+ * Whether somebody has, or gets, what a coordinator that goes by `epoch` (0 for unknown) does not know of as a holder. Not those
+ * that it knows by now: it asks them itself.
+ */
+export function hasStrangers(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): boolean {
+  if (mirrors === undefined) return false
+  return [...mirrors.values()].some(({ stage }) => typeof stage !== 'number' || epoch < stage)
+}

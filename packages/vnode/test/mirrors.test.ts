@@ -58,6 +58,12 @@ it('no write is sure to be alone where others may know more than this node', asy
     const declined = await n3.replicas.coordinate(at(1), id('n'), asked, options)
     expect(declined).toEqual({ record: EMPTY_RECORD, declined: true })
     expect(await heldBy(n1, 'n')).toEqual([])
+    // Who goes by a list in which the new holder is asks that one itself.
+    n1.host.mirrors.settle(1, 'n2', 5)
+    expect(await n3.replicas.put(at(4), id('o'), record, options)).toEqual({ changed: true, alone: false })
+    expect(await n3.replicas.put(at(5), id('p'), record, options)).toEqual({ changed: true, alone: true })
+    expect(await n3.replicas.coordinate(at(4), id('q'), asked, options)).toMatchObject({ declined: true })
+    expect(await n3.replicas.coordinate(at(5), id('r'), asked, options)).not.toMatchObject({ declined: true })
   })
 })
 
