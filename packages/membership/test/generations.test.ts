@@ -10,6 +10,7 @@ import {
   refilled,
   setBucketType,
 } from '../src/index.ts'
+import { withGrowth } from '../src/layout.ts'
 import { clusterOf, commitAll, finishMoves, idOf, join } from './kit.ts'
 
 const lifeOf = (generation: string, known: readonly string[] = [], isRestored = false) => ({
@@ -146,5 +147,22 @@ describe('a raised n goes up by one at a time', () => {
     const less = setBucketType(more, { name: 't', bytes: bytes(4), n: 4, nBefore: 5 })
     expect(less.refills).toMatchObject([{ from: 2, to: 4 }])
     expect(setBucketType(less, { name: 't', bytes: bytes(2), n: 2, nBefore: 4 }).refills).toEqual([])
+  })
+})
+
+describe('when a list gets longer the document says when', () => {
+  it('of that list alone, for the last time, and of all its parts when the ring gets more partitions', () => {
+    const one = { ...clusterOf(['n1', 'n2'], { partitions: 8, n: 1 }), epoch: 4 }
+    const longer = (document: ClusterDocument, at: number, epoch: number): ClusterDocument => {
+      const replicas = document.replicas.map((list, partition) => (partition === at ? [...list, 'n9'] : list))
+      return withGrowth(document, { ...document, epoch, replicas })
+    }
+    expect(withGrowth(one, { ...one, epoch: 5 }).grownAt).toEqual([])
+    const first = longer(one, 2, 5)
+    expect(first.grownAt).toEqual([0, 0, 5, 0, 0, 0, 0, 0])
+    const second = longer(longer(first, 3, 6), 2, 7)
+    expect(second.grownAt).toEqual([0, 0, 7, 6, 0, 0, 0, 0])
+    const shorter = { ...second, epoch: 8, replicas: one.replicas }
+    expect(withGrowth(second, shorter).grownAt).toEqual(second.grownAt)
   })
 })

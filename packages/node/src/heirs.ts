@@ -30,7 +30,7 @@ export class Heirs {
     this.#ownership = { ...this.#ownership, readsFrom: epoch }
   }
 
-  follow({ epoch, replicas, ring, resizedAt }: ClusterDocument): void {
+  follow({ epoch, replicas, ring, resizedAt, grownAt }: ClusterDocument): void {
     if (this.#replicas.length > 0 && this.#replicas.length < ring.partitions) this.#split(ring.partitions)
     for (const [partition, holders] of replicas.entries()) {
       const before = this.#replicas[partition] ?? []
@@ -44,6 +44,7 @@ export class Heirs {
       epoch,
       ring: { partitions: ring.partitions, since: resizedAt },
       readsFrom: this.#readsFrom,
+      grownAt,
       ownerOf: (partition) => this.#ownerOf(partition),
     }
   }

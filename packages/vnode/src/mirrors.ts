@@ -30,6 +30,12 @@ export class Mirrors {
     return this.#mirrors.get(partition)
   }
 
+  /** Whether what is written by an old list is handed on to those that came to the list of a partition since. */
+  isSettled(partition: number): boolean {
+    const mirrors = this.#mirrors.get(partition)
+    return mirrors !== undefined && [...mirrors.values()].some(({ stage }) => typeof stage === 'number')
+  }
+
   /** To be called before the copying begins. */
   begin(partition: number, to: string): void {
     const mirrors = this.#mirrors.get(partition) ?? new Map<string, Mirror>()

@@ -15,6 +15,8 @@ export interface Ownership {
    * always.
    */
   readonly readsFrom?: number | undefined
+  /** By partition: the epoch that its list got longer with, for the last time; 0, the default, for never. */
+  readonly grownAt?: readonly number[] | undefined
   /**
    * Who serves this node's replica of a partition: this node if it holds one, or else the node that has taken its place in
    * the list; undefined if it never had one, or does not know any more who took it over.
@@ -42,6 +44,11 @@ export interface Standing {
   readonly inboundFrom: string | undefined
   /** Undefined if nobody decides who owns what: everything is served where it is asked. */
   readonly ownership: Ownership | undefined
+  /**
+   * Whether this node knows the holders that came to the list of the partition last, and hands on to them what those write who
+   * do not; default false, as after a restart.
+   */
+  readonly handsOn?: boolean
 }
 
 export interface Request {
@@ -102,9 +109,17 @@ function routeOpen({ partition, routing }: Request, standing: Standing): Route {
   const { ownership, node } = standing
   if (isPlainlyHere(routing, ownership) || ownership === undefined) return HERE
   const owner = ownership.ownerOf(partition)
-  if (owner === node) return HERE
+  if (owner === node) return isByShorterList({ partition, routing }, standing) ? REFUSE : HERE
   if (routing.bySeal) return routeSealed(owner, routing, standing)
   return owner === undefined ? REFUSE : forward(owner, { ...routing, epoch: ownership.epoch })
+}
+
+/** Whoever goes by a list from before it got longer takes too few replicas for a majority, and has to learn of that first. */
+function isByShorterList(
+  { partition, routing }: Pick<Request, 'partition' | 'routing'>,
+  { ownership, handsOn = false }: Standing,
+): boolean {
+  return !handsOn && !routing.bySeal && routing.epoch < (ownership?.grownAt?.[partition] ?? 0)
 }
 
 /** A request by a node that has handed the partition over to this one. */

@@ -203,6 +203,7 @@ export class VnodeRouter {
         gate: host.gates.get(filed),
         inboundFrom: host.gates.inboundFrom(filed),
         ownership: ownership?.(),
+        handsOn: host.mirrors.isSettled(filed),
       },
     )
   }
@@ -297,7 +298,7 @@ function isBySeal(way: Route): boolean {
 }
 
 function notServed(partition: number | undefined, unsealed: boolean): AtollError {
-  const message = `partition ${partition} is being handed over, and this node does not serve it now`
+  const message = `partition ${partition} is being handed over, or has more holders than the request knows: it is not served here`
   return new AtollError('ATOLL_UNREACHABLE', message, { details: { partition: partition ?? -1, unsealed } })
 }
 

@@ -58,6 +58,24 @@ describe('a request is served', () => {
   })
 })
 
+describe('a list that got longer', () => {
+  const grown = { ownership: { ...owned('a', 9), grownAt: [0, 7] } }
+
+  it('is not served by its holders to those who go by the shorter one', () => {
+    for (const kind of ['read', 'write'] as const) {
+      expect(ask({ epoch: 6 }, grown, kind)).toEqual({ kind: 'refuse', unsealed: false })
+      expect(ask({ epoch: 7 }, grown, kind)).toEqual(HERE)
+    }
+    expect(ask({ epoch: 6 }, { ownership: { ...owned('a', 9), grownAt: [7, 0] } })).toEqual(HERE)
+  })
+
+  it('is served to them by a holder that hands on what they write, and to those who go by none', () => {
+    expect(ask({ epoch: 6 }, { ...grown, handsOn: true })).toEqual(HERE)
+    expect(ask({ epoch: 0 }, grown)).toEqual(HERE)
+    expect(ask({ epoch: 6, role: 'fallback' }, grown)).toEqual(HERE)
+  })
+})
+
 describe('a request is sent on', () => {
   it('by a former owner, with the epoch that says so', () => {
     const routing = { ...PRIMARY, epoch: 2, forwards: 1 }
