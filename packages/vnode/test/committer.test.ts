@@ -65,7 +65,7 @@ describe('group commit', () => {
       ['c', 'd', 'e'],
     ])
     expect(outcomes.slice(2)).toEqual(['c durable', 'd durable', 'e durable'])
-    expect(metrics.value('atoll_vnode_batch_writes_count')).toBe(2)
+    expect(new Map(metrics.entries()).get('atoll_vnode_batch_writes_count')).toBe(2)
     expect(database.options[0]).toMatchObject({ sync: true })
   })
 
