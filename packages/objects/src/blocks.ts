@@ -2,6 +2,7 @@ import { AtollError, fromHex, isAtollError, type KeyId, type Runtime } from '@at
 import { InFlight } from './in-flight.ts'
 import { BLOCKS_TYPE } from './kv-types.ts'
 import type { KvStore, KvValue, KvWritten } from './ports.ts'
+import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
 /** The blocks of one upload. */
 export interface BlockSet {
@@ -20,6 +21,12 @@ export interface Block {
 export interface BlockReadOptions {
   readonly signal: AbortSignal | undefined
   readonly repair: boolean
+  readonly quorum: ReadQuorumOptions
+}
+
+export interface BlockWrite {
+  readonly value: Uint8Array
+  readonly quorum: WriteQuorumOptions
 }
 
 const UUID_BYTES = 16
@@ -34,18 +41,18 @@ export class Blocks {
     this.#kv = kv
   }
 
-  write(set: BlockSet, block: Block, value: Uint8Array): Promise<KvWritten> {
-    return this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 })
+  write(set: BlockSet, block: Block, { value, quorum }: BlockWrite): Promise<KvWritten> {
+    return this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 }, quorum)
   }
 
   /**
    * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if the replicas say that they have it damaged or not at
    * all, and what the store says if too few of them can be heard.
    */
-  async read(set: BlockSet, block: Block, { signal, repair }: BlockReadOptions): Promise<Uint8Array> {
+  async read(set: BlockSet, block: Block, { signal, repair, quorum }: BlockReadOptions): Promise<Uint8Array> {
     const accept = ({ value, valueCrc32 }: KvValue) =>
       value.length === block.length && valueCrc32 === block.crc32
-    const options = repair ? { signal, accept, repair } : { signal, accept }
+    const options = { ...quorum, ...(repair ? { signal, accept, repair } : { signal, accept }) }
     const read = this.#kv.get(blockId(set, block.sequence), options)
     const { values } = await read.catch((error: unknown) => {
       throw isAtollError(error, 'ATOLL_CORRUPT') ? this.#lost(set, block, error) : error

@@ -12,9 +12,11 @@ export type { LevelKvStoreOptions, ObjectStoreOptions } from './options.ts'
 export type {
   KvGetOptions,
   KvIndexEntry,
+  KvPutOptions,
   KvRead,
   KvScan,
   KvScanEntry,
+  KvScanOptions,
   KvScanPage,
   KvStore,
   KvValue,
@@ -23,14 +25,17 @@ export type {
   LevelDatabase,
   LevelOperation,
 } from './ports.ts'
+export type { ReadQuorumOptions, ReplicaCount, WriteQuorumOptions } from './quorums.ts'
 export type {
   BucketListOptions,
   ByteRange,
   CallOptions,
   Collected,
   CollectOptions,
+  DeleteOptions as ObjectDeleteOptions,
   GetOptions,
   ListOptions,
   Progress,
   PutOptions,
+  ReadOptions as ObjectReadOptions,
 } from './requests.ts'

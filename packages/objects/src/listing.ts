@@ -6,6 +6,7 @@ import { comparePlaces } from './history.ts'
 import { LIST_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
 import { ListWalk } from './list-walk.ts'
 import type { KvScan, KvStore } from './ports.ts'
+import { readQuorumOf } from './quorums.ts'
 import type { CallOptions, ListOptions } from './requests.ts'
 
 /** An object as a listing shows it. */
@@ -39,9 +40,10 @@ export async function walkIndex(
   options: ListOptions & CallOptions,
 ): Promise<ListWalk> {
   const { prefix = '', delimiter, after, limit = 1000, signal } = options
+  const asked = { ...readQuorumOf(options), signal }
   const walk = new ListWalk({ prefix, delimiter, after, limit })
   for (let scan = walk.scan; scan !== undefined; scan = walk.scan)
-    walk.take(await abortable(signal, kv.scan({ ...place, ...scan, index: LIST_INDEX }, { signal })))
+    walk.take(await abortable(signal, kv.scan({ ...place, ...scan, index: LIST_INDEX }, asked)))
   return walk
 }
 

@@ -21,6 +21,7 @@ import { indexesOf } from './history-indexes.ts'
 import { KeyTurns } from './key-turns.ts'
 import type { Manifest } from './manifest.ts'
 import type { KvGetOptions, KvStore, KvValue, KvWrite, KvWritten } from './ports.ts'
+import type { WriteQuorumOptions } from './quorums.ts'
 
 /** Whoever writes last sees all: more rounds are needed only where others write at the same time. */
 export const REWRITE_ROUNDS = 16
@@ -50,9 +51,10 @@ export interface Change {
    * others have cleared away if they came late.
    */
   readonly strict?: boolean
+  readonly quorum?: WriteQuorumOptions
 }
 
-export interface Over extends Required<Pick<Change, 'strict'>> {
+export interface Over extends Required<Pick<Change, 'strict' | 'quorum'>> {
   readonly own: string | undefined
   /** Counted from 0. */
   readonly round: number
@@ -111,9 +113,10 @@ export class ManifestRecords {
     id: KeyId,
     { history, context }: Known,
     condition: Pick<KvWrite, 'ifAlone' | 'ifUnchanged'>,
+    quorum: WriteQuorumOptions = {},
   ): Promise<KvWritten> {
     const value = encodeWith(historyCodec, history)
-    return this.#kv.put(id, { value, indexes: indexesOf(id, history), context, ...condition })
+    return this.#kv.put(id, { value, indexes: indexesOf(id, history), context, ...condition }, quorum)
   }
 
   /**
@@ -155,7 +158,7 @@ export class ManifestRecords {
     return this.#turns.run(`${toHex(id.bucket)} ${toHex(id.key)}`, task)
   }
 
-  async #rewrite(id: KeyId, { change, own, known, strict = false }: Change): Promise<void> {
+  async #rewrite(id: KeyId, { change, own, known, strict = false, quorum = {} }: Change): Promise<void> {
     let isWritten = false
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
       const reading = () => this.read(id)
@@ -166,8 +169,8 @@ export class ManifestRecords {
       const changed = change(history)
       if (changed === history && siblings.length === 1) return
       // A record with nothing in it is deleted: that takes away no more than the context covers.
-      if (isEmpty(changed)) await this.#kv.delete(id, { context })
-      const over = { own, strict, round }
+      if (isEmpty(changed)) await this.#kv.delete(id, { ...quorum, context })
+      const over = { own, strict, round, quorum }
       const isOver =
         isEmpty(changed) || (await this.over(id, { history: changed, context }, over)).accepted > 0
       if (isOver) isWritten = true
@@ -186,16 +189,16 @@ export class ManifestRecords {
    * Writes over what was read, with a guard where one is needed: declines if the record has changed since. Of the last
    * round, or where no primary can be reached, what may go without a guard goes without.
    */
-  async over(id: KeyId, known: Known, { own, strict, round }: Over): Promise<KvWritten> {
+  async over(id: KeyId, known: Known, { own, strict, round, quorum }: Over): Promise<KvWritten> {
     const { history, context } = known
-    if (!strict && !needsGuard(history, own)) return this.write(id, known, {})
+    if (!strict && !needsGuard(history, own)) return this.write(id, known, {}, quorum)
     const isLast = round === REWRITE_ROUNDS - 1
     const bare = withoutProofs(history, own)
     const mayGoBare = !strict && !needsGuard(bare, own)
-    const writing = this.write(id, known, { ifUnchanged: 'one' })
+    const writing = this.write(id, known, { ifUnchanged: 'one' }, quorum)
     const written: Tried = await (mayGoBare ? unlessRefused(writing) : writing)
     if (written.accepted > 0 || !mayGoBare || !(isLast || written.refused)) return written
-    return this.write(id, { history: bare, context }, {})
+    return this.write(id, { history: bare, context }, {}, quorum)
   }
 }
 

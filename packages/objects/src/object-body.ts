@@ -5,6 +5,7 @@ import type { ResolvedRange } from './byte-range.ts'
 import type { Version } from './history.ts'
 import type { Layer } from './layer.ts'
 import { persistently } from './patience.ts'
+import type { ReadQuorumOptions } from './quorums.ts'
 import type { Progress } from './requests.ts'
 import type { Release } from './slots.ts'
 
@@ -14,6 +15,7 @@ export interface BodyPlan {
   readonly range: ResolvedRange
   readonly readAhead: number
   readonly repair: boolean
+  readonly quorum: ReadQuorumOptions
   readonly signal: AbortSignal | undefined
   readonly onProgress: (progress: Progress) => void
 }
@@ -101,8 +103,8 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   }
 
   #fetch(sequence: number, signal: AbortSignal): Promise<Uint8Array> {
-    const { set, version, repair } = this.#plan
-    const reading = () => this.#layer.blocks.read(set, blockOf(version, sequence), { signal, repair })
+    const { set, version, repair, quorum } = this.#plan
+    const reading = () => this.#layer.blocks.read(set, blockOf(version, sequence), { signal, repair, quorum })
     const { runtime, settings } = this.#layer
     const fetched = persistently(runtime, reading, { patienceMs: settings.blockPatienceMs, signal })
     // Whoever waits for it sees the error; if nobody does any more, nobody has to.

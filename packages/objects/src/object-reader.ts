@@ -6,7 +6,8 @@ import { settle, type Version, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
 import { BodyReader } from './object-body.ts'
 import type { ObjectName } from './object-name.ts'
-import { type CallOptions, checkCallback, type GetOptions } from './requests.ts'
+import { readQuorumOf } from './quorums.ts'
+import { checkCallback, type GetOptions, type ReadOptions } from './requests.ts'
 
 export interface ObjectInfo {
   readonly key: string
@@ -26,7 +27,7 @@ export interface StoredObject extends ObjectInfo {
   readonly body: AsyncIterable<Uint8Array>
 }
 
-interface ReadOptions extends CallOptions {
+interface VisibleOptions extends ReadOptions {
   readonly repair?: boolean | undefined
 }
 
@@ -51,24 +52,35 @@ export class ObjectReader {
     const set = { bucket: name.id.bucket, uuid: version.uuid }
     const onProgress = checkCallback(options.onProgress, runtime)
     const { readAhead } = settings
-    const body = new BodyReader(this.#layer, { set, version, range, readAhead, repair, signal, onProgress })
+    const quorum = readQuorumOf(options)
+    const body = new BodyReader(this.#layer, {
+      set,
+      version,
+      range,
+      readAhead,
+      repair,
+      quorum,
+      signal,
+      onProgress,
+    })
     return { ...infoOf(name, version), range, body }
   }
 
-  async head(name: ObjectName, options: CallOptions): Promise<ObjectInfo> {
+  async head(name: ObjectName, options: ReadOptions): Promise<ObjectInfo> {
     return infoOf(name, await this.#visible(name, options))
   }
 
   /** The key-value records that the visible version is made of: its manifest record, then its blocks. */
-  async records(name: ObjectName, options: CallOptions): Promise<readonly KeyId[]> {
+  async records(name: ObjectName, options: ReadOptions): Promise<readonly KeyId[]> {
     const { uuid, blocks } = await this.#visible(name, options)
     const set = { bucket: name.id.bucket, uuid }
     return [name.id, ...Array.from({ length: blocks }, (_, sequence) => blockId(set, sequence))]
   }
 
-  async #visible(name: ObjectName, { signal, repair }: ReadOptions): Promise<Version> {
+  async #visible(name: ObjectName, asked: VisibleOptions): Promise<Version> {
     const { manifests, buckets, runtime } = this.#layer
-    const options = repair ? { signal, repair } : { signal }
+    const { signal, repair } = asked
+    const options = { ...readQuorumOf(asked), ...(repair ? { signal, repair } : { signal }) }
     const { history, listedInVain } = await abortable(signal, manifests.readVisible(name.id, options))
     // A clock before 1970 keeps nothing from being read.
     const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))

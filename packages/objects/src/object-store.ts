@@ -21,6 +21,7 @@ import { type ObjectInfo, ObjectReader, type StoredObject } from './object-reade
 import { ObjectWriter, type PutResult } from './object-writer.ts'
 import { type ObjectStoreOptions, validateObjectStoreOptions } from './options.ts'
 import type { KvStore } from './ports.ts'
+import { WRITE_QUORUM, writeQuorumOf } from './quorums.ts'
 import {
   type BucketListOptions,
   type CallOptions,
@@ -30,9 +31,12 @@ import {
   checkCallback,
   checkList,
   checkPut,
+  checkRead,
+  type DeleteOptions,
   type GetOptions,
   type ListOptions,
   type PutOptions,
+  type ReadOptions,
 } from './requests.ts'
 import { Slots } from './slots.ts'
 
@@ -114,7 +118,7 @@ export class ObjectStore {
    * object has none of the bytes asked for. The body throws `ATOLL_CORRUPT` for a block that no replica has whole.
    */
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<StoredObject> {
-    checkCall('get', options, ['range', 'repair', 'onProgress'])
+    checkRead('get', options, ['range', 'repair', 'onProgress'])
     checkCallback(options.onProgress, this.#layer.runtime)
     if (options.repair !== undefined) checkBoolean('repair', options.repair)
     if (options.range !== undefined) checkRange(options.range)
@@ -122,8 +126,8 @@ export class ObjectStore {
   }
 
   /** What `get` says of an object but for its body. Throws `ATOLL_OBJECT_NOT_FOUND` or `ATOLL_BUCKET_NOT_FOUND`. */
-  async head(bucket: string, key: string, options: CallOptions = {}): Promise<ObjectInfo> {
-    checkCall('head', options)
+  async head(bucket: string, key: string, options: ReadOptions = {}): Promise<ObjectInfo> {
+    checkRead('head', options)
     return this.#reader.head(this.#nameOf(bucket, key), options)
   }
 
@@ -134,9 +138,10 @@ export class ObjectStore {
   async delete(
     bucket: string,
     key: string,
-    options: CallOptions = {},
+    options: DeleteOptions = {},
   ): Promise<{ readonly deleted: boolean }> {
-    checkCall('delete', options)
+    checkCall('delete', options, WRITE_QUORUM)
+    writeQuorumOf(options)
     return { deleted: await this.#writer.delete(this.#nameOf(bucket, key), options) }
   }
 
@@ -164,8 +169,8 @@ export class ObjectStore {
   }
 
   /** The names of the key-value records of an object: its manifest record, then its blocks. Errors as of `head`. */
-  async recordsOf(bucket: string, key: string, options: CallOptions = {}): Promise<readonly KeyId[]> {
-    checkCall('recordsOf', options)
+  async recordsOf(bucket: string, key: string, options: ReadOptions = {}): Promise<readonly KeyId[]> {
+    checkRead('recordsOf', options)
     return this.#reader.records(this.#nameOf(bucket, key), options)
   }
 

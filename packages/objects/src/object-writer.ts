@@ -24,7 +24,8 @@ import {
 } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import type { KvWritten } from './ports.ts'
-import type { CallOptions, PutRequest } from './requests.ts'
+import { type WriteQuorumOptions, writeQuorumOf } from './quorums.ts'
+import type { DeleteOptions, PutRequest } from './requests.ts'
 import { mayHaveHappened, Upload, type UploadedBody } from './upload.ts'
 import { newUuid } from './uuid.ts'
 
@@ -42,6 +43,7 @@ export interface PutResult {
 
 /** A finished upload that is to become the latest version. */
 interface Activation {
+  readonly quorum: WriteQuorumOptions
   readonly name: ObjectName
   readonly finished: Finished
   /** Where the blocks came from; undefined if the body is inline. */
@@ -81,7 +83,9 @@ export class ObjectWriter {
   }
 
   /** Whether there was something to delete. */
-  async delete(name: ObjectName, { signal }: CallOptions): Promise<boolean> {
+  async delete(name: ObjectName, options: DeleteOptions): Promise<boolean> {
+    const { signal } = options
+    const quorum = writeQuorumOf(options)
     const { manifests, buckets } = this.#layer
     const read = await abortable(signal, manifests.readVisible(name.id, { signal }))
     const visible = visibleOf(read.history) !== undefined
@@ -90,7 +94,7 @@ export class ObjectWriter {
     // What is written after this read is not meant by this call.
     const mark = latestMark(read.history, this.#nowMs())
     if (visible || read.listedInVain)
-      await manifests.rewrite(name.id, { change: (history) => retire(history, mark), known: read })
+      await manifests.rewrite(name.id, { change: (history) => retire(history, mark), known: read, quorum })
     return visible
   }
 
@@ -104,7 +108,10 @@ export class ObjectWriter {
     const [md5] = await abortable(request.signal, Promise.all([this.#md5(body), bucket]))
     const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
     const finished = this.#finish(uploaded, body, request)
-    const result = await this.#activate({ name, finished, upload: undefined }, request)
+    const result = await this.#activate(
+      { name, finished, upload: undefined, quorum: request.quorum },
+      request,
+    )
     request.onProgress({ bytes: body.length })
     return result
   }
@@ -123,7 +130,7 @@ export class ObjectWriter {
       const [uploaded] = await abortable(signal, Promise.all([upload.finish(), bucket]))
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
       upload.checkLease()
-      return await this.#activate({ name, finished, upload }, request)
+      return await this.#activate({ name, finished, upload, quorum: request.quorum }, request)
     } catch (error) {
       // An upload that may have become visible keeps its blocks.
       if (!upload.mayBeVisible || !mayHaveHappened(error)) await upload.abandon()
@@ -149,12 +156,14 @@ export class ObjectWriter {
    */
   async #activate(activation: Activation, { signal }: PutRequest): Promise<PutResult> {
     throwIfAborted(signal)
-    const { name, upload } = activation
+    const { name, upload, quorum } = activation
     const { manifests } = this.#layer
     const known = upload === undefined ? NOTHING_KNOWN : upload.known
     if (known !== undefined) {
       const condition = upload === undefined ? { ifAlone: true } : ({ ifUnchanged: 'one' } as const)
-      const first = await this.#write(activation, known, (each) => manifests.write(name.id, each, condition))
+      const first = await this.#write(activation, known, (each) =>
+        manifests.write(name.id, each, condition, quorum),
+      )
       if (first.written.alone) return this.#activated(activation, first)
       if (first.written.accepted > 0) return await behindWrite(() => this.#confirm(activation, first))
     }
@@ -199,8 +208,8 @@ export class ObjectWriter {
   }
 
   #writeUpon(activation: Activation, read: HistoryRead, round: number): Promise<Activated> {
-    const { name, finished, upload } = activation
-    const over = { own: finished.uuid, strict: upload !== undefined, round }
+    const { name, finished, upload, quorum } = activation
+    const over = { own: finished.uuid, strict: upload !== undefined, round, quorum }
     return this.#write(activation, read, (known) => this.#layer.manifests.over(name.id, known, over))
   }
 

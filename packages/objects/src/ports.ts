@@ -1,5 +1,6 @@
 import type { KeyId } from '@atoll/core'
 import type { AbstractBatchOptions, AbstractGetOptions, AbstractIteratorOptions } from 'abstract-level'
+import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
 /**
  * The key-value store under the objects. A coordinator fits it as it is; `LevelKvStore` is one over a plain
@@ -8,16 +9,22 @@ import type { AbstractBatchOptions, AbstractGetOptions, AbstractIteratorOptions 
 export interface KvStore {
   get(id: KeyId, options?: KvGetOptions): Promise<KvRead>
   /** Resolves when the write is durable. Without a context it stands beside whatever is there. */
-  put(id: KeyId, write: KvWrite, options?: { readonly signal?: AbortSignal | undefined }): Promise<KvWritten>
+  put(id: KeyId, write: KvWrite, options?: KvPutOptions): Promise<KvWritten>
   /** Without a context it deletes what is there now. A key that is not there is no error. */
-  delete(
-    id: KeyId,
-    options?: { readonly signal?: AbortSignal | undefined; readonly context?: Uint8Array | undefined },
-  ): Promise<unknown>
-  scan(scan: KvScan, options?: { readonly signal?: AbortSignal | undefined }): Promise<KvScanPage>
+  delete(id: KeyId, options?: KvPutOptions & { readonly context?: Uint8Array | undefined }): Promise<unknown>
+  scan(scan: KvScan, options?: KvScanOptions): Promise<KvScanPage>
 }
 
-export interface KvGetOptions {
+/** A store without replicas has no use for quorums. */
+export interface KvPutOptions extends WriteQuorumOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface KvScanOptions extends ReadQuorumOptions {
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface KvGetOptions extends ReadQuorumOptions {
   readonly signal?: AbortSignal | undefined
   /** For blocks: whether a replica's value is the right one; one that is refused is healed from another. */
   readonly accept?: ((value: KvValue) => boolean) | undefined

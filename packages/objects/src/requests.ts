@@ -1,6 +1,14 @@
 import { attempt, checkInteger, checkKnown, describe, type Runtime, wrongRange, wrongType } from '@atoll/core'
 import { checkContentType, checkMetadata, checkString, type ObjectMetadata } from './metadata.ts'
 import type { ObjectStoreSettings } from './options.ts'
+import {
+  READ_QUORUM,
+  type ReadQuorumOptions,
+  readQuorumOf,
+  WRITE_QUORUM,
+  type WriteQuorumOptions,
+  writeQuorumOf,
+} from './quorums.ts'
 
 export interface CallOptions {
   /** Aborting it rejects the call with `ATOLL_ABORTED`. */
@@ -12,7 +20,7 @@ export interface Progress {
   readonly bytes: number
 }
 
-export interface PutOptions extends CallOptions {
+export interface PutOptions extends CallOptions, WriteQuorumOptions {
   /** Media type, 1 to 256 characters without control characters; default `application/octet-stream`. */
   readonly contentType?: string | undefined
   /** The caller's own names and values. */
@@ -30,7 +38,13 @@ export type ByteRange =
   | { readonly start: number; readonly end?: number | undefined }
   | { readonly suffixLength: number }
 
-export interface GetOptions extends CallOptions {
+/** What a call that reads may say. */
+export interface ReadOptions extends CallOptions, ReadQuorumOptions {}
+
+/** What a deletion may say. */
+export interface DeleteOptions extends CallOptions, WriteQuorumOptions {}
+
+export interface GetOptions extends ReadOptions {
   readonly range?: ByteRange | undefined
   /** Asks all replicas of everything that is read, so that each that lacks it is healed. Default false. */
   readonly repair?: boolean | undefined
@@ -38,7 +52,7 @@ export interface GetOptions extends CallOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
-export interface ListOptions extends CallOptions {
+export interface ListOptions extends ReadOptions {
   /** Only keys that begin with it; default all. */
   readonly prefix?: string | undefined
   /** Keys that have it behind the prefix are shown as one common prefix, up to and with it. */
@@ -80,17 +94,31 @@ export function checkCall(name: string, options: CallOptions, known: readonly st
     throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
 }
 
+/** As `checkCall`, for a call that reads. */
+export function checkRead(name: string, options: ReadOptions, known: readonly string[] = []): void {
+  checkCall(name, options, [...known, ...READ_QUORUM])
+  readQuorumOf(options)
+}
+
 /** What a put asks for, checked. */
 export interface PutRequest extends CallOptions {
   readonly contentType: string
   readonly metadata: readonly (readonly [string, string])[]
   readonly contentMd5: string | undefined
   readonly length: number | undefined
+  readonly quorum: WriteQuorumOptions
   readonly onProgress: (progress: Progress) => void
 }
 
 export function checkPut(options: PutOptions, settings: ObjectStoreSettings, runtime: Runtime): PutRequest {
-  checkCall('put', options, ['contentType', 'metadata', 'contentMd5', 'length', 'onProgress'])
+  checkCall('put', options, [
+    'contentType',
+    'metadata',
+    'contentMd5',
+    'length',
+    'onProgress',
+    ...WRITE_QUORUM,
+  ])
   const { contentType = 'application/octet-stream', contentMd5, length, signal } = options
   checkContentType(contentType)
   if (contentMd5 !== undefined && !/^[0-9a-f]{32}$/i.test(checkString('contentMd5', contentMd5, 32)))
@@ -102,12 +130,14 @@ export function checkPut(options: PutOptions, settings: ObjectStoreSettings, run
     metadata: checkMetadata(options.metadata ?? {}, settings.maxMetadataBytes),
     contentMd5: contentMd5?.toLowerCase(),
     length,
+    quorum: writeQuorumOf(options),
     onProgress: checkCallback(options.onProgress, runtime),
   }
 }
 
 export function checkList(name: string, options: ListOptions, known: readonly string[]): void {
-  checkCall(name, options, known)
+  checkCall(name, options, [...known, ...READ_QUORUM])
+  readQuorumOf(options)
   const { prefix, delimiter, after, limit } = options
   if (prefix !== undefined) checkString('prefix', prefix)
   if (after !== undefined) checkString('after', after)

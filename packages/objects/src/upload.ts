@@ -212,13 +212,13 @@ export class Upload {
   }
 
   async #write(block: Block, value: Uint8Array): Promise<void> {
-    const { signal } = this.#request
+    const { signal, quorum } = this.#request
     const { blocks, runtime, settings } = this.#layer
     throwIfAborted(signal)
     const onFailure = (error: unknown) => {
       this.#uncertain ||= mayHaveHappened(error)
     }
-    const writing = () => blocks.write(this.#set, block, value)
+    const writing = () => blocks.write(this.#set, block, { value, quorum })
     const patience = { patienceMs: settings.blockPatienceMs, signal, onFailure }
     const { primaries } = await persistently(runtime, writing, patience)
     this.primaries = Math.min(this.primaries, primaries)
