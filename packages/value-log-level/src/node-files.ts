@@ -26,10 +26,20 @@ export function nodeFiles(path: string): Files {
  * may delete the tables of one whose `CURRENT` is lost. True if `CURRENT` is there with the manifest that it names.
  */
 export async function levelExists(path: string): Promise<boolean> {
+  for (let manifest = await manifestOf(path); manifest !== undefined; ) {
+    if ((await stat(join(path, manifest)).catch(undefinedIfMissing)) !== undefined) return true
+    // Another process that opens the database right now begins a new manifest, and removes the old one.
+    const next = await manifestOf(path)
+    if (next === manifest) return false
+    manifest = next
+  }
+  return false
+}
+
+async function manifestOf(path: string): Promise<string | undefined> {
   const current = await readFile(join(path, 'CURRENT'), 'utf8').catch(undefinedIfMissing)
   const manifest = current?.trimEnd()
-  if (manifest === undefined || !/^MANIFEST-[0-9]+$/.test(manifest)) return false
-  return (await stat(join(path, manifest)).catch(undefinedIfMissing)) !== undefined
+  return manifest !== undefined && /^MANIFEST-[0-9]+$/.test(manifest) ? manifest : undefined
 }
 
 class NodeFile implements DataFile {
