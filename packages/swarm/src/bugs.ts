@@ -1,6 +1,12 @@
 import type { AtollNode, ClusterOptions } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import {
+  believingAnybody,
+  refusingLargeMerges,
+  takingSilenceForDamage,
+  writingBlindly,
+} from './answer-mutants.ts'
+import {
   claimingAll,
   forgetfulRuntime,
   goingOnAlways,
@@ -74,6 +80,22 @@ export const BUGS: Readonly<Record<string, Bug>> = {
     about:
       'a directory that was put back from a copy goes on with the leases of dots that it was copied with',
     alter: goingOnAlways,
+  },
+  'fallback-absence': {
+    about: 'that there is nothing is believed of any replica, fallbacks among them',
+    build: (options) => ({ ...options, bucketTypes: believingAnybody(options.bucketTypes) }),
+  },
+  'unreachable-is-corrupt': {
+    about: 'a replica that is out of reach counts as one whose copy is damaged',
+    build: (options) => ({ ...options, replicas: (_, replicas) => takingSilenceForDamage(replicas) }),
+  },
+  'blind-repair': {
+    about: 'a repair of a block is written without a look, as if it were a client that writes',
+    build: (options) => ({ ...options, replicas: (_, replicas) => writingBlindly(replicas) }),
+  },
+  'merge-past-the-limit-refused': {
+    about: 'a replica refuses what a merge makes larger than clients may write (here: 700 bytes)',
+    alter: refusingLargeMerges,
   },
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',

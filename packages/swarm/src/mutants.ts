@@ -174,7 +174,7 @@ export function unguarded({ kv }: AtollNode): void {
   }
 }
 
-function passing(replicas: Replicas): Replicas {
+export function passing(replicas: Replicas): Replicas {
   return {
     get: (...request) => replicas.get(...request),
     put: (...request) => replicas.put(...request),

@@ -16,6 +16,15 @@ interface Caught {
 
 const LOST = ['lost-write', 'lost-element', 'lost-register', 'unreadable']
 
+/** Busy clients, and nothing but what is asked for besides. */
+const APART = {
+  keys: () => 2,
+  clients: () => 4,
+  operations: () => 20,
+  changes: () => ({}),
+  blackout: () => false,
+}
+
 const CAUGHT: Readonly<Record<string, Caught>> = {
   'drop-read-repair': { within: 20, rules: ['convergence'] },
   'ack-before-write': { within: 50, rules: [...LOST, 'left-behind'] },
@@ -42,6 +51,30 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
       operations: () => 20,
     },
   },
+  'fallback-absence': {
+    within: 50,
+    rules: ['false-absence', 'false-corrupt'],
+    fixed: {
+      ...APART,
+      sloppy: () => true,
+      nodes: () => 5,
+      keys: () => 3,
+      operations: () => 40,
+      durationMs: () => 6000,
+      timeoutMs: () => 3000,
+      maxDelayMs: () => 1,
+      faults: () => ({ crash: 5, reset: 2 }),
+      maxDown: () => 3,
+      clearance: () => false,
+    },
+  },
+  'unreachable-is-corrupt': { within: 50, rules: ['false-corrupt'] },
+  'blind-repair': {
+    within: 50,
+    rules: ['left-behind'],
+    fixed: { ...APART, clearance: () => true, faults: () => ({ partition: 3, weather: 3, 'slow-disk': 3 }) },
+  },
+  'merge-past-the-limit-refused': { within: 100, rules: ['convergence', 'undelivered', 'left-behind'] },
   'two-owners': { within: 50, rules: ['two-owners'] },
   'nameless-peers': {
     within: 50,

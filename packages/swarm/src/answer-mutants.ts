@@ -1,0 +1,58 @@
+import { encodeRecord, mergeRecords, type StoredRecord } from '@atoll/causality'
+import type { BucketProperties, Replicas } from '@atoll/coordinator'
+import { AtollError, isAtollError, type KeyId } from '@atoll/core'
+import type { VnodeHost } from '@atoll/vnode'
+import { passing } from './mutants.ts'
+
+type Types = Readonly<Record<string, Partial<BucketProperties>>>
+
+export function believingAnybody(types: Types): Types {
+  return Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { ...type, absence: 'any' }]))
+}
+
+export function takingSilenceForDamage(replicas: Replicas): Replicas {
+  return {
+    ...passing(replicas),
+    get: (...request) =>
+      replicas.get(...request).catch((error: unknown) => {
+        if (!isAtollError(error, 'ATOLL_UNREACHABLE')) throw error
+        return { record: undefined, corrupt: true }
+      }),
+  }
+}
+
+export function writingBlindly(replicas: Replicas): Replicas {
+  return {
+    ...passing(replicas),
+    put: (target, id, record, options) => replicas.put(target, id, record, { ...options, isFresh: true }),
+  }
+}
+
+/** A client's write makes no larger record here: what it may be is asked of merges alone. */
+const MOST_BYTES = 700
+
+export function refusingLargeMerges(host: VnodeHost): void {
+  const check = async (partition: number, id: KeyId, record: StoredRecord) => {
+    const { record: held } = await host.get({ partition, id })
+    const merged = held === undefined ? record : mergeRecords(host.policyOf(id.type), held, record)
+    const { head, body } = encodeRecord(merged)
+    if (merged === held || merged.siblings.length < 2 || head.length + body.length <= MOST_BYTES) return
+    throw new AtollError('ATOLL_TOO_LARGE', 'the merged record would be too large')
+  }
+  const put = host.put.bind(host)
+  host.put = async (request, options) => {
+    await check(request.partition, request.id, request.record)
+    return put(request, options)
+  }
+  const handoffOf = host.handoffOf.bind(host)
+  host.handoffOf = (partition) => {
+    const vnode = handoffOf(partition)
+    const merge = vnode.merge.bind(vnode)
+    return Object.assign(vnode, {
+      merge: async (id: KeyId, record: StoredRecord) => {
+        await check(partition, id, record)
+        return merge(id, record)
+      },
+    })
+  }
+}
