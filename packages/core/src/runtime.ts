@@ -13,8 +13,11 @@ export interface Clock {
   monotonicMs(): number
   /** Milliseconds since 1970-01-01 UTC, as this node believes it; may jump. Never decides which write wins. */
   wallMs(): number
-  /** Calls `fire` once, `delayMs` from now at the earliest, unless cancelled. */
-  timer(delayMs: number, fire: () => void): Timer
+  /**
+   * Calls `fire` once, `delayMs` from now at the earliest, unless cancelled. One that is `background` does not keep the
+   * process alive: nobody waits for it.
+   */
+  timer(delayMs: number, fire: () => void, options?: { readonly background?: boolean }): Timer
   /** Resolves after `delayMs`; rejects with the reason of `signal` as soon as that is aborted. */
   sleep(delayMs: number, options?: { readonly signal?: AbortSignal | undefined }): Promise<void>
 }

@@ -219,11 +219,12 @@ export class Gossip extends Lifecycle {
     this.#timerMs = this.#machine.nextMs
     const { clock } = this.#runtime
     const delayMs = Math.max(0, this.#timerMs - clock.monotonicMs())
-    this.#timer = clock.timer(delayMs, () => {
+    const fire = () => {
       this.#timerMs = Number.POSITIVE_INFINITY
       if (clock.monotonicMs() < this.#machine.nextMs) this.#wake()
       else this.#tick()
-    })
+    }
+    this.#timer = clock.timer(delayMs, fire, { background: true })
   }
 
   #tick(): void {

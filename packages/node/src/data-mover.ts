@@ -174,7 +174,7 @@ export class DataMover extends Lifecycle {
     }
     this.#timer?.cancel()
     if (!this.#stopped) {
-      this.#timer = this.#runtime.clock.timer(this.#options.lookMs, this.look)
+      this.#timer = this.#runtime.clock.timer(this.#options.lookMs, this.look, { background: true })
     }
   }
 

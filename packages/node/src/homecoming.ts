@@ -63,9 +63,10 @@ export class Homecoming extends Lifecycle {
     const isNew = this.#isDue() && (await this.#announce(timeoutMs))
     await this.#hand(isNew)
     if (this.#stop.signal.aborted) return
-    this.#timer = this.#runtime.clock.timer(LOOK_MS, () => {
+    const look = () => {
       this.#looking = this.#look(PROPOSE_TIMEOUT_MS)
-    })
+    }
+    this.#timer = this.#runtime.clock.timer(LOOK_MS, look, { background: true })
   }
 
   /** What the document says of this node may become wrong also later: when the others have an older one, they were restored. */

@@ -59,9 +59,10 @@ export class SeedRounds extends Lifecycle {
     const { clock } = this.#runtime
     const nowMs = clock.monotonicMs()
     this.#backoff.failed(nowMs)
-    this.#timer = clock.timer(1 + this.#backoff.remainingMs(nowMs), () => {
+    const look = () => {
       this.#asking = this.#look()
-    })
+    }
+    this.#timer = clock.timer(1 + this.#backoff.remainingMs(nowMs), look, { background: true })
   }
 
   async #look(): Promise<void> {

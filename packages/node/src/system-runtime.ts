@@ -59,8 +59,9 @@ export function systemRuntime(options: SystemRuntimeOptions = {}): SystemRuntime
 const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
-  timer: (delayMs, fire) => {
+  timer: (delayMs, fire, { background = false } = {}) => {
     const timer = setTimeout(fire, checkDelay(delayMs))
+    if (background) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },
   sleep: (delayMs, options) => sleepOn(systemClock, delayMs, options),

@@ -69,10 +69,10 @@ export class CertificateStore {
     const paths = this.#paths
     if (paths === undefined) return () => {}
     const look = () => {
-      timer = clock.timer(LOOK_MS, look)
+      timer = clock.timer(LOOK_MS, look, { background: true })
       this.#renew(paths, runtime)
     }
-    let timer = clock.timer(LOOK_MS, look)
+    let timer = clock.timer(LOOK_MS, look, { background: true })
     return () => timer.cancel()
   }
 

@@ -30,7 +30,7 @@ export class KeepAlive {
   }
 
   start(): void {
-    this.#timer = this.#clock.timer(this.#options.keepAliveMs, this.#tick)
+    this.#timer = this.#clock.timer(this.#options.keepAliveMs, this.#tick, { background: true })
   }
 
   stop(): void {

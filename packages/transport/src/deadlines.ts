@@ -55,7 +55,7 @@ export class Deadlines {
         item.expire()
       }
     }
-    const bucket = { items, timer: this.#clock.timer(delayMs, fire) }
+    const bucket = { items, timer: this.#clock.timer(delayMs, fire, { background: true }) }
     this.#buckets.set(dueMs, bucket)
     return bucket
   }

@@ -84,7 +84,7 @@ export class StorageHealth {
   }
 
   #wait(): void {
-    this.#timer = this.#parts.clock.timer(this.#tryMs, () => void this.#try())
+    this.#timer = this.#parts.clock.timer(this.#tryMs, () => void this.#try(), { background: true })
     this.#tryMs = Math.min(LONGEST_TRY_MS, 2 * this.#tryMs)
   }
 
