@@ -36,6 +36,7 @@ export {
   type ErrorFacts,
   isArgumentError,
   isAtollError,
+  isErrorCode,
   type KeyId,
   type Labels,
   type LifecycleState,

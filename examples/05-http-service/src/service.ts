@@ -1,0 +1,125 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { ObjectInfo, ObjectStore } from '@atoll/store'
+import { parseRange } from './range.ts'
+import { answerOf } from './statuses.ts'
+
+interface Exchange {
+  readonly objects: ObjectStore
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly url: URL
+  readonly bucket: string
+  readonly key: string
+  /** Aborted when the client hangs up. */
+  readonly signal: AbortSignal
+}
+
+/** A server of `/<bucket>/<key>` and of listings at `/<bucket>`. Whoever makes it opens and closes the node. */
+export function createService(objects: ObjectStore, onError: (error: unknown) => void = () => {}): Server {
+  return createServer((request, response) => {
+    void serve(objects, request, response).catch((error: unknown) => {
+      fail(request, response, error)
+      if (answerOf(error).status >= 500) onError(error)
+    })
+  })
+}
+
+async function serve(
+  objects: ObjectStore,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://localhost')
+  const [bucket = '', ...rest] = url.pathname.slice(1).split('/').map(decodeURIComponent)
+  const hungUp = new AbortController()
+  response.on('close', () => hungUp.abort())
+  const exchange = { objects, request, response, url, bucket, key: rest.join('/'), signal: hungUp.signal }
+  const method = request.method ?? 'GET'
+  if (exchange.key === '' && method === 'GET') await list(exchange)
+  else if (method === 'PUT') await put(exchange)
+  else if (method === 'GET') await get(exchange)
+  else if (method === 'HEAD') await head(exchange)
+  else if (method === 'DELETE') await remove(exchange)
+  else response.writeHead(405, { allow: 'GET, HEAD, PUT, DELETE' }).end()
+}
+
+async function put({ objects, request, response, bucket, key, signal }: Exchange): Promise<void> {
+  const { 'content-length': length, 'content-type': contentType } = request.headers
+  const options = { contentType, signal, ...(length === undefined ? {} : { length: Number(length) }) }
+  const { etag } = await objects.put(bucket, key, request, options)
+  response.writeHead(201, { etag: `"${etag}"` }).end()
+}
+
+async function get({ objects, request, response, bucket, key, signal }: Exchange): Promise<void> {
+  const info = await objects.head(bucket, key, { signal })
+  if (isKnown(request, info)) {
+    response.writeHead(304, headersOf(info)).end()
+    return
+  }
+  const range = parseRange(request.headers.range)
+  const object = await objects.get(bucket, key, { range, signal })
+  const { start, end } = object.range
+  const partial = range === undefined ? {} : { 'content-range': `bytes ${start}-${end - 1}/${object.size}` }
+  response.writeHead(range === undefined ? 200 : 206, {
+    ...headersOf(object),
+    ...partial,
+    'content-length': end - start,
+  })
+  // Waits whenever the client is slower than the store, and destroys the answer if a block cannot be read.
+  await pipeline(Readable.from(object.body, { objectMode: false }), response)
+}
+
+async function head({ objects, request, response, bucket, key, signal }: Exchange): Promise<void> {
+  const info = await objects.head(bucket, key, { signal })
+  response
+    .writeHead(isKnown(request, info) ? 304 : 200, { ...headersOf(info), 'content-length': info.size })
+    .end()
+}
+
+async function remove({ objects, response, bucket, key, signal }: Exchange): Promise<void> {
+  await objects.delete(bucket, key, { signal })
+  response.writeHead(204).end()
+}
+
+async function list({ objects, response, url, bucket, signal }: Exchange): Promise<void> {
+  const of = (name: string) => url.searchParams.get(name) ?? undefined
+  const limit = url.searchParams.has('limit') ? Number(url.searchParams.get('limit')) : undefined
+  const page = await objects.list(bucket, {
+    prefix: of('prefix'),
+    delimiter: of('delimiter'),
+    after: of('after'),
+    limit,
+    signal,
+  })
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(page))
+}
+
+function headersOf({ etag, contentType, lastModifiedMs }: ObjectInfo): Record<string, string> {
+  return {
+    etag: `"${etag}"`,
+    'content-type': contentType,
+    'last-modified': new Date(lastModifiedMs).toUTCString(),
+    'accept-ranges': 'bytes',
+  }
+}
+
+function isKnown(request: IncomingMessage, { etag }: ObjectInfo): boolean {
+  const known = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim())
+  return known.includes(`"${etag}"`) || known.includes('*')
+}
+
+/** Before the head of an answer is out an error is a status; after it, the answer can only be cut off. */
+function fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  const { status, code, message, transient } = answerOf(error)
+  const retry = transient ? { 'retry-after': '1' } : {}
+  // What is left of a refused body would be read as the next request.
+  const close = request.complete ? {} : { connection: 'close' }
+  response.writeHead(status, { 'content-type': 'application/json', ...retry, ...close })
+  response.end(JSON.stringify({ code, message }))
+}

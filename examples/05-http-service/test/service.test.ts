@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import { request, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { AtollError, type AtollNode, ERROR_CODES, isErrorCode, openNode } from '@atoll/store'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { createService } from '../src/service.ts'
+import { answerOf } from '../src/statuses.ts'
+
+let node: AtollNode
+let server: Server
+let base: string
+
+beforeAll(async () => {
+  node = await openNode()
+  await node.objects.createBucket('photos')
+  server = createService(node.objects)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+})
+
+afterAll(async () => {
+  server.closeAllConnections()
+  server.close()
+  await node.close()
+})
+
+const put = (path: string, body: string | Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}) =>
+  fetch(`${base}${path}`, { method: 'PUT', body, headers })
+
+describe('objects', () => {
+  test('go in and come out, with their type and etag', async () => {
+    const stored = await put('/photos/a/b.txt', 'Dear reader,', { 'content-type': 'text/plain' })
+    expect(stored.status).toBe(201)
+    const got = await fetch(`${base}/photos/a/b.txt`)
+    expect([got.status, await got.text()]).toEqual([200, 'Dear reader,'])
+    expect(got.headers.get('content-type')).toBe('text/plain')
+    expect(got.headers.get('etag')).toBe(stored.headers.get('etag'))
+    const head = await fetch(`${base}/photos/a/b.txt`, { method: 'HEAD' })
+    expect([head.status, head.headers.get('content-length')]).toEqual([200, '12'])
+    const again = await fetch(`${base}/photos/a/b.txt`, {
+      headers: { 'if-none-match': got.headers.get('etag') ?? '' },
+    })
+    expect(again.status).toBe(304)
+  })
+
+  test.each([
+    ['bytes=0-3', 206, 'Dear', 'bytes 0-3/12'],
+    ['bytes=5-', 206, 'reader,', 'bytes 5-11/12'],
+    ['bytes=-2', 206, 'r,', 'bytes 10-11/12'],
+    ['bytes=20-', 416, undefined, null],
+    ['lines=1-2', 200, 'Dear reader,', null],
+  ])('answer the range %s', async (range, status, text, contentRange) => {
+    await put('/photos/range', 'Dear reader,')
+    const got = await fetch(`${base}/photos/range`, { headers: { range } })
+    expect([got.status, got.headers.get('content-range')]).toEqual([status, contentRange])
+    const body = await got.text()
+    if (text !== undefined) expect(body).toBe(text)
+  })
+
+  test('are listed page by page, and deleted', async () => {
+    for (const key of ['1', '2', '3']) await put(`/photos/list/${key}`, key)
+    const first = await (await fetch(`${base}/photos?prefix=list/&limit=2`)).json()
+    expect(first).toMatchObject({ objects: [{ key: 'list/1' }, { key: 'list/2' }], next: expect.any(String) })
+    expect((await fetch(`${base}/photos/list/1`, { method: 'DELETE' })).status).toBe(204)
+    expect((await fetch(`${base}/photos/list/1`)).status).toBe(404)
+  })
+})
+
+describe('what goes wrong', () => {
+  test('has a status and a code', async () => {
+    const missing = await fetch(`${base}/photos/none`)
+    expect([missing.status, await missing.json()]).toMatchObject([404, { code: 'ATOLL_OBJECT_NOT_FOUND' }])
+    expect((await fetch(`${base}/no-bucket/x`)).status).toBe(404)
+    expect((await put('/Photos/x', 'x')).status).toBe(400)
+    expect((await fetch(`${base}/photos/x`, { method: 'POST' })).status).toBe(405)
+    expect((await fetch(`${base}/photos?limit=many`)).status).toBe(400)
+  })
+
+  test('has a status for every code, and hides what is none of the client', () => {
+    for (const code of Object.keys(ERROR_CODES)) {
+      if (!isErrorCode(code)) throw new Error(code)
+      const { status, message } = answerOf(new AtollError(code, 'the reason'))
+      expect(status, code).toBeGreaterThanOrEqual(400)
+      expect(message === 'the reason', code).toBe(status < 500)
+    }
+    expect(answerOf(new Error('secret'))).toMatchObject({ status: 500, message: 'internal error' })
+  })
+
+  test('a client that hangs up in the middle of a put leaves nothing behind', async () => {
+    const upload = request(`${base}/photos/cut`, { method: 'PUT', headers: { 'content-length': '2000000' } })
+    upload.on('error', () => {})
+    upload.write(Buffer.alloc(1_000_000))
+    await new Promise((resolve) => upload.once('drain', resolve))
+    upload.destroy()
+    expect((await fetch(`${base}/photos/cut`)).status).toBe(404)
+  })
+})
+
+test('a client that does not read costs a few blocks, not the object', async () => {
+  const size = 64 * 1024 * 1024
+  await put('/photos/large', new Uint8Array(size))
+  const delivered = () => node.metrics.value('atoll_objects_get_bytes_total')
+  const before = delivered()
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  socket.pause()
+  socket.write('GET /photos/large HTTP/1.1\r\nhost: localhost\r\n\r\n')
+  // It stands still once the buffers of both sockets are full: nothing more is taken from the store.
+  let last = -1
+  while (delivered() !== last || delivered() === before) {
+    last = delivered()
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+  expect(delivered() - before).toBeLessThan(size / 4)
+  socket.destroy()
+})
