@@ -149,4 +149,5 @@ export type {
   VnodeHost,
   VnodeHostOptions,
 } from '@atoll/vnode'
+export type { EventEmitter } from 'eventemitter3'
 export { type OpenClusterOptions, type OpenNodeOptions, openCluster, openNode } from './open.ts'

@@ -1,0 +1,118 @@
+// Packs the packages, installs them by npm and by pnpm in empty folders, compiles a strict program with declarations against
+// them, and runs every JavaScript program of the README. Takes a minute, and the package registry: `npm run packed`.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+
+const ROOT = resolve(import.meta.dirname, '../../../..')
+const PNPM = ['--yes', 'pnpm@10.34.8']
+const work = mkdtempSync(join(tmpdir(), 'atoll-packed-'))
+
+function run(command, args, cwd) {
+  try {
+    return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')} failed in ${cwd}:\n${error.stdout}\n${error.stderr}`)
+  }
+}
+
+/** The tarballs by the name of their package. */
+function pack() {
+  const folder = join(work, 'tarballs')
+  run('npx', [...PNPM, '-r', '--filter-prod', '@atoll/store...', 'pack', '--pack-destination', folder], ROOT)
+  return readdirSync(folder).map((file) => ({
+    name: file.replace(/^atoll-(.*)-[\d.]+\.tgz$/, '@atoll/$1'),
+    path: join(folder, file),
+  }))
+}
+
+function installByNpm(tarballs) {
+  const folder = join(work, 'npm')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module", "private": true }')
+  run(
+    'npm',
+    ['install', '--prefer-offline', '--no-audit', '--no-fund', ...tarballs.map(({ path }) => path)],
+    folder,
+  )
+  return folder
+}
+
+/** pnpm looks for what a tarball depends on at the registry, unless it is told where that is. */
+function installByPnpm(tarballs) {
+  const folder = join(work, 'pnpm')
+  mkdirSync(folder)
+  const store = tarballs.find(({ name }) => name === '@atoll/store')
+  const dependencies = { '@atoll/store': `file:${store.path}` }
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', private: true, dependencies }))
+  const overrides = tarballs.map(({ name, path }) => `  "${name}": "file:${path}"\n`).join('')
+  writeFileSync(join(folder, 'pnpm-workspace.yaml'), `packages: []\noverrides:\n${overrides}`)
+  run('npx', [...PNPM, 'install', '--prefer-offline', '--ignore-scripts'], folder)
+  return folder
+}
+
+/** Every exported name is a type that a program can name, and every inferred type one that a declaration can write. */
+function compile(folder) {
+  const door = readFileSync(join(ROOT, 'packages/store/src/index.ts'), 'utf8')
+  const names = [...door.matchAll(/^export (type )?\{([^}]*)\}/gm)].flatMap(([, isType, list]) =>
+    list
+      .split(',')
+      .map((name) => name.trim())
+      .filter((name) => name !== '')
+      .map((name) => ({
+        name: name.replace(/^type /, ''),
+        isType: isType !== undefined || name.startsWith('type '),
+      })),
+  )
+  writeFileSync(
+    join(folder, 'names.ts'),
+    `${names.map(({ name, isType }) => `export ${isType ? 'type ' : ''}{ ${name} } from '@atoll/store'`).join('\n')}\n`,
+  )
+  writeFileSync(join(folder, 'program.ts'), readFileSync(join(import.meta.dirname, 'program.mts')))
+  const options = {
+    strict: true,
+    declaration: true,
+    noEmit: false,
+    outDir: 'out',
+    target: 'es2022',
+    lib: ['es2023', 'esnext.disposable', 'dom', 'dom.asynciterable'],
+    module: 'nodenext',
+    exactOptionalPropertyTypes: true,
+    skipLibCheck: false,
+    types: ['node'],
+    typeRoots: [join(ROOT, 'node_modules/@types')],
+  }
+  writeFileSync(
+    join(folder, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: options, files: ['names.ts', 'program.ts'] }),
+  )
+  run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder], folder)
+  return names.length
+}
+
+/** Runs the programs of the README that end by themselves. */
+function runPrograms(folder) {
+  const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+  const programs = [...readme.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code]) => code)
+  for (const [at, code] of programs.entries()) {
+    const file = join(folder, `program-${at}.mjs`)
+    const isServer = code.includes('createServer')
+    writeFileSync(
+      file,
+      isServer ? `${code}\nsetTimeout(() => process.kill(process.pid, 'SIGTERM'), 300)\n` : code,
+    )
+    run(process.execPath, [file], folder)
+  }
+  return programs.length
+}
+
+try {
+  const tarballs = pack()
+  for (const folder of [installByNpm(tarballs), installByPnpm(tarballs)]) {
+    const [names, programs] = [compile(folder), runPrograms(folder)]
+    process.stdout.write(`${folder}: ${names} names compile, ${programs} programs run\n`)
+  }
+} finally {
+  rmSync(work, { recursive: true, force: true })
+}
