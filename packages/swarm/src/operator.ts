@@ -239,8 +239,8 @@ export class Operator {
 
   /** Commits what is staged: on one node, or on two at the same time, of which one may find that its plan is stale. */
   async #commit(rivals: boolean): Promise<void> {
-    const speakers = rivals ? [this.#speaker(), this.#speaker()] : [this.#speaker()]
-    await Promise.all(speakers.map((node) => this.#try('commit', () => this.#commitOn(node))))
+    const one = () => this.#try('commit', async () => this.#commitOn(this.#speaker()))
+    await Promise.all(rivals ? [one(), one()] : [one()])
   }
 
   async #commitOn(node: AtollNode): Promise<void> {
