@@ -12,7 +12,8 @@ test('certificates are for one node of one cluster, and of the authority that is
   expect(certificate.subjectAltName).toBe('URI:atoll://reef/n1')
   expect(certificate.verify(new X509Certificate(authority.ca).publicKey)).toBe(true)
   expect(tcp({ cluster: 'reef', listen, tls }).clusterName).toBe('reef')
-  expect(() => tcp({ cluster: 'shoal', listen, tls })).toThrow(/one node of atoll:\/\/shoal/)
+  const refused = /one node, by a URI such as atoll:\/\/shoal\/n1, alone, got URI:atoll:\/\/reef\/n1$/
+  expect(() => tcp({ cluster: 'shoal', listen, tls })).toThrow(refused)
 })
 
 test('certificates of one authority differ in number and key', async () => {
