@@ -55,7 +55,7 @@ export class Gossip extends Lifecycle {
   #timerMs = Number.POSITIVE_INFINITY
   #running = false
 
-  /** Throws `TypeError` or `RangeError` for options that cannot be. */
+  /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, collaborators: GossipCollaborators, options: GossipOptions) {
     super()
     this.#runtime = runtime

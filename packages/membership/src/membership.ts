@@ -67,7 +67,7 @@ export class Membership extends Lifecycle {
   readonly #ledger: Ledger
   readonly #running = new Set<AbortController>()
 
-  /** Throws `TypeError` or `RangeError` for options that cannot be. */
+  /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, collaborators: MembershipCollaborators, options: MembershipOptions) {
     super()
     this.#runtime = runtime

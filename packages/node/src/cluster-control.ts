@@ -192,7 +192,7 @@ export class ClusterControl {
 
   /**
    * Creates a bucket type or changes some of its properties, everywhere. Raising n owes copies to the new replicas, which
-   * are made in the background. Throws `TypeError` or `RangeError` for what cannot be.
+   * are made in the background. Throws `TypeError` or `RangeError` for invalid properties.
    */
   async setBucketType(
     type: string,

@@ -34,7 +34,7 @@ const MAX_TRIES = 5
 /**
  * Several nodes in this process, opened. Each has a database of its own; they talk through `network`.
  *
- * @throws TypeError, RangeError for options that cannot be; `ATOLL_FORMAT` if a database belongs to another cluster;
+ * @throws TypeError, RangeError for invalid options; `ATOLL_FORMAT` if a database belongs to another cluster;
  * `ATOLL_LOCKED`, `ATOLL_STORE_UNSUPPORTED` as for a single node. Nothing stays open after a failure.
  */
 export async function createCluster(options: ClusterOptions): Promise<Cluster> {

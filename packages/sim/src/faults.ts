@@ -103,7 +103,7 @@ function placeOf(fault: Fault): string {
  * Draws what goes wrong and when: in the order of beginning, each fault ended within the duration (unless a machine is frozen
  * for longer), and never more at one time than the budget allows.
  *
- * @throws TypeError, RangeError for options that cannot be.
+ * @throws TypeError, RangeError for invalid options.
  */
 export function planFaults(prng: Prng, options: PlanOptions): PlannedFault[] {
   const { durationMs } = validatePlanOptions(options)

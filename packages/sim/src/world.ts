@@ -26,7 +26,7 @@ export interface SimRuntime extends Runtime {
  * A world in which everything comes from one seed: time, chance, disks. The same seed and the same program give the same
  * trace.
  *
- * @throws TypeError, RangeError for options that cannot be.
+ * @throws TypeError, RangeError for invalid options.
  */
 export function createWorld(options: WorldOptions): World {
   return new World(validateWorldOptions(options))

@@ -26,7 +26,7 @@ export class TcpTransport implements Transport {
   readonly #certificates: CertificateStore | undefined
 
   /**
-   * Throws `TypeError` or `RangeError` for options that cannot be, certificates included. With `certificates`, those of
+   * Throws `TypeError` or `RangeError` for invalid options, certificates included. With `certificates`, those of
    * `options` are not looked at.
    */
   constructor(runtime: Runtime, options: TcpOptions, certificates?: CertificateStore) {

@@ -91,7 +91,7 @@ export class RpcEndpoint extends Lifecycle {
   readonly #visits = new Set<ClientLink>()
   #listener: Listener | undefined
 
-  /** Throws `TypeError` or `RangeError` for options that cannot be. */
+  /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, collaborators: RpcCollaborators, options: RpcOptions) {
     super()
     this.#runtime = shielded(runtime)

@@ -87,7 +87,7 @@ export class VnodeHost extends Lifecycle {
   readonly #admission: Admission
   readonly #health: StorageHealth
 
-  /** Throws `TypeError` or `RangeError` for options that cannot be. */
+  /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, parts: VnodeHostParts, options: VnodeHostOptions) {
     super()
     this.#options = validateVnodeHostOptions(options)

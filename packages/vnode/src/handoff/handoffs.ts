@@ -29,7 +29,7 @@ export class Handoffs extends Lifecycle {
   readonly #seals: Seals
   #runs: Runs
 
-  /** Throws `TypeError` or `RangeError` for options that cannot be. */
+  /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, parts: HandoffParts, options: HandoffOptions = {}) {
     super()
     const full = validateHandoffOptions(options)
