@@ -117,7 +117,7 @@ export class Operator {
         const type = this.#prng.pick([SETS_TYPE, REGISTERS_TYPE])
         const n = this.#prng.between(2, MOST_REPLICAS)
         const widthBefore = newestDocument(this.#scene.cluster).width
-        this.#scene.allowance.widenings += n > widthBefore ? 1 : 0
+        this.#scene.allowance.widenings += Math.max(0, n - widthBefore)
         await this.#speaker().cluster.setBucketType(type, { n })
         await this.#look(type)
       }

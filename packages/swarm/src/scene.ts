@@ -67,7 +67,7 @@ export interface Scene {
 export interface Allowance {
   /** Of partitions, by the plans that were committed. */
   copies: number
-  /** How often all lists got one node more. */
+  /** By how many nodes all lists were made longer. */
   widenings: number
 }
 
