@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { freePort } from '../../transport-tcp/test/world.ts'
 import * as store from '../src/index.ts'
 
 const ROOT = join(import.meta.dirname, '../../..')
@@ -86,9 +87,8 @@ test('three nodes start and share data by the recipe of the operating guide, ove
   const names = ['n1', 'n2', 'n3']
   for (const name of names) shell(certificate.replace('NODE=n1', `NODE=${name}`))
   const [program = '', plan = ''] = blocksOf('docs/OPERATING.md', 'js')
-  const ports = new Map(
-    names.map((name, at) => [`${name}.example:7400`, `127.0.0.1:${47_400 + (process.pid % 1000) * 3 + at}`]),
-  )
+  const ports = new Map<string, string>()
+  for (const name of names) ports.set(`${name}.example:7400`, `127.0.0.1:${await freePort()}`)
   const nodes = await Promise.all(
     names.map(async (name) => {
       const opened: store.AtollNode[] = []

@@ -1,8 +1,8 @@
 import { cp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import type { AtollNode } from '@atoll/node'
 import { tcp } from '@atoll/transport-tcp'
+import { freePort } from '../../transport-tcp/test/world.ts'
 import { type OpenNodeOptions, openNode } from '../src/index.ts'
 
 export const NAMES = ['n1', 'n2', 'n3'] as const
@@ -108,13 +108,4 @@ export async function until(holds: () => boolean): Promise<void> {
     if (Date.now() > endMs) throw new Error(`waited in vain: ${holds}`)
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (typeof address !== 'object' || address === null) throw new Error('no port is free')
-  return address.port
 }
