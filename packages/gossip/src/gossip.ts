@@ -113,7 +113,7 @@ export class Gossip extends Lifecycle {
 
   /**
    * Says something of this node to all; a later value takes the place of an earlier one. Throws `TypeError` or `RangeError` for
-   * a name or value that cannot be, `ATOLL_OVERLOADED` for one name too many.
+   * an invalid name or value, `ATOLL_OVERLOADED` for one name too many.
    */
   publish(name: string, value: Uint8Array): void {
     this.#step({ kind: 'publish', name, value: value.slice() })

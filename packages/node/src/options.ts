@@ -161,7 +161,7 @@ const CLUSTER_OPTIONS = [
   'replicas',
 ]
 
-/** Throws `TypeError` or `RangeError`, naming the value, for anything that cannot be. */
+/** Throws `TypeError` or `RangeError`, naming the value, for an invalid option. */
 export function validateNodeOptions(options: NodeOptions): void {
   checkKnown('createNode', options, NODE_OPTIONS)
   checkStorage(options.storage)

@@ -13,7 +13,7 @@ export interface ObjectName {
 /** Half of a character that takes two: there is no UTF-8 for it. */
 const LONE_SURROGATE = /\p{Surrogate}/u
 
-/** Throws `TypeError` or `RangeError`, naming the value, for a bucket or key that cannot be. */
+/** Throws `TypeError` or `RangeError`, naming the value, for an invalid bucket or key. */
 export function objectName(bucket: unknown, key: unknown, maxKeyBytes: number): ObjectName {
   const name = checkBucketName(bucket)
   if (typeof key !== 'string') throw wrongType('key', `must be a string, got ${describe(key)}`)

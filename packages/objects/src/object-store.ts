@@ -46,7 +46,7 @@ const LEEWAY_MS = 24 * HOUR_MS
  * Buckets and objects over a key-value store. An object is a manifest and blocks; nothing of an upload is visible before
  * all of it is durable, and then all of it at once.
  *
- * Every call throws `TypeError` or `RangeError`, and does nothing, for a name or option that cannot be; `ATOLL_ABORTED`
+ * Every call throws `TypeError` or `RangeError`, and does nothing, for an invalid name or option; `ATOLL_ABORTED`
  * when its signal is aborted; and whatever the key-value store throws.
  */
 export class ObjectStore {

@@ -250,7 +250,7 @@ export class PieceSocket {
     if (wasOpen) this.#owner?.onEnd(reason)
   }
 
-  /** The other side sent what cannot be. */
+  /** The other side broke the protocol. */
   #fault(error: AtollError): void {
     this.#deaf = true
     if (this.#state !== 'open') return

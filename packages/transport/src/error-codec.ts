@@ -50,7 +50,7 @@ export function isForeseen(error: unknown): boolean {
 export function asAtollError(error: unknown, where: string): AtollError {
   if (isAtollError(error)) return error
   if (isArgumentError(error)) {
-    const message = `${where} was asked for what cannot be: ${error.message}`
+    const message = `${where} was sent an invalid request: ${error.message}`
     return new AtollError('ATOLL_PROTOCOL', message, { cause: error, details: error.details })
   }
   const message = `internal error in ${where}: ${messageOf(error)}`

@@ -13,7 +13,7 @@ export function checkKeyId({ type, bucket, key }: KeyId): void {
   checkBytes('key', key, { min: 1, max: MAX_KEY_BYTES })
 }
 
-/** Throws `TypeError` or `RangeError` for a scan that cannot be. */
+/** Throws `TypeError` or `RangeError` for an invalid scan. */
 export function checkScan(request: ScanRequest, filed: number): void {
   const partitions = checkPartitions(request.partitions ?? filed)
   checkType(request.type)
