@@ -21,7 +21,7 @@ export class Watch {
   gained = 0
   readonly #texts = new Map<number, string>()
   #newest: ClusterDocument | undefined
-  /** When each pending replacement was first seen, by name, in the order of events. */
+  /** When each replacement that may be carried out was first seen, by name, in the order of events. */
   #pending = new Map<string, number>()
   /** When each node last took a write for a partition, by both. */
   readonly #taken = new Map<string, number>()
@@ -85,7 +85,9 @@ export class Watch {
           (node) => !heldBefore(before, partition, document).includes(node),
         ).length
     }
-    const pending = document.moves.flatMap((move) => (move.kind === 'replace' ? nameOfMove(move) : []))
+    const pending = document.moves.flatMap((move) =>
+      move.kind === 'replace' && !isHolder(document, move) ? nameOfMove(move) : [],
+    )
     this.#pending = new Map(pending.map((name) => [name, this.#pending.get(name) ?? this.#order++]))
     this.#newest = document
   }
@@ -103,6 +105,11 @@ export class Watch {
 
 /** Phases in which the source of a transfer still takes writes. */
 const OPEN: ReadonlySet<string> = new Set(['copying'])
+
+/** Until its own replica has gone to another node, the target of a replacement holds the partition anyway, and takes writes. */
+function isHolder({ replicas }: ClusterDocument, { partition, to }: Move): boolean {
+  return replicas[partition]?.includes(to) === true
+}
 
 function nameOfMove({ partition, from, to }: Extract<Move, { kind: 'replace' }>): string {
   return `${partition} ${from} ${to}`
