@@ -1,34 +1,38 @@
 import { mergeRecords, type StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import { overlapping, partitionOf } from '@atoll/ring'
+import { partitionOf } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
 import { nameOf } from './names.ts'
 import { newestDocument, type Scene } from './scene.ts'
 
-/** A record that lies on a node which is none of its holders: what a fallback took, or what a former holder still has. */
+/**
+ * A record that lies on a node which is none of its holders: what a fallback took, or what a former holder still has. A node that
+ * holds the partition for other bucket types is none if the record's type has fewer replicas.
+ */
 export interface Stray {
   readonly node: string
   readonly id: KeyId
   readonly record: StoredRecord
 }
 
-export async function findStrays({ cluster }: Scene): Promise<readonly Stray[]> {
+export async function findStrays({ cluster }: Pick<Scene, 'cluster'>): Promise<readonly Stray[]> {
   const { replicas, ring } = newestDocument(cluster)
   const strays: Stray[] = []
   for (const node of cluster.nodes) {
-    for (const partition of await node.vnodes.partitions()) {
-      const parts = overlapping(partition, node.vnodes.filed, ring.partitions)
-      if (parts.every((part) => replicas[part]?.includes(node.name))) continue
-      for await (const { id, record } of node.vnodes.fold(partition)) {
-        strays.push({ node: node.name, id, record })
+    const { bucketTypes, name, runtime, vnodes } = node
+    for (const partition of await vnodes.partitions()) {
+      for await (const { id, record } of vnodes.fold(partition)) {
+        const part = partitionOf(id, ring.partitions, runtime.digest.sha1)
+        const holders = replicas[part]?.slice(0, bucketTypes.get(id.type).n) ?? []
+        if (!holders.includes(name)) strays.push({ node: name, id, record })
       }
     }
   }
   return strays
 }
 
-/** Nodes that have records of partitions which they do not hold; damaged ones nobody can be given. */
+/** Nodes that have records which they do not hold; damaged ones nobody can be given. */
 export async function keepersOfStrays(scene: Scene): Promise<readonly string[]> {
   const strays = await findStrays(scene)
   return strays.map(({ node, id }) => `${node} still has ${nameOf(id)}, and does not hold it`)
