@@ -4,6 +4,7 @@ import {
   checkInteger,
   checkKnown,
   checkObject,
+  checkSignal,
   checkText,
   describe,
   type KeyId,
@@ -65,11 +66,6 @@ export function checkWriteOptions(options: WriteOptions): void {
 export function checkDeleteOptions(options: DeleteOptions): void {
   checkKnown('a deletion', options, DELETE_OPTIONS)
   checkSignal(options.signal)
-}
-
-function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal !== undefined && !('aborted' in Object(signal)))
-    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
 }
 
 export function checkWrite(write: KvWrite): void {

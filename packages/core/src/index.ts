@@ -80,6 +80,7 @@ export {
   checkKnown,
   checkName,
   checkObject,
+  checkSignal,
   checkText,
   describe,
   type IntegerLimits,

@@ -82,6 +82,12 @@ export function checkKnown(name: string, options: unknown, known: readonly strin
   }
 }
 
+/** Throws `TypeError` unless `signal` is an `AbortSignal` or undefined. */
+export function checkSignal(signal: unknown): void {
+  if (signal !== undefined && !('aborted' in Object(signal)))
+    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
+}
+
 function isCollection(value: object): boolean {
   return value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)
 }

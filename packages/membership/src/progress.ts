@@ -1,5 +1,6 @@
 import type { NodeName } from '@atoll/ring'
-import type { ClusterDocument, Move } from './document.ts'
+import type { ClusterDocument, Move, Refill } from './document.ts'
+import { isRestored } from './generations.ts'
 import { applyMove, isReady, type Layout } from './layout.ts'
 import { allow, memberOf } from './refusal.ts'
 import { withoutRefiling } from './resize.ts'
@@ -15,7 +16,7 @@ export interface Handed {
 
 /**
  * `source` has done its part of these moves. A replacement or a drop is over with that; an addition when nobody has to copy
- * any more. A node that leaves, and is in no list any more, is exiting.
+ * any more. A node that leaves, and is in no list any more, is exiting. Copies that `source` still owes are owed by its heirs, too.
  *
  * @throws `ATOLL_CHANGE_REFUSED` unless each of them is a move of `source` that could begin.
  */
@@ -26,7 +27,19 @@ export function handed(
 ): ClusterDocument {
   if (done.length === 0) return document
   const { replicas, moves } = done.reduce<Layout>((layout, part) => handOne(layout, source, part), document)
-  return settle({ ...document, epoch: document.epoch + 1, replicas, moves })
+  const refills = done.reduce((owed, part) => withHeir(owed, source, part), document.refills)
+  return settle({ ...document, epoch: document.epoch + 1, replicas, moves, refills })
+}
+
+/** What `source` has not offered yet is now where its partition is. */
+function withHeir(refills: readonly Refill[], source: NodeName, { kind, to }: Handed): readonly Refill[] {
+  if (kind === 'add') return refills
+  return refills.map((refill) => {
+    const { waiting } = refill
+    const isForHeir = isRestored(refill) && refill.node === to
+    if (isForHeir || !waiting.includes(source) || waiting.includes(to)) return refill
+    return { ...refill, waiting: [...waiting, to] }
+  })
 }
 
 function handOne(layout: Layout, source: NodeName, part: Handed): Layout {

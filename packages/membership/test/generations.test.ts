@@ -105,6 +105,26 @@ describe('data that does not know the life that the document knows', () => {
     expect(waitingFor(markUp(own, 'n1'), 'n1')).toEqual(['n2', 'n3'])
   })
 
+  it('waits for the heirs of one that leaves before it has offered its copies, though they have offered theirs', () => {
+    const five = ['n1', 'n2', 'n3', 'n4', 'n5']
+    const older = begun(begun(clusterOf(five), 'n1', lifeOf('a')), 'n1', lifeOf('c', ['0']))
+    const [{ id } = { id: '' }] = older.refills
+    const others = ['n3', 'n4', 'n5'].reduce((known, node) => refilled(known, node, [id]), older)
+    expect(waitingFor(others, 'n1')).toEqual(['n2'])
+    const leaving = commitAll(others, [{ kind: 'leave', node: 'n2' }])
+    const heirs = new Set(leaving.moves.map(({ to }) => to).filter((to) => to !== 'n1'))
+    expect(heirs.size).toBeGreaterThan(0)
+    const left = finishMoves(leaving)
+    expect(left.members.get('n2')?.state).toBe('exiting')
+    expect(new Set(waitingFor(left, 'n1'))).toEqual(heirs)
+    expect(
+      waitingFor(
+        [...heirs].reduce((known, node) => refilled(known, node, [id]), left),
+        'n1',
+      ),
+    ).toBe(undefined)
+  })
+
   it('does not wait if it is alone, or holds nothing', () => {
     const alone = begun(clusterOf(['n1']), 'n1', lifeOf('a'))
     expect(begun(alone, 'n1', lifeOf('b', [])).refills).toEqual([])

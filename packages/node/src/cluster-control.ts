@@ -228,7 +228,7 @@ export class ClusterControl {
    * that is up looks into its storage; one that does not answer is left out. `node.objects.recordsOf` names the records of
    * an object.
    */
-  census(
+  async census(
     ids: readonly KeyId[],
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Census> {

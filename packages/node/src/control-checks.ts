@@ -3,6 +3,7 @@ import {
   checkInteger,
   checkKnown,
   checkObject,
+  checkSignal,
   checkText,
   describe,
   wrongRange,
@@ -99,11 +100,6 @@ export function checkSignalOptions(
   options: SignalOptions,
 ): { readonly signal: AbortSignal | undefined } {
   checkKnown(name, options, ['signal'])
-  return { signal: checkSignal(options.signal) }
-}
-
-function checkSignal(signal: AbortSignal | undefined): AbortSignal | undefined {
-  if (signal !== undefined && !('aborted' in Object(signal)))
-    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
-  return signal
+  checkSignal(options.signal)
+  return { signal: options.signal }
 }

@@ -23,11 +23,10 @@ import {
   type Refill,
   type RestoredRefill,
   refiled,
-  refilled,
 } from '@atoll/membership'
 import { MAX_REPLICAS, type NodeName, overlapping, type Placement } from '@atoll/ring'
 import type { GiveBackPlan, Handoffs, VnodeHost } from '@atoll/vnode'
-import { type DataWork, nameOfWork, type Surplus, workFor } from './data-work.ts'
+import { type DataWork, filledNext, heldBy, nameOfWork, offered, type Surplus, workFor } from './data-work.ts'
 
 export interface DataMoverCollaborators {
   readonly membership: Membership
@@ -54,6 +53,8 @@ const REPORT_TIMEOUT_MS = 10_000
 
 /** What is finished before the records are filed anew, or belongs to that. */
 const GO_ON: ReadonlySet<DataWork['kind']> = new Set(['cancel', 'release', 'refile', 'take-turn', 'refiled'])
+
+const NONE: ReadonlySet<number> = new Set()
 
 /** Moves that are done and will be reported in one edit. */
 interface Batch {
@@ -125,6 +126,7 @@ export class DataMover extends Lifecycle {
     this.#life = toHex(this.#runtime.random.bytes(6))
     this.#retries.clear()
     this.#batch = undefined
+    this.#means.vnodes.mirrors.watchFrom(this.#means.membership.document?.epoch ?? 0)
     this.#means.membership.events.on('changed', this.#onDocument)
     this.look()
   }
@@ -344,17 +346,21 @@ export class DataMover extends Lifecycle {
 
   async #refill(refill: Refill, signal: AbortSignal): Promise<void> {
     const { node } = this.#options
+    const { document: before } = this.#means.membership
+    const held = before === undefined ? NONE : heldBy(before, node)
     await (isRestored(refill) ? this.#refillRestored(refill, signal) : this.#refillRaised(refill, signal))
-    await this.#propose((document) => refilled(document, node, [refill.id]), signal)
+    await this.#propose((document) => offered(document, node, { id: refill.id, held }), signal)
   }
 
-  /** To the next replica that the bucket type gets, from each that it has. */
-  async #refillRaised({ id, type: raised, from }: RaisedRefill, signal: AbortSignal): Promise<void> {
-    const { handoffs, placement, vnodes } = this.#means
+  /** To the next replicas that the bucket type gets, from each that it has. */
+  async #refillRaised(refill: RaisedRefill, signal: AbortSignal): Promise<void> {
+    const { id, type: raised, from } = refill
+    const { handoffs, membership, placement, vnodes } = this.#means
     const current = placement()
+    const upTo = membership.document === undefined ? refill.to : filledNext(membership.document, refill)
     const held = new Set(await vnodes.partitions())
     for (const partition of current.partitionsOf(this.#options.node, from).filter((own) => held.has(own))) {
-      const targets = current.primaries(partition, from + 1).slice(from)
+      const targets = current.primaries(partition, upTo).slice(from)
       const select = ({ type }: KeyId) => (type === raised ? targets : [])
       await handoffs.refill({ id: `type.${id.replaceAll('/', '.')}`, partition, select, signal })
     }

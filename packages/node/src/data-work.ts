@@ -1,5 +1,20 @@
-import { type ClusterDocument, isReady, isRestored, type Move, type Refill } from '@atoll/membership'
+import { AtollError } from '@atoll/core'
+import {
+  type ClusterDocument,
+  isForAllVersions,
+  isReady,
+  isRestored,
+  type Move,
+  type RaisedRefill,
+  type Refill,
+  refilled,
+} from '@atoll/membership'
 import { type NodeName, overlapping } from '@atoll/ring'
+
+/** The partitions that a node holds by the document. */
+export function heldBy({ replicas }: Pick<ClusterDocument, 'replicas'>, node: NodeName): ReadonlySet<number> {
+  return new Set(replicas.flatMap((holders, partition) => (holders.includes(node) ? [partition] : [])))
+}
 
 /** Something that a node has to do about data that lies, or shall lie, elsewhere than the document says. */
 export type DataWork =
@@ -166,4 +181,27 @@ function exiting({ node, document, held }: Outlook): DataWork[] {
 
 function holdersOf({ document }: Outlook, partition: number): readonly NodeName[] {
   return document.replicas[partition] ?? []
+}
+
+/**
+ * The document once a node has offered its copies for a refill, which it began when it held these partitions. Throws
+ * `ATOLL_CHANGE_REFUSED`, transient, if it got others meanwhile: what came with them may not have been offered.
+ */
+export function offered(
+  document: ClusterDocument,
+  node: NodeName,
+  { id, held }: { readonly id: string; readonly held: ReadonlySet<number> },
+): ClusterDocument {
+  const gained = [...heldBy(document, node)].filter((partition) => !held.has(partition))
+  if (gained.length === 0) return refilled(document, node, [id])
+  const message = `${node} got partitions ${gained.join(', ')} while it offered its copies, and has to offer those as well`
+  throw new AtollError('ATOLL_CHANGE_REFUSED', message, { transient: true })
+}
+
+/**
+ * Up to how many replicas of a bucket type are given copies by this step of a refill. While programs may be members that know no
+ * steps, and take the refill for done after the first one, that is all of them.
+ */
+export function filledNext(document: ClusterDocument, { from, to }: RaisedRefill): number {
+  return isForAllVersions(document) ? to : from + 1
 }

@@ -1,5 +1,6 @@
 import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } from '@atoll/coordinator'
 import {
+  checkBoolean,
   checkFunction,
   checkInteger,
   checkKnown,
@@ -173,8 +174,8 @@ export function validateNodeOptions(options: NodeOptions): void {
   if (options.transport === undefined && options.seeds !== undefined)
     throw wrongType('seeds', 'are of no use without transport')
   if (options.zone !== undefined) checkZoneName(options.zone)
-  if (options.membersOnly !== undefined && typeof options.membersOnly !== 'boolean')
-    throw wrongType('membersOnly', `must be a boolean, got ${describe(options.membersOnly)}`)
+  for (const name of ['membersOnly', 'restored'] as const)
+    if (options[name] !== undefined) checkBoolean(name, options[name])
   seedsOf(options)
   checkBegin(options.begin)
   if (options.joinTimeoutMs !== undefined)

@@ -162,6 +162,7 @@ describe('opening', () => {
     [{ ...rest, bucketTypes: { fast: 5 } }, 'bucketTypes.fast'],
     [{ ...rest, merges: { mine: 5 } }, 'merges.mine'],
     [{ ...rest, membersOnly: 'yes' }, 'membersOnly'],
+    [{ ...rest, restored: 'no' }, 'restored'],
   ])('createNode names what is wrong: case %#', async (options, argument) => {
     expect(await refusal(() => Reflect.apply(createNode, undefined, [options]))).toBe(argument)
   })

@@ -1,5 +1,7 @@
 import {
+  begun,
   type ClusterDocument,
+  catchingUp,
   commit,
   filesNext,
   firstDocument,
@@ -10,7 +12,7 @@ import {
   stage,
 } from '@atoll/membership'
 import { describe, expect, test } from 'vitest'
-import { nameOfWork, type Outlook, workFor } from '../src/data-work.ts'
+import { filledNext, heldBy, nameOfWork, type Outlook, offered, workFor } from '../src/data-work.ts'
 
 const id = (node: string) => Buffer.from(node.padEnd(8)).toString('hex')
 const member = (node: string) => ({ node, id: id(node), address: node })
@@ -128,4 +130,27 @@ describe('the data of a node', () => {
     const expected = mine.includes(6) ? 'cancel 3' : 'release 3'
     expect(names(outlook(document, 'n1', { filed: 8, outgoing }))).toEqual([expected])
   })
+})
+
+test('copies are offered only if nothing came to the node while it offered them', () => {
+  const lifeOf = (digit: string) => ({ generation: digit.repeat(24), known: [], isRestored: digit === 'b' })
+  const four = grown(clusterOf('n1', 'n2', 'n3'), 'n4')
+  const owing = begun(begun(four, 'n1', lifeOf('a')), 'n1', lifeOf('b'))
+  const [{ id: refill } = { id: '' }] = owing.refills
+  const move = owing.moves.find(({ kind, to }) => kind === 'replace' && to === 'n4')
+  if (move?.kind !== 'replace') throw new Error('a fourth node takes the place of others')
+  const held = heldBy(owing, 'n4')
+  expect(catchingUp(offered(owing, 'n4', { id: refill, held })).get('n1')).not.toContain('n4')
+  const later = handed(owing, move.from, [move])
+  expect(() => offered(later, 'n4', { id: refill, held })).toThrow(/while it offered its copies/)
+  const again = offered(later, 'n4', { id: refill, held: heldBy(later, 'n4') })
+  expect(catchingUp(again).get('n1')).not.toContain('n4')
+})
+
+test('a raised n goes up by one at a time, unless a member may not know of that', () => {
+  const refill = { id: '1/t', type: 't', from: 1, to: 3, waiting: ['n1'] }
+  const document = clusterOf('n1', 'n2', 'n3')
+  expect(filledNext(document, refill)).toBe(3)
+  const told = begun(document, 'n1', { generation: 'a'.repeat(24), known: [], isRestored: false })
+  expect(filledNext(told, refill)).toBe(2)
 })

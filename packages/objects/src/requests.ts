@@ -1,4 +1,13 @@
-import { attempt, checkInteger, checkKnown, describe, type Runtime, wrongRange, wrongType } from '@atoll/core'
+import {
+  attempt,
+  checkInteger,
+  checkKnown,
+  checkSignal,
+  describe,
+  type Runtime,
+  wrongRange,
+  wrongType,
+} from '@atoll/core'
 import { checkContentType, checkMetadata, checkString, type ObjectMetadata } from './metadata.ts'
 import type { ObjectStoreSettings } from './options.ts'
 import {
@@ -29,7 +38,7 @@ export interface PutOptions extends CallOptions, WriteQuorumOptions {
   readonly contentMd5?: string | undefined
   /** Bytes that the body must have; else `ATOLL_INCOMPLETE_BODY` or, if it has more, `ATOLL_INVALID_BODY`. */
   readonly length?: number | undefined
-  /** Called whenever more of the body is durable. What it throws fails the call. */
+  /** Called whenever more of the body is durable. What it throws is counted and logged, and stops nothing. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
@@ -48,7 +57,7 @@ export interface GetOptions extends ReadOptions {
   readonly range?: ByteRange | undefined
   /** Asks all replicas of everything that is read, so that each that lacks it is healed. Default false. */
   readonly repair?: boolean | undefined
-  /** Called whenever more of the body was handed over. What it throws fails the body. */
+  /** Called whenever more of the body was handed over. What it throws is counted and logged, and stops nothing. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
 
@@ -88,10 +97,7 @@ const MAX_PAGE = 1000
 
 export function checkCall(name: string, options: CallOptions, known: readonly string[] = []): void {
   checkKnown(name, options, ['signal', ...known])
-  const signal: unknown = options.signal
-  if (signal === undefined) return
-  if (typeof signal !== 'object' || signal === null || !('aborted' in signal))
-    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
+  checkSignal(options.signal)
 }
 
 /** As `checkCall`, for a call that reads. */

@@ -1,5 +1,5 @@
 import type { KvRead } from '@atoll/coordinator'
-import { fromUtf8, isAtollError, type KeyId, messageOf } from '@atoll/core'
+import { AtollError, fromUtf8, isAtollError, type KeyId, messageOf } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
 import {
@@ -114,7 +114,7 @@ function numbered(letter: string, count: number): readonly string[] {
 export function newestDocument({ nodes }: Pick<Cluster, 'nodes'>): ClusterDocument {
   const documents = nodes.map(({ cluster }) => cluster.document)
   const [first] = documents
-  if (first === undefined) throw new Error('no node runs')
+  if (first === undefined) throw new AtollError('ATOLL_UNREACHABLE', 'no node runs')
   return documents.reduce((best, document) => (document.epoch > best.epoch ? document : best), first)
 }
 

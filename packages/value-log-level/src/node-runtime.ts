@@ -1,14 +1,15 @@
 import { randomFillSync } from 'node:crypto'
 import { crc32 } from 'node:zlib'
-import { continuing, createMetrics, quietLog, sleepOn } from '@atoll/core'
+import { checkDelay, continuing, createMetrics, quietLog, sleepOn } from '@atoll/core'
 import type { ValueLogRuntime } from './ports.ts'
 
 /** The real world, for a program that uses a value log without the rest of Atoll. */
 export function nodeRuntime(): ValueLogRuntime {
   const clock: ValueLogRuntime['clock'] = {
     monotonicMs: () => performance.now(),
-    timer: (delayMs, fire) => {
-      const timer = setTimeout(fire, delayMs)
+    timer: (delayMs, fire, { background = false } = {}) => {
+      const timer = setTimeout(fire, checkDelay(delayMs))
+      if (background) timer.unref()
       return { cancel: () => clearTimeout(timer) }
     },
     sleep: (delayMs, options) => sleepOn(clock, delayMs, options),

@@ -51,9 +51,10 @@ export class Reopener {
   }
 
   #wait(): void {
-    this.#timer = this.#parts.runtime.clock.timer(this.#delayMs, () => {
+    const attempt = () => {
       this.#attempt = this.#try()
-    })
+    }
+    this.#timer = this.#parts.runtime.clock.timer(this.#delayMs, attempt, { background: true })
     this.#delayMs = Math.min(LONGEST_DELAY_MS, 2 * this.#delayMs)
   }
 
@@ -66,7 +67,7 @@ export class Reopener {
       runtime.metrics.count('atoll_value_log_reopened_total')
       runtime.log.info({}, `${files.label} was opened again after a failure, and takes writes`)
     } catch (error) {
-      runtime.log.warn({ error }, `${files.label} cannot be opened again yet`)
+      runtime.log.warn({ err: error }, `${files.label} cannot be opened again yet`)
       this.#again()
     }
   }

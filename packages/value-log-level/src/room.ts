@@ -43,7 +43,7 @@ export class Room {
       this.#isEnough = (await this.#files.freeBytes()) >= this.#spareBytes
     } catch (error) {
       // Whoever writes will hear of it.
-      this.#runtime.log.warn({ error }, 'the free space of the disk is not known')
+      this.#runtime.log.warn({ err: error }, 'the free space of the disk is not known')
     } finally {
       this.#looking = false
     }

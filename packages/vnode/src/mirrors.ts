@@ -20,6 +20,8 @@ export interface Mirror {
  */
 export class Mirrors {
   readonly #mirrors = new Map<number, Map<string, Mirror>>()
+  /** Of what came to lists by this epoch or an earlier one nothing is known here. */
+  #sinceEpoch = 0
 
   get isEmpty(): boolean {
     return this.#mirrors.size === 0
@@ -30,10 +32,16 @@ export class Mirrors {
     return this.#mirrors.get(partition)
   }
 
-  /** Whether what is written by an old list is handed on to those that came to the list of a partition since. */
-  isSettled(partition: number): boolean {
+  /** From now on it is followed who comes to lists, which are those of this epoch. Until it is said that is so since ever. */
+  watchFrom(epoch: number): void {
+    this.#sinceEpoch = epoch
+  }
+
+  /** Whether what is written by the list of `epoch` is handed on to all that came to the list of a partition since. */
+  isSettled(partition: number, epoch: number): boolean {
     const mirrors = this.#mirrors.get(partition)
-    return mirrors !== undefined && [...mirrors.values()].some(({ stage }) => typeof stage === 'number')
+    if (mirrors === undefined || epoch < this.#sinceEpoch) return false
+    return [...mirrors.values()].some(({ stage }) => typeof stage === 'number')
   }
 
   /** To be called before the copying begins. */

@@ -45,8 +45,8 @@ export interface Standing {
   /** Undefined if nobody decides who owns what: everything is served where it is asked. */
   readonly ownership: Ownership | undefined
   /**
-   * Whether this node knows the holders that came to the list of the partition last, and hands on to them what those write who
-   * do not; default false, as after a restart.
+   * Whether this node knows all holders that came to the list of the partition since the epoch of the request, and hands on to
+   * them what is written by it; default false, as after a restart.
    */
   readonly handsOn?: boolean
 }

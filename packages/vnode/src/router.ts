@@ -203,7 +203,7 @@ export class VnodeRouter {
         gate: host.gates.get(filed),
         inboundFrom: host.gates.inboundFrom(filed),
         ownership: ownership?.(),
-        handsOn: host.mirrors.isSettled(filed),
+        handsOn: host.mirrors.isSettled(filed, routing.epoch),
       },
     )
   }

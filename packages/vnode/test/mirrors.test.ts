@@ -1,5 +1,7 @@
 import { EMPTY_RECORD } from '@atoll/causality'
 import { expect, it } from 'vitest'
+import type { Ownership } from '../src/index.ts'
+import { VnodeRouter } from '../src/router.ts'
 import { Atoll, type Island, OWNED_BY_N1 } from './atoll.ts'
 import { content, id, valuesOf, write } from './world.ts'
 
@@ -108,3 +110,29 @@ it('a deletion that only one of two holders knows is not undone, by a mirrored w
     expect(await n2.host.get({ partition: 1, id: key })).toEqual({ record: deletion, corrupt: false })
   })
 })
+
+it('a holder hands on what is written by an old list only if it has seen all come to it since', async () => {
+  const grown: Ownership = { epoch: 9, ownerOf: () => 'n1', grownAt: [0, 9, 0, 0, 0, 0, 0, 0] }
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const { host } = atoll.node('n1')
+    const endpoint = { call: neverCalled, openStream: neverCalled }
+    const router = new VnodeRouter({ host, endpoint, ownership: () => grown })
+    // One has come to the list before this node was opened, with epoch 5, and another one since.
+    host.mirrors.watchFrom(7)
+    const reads = (epoch: number) =>
+      router.get(
+        { partition: 1, id: id('k'), routing: { role: 'primary', epoch, forwards: 0, bySeal: false } },
+        () => ({ timeoutMs: 400 }),
+      )
+    await expect(reads(8)).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE' })
+    host.mirrors.begin(1, 'n2')
+    host.mirrors.settle(1, 'n2', 8)
+    expect(await reads(8)).toMatchObject({ record: undefined })
+    host.mirrors.settle(1, 'n2', 9)
+    await expect(reads(4)).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE' })
+  })
+})
+
+function neverCalled(): never {
+  throw new Error('nobody else is to be asked')
+}
