@@ -2,13 +2,14 @@ import type { Runtime, Timer } from '@atoll/core'
 import type { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import { aborted } from './outcome.ts'
-import type { Replicas } from './ports.ts'
+import type { Liveness, Replicas } from './ports.ts'
 import type { Repairs } from './repairs.ts'
 
 /** What all calls of a coordinator share. */
 export interface Site {
   readonly runtime: Runtime
   readonly replicas: Replicas
+  readonly liveness: Liveness
   readonly settings: CoordinatorSettings
   readonly requests: InFlight
   readonly repairs: Repairs

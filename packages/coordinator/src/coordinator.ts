@@ -119,7 +119,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     this.label = `coordinator ${node}`
     this.#means = means
     const repairs = new Repairs(runtime, replicas, settings)
-    this.#site = { runtime, replicas, settings, repairs, requests: new InFlight(settings.maxRequests) }
+    const requests = new InFlight(settings.maxRequests)
+    this.#site = { runtime, replicas, liveness, settings, repairs, requests }
     this.#latency = new Latency(settings)
     this.#covers = new Covers(node)
     this.#isUp = (other) => liveness.isUp(other)

@@ -1,10 +1,15 @@
 import { type AtollError, type ErrorCode, isAtollError } from '@atoll/core'
 import type { CallOptions, Site } from './call.ts'
 import { aborted } from './outcome.ts'
+import type { Liveness } from './ports.ts'
 
 /** How long a request goes on that failed for nodes which may be back in a moment, and how soon it looks again at first. */
 const SECOND_THOUGHT_MS = 400
 const SECOND_LOOK_MS = 20
+/** The longest pause between two looks. */
+const LONGEST_PAUSE_MS = 160
+/** The same while one of the nodes is suspect: in less time than that it is back, or dead for all. */
+const SUSPENSE_MS = 2000
 
 export interface Attempts<T> {
   readonly attempt: (options: CallOptions) => Promise<T>
@@ -21,7 +26,8 @@ export const WRITE_AGAIN = ['ATOLL_QUORUM_IMPOSSIBLE'] as const
 /**
  * Gives a request that fails for want of nodes a moment: a node that stood still, or whose connections all broke, for some
  * milliseconds takes everybody else for dead. It looks whether they are back, and tries again after 20 ms, 40 ms and so on,
- * within 400 ms in all. Throws what it failed with last.
+ * within 400 ms in all; within 2 s while one that it lacks is suspect, which says that nobody knows yet what becomes of it: on a
+ * busy machine some hundred connections do not stand again in less. Throws what it failed with last.
  */
 export async function patiently<T>(
   attempts: Attempts<T>,
@@ -46,7 +52,7 @@ interface Failed {
 async function again<T>(attempts: Attempts<T>, { site, options, startMs, error }: Failed): Promise<T> {
   const { clock, probe } = site.runtime
   const { timeoutMs, signal } = options
-  const endMs = clock.monotonicMs() + Math.min(timeoutMs / 2, SECOND_THOUGHT_MS)
+  const beganMs = clock.monotonicMs()
   let failure = error
   let pauseMs = SECOND_LOOK_MS
   for (;;) {
@@ -56,7 +62,7 @@ async function again<T>(attempts: Attempts<T>, { site, options, startMs, error }
     if (leftMs < 1) throw failure
     if (attempts.isHopeful()) {
       probe.mark('coordinator.tried_again')
-      pauseMs *= 2
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)
       try {
         return await attempts.attempt({ timeoutMs: leftMs, signal })
       } catch (failed) {
@@ -64,12 +70,21 @@ async function again<T>(attempts: Attempts<T>, { site, options, startMs, error }
         failure = failed
       }
     }
-    if (clock.monotonicMs() >= endMs) throw failure
+    const patienceMs = isOpen(failure, site.liveness) ? SUSPENSE_MS : SECOND_THOUGHT_MS
+    if (clock.monotonicMs() - beganMs >= Math.min(timeoutMs / 2, patienceMs)) throw failure
   }
 }
 
 function isPassing(error: unknown, { codes }: Pick<Attempts<unknown>, 'codes'>): error is AtollError {
   if (!isAtollError(error) || !codes.includes(error.code)) return false
-  const { down, unreachable } = error.details
-  return [down, unreachable].some((nodes) => Array.isArray(nodes) && nodes.length > 0)
+  return missingNodes(error).length > 0
+}
+
+function isOpen(failure: AtollError, liveness: Liveness): boolean {
+  return missingNodes(failure).some((node) => liveness.statusOf(node) === 'suspect')
+}
+
+/** The nodes that a request failed for. */
+function missingNodes({ details: { down, unreachable } }: AtollError): readonly string[] {
+  return [down, unreachable].flat().filter((node) => typeof node === 'string')
 }

@@ -115,4 +115,6 @@ export interface ReplicaScanEntry extends IndexPosition {
 /** What is believed about the other nodes. Only a belief: a call to a node that is up may still fail. */
 export interface Liveness {
   isUp(node: string): boolean
+  /** Dead is whom the others have given up too; suspect who only cannot be reached now. */
+  statusOf(node: string): 'alive' | 'suspect' | 'dead'
 }

@@ -227,6 +227,50 @@ test('a node that takes all others for dead for a moment answers once it knows b
   })
 })
 
+test('a request waits longer for nodes of which nobody knows yet whether they are dead', async () => {
+  const setting = await islands()
+  const { world, coordinator, down, suspects, runtime } = setting
+  await world.run(async () => {
+    const id = keyOn(setting, ['n1', 'n2', 'n3'])
+    await coordinator.put(id, { value: utf8('there') }, { dw: 'all' })
+    const isolate = (forMs: number) => {
+      for (const node of NODES.slice(1)) down.add(node)
+      void runtime.clock.sleep(forMs).then(() => down.clear())
+    }
+    for (const node of NODES) suspects.add(node)
+    isolate(1500)
+    const [read, page, written] = await Promise.all([
+      coordinator.get(id),
+      coordinator.scan(SCAN),
+      coordinator.put(keyId('new'), { value: utf8('new') }),
+    ])
+    expect(texts(read)).toEqual(['there'])
+    expect(page).toMatchObject({ entries: [] })
+    expect(written.durable).toBeGreaterThan(1)
+    for (const [isSuspect, leastMs, mostMs] of [
+      [true, 2000, 2200],
+      [false, 400, 600],
+    ] as const) {
+      suspects.clear()
+      if (isSuspect) suspects.add('n3')
+      isolate(10_000)
+      const startMs = world.nowMs
+      expect(await failure(coordinator.get(id))).toMatchObject({ code: 'ATOLL_QUORUM_IMPOSSIBLE' })
+      expect(world.nowMs - startMs).toBeGreaterThanOrEqual(leastMs)
+      expect(world.nowMs - startMs).toBeLessThan(mostMs)
+      down.clear()
+    }
+    // Who was suspect and is found dead is not waited for any longer.
+    suspects.add('n2').add('n3')
+    isolate(10_000)
+    void runtime.clock.sleep(800).then(() => suspects.clear())
+    const startMs = world.nowMs
+    await failure(coordinator.get(id))
+    expect(world.nowMs - startMs).toBeGreaterThanOrEqual(800)
+    expect(world.nowMs - startMs).toBeLessThan(900)
+  })
+})
+
 test('every replica damaged is corrupt; one of them out of reach, and nobody knows', async () => {
   const setting = await islands()
   const { world, coordinator, replicas, primaries } = setting

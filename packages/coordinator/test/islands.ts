@@ -22,6 +22,8 @@ export interface Islands {
   readonly types: BucketTypes
   /** Nodes that are known to be down. */
   readonly down: Set<string>
+  /** Those of them that may be back, as far as the cluster knows; the others are dead. */
+  readonly suspects: Set<string>
   readonly coordinator: Coordinator
   /** A coordinator on another node. */
   readonly at: (node: string) => Coordinator
@@ -55,6 +57,7 @@ export async function islands({
   types.set('lww', { policy: { kind: 'last-write-wins' } })
   const replicas = new FakeReplicas(runtime, (type) => types.policyOf(type), PARTITIONS)
   const down = new Set<string>()
+  const suspects = new Set<string>()
   const at = (node: string) =>
     new Coordinator(
       { ...runtime, clock: clockOf(runtime.clock) },
@@ -62,7 +65,10 @@ export async function islands({
         node,
         placement: () => placement,
         replicas,
-        liveness: { isUp: (other) => !down.has(other) },
+        liveness: {
+          isUp: (other) => !down.has(other),
+          statusOf: (other) => (!down.has(other) ? 'alive' : suspects.has(other) ? 'suspect' : 'dead'),
+        },
         bucketTypes: types,
       },
       options,
@@ -71,7 +77,7 @@ export async function islands({
   await coordinator.open()
   const primaries = (id: KeyId, n = 3) =>
     placement.primaries(partitionOf(id, PARTITIONS, runtime.digest.sha1), n)
-  return { world, runtime, reshape, replicas, types, down, coordinator, at, primaries }
+  return { world, runtime, reshape, replicas, types, down, suspects, coordinator, at, primaries }
 }
 
 function ringOf(names: readonly string[]): Ring {

@@ -1,19 +1,22 @@
 import { AtollError } from '@atoll/core'
-import { type ClaimViolation, claim, violationsOf } from '@atoll/ring'
+import type { ReplicaTable } from '@atoll/ring'
 import type { ClusterDocument } from './document.ts'
 import { isRestored } from './generations.ts'
+import { goalOf } from './layout.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import { basisOf, type Plan } from './plan.ts'
+import { spacingText } from './plan-text.ts'
 import { allow } from './refusal.ts'
 import { checkCommitable, resized, resizedTo, withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
+import { type SpacingViolation, spacingViolations } from './spacing.ts'
 import { consequencesOf } from './target.ts'
-import { ringOf } from './zones.ts'
+import { numberOfZones, zonesOf } from './zones.ts'
 
 export interface CommitOptions {
   /**
-   * Commits even if replicas would be kept apart worse than now, although the members could keep them all apart. Default
-   * false.
+   * Commits even if the first n replicas of some partitions would be in fewer zones than now, although there are n zones.
+   * Default false.
    */
   readonly allowViolations?: boolean | undefined
 }
@@ -38,8 +41,8 @@ export function commit(document: ClusterDocument, plan: Plan, options: CommitOpt
   if (partitions !== undefined) return resized(document, partitions)
   const outcome = outcomeOf(document)
   checkOwners(document, outcome, plan)
-  if (options.allowViolations !== true) checkSpacing(document, outcome, plan)
   const { ring, layout } = consequencesOf(document, outcome, plan.owners)
+  if (options.allowViolations !== true) checkSpacing(document, outcome, { goal: goalOf(layout), plan })
   const { members, lost } = outcome
   return settle({
     ...[...lost].reduce(withoutRefiling, document),
@@ -66,31 +69,30 @@ function checkOwners(document: ClusterDocument, { claimants }: Outcome, plan: Pl
 }
 
 /**
- * What cannot be helped does not block: fewer nodes or zones than n, or a number of them that does not fit round the ring.
- * Nor does what is no worse than it was.
+ * What cannot be helped does not block: fewer nodes or zones than n. Nor does what is no worse than it was.
  */
-function checkSpacing(document: ClusterDocument, { members, claimants }: Outcome, plan: Plan): void {
-  const { ring, n } = document
-  const planned = violationsOf(ringOf(plan.owners, members), n)
-  const present = violationsOf(ring, n)
-  const names = claimants.map(({ node, zone }) => ({ node, zone }))
-  const enough = {
-    node: names.length >= n,
-    zone: new Set(names.map(({ node, zone }) => zone ?? `only ${node}`)).size >= n,
-  }
-  const worse = (['node', 'zone'] as const).filter(
-    (kind) => enough[kind] && missing(planned, kind) > missing(present, kind),
-  )
-  if (worse.length === 0) return
-  const fresh = claim({ partitions: ring.partitions, members: names, n })
-  for (const kind of worse) {
-    const count = planned.filter((violation) => violation.kind === kind).length
-    const why = `${count} windows of ${n} partitions would meet a ${kind} twice; allow violations, or stage other changes`
-    allow(missing(fresh.violations, kind) > 0, `commit the plan of epoch ${plan.epoch}`, why)
+function checkSpacing(
+  document: ClusterDocument,
+  { claimants, members }: Outcome,
+  { goal, plan }: { readonly goal: ReplicaTable; readonly plan: Plan },
+): void {
+  const { n } = document
+  const planned = spacingViolations(goal, { n, zones: zonesOf(members) })
+  const present = spacingViolations(goalOf(document), { n, zones: zonesOf(document.members) })
+  const names = claimants.map(({ node }) => node)
+  const enough = { node: names.length >= n, zone: numberOfZones(names, zonesOf(members)) >= n }
+  for (const kind of ['node', 'zone'] as const) {
+    if (!enough[kind] || missing(planned, kind) <= missing(present, kind)) continue
+    const why = spacingText(kind, n, { owners: plan.owners, members, violations: planned })
+    allow(
+      false,
+      `commit the plan of epoch ${plan.epoch}`,
+      `${why}; commit with allowViolations, or stage other changes`,
+    )
   }
 }
 
-function missing(violations: readonly ClaimViolation[], kind: ClaimViolation['kind']): number {
+function missing(violations: readonly SpacingViolation[], kind: SpacingViolation['kind']): number {
   return violations.reduce(
     (sum, { kind: its, wanted, distinct }) => sum + (its === kind ? wanted - distinct : 0),
     0,

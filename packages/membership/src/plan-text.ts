@@ -2,6 +2,7 @@ import { GiB, KiB, MiB } from '@atoll/core'
 import type { ReplicaTable } from '@atoll/ring'
 import type { ClusterDocument } from './document.ts'
 import type { Plan } from './plan.ts'
+import type { SpacingViolation } from './spacing.ts'
 import { describeChange } from './staging.ts'
 
 /** A plan in a few lines, for an operator: what changes, who gives and gets how much, and what it cannot keep. */
@@ -39,19 +40,30 @@ function nodeText(replicas: ReplicaTable, { transfers, members }: Plan, node: st
   return `${state}, holds ${holds}, gives ${gives}, gets ${gets}${waits}`
 }
 
-function warnings({ n }: ClusterDocument, { owners, violations, lost, members }: Plan): string[] {
-  const nodes = new Set(owners).size
+function warnings({ n }: ClusterDocument, plan: Plan): string[] {
+  const { lost } = plan
   const all = `Warning: all copies of ${lost.length} partitions are lost: ${lost.join(', ')}`
-  const few = `Warning: ${n} replicas need ${n} nodes; there will be ${nodes}`
-  const zoned = [...members.values()].some(({ zone }) => zone !== undefined)
-  const kinds = zoned ? (['node', 'zone'] as const) : (['node'] as const)
-  const shared = kinds.flatMap((kind) => {
-    const count = violations.filter((violation) => violation.kind === kind).length
-    return count === 0
-      ? []
-      : [`Note: ${count} of ${owners.length} windows of ${n} partitions meet a ${kind} twice`]
-  })
-  return [...(lost.length > 0 ? [all] : []), ...(nodes < n ? [few] : []), ...shared]
+  const short = (['node', 'zone'] as const).flatMap((kind) => spacingText(kind, n, plan) ?? [])
+  return [...(lost.length > 0 ? [all] : []), ...short.map((text) => `Warning: ${text}`)]
+}
+
+/** What the lists of replicas fall short of when all transfers are done; undefined if of nothing. */
+export function spacingText(
+  kind: SpacingViolation['kind'],
+  n: number,
+  { violations, owners, members }: Pick<Plan, 'violations' | 'owners' | 'members'>,
+): string | undefined {
+  const short = violations.filter((violation) => violation.kind === kind)
+  const [first] = short
+  if (first === undefined) return undefined
+  const { partition, nodes } = first
+  const zoneOf = (node: string) => members.get(node)?.zone ?? 'no zone'
+  const listed = nodes.map((node) => (kind === 'node' ? node : `${node} (${zoneOf(node)})`)).join(', ')
+  const how =
+    kind === 'node'
+      ? `fewer than ${n} replicas`
+      : `their ${nodes.length} replicas in ${first.distinct} zones, and could have them in ${first.wanted}`
+  return `${short.length} of ${owners.length} partitions will have ${how}; partition ${partition} is on ${listed}`
 }
 
 function bytesText(bytes: number): string {

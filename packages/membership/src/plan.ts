@@ -1,12 +1,15 @@
 import { toHex } from '@atoll/core'
-import { type ClaimViolation, type NodeName, violationsOf } from '@atoll/ring'
+import type { NodeName } from '@atoll/ring'
 import { sha1 } from '@noble/hashes/legacy.js'
 import type { Change } from './changes.ts'
 import { encodeBasis } from './codec.ts'
 import type { ClusterDocument, Member, Move } from './document.ts'
+import { goalOf } from './layout.ts'
 import { outcomeOf } from './outcome.ts'
 import { resizedTo, split } from './resize.ts'
+import { type SpacingViolation, spacingViolations } from './spacing.ts'
 import { chooseTarget, consequencesOf } from './target.ts'
+import { zonesOf } from './zones.ts'
 
 /** A move with its size. `bytes` is undefined if nobody knows. */
 export type PlannedMove = Move & { readonly bytes: number | undefined }
@@ -33,8 +36,8 @@ export interface Plan {
   readonly leastPartitions: number
   /** Partitions of which every copy is lost with the nodes that are lost. */
   readonly lost: readonly number[]
-  /** For more partitions those of the ring as it is: what is split keeps its replicas apart as before. */
-  readonly violations: readonly ClaimViolation[]
+  /** Of the lists of replicas, as they are when all transfers are done. */
+  readonly violations: readonly SpacingViolation[]
 }
 
 export interface PlanOptions {
@@ -63,7 +66,7 @@ export function planOf(document: ClusterDocument, options: PlanOptions = {}): Pl
     moved: created.filter(({ kind }) => kind !== 'drop').length,
     leastMoves: leastCopies,
     lost: layout.lost,
-    violations: violationsOf(ring, document.n),
+    violations: spacingViolations(goalOf(layout), { n: document.n, zones: ring.zones }),
   }
 }
 
@@ -81,7 +84,10 @@ function planResize(document: ClusterDocument, partitions: number, members: Plan
     movedPartitions: 0,
     leastPartitions: 0,
     lost: [],
-    violations: violationsOf(document.ring, document.n),
+    violations: spacingViolations(split(goalOf(document), partitions), {
+      n: document.n,
+      zones: zonesOf(members),
+    }),
   }
 }
 

@@ -8,7 +8,7 @@ import {
   type MetricsReader,
   type Runtime,
 } from '@atoll/core'
-import { type DocumentPort, Gossip } from '@atoll/gossip'
+import { type DocumentPort, Gossip, type MemberStatus } from '@atoll/gossip'
 import {
   type ClusterDocument,
   catchingUp,
@@ -163,7 +163,7 @@ export class AtollNode extends Lifecycle {
         node: name,
         placement: () => this.#leaving.unlessLeft(placement),
         replicas: around?.(replicas) ?? replicas,
-        liveness: { isUp },
+        liveness: { isUp, statusOf: (node) => this.#statusOf(node) },
         bucketTypes,
       },
       options.coordinator ?? {},
@@ -193,6 +193,11 @@ export class AtollNode extends Lifecycle {
   /** Whether this node believes `node` to be up. */
   isUp(node: string): boolean {
     return this.#gossip.isUp(node) && this.#membership.document?.members.get(node)?.state !== 'down'
+  }
+
+  #statusOf(node: string): MemberStatus {
+    const isDown = this.#membership.document?.members.get(node)?.state === 'down'
+    return isDown ? 'dead' : this.#gossip.statusOf(node)
   }
 
   protected async onOpen(): Promise<void> {

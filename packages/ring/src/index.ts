@@ -1,6 +1,6 @@
 export { type ClaimResult, claim } from './claim/claim.ts'
 export type { ClaimMember, ClaimOptions } from './claim/options.ts'
-export { type ClaimViolation, violationsOf } from './claim/violations.ts'
+export type { ClaimViolation } from './claim/violations.ts'
 export { decodeRing, encodeRing } from './codec.ts'
 export { MAX_REPLICAS, Placement, replicaTable } from './placement.ts'
 export { overlapping, partitionOf, placementHash, responsiblePartition, type Sha1 } from './placement-hash.ts'

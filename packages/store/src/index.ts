@@ -77,6 +77,7 @@ export {
   type Refill,
   type Resizing,
   type RestoredRefill,
+  type SpacingViolation,
   setAddress,
   stage,
   unstage,
@@ -120,7 +121,7 @@ export type {
   ResolvedRange,
   StoredObject,
 } from '@atoll/objects'
-export type { ClaimViolation, NodeName, Placement, PreferenceEntry, ReplicaTable, Ring } from '@atoll/ring'
+export type { NodeName, Placement, PreferenceEntry, ReplicaTable, Ring } from '@atoll/ring'
 export {
   type Connection,
   type ConnectOptions,

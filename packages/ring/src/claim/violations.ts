@@ -1,8 +1,4 @@
-import { checkInteger } from '@atoll/core'
-import { MAX_REPLICAS } from '../placement.ts'
-import type { Ring } from '../ring.ts'
-import { numberZones } from '../zone-index.ts'
-import { defineProblem, type Problem } from './problem.ts'
+import type { Problem } from './problem.ts'
 
 /** A preference list that is not simply the next n partitions, since those repeat a node or a zone. */
 export interface ClaimViolation {
@@ -49,13 +45,4 @@ function smallestGap(values: Int16Array, most: number): number {
     if (values.some((value, at) => value === values[(at + gap) % length])) return gap
   }
   return Math.min(most, length)
-}
-
-/** What a ring does not keep, as `claim` says it of a new one. Nodes that own nothing do not count. */
-export function violationsOf(ring: Ring, n: number): ClaimViolation[] {
-  checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
-  const nodes = [...new Set(ring.owners)].sort()
-  const numbers = new Map(nodes.map((node, number) => [node, number]))
-  const owners = Int16Array.from(ring.owners, (owner) => numbers.get(owner) ?? 0)
-  return findViolations(defineProblem(numberZones(nodes, ring.zones), owners), owners, n)
 }
