@@ -5,8 +5,9 @@ export class Doors {
   readonly #inside = new Map<string, number>()
   readonly #closed = new Set<string>()
 
-  isOpen({ name }: AtollNode): boolean {
-    return !this.#closed.has(name)
+  /** A node that knows that it has left says so, and nobody sends clients there any more. */
+  isOpen({ name, cluster }: AtollNode): boolean {
+    return !this.#closed.has(name) && cluster.document.members.has(name)
   }
 
   async through<T>({ name }: AtollNode, run: () => Promise<T>): Promise<T> {

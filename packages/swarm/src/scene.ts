@@ -132,6 +132,7 @@ export async function record(scene: Scene, history: History, step: Step): Promis
   let reason = ''
   let confirmed: Confirmed | undefined
   let isCorrupt = false
+  let isElsewhere = false
   const run = async () => {
     if (step.writes === undefined) return step.run()
     const written = await confirming(step.writes.node, step.writes.id, step.run)
@@ -142,16 +143,18 @@ export async function record(scene: Scene, history: History, step: Step): Promis
     run().catch((error: unknown) => {
       reason = messageOf(error)
       isCorrupt = isAtollError(error, 'ATOLL_CORRUPT')
+      isElsewhere = isAtollError(error, 'ATOLL_CLOSED') && error.details['reason'] === 'left'
       throw error
     }),
   )
   if (confirmed !== undefined) scene.confirmed.set(operation, confirmed)
   if (isCorrupt) scene.saidCorrupt.push(operation)
   world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
+  // Who is inside a node when that leaves is told to ask another one.
   // One that is said to be down is not asked, and counts where all are needed.
   const { down, force, impostor } = options.changes
   const isCalm = Object.keys(options.faults).length === 0 && (down ?? force ?? impostor) === undefined
-  if (isCalm && operation.outcome !== 'ok' && step.mayFail !== true)
+  if (isCalm && operation.outcome !== 'ok' && step.mayFail !== true && !isElsewhere)
     complaints.push(`nothing was wrong, and ${describeOperation(operation)}: ${reason}`)
   world.runtime(operation.client).probe.mark(`client.${operation.kind} ${operation.outcome}`)
   return operation
