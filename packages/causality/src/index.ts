@@ -1,6 +1,7 @@
 export { decodeRecord, type EncodedRecord, encodeRecord } from './codec.ts'
 export { contextOf, decodeContext, encodeContext } from './context.ts'
 export { clockDigest } from './digest.ts'
+export { givenTwice, isRenamedIn, renameSiblings, writesDigest } from './given-twice.ts'
 export { checkIndexEntries, INDEX_LIMITS } from './index-limits.ts'
 export { type VisibleIndexEntry, visibleIndexEntries } from './indexes.ts'
 export { mergeRecords, recordsEqual } from './merge.ts'

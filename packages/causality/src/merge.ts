@@ -1,3 +1,5 @@
+import { compareBytes, equalBytes } from '@atoll/core'
+import { givenTwice, renameSiblings } from './given-twice.ts'
 import { PackableRecord } from './packable-record.ts'
 import type { MergePolicy } from './policy.ts'
 import type { Sibling, StoredRecord } from './record.ts'
@@ -12,6 +14,9 @@ import { compareWriteOnce, WRITE_ONCE_ACTOR } from './write-once.ts'
  * it replaced: Preguiça, Baquero et al., "Dotted Version Vectors", 2012. Every write is stamped later than all that
  * it replaces and, with last-write-wins, than all that its replica knows; so the largest stamp among all covered
  * events is always at hand, and picking the larger of two is associative.
+ *
+ * Where both hold other writes under one dot, an older copy of some data has given it again. Then neither clock says what
+ * was replaced of that actor's events: all of its siblings are kept, under names of their own (`renameSiblings`).
  */
 export function mergeRecords(policy: MergePolicy, a: StoredRecord, b: StoredRecord): StoredRecord {
   if (a === b) return a
@@ -21,8 +26,12 @@ export function mergeRecords(policy: MergePolicy, a: StoredRecord, b: StoredReco
     case 'last-write-wins':
       return joined(a, b, latest([...a.siblings, ...b.siblings]))
     case 'siblings':
-    case 'merge':
-      return joined(a, b, unreplaced(a, b))
+    case 'merge': {
+      const twice = givenTwice(a, b)
+      return twice.length === 0
+        ? together(a, b)
+        : together(renameSiblings(a, twice), renameSiblings(b, twice))
+    }
   }
 }
 
@@ -31,9 +40,10 @@ export function recordsEqual(a: StoredRecord, b: StoredRecord): boolean {
   return a === b || (clocksEqual(a.clock, b.clock) && sameSiblings(a.siblings, b.siblings))
 }
 
-/** Which of two writes wins where only one may: the greater (timestamp, actor, counter) is the later. */
+/** Which of two writes wins where only one may: the greater (timestamp, actor, counter, write) is the later. */
 function compareWrites(a: Sibling, b: Sibling): number {
-  return a.timestampMs === b.timestampMs ? compareDots(a.dot, b.dot) : a.timestampMs - b.timestampMs
+  if (a.timestampMs !== b.timestampMs) return a.timestampMs - b.timestampMs
+  return compareDots(a.dot, b.dot) || compareBytes(a.writeId, b.writeId)
 }
 
 /** The last write of these alone; nothing of nothing. */
@@ -41,6 +51,10 @@ export function latest(siblings: readonly Sibling[]): readonly Sibling[] {
   const [first, ...others] = siblings
   if (first === undefined) return []
   return [others.reduce((best, other) => (compareWrites(other, best) > 0 ? other : best), first)]
+}
+
+function together(a: StoredRecord, b: StoredRecord): StoredRecord {
+  return joined(a, b, unreplaced(a, b))
 }
 
 function unreplaced(a: StoredRecord, b: StoredRecord): readonly Sibling[] {
@@ -76,8 +90,8 @@ function sameSiblings(a: readonly Sibling[], b: readonly Sibling[]): boolean {
   )
 }
 
-/** A dot names one write and only one, but for the dot that all write-once writes share. */
+/** A dot names one write and only one, but for the dot that all write-once writes share, and one that was given twice. */
 function sameSibling(a: Sibling, b: Sibling): boolean {
   if (compareDots(a.dot, b.dot) !== 0) return false
-  return a.dot.actor !== WRITE_ONCE_ACTOR || compareWriteOnce(a, b) === 0
+  return a.dot.actor === WRITE_ONCE_ACTOR ? compareWriteOnce(a, b) === 0 : equalBytes(a.writeId, b.writeId)
 }

@@ -1,4 +1,4 @@
-import type { CausalContext, Content, StoredRecord } from '@atoll/causality'
+import type { ActorId, CausalContext, Content, StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 
 /** A place that holds or shall hold a replica: the vnode `partition` on `node`. */
@@ -64,6 +64,8 @@ export interface ReplicaPutOptions extends ReplicaCallOptions {
   readonly tellAlone?: boolean
   /** Whether it is a client's own write of a write-once type, which is written without a look; default false. */
   readonly isFresh?: boolean
+  /** Whether the answer shall say which dots of the record stand for other writes there; default false. */
+  readonly tellTwice?: boolean
 }
 
 export interface ReplicaPut {
@@ -71,6 +73,8 @@ export interface ReplicaPut {
   readonly changed: boolean
   /** Only if asked for: true if the replica certainly knows of no write of the key that the record does not cover. */
   readonly alone?: boolean | undefined
+  /** Only if asked for: actors of dots under which the replica held other writes than the record; it keeps both. */
+  readonly twice?: readonly ActorId[] | undefined
 }
 
 export interface ReplicaScanVnode {

@@ -34,7 +34,7 @@ export class PutCall extends Call<Written | undefined> {
     this.#request = request
     this.#machine = new PutMachine(request)
     const [tellAlone, isFresh] = [request.aloneAt !== undefined, request.record !== undefined]
-    this.#storing = { timeoutMs: options.timeoutMs, tellAlone, isFresh }
+    this.#storing = { timeoutMs: options.timeoutMs, tellAlone, isFresh, tellTwice: !isFresh }
     this.#coordinating = { timeoutMs: Math.min(options.timeoutMs, site.settings.attemptTimeoutMs) }
   }
 
@@ -91,25 +91,28 @@ export class PutCall extends Call<Written | undefined> {
     this.asking()
     // A replica that stored has accepted too, so that its word in between matters only where more must accept.
     const options =
-      quorum.w > quorum.dw ? { ...this.#storing, onAccepted: () => this.#accepted(at) } : this.#storing
+      quorum.w > quorum.dw
+        ? { ...this.#storing, onAccepted: () => this.#accepted(at, record) }
+        : this.#storing
     this.site.replicas.put(target, id, record, options).then(
-      ({ alone = false }) => {
-        this.#apply(this.#machine.step({ kind: 'stored', at, alone }))
+      ({ alone = false, twice }) => {
+        this.#apply(this.#machine.step({ kind: 'stored', at, alone, twice, of: record }))
         this.heard()
       },
-      (error: unknown) => this.#failed(at, error),
+      (error: unknown) => this.#failed(at, error, record),
     )
   }
 
-  #accepted(at: number): void {
-    this.#apply(this.#machine.step({ kind: 'accepted', at }))
+  #accepted(at: number, of: StoredRecord): void {
+    this.#apply(this.#machine.step({ kind: 'accepted', at, of }))
   }
 
-  #failed(at: number, error: unknown): void {
+  #failed(at: number, error: unknown, of?: StoredRecord): void {
     const { metrics, probe } = this.site.runtime
     probe.mark('coordinator.put_replica_failed')
     metrics.count('atoll_coordinator_write_failures_total')
-    this.#apply(this.#machine.step({ kind: 'failed', at, error: asAtollError(error) }))
+    const failed = { kind: 'failed', at, error: asAtollError(error) } as const
+    this.#apply(this.#machine.step(of === undefined ? failed : { ...failed, of }))
     this.heard()
   }
 

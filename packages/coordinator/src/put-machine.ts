@@ -1,4 +1,4 @@
-import type { StoredRecord } from '@atoll/causality'
+import { type ActorId, recordsEqual, renameSiblings, type StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import { countsAsEvidence } from './evidence.ts'
@@ -11,9 +11,18 @@ export type PutEvent =
   /** The replica gave the write its dot and has the result on disk. */
   | { readonly kind: 'coordinated'; readonly at: number; readonly record: StoredRecord }
   /** It was to write only if alone, and has written nothing. */
-  | { readonly kind: 'declined' | 'accepted'; readonly at: number }
-  | { readonly kind: 'stored'; readonly at: number; readonly alone?: boolean }
-  | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError }
+  | { readonly kind: 'declined'; readonly at: number }
+  | { readonly kind: 'accepted'; readonly at: number; readonly of?: StoredRecord }
+  /** `twice`: actors of dots that stood for other writes there than in the record. */
+  | {
+      readonly kind: 'stored'
+      readonly at: number
+      readonly alone?: boolean
+      readonly of?: StoredRecord
+      readonly twice?: readonly ActorId[] | undefined
+    }
+  /** `of` is the record that was to be stored; what is heard of another one than the last is of no account. */
+  | { readonly kind: 'failed'; readonly at: number; readonly error: AtollError; readonly of?: StoredRecord }
   /** The caller waits no longer: what is under way goes on, but nobody else is asked to coordinate. */
   | { readonly kind: 'timeout' | 'abort' }
 
@@ -83,6 +92,9 @@ const NOTHING: readonly PutEffect[] = []
  * One write: Riak's put (riak_kv_put_core), with its faults repaired. If the coordinating replica fails the next one
  * coordinates; the write keeps its identity, so that two dots of it count as one. A node found dead, closing, or unable
  * for another reason is replaced by the next fallback at once. `definite()` tells a write that happened nowhere from one of unknown outcome.
+ *
+ * A replica that knows a dot of the record as another write's keeps both, but others may have taken the record for something
+ * that was replaced long ago: all get it anew, by names that nobody knows, and only then does their word count.
  */
 export class PutMachine {
   readonly #plan: PutPlan
@@ -97,6 +109,7 @@ export class PutMachine {
   #spares: number
   #answered = false
   #givenUp = false
+  #isRenamed = false
 
   constructor(plan: PutPlan) {
     this.#plan = plan
@@ -105,6 +118,7 @@ export class PutMachine {
   }
 
   step(event: PutEvent): readonly PutEffect[] {
+    if ('of' in event && event.of !== this.#record) return NOTHING
     switch (event.kind) {
       case 'start':
         return this.#plan.record === undefined ? this.#coordinate() : this.#spread(this.#plan.record)
@@ -119,9 +133,7 @@ export class PutMachine {
         this.#mark(event.at, 'accepted')
         return this.#concluded(NOTHING)
       case 'stored':
-        this.#mark(event.at, 'durable')
-        this.#hear(event.at, event.alone ?? false)
-        return this.#concluded(NOTHING)
+        return this.#renamed(event.twice) ?? this.#stored(event.at, event.alone ?? false)
       case 'failed':
         return this.#fail(event.at, event.error)
       case 'timeout':
@@ -149,6 +161,7 @@ export class PutMachine {
   definite(): boolean {
     const nowhere: readonly State[] = ['idle', 'declined', 'failed', 'lost']
     const maybe = ({ state }: Slot) => !nowhere.includes(state)
+    if (this.#isRenamed) return false
     return this.#errors.every((error) => error.definite) && !this.#slots.some(maybe)
   }
 
@@ -195,6 +208,31 @@ export class PutMachine {
         effects.push(this.#store(at, slot, record))
     }
     return effects
+  }
+
+  #stored(at: number, alone: boolean): readonly PutEffect[] {
+    this.#mark(at, 'durable')
+    this.#hear(at, alone)
+    return this.#concluded(NOTHING)
+  }
+
+  /** Undefined if the record has none of these dots, as it has not once it was renamed. */
+  #renamed(twice: readonly ActorId[] | undefined): readonly PutEffect[] | undefined {
+    const before = this.#record
+    if (twice === undefined || before === undefined) return undefined
+    const record = renameSiblings(before, twice)
+    if (recordsEqual(record, before)) return undefined
+    this.#isRenamed = true
+    this.#record = record
+    this.#accepted = 0
+    this.#durable = 0
+    this.#primaries = 0
+    this.#failed = 0
+    return this.#slots.flatMap((slot, at) => {
+      if (slot.state === 'lost') return []
+      slot.alone = false
+      return [this.#store(at, slot, record)]
+    })
   }
 
   #store(at: number, slot: Slot, record: StoredRecord): PutEffect {

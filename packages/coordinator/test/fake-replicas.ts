@@ -2,6 +2,7 @@ import {
   clockDigest,
   descends,
   EMPTY_RECORD,
+  givenTwice,
   type MergePolicy,
   mergeRecords,
   recordsEqual,
@@ -94,10 +95,12 @@ export class FakeReplicas implements Replicas {
     options.onAccepted?.()
     return this.#call({ operation: 'put', ...target }, options, () => {
       const isCorrupt = this.#vnode(target).corrupt.has(keyOf(id))
+      const before = this.peek(target, id)
+      const twice = before === undefined || !options.tellTwice ? [] : givenTwice(before, record)
       const changed = this.merge(target, id, record)
       const held = this.peek(target, id)
       const alone = !isCorrupt && held !== undefined && recordsEqual(held, record)
-      return options.tellAlone ? { changed, alone } : { changed }
+      return options.tellAlone ? { changed, alone, twice } : { changed, twice }
     })
   }
 
@@ -158,6 +161,11 @@ export class FakeReplicas implements Replicas {
 
   forget(place: Place, id: KeyId): void {
     this.#vnode(place).records.delete(keyOf(id))
+  }
+
+  /** Puts the vnode back to before its first write: it counts from the beginning again. */
+  putBack(place: Place): void {
+    this.#vnodes.delete(nameOf(place))
   }
 
   corrupt(place: Place, id: KeyId): void {

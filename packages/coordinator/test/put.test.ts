@@ -1,4 +1,4 @@
-import { AtollError, utf8 } from '@atoll/core'
+import { AtollError, fromUtf8, utf8 } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { failure, islands, keyId, keyOn, texts } from './islands.ts'
 
@@ -35,6 +35,31 @@ describe('put', () => {
       expect(replicas.count('get')).toBe(0)
       expect(texts(await coordinator.get(id))).toEqual(['three'])
       expect(await coordinator.put(id, { value: utf8('four') })).toMatchObject({ alone: false })
+    })
+  })
+
+  test('a dot that was given before is known as such: all get the write anew, and none is lost', async () => {
+    const setting = await islands()
+    const { world, coordinator, replicas } = setting
+    const id = keyOn(setting, ['n1', 'n2', 'n3'])
+    const [first, second, third] = setting.primaries(id)
+    await world.run(async () => {
+      const options = { w: 3, dw: 3 }
+      await coordinator.put(id, { value: utf8('one') }, options)
+      replicas.putBack(first!)
+      // The third replica knows of a later write alone, so that it takes the dot for that of something old.
+      const later = replicas.peek(third!, id)!
+      const dot = { actor: later.siblings[0]!.dot.actor, counter: 2 }
+      const writeId = new Uint8Array(16).fill(7)
+      replicas.store(third!, id, {
+        clock: new Map([[dot.actor, 2]]),
+        siblings: [{ ...later.siblings[0]!, dot, writeId, value: utf8('later') }],
+      })
+      const written = await coordinator.put(id, { value: utf8('two') }, options)
+      expect(written).toMatchObject({ durable: 3, alone: false })
+      for (const place of [first, second, third])
+        expect(replicas.peek(place!, id)!.siblings.map(({ value }) => fromUtf8(value))).toContain('two')
+      expect(texts(await coordinator.get(id, { r: 3 })).sort()).toEqual(['later', 'one', 'two'])
     })
   })
 

@@ -245,6 +245,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Damaged records that were found on the disk.',
   },
+  atoll_vnode_dots_given_twice_total: {
+    type: 'counter',
+    help: 'Merges of records that had other writes under one dot: an older copy of some data was written to.',
+  },
   atoll_vnode_forwards_total: {
     type: 'counter',
     help: 'Requests that were passed on to the node that holds the partition now.',

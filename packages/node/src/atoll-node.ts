@@ -21,7 +21,7 @@ import {
 import { ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas } from '@atoll/vnode'
+import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas, WRITE_IDS } from '@atoll/vnode'
 import { EventEmitter } from 'eventemitter3'
 import { Acquaintances } from './acquaintances.ts'
 import { Admission } from './admission.ts'
@@ -136,7 +136,7 @@ export class AtollNode extends Lifecycle {
       membership: () => this.#membership,
       admits,
       generation: () => generation.token,
-      capabilities: [GENERATIONS],
+      capabilities: [GENERATIONS, WRITE_IDS],
     })
     const { endpoint } = this.#others
     this.#endpoint = endpoint

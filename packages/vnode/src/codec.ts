@@ -17,7 +17,7 @@ import type {
   ScanRequest,
   ScanVnode,
 } from './protocol.ts'
-import { UNROUTED } from './protocol.ts'
+import { MAX_TWICE, UNROUTED } from './protocol.ts'
 import { checkKeyId } from './requests.ts'
 
 /** The first field of every message. A peer of a later version is refused, never misread. */
@@ -46,13 +46,13 @@ export const getReplyCodec = versioned<GetReply>({
 
 /**
  * At the end stands what the record is to be met with, if anything: true to tell whether it is alone, false for a fresh one.
- * A node of before takes the latter for nothing said, and writes every record of a write-once type as it did.
+ * A node of before takes the latter for nothing said, and writes every record of a write-once type as it did. Behind it stands
+ * whether to tell of dots given twice, which is asked only of those who know `WRITE_IDS`.
  */
 export const putRequestCodec = routed<PutRequest>({
-  encode: ({ partition, id, record, tellAlone, isFresh }) => {
+  encode: ({ partition, id, record, ...asking }) => {
     const { head, body } = encodeRecord(record)
-    const asked = isFresh ? [false] : packFlag(tellAlone)
-    return { tuple: [partition, ...packId(id), head, ...asked], body }
+    return { tuple: [partition, ...packId(id), head, ...packAsked(asking)], body }
   },
   decode: (reader, body) => ({
     partition: reader.uint(),
@@ -62,11 +62,17 @@ export const putRequestCodec = routed<PutRequest>({
   }),
 })
 
+/** Actors whose dots were given twice stand at the end, and only for those who have asked for them. */
 export const putReplyCodec = versioned<PutReply>({
-  encode: ({ changed, alone }) => ({ tuple: alone === undefined ? [changed] : [changed, alone] }),
+  encode: ({ changed, alone, twice = [] }) => {
+    if (twice.length > 0) return { tuple: [changed, alone ?? false, twice] }
+    return { tuple: alone === undefined ? [changed] : [changed, alone] }
+  },
   decode: (reader) => {
     const changed = reader.boolean()
-    return { changed, alone: reader.remaining === 0 ? undefined : reader.boolean() }
+    const alone = reader.remaining === 0 ? undefined : reader.boolean()
+    if (reader.remaining === 0) return { changed, alone }
+    return { changed, alone, twice: reader.list((item) => item.string(), MAX_TWICE) }
   },
 })
 
@@ -224,9 +230,18 @@ function unpackFlag(reader: TupleReader): true | undefined {
   return reader.remaining > 0 && reader.boolean() ? true : undefined
 }
 
-function unpackAsked(reader: TupleReader): Pick<PutRequest, 'tellAlone' | 'isFresh'> {
+type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice'>
+
+function packAsked({ tellAlone, isFresh, tellTwice }: Asked): readonly TupleValue[] {
+  if (isFresh) return [false]
+  return tellTwice ? [tellAlone ?? false, true] : packFlag(tellAlone)
+}
+
+function unpackAsked(reader: TupleReader): Asked {
   if (reader.remaining === 0) return {}
-  return reader.boolean() ? { tellAlone: true } : { isFresh: true }
+  const isFirst = reader.boolean()
+  if (unpackFlag(reader)) return isFirst ? { tellAlone: true, tellTwice: true } : { tellTwice: true }
+  return isFirst ? { tellAlone: true } : { isFresh: true }
 }
 
 function packContent({ metadata, tombstone, expiresAtMs, indexes }: Content): readonly TupleValue[] {

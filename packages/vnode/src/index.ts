@@ -33,3 +33,4 @@ export {
 export type { Ownership } from './route.ts'
 export { type ServeOptions, serveVnodes } from './serve.ts'
 export type { StorageState } from './storage-health.ts'
+export { WRITE_IDS } from './write-ids.ts'

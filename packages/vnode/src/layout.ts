@@ -39,12 +39,14 @@ export const NOTHING_KEY: Uint8Array = utf8('!meta!nothing')
  * in full here, byte for byte as sublevels would write them, which spares a batch the way through those.
  */
 export class VnodeLayout {
+  readonly partition: number
   readonly #data: Uint8Array
   readonly #index: Uint8Array
   readonly #notes: Uint8Array
   readonly #meta: string
 
   constructor(partition: number) {
+    this.partition = partition
     const name = partition.toString().padStart(PARTITION_DIGITS, '0')
     this.#data = utf8(`!${name}!!data!`)
     this.#index = utf8(`!${name}!!index!`)

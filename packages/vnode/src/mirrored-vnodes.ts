@@ -71,9 +71,9 @@ export class MirroredVnodes {
     const { host } = this.#parts
     const reply = host.put(request, { onAccepted })
     if (!hasStrangers(host.mirrors.of(request.partition), serving.routing.epoch)) return reply
-    const { changed } = await reply
+    const stored = await reply
     await this.#mirror(request, serving)
-    return request.tellAlone ? { changed, alone: false } : { changed }
+    return request.tellAlone ? { ...stored, alone: false } : stored
   }
 
   async coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {

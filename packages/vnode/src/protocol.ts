@@ -1,4 +1,4 @@
-import type { CausalContext, Content, StoredRecord } from '@atoll/causality'
+import type { ActorId, CausalContext, Content, StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 
 /** What a vnode is to whoever asks it: the owner's, or one that stands in for that. */
@@ -45,13 +45,23 @@ export interface PutRequest {
    * comes, such as a repair, a mirrored or a moved record, may be older than a deletion, and is merged. Default false.
    */
   readonly isFresh?: boolean | undefined
+  /** Whether the answer says which dots stand for other writes here; default false. Not for a fresh record. */
+  readonly tellTwice?: boolean | undefined
 }
+
+/** Actors that one reply to a put names. */
+export const MAX_TWICE = 16
 
 export interface PutReply {
   /** False if the vnode had all of it already. */
   readonly changed: boolean
   /** Only if asked for: true if the vnode certainly knows of no write of the key that the record does not cover. */
   readonly alone?: boolean | undefined
+  /**
+   * Actors of dots under which the vnode held other writes than the record: it keeps both, under new names, but other vnodes
+   * may have taken the record for something old. Only if asked for, and if there are any; 16 at most are told.
+   */
+  readonly twice?: readonly ActorId[] | undefined
 }
 
 /**

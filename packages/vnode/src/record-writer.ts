@@ -1,4 +1,13 @@
-import { type Dot, descends, EMPTY_RECORD, type StoredRecord, type VersionVector } from '@atoll/causality'
+import {
+  type ActorId,
+  type Dot,
+  descends,
+  EMPTY_RECORD,
+  givenTwice,
+  isRenamedIn,
+  type StoredRecord,
+  type VersionVector,
+} from '@atoll/causality'
 import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type { ChangeLog } from './change-log.ts'
@@ -32,6 +41,8 @@ export interface Decision {
   readonly id: KeyId
   /** The history that the write brings along. */
   readonly seen: VersionVector | undefined
+  /** The record that is merged into what is there, if one is. */
+  readonly brought?: StoredRecord
   /** Writes nothing unless the record has just the events that `seen` knows, and nothing was lost; default false. */
   readonly ifAlone?: boolean
   /**
@@ -51,6 +62,8 @@ export interface Decided {
   readonly declined: boolean
   /** True if what was there before could not be read, so that nobody knows what it was. */
   readonly overCorrupt: boolean
+  /** Actors of dots that stood for one write here and for another in what was brought. */
+  readonly twice: readonly ActorId[]
   readonly durable: Promise<void>
 }
 
@@ -76,8 +89,11 @@ const DECLINED: Decided = {
   changed: false,
   declined: true,
   overCorrupt: false,
+  twice: [],
   durable: DURABLE,
 }
+
+const NOT_TWICE = { actors: [], isOurs: false } as const
 
 /** Smaller values are not worth a buffer of their own on the way to the disk. */
 const UNCOPIED_BYTES = 64 * KiB
@@ -90,6 +106,8 @@ export class RecordWriter {
   readonly #parts: WriterParts
   #incarnation: Incarnation | undefined
   #loading: Promise<Incarnation> | undefined
+  /** The actor of which the log says that it has given a dot twice. */
+  #told: ActorId | undefined
 
   constructor(layout: VnodeLayout, parts: WriterParts) {
     this.#layout = layout
@@ -124,7 +142,7 @@ export class RecordWriter {
       this.#checkRoom(put.value.length + (put.tail?.length ?? 0), undefined)
       const operations = [put, ...this.#besides(place, { id, before: undefined, after: record })]
       const durable = this.#queue(place.name, record, operations)
-      return { record, changed: true, declined: false, overCorrupt: false, durable }
+      return { ...DECLINED, record, changed: true, declined: false, durable }
     })
   }
 
@@ -161,13 +179,14 @@ export class RecordWriter {
   }
 
   #decide(
-    { id, seen, ifAlone, isClients, decide }: Decision,
+    { id, seen, brought, ifAlone, isClients, decide }: Decision,
     ground: Ground,
     incarnation: Incarnation,
   ): Decided {
     const { corrupt: overCorrupt, durable: before } = ground
     const current = overCorrupt ? undefined : ground.record
-    const renewed = overCorrupt || knowsMore(seen, current, incarnation)
+    const twice = this.#heedTwice(current, brought, incarnation)
+    const renewed = overCorrupt || twice.isOurs || knowsMore(seen, current, incarnation)
     if (ifAlone && (renewed || !isExactly(current, seen))) return DECLINED
     if (renewed) {
       this.#parts.runtime.probe.mark('vnode.incarnation-renewed')
@@ -179,7 +198,8 @@ export class RecordWriter {
       return claim.dot
     }
     const record = decide(current, nextDot)
-    if (record === current) return { record, changed: false, declined: false, overCorrupt, durable: before }
+    const decided = { record, declined: false, overCorrupt, twice: twice.actors }
+    if (record === current) return { ...decided, changed: false, durable: before }
     this.#checkDisk(current, record)
     const put = this.#put(ground.key, record)
     if (isClients) this.#checkRoom(put.value.length, current)
@@ -187,7 +207,30 @@ export class RecordWriter {
     const operations = [...ground.orphans, put, ...besides, ...(claim?.operations ?? [])]
     const durable = this.#queue(ground.name, record, operations)
     if (claim !== undefined) incarnation.granted(claim)
-    return { record, changed: true, declined: false, overCorrupt, durable }
+    return { ...decided, changed: true, durable }
+  }
+
+  /** Dots that stand for other writes here than in what is brought: their actors, and whether one is, or was, this vnode's. */
+  #heedTwice(
+    current: StoredRecord | undefined,
+    brought: StoredRecord | undefined,
+    { actor }: Incarnation,
+  ): { readonly actors: readonly ActorId[]; readonly isOurs: boolean } {
+    if (current === undefined || brought === undefined) return NOT_TWICE
+    const actors = givenTwice(current, brought)
+    const isOurs = actors.includes(actor) || isRenamedIn(brought, current, actor)
+    if (actors.length === 0 && !isOurs) return NOT_TWICE
+    const { log, metrics, probe } = this.#parts.runtime
+    probe.mark('vnode.dot-given-twice')
+    metrics.count('atoll_vnode_dots_given_twice_total')
+    const culprit = actors[0] ?? actor
+    if (this.#told !== culprit) {
+      this.#told = culprit
+      const what = isOurs ? 'this vnode, which goes on as a new one,' : 'a vnode'
+      const facts = { partition: this.#layout.partition, actor: culprit }
+      log.error(facts, `${what} has given a dot twice, as data from an older copy does: both writes are kept`)
+    }
+    return { actors, isOurs }
   }
 
   #queue(name: string, record: StoredRecord, operations: readonly Operation[]): Promise<void> {

@@ -15,6 +15,7 @@ import type {
   VnodeRole,
 } from './protocol.ts'
 import { type RouterParts, VnodeRouter } from './router.ts'
+import { knowsWriteIds } from './write-ids.ts'
 
 /** The vnode `partition` on `node`. */
 export interface VnodeTarget {
@@ -38,6 +39,8 @@ export interface VnodePutOptions extends VnodeCallOptions {
   readonly tellAlone?: boolean | undefined
   /** Whether it is a client's own write of a write-once type, to be written without a look; default false. */
   readonly isFresh?: boolean | undefined
+  /** Whether to say which dots of the record stand for other writes there; default false. A node of before cannot. */
+  readonly tellTwice?: boolean | undefined
 }
 
 export interface VnodeReplicasParts extends RouterParts {
@@ -70,12 +73,13 @@ export class VnodeReplicas {
 
   put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
     const { host, endpoint } = this.#parts
-    const { onAccepted, tellAlone, isFresh, ...call } = options
+    const { onAccepted, tellAlone, isFresh, tellTwice, ...call } = options
     const { partition } = target
     const request = { partition, id, record, tellAlone, isFresh, routing: routingOf(target) }
-    if (this.#isOwn(target.node)) return this.#router.put(request, () => call, onAccepted)
+    if (this.#isOwn(target.node)) return this.#router.put({ ...request, tellTwice }, () => call, onAccepted)
     const { clock } = host.runtime
-    const asked = { node: target.node, method: putMethod, request, record }
+    const told = tellTwice && knowsWriteIds(endpoint, target.node) ? { ...request, tellTwice } : request
+    const asked = { node: target.node, method: putMethod, request: told, record }
     return callOrStream({ endpoint, clock }, asked, { ...call, onProgress: onAccepted })
   }
 

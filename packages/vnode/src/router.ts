@@ -23,10 +23,11 @@ import type {
 } from './protocol.ts'
 import { HERE, isPlainlyHere, type Ownership, type Route, route } from './route.ts'
 import { allHere, mergeScans, type ScanPart, splitScan } from './scan-split.ts'
+import { knowsWriteIds } from './write-ids.ts'
 
 export interface RouterParts {
   readonly host: VnodeHost
-  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
+  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream' | 'capabilitiesOf'>
   /** What this node's document says; default that everything is served where it is asked. */
   readonly ownership?: (() => Ownership) | undefined
 }
@@ -84,11 +85,11 @@ export class VnodeRouter {
     if (this.#isHere(asking)) return here()
     return this.#elsewhere(asking, patience, {
       here,
-      there: (to, routing, call) =>
-        this.#call(to, putMethod, this.#forwarded(request, asking, routing), {
-          ...call,
-          onProgress: onAccepted,
-        }),
+      there: (to, routing, call) => {
+        const tellTwice = request.tellTwice && knowsWriteIds(this.#parts.endpoint, to)
+        const forwarded = this.#forwarded({ ...request, tellTwice }, asking, routing)
+        return this.#call(to, putMethod, forwarded, { ...call, onProgress: onAccepted })
+      },
     })
   }
 

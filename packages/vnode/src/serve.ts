@@ -17,7 +17,7 @@ export interface ServeOptions {
  * stored; one that differs is refused with `ATOLL_CORRUPT`. A request for a vnode that has moved is sent on.
  */
 export function serveVnodes(
-  endpoint: Pick<RpcEndpoint, 'handle' | 'call' | 'handleStream' | 'openStream'>,
+  endpoint: Pick<RpcEndpoint, 'handle' | 'call' | 'handleStream' | 'openStream' | 'capabilitiesOf'>,
   host: VnodeHost,
   { ownership }: ServeOptions = {},
 ): void {

@@ -13,7 +13,14 @@ import type { Holdings } from './holdings.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
-import type { CoordinateReply, CoordinateRequest, GetReply, PutReply, PutRequest } from './protocol.ts'
+import {
+  type CoordinateReply,
+  type CoordinateRequest,
+  type GetReply,
+  MAX_TWICE,
+  type PutReply,
+  type PutRequest,
+} from './protocol.ts'
 import { type Decided, type Decision, RecordWriter, type WriterParts } from './record-writer.ts'
 
 export interface VnodeParts extends WriterParts {
@@ -21,7 +28,7 @@ export interface VnodeParts extends WriterParts {
   readonly policyOf: (type: string) => MergePolicy
 }
 
-type Put = Pick<PutRequest, 'id' | 'record' | 'tellAlone' | 'isFresh'>
+type Put = Pick<PutRequest, 'id' | 'record' | 'tellAlone' | 'tellTwice' | 'isFresh'>
 
 /** One partition of the ring on one node. */
 export class Vnode {
@@ -60,16 +67,17 @@ export class Vnode {
    * As `put` of a record that is not fresh: reads what is there also if the type is write-once, for it may be a deletion
    * that the record is older than.
    */
-  async merge({ id, record, tellAlone }: Put, onAccepted?: () => void): Promise<PutReply> {
+  async merge({ id, record, tellAlone, tellTwice }: Put, onAccepted?: () => void): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
     const decide = (current: StoredRecord | undefined) =>
       current === undefined ? record : mergeRecords(policy, current, record)
     const decided = await this.#write(
-      () => this.#writer.update({ id, seen: record.clock, decide }),
+      () => this.#writer.update({ id, seen: record.clock, brought: record, decide }),
       onAccepted,
     )
-    const { changed } = decided
-    return tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }
+    const { changed, twice } = decided
+    const told = tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }
+    return tellTwice && twice.length > 0 ? { ...told, twice: twice.slice(0, MAX_TWICE) } : told
   }
 
   /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */

@@ -120,6 +120,14 @@ const OF_COMPANY = [
   ['put-request', 'fresh', { isFresh: true }],
   ['put-reply', 'alone', { alone: true }],
   ['put-reply', 'not-alone', { alone: false }],
+  ['put-request', 'tell-twice', { tellTwice: true }],
+  ['put-request', 'tell-alone-and-twice', { tellAlone: true, tellTwice: true }],
+  ['put-reply', 'twice', { alone: false, twice: ['00000000000000aa'] }],
+  [
+    'offer-request',
+    'writes',
+    { partitions: 32, entries: [{ id: id('k'), digest: utf8('12345678'), writes: utf8('87654321') }] },
+  ],
   ['coordinate-request', 'if-alone', { ifAlone: true }],
   ['coordinate-reply', 'declined', { declined: true }],
 ] as const
@@ -206,6 +214,12 @@ describe('messages', () => {
       offerMethod.response,
       { lacking: places(20_000) },
       'at most 4096',
+    ],
+    [
+      'an answer that names 100 actors',
+      putMethod.response,
+      { changed: true, twice: places(100).map(String) },
+      'at most 16',
     ],
     ['a scan of 300,000 vnodes', scanMethod.request, scan(300_000, 1), 'at most 1024 items'],
     ['a scan of 2000 slices of a vnode', scanMethod.request, scan(1, 2000), 'at most 1024'],

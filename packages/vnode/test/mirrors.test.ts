@@ -115,7 +115,7 @@ it('a holder hands on what is written by an old list only if it has seen all com
   const grown: Ownership = { epoch: 9, ownerOf: () => 'n1', grownAt: [0, 9, 0, 0, 0, 0, 0, 0] }
   await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
     const { host } = atoll.node('n1')
-    const endpoint = { call: neverCalled, openStream: neverCalled }
+    const endpoint = { call: neverCalled, openStream: neverCalled, capabilitiesOf: () => undefined }
     const router = new VnodeRouter({ host, endpoint, ownership: () => grown })
     // One has come to the list before this node was opened, with epoch 5, and another one since.
     host.mirrors.watchFrom(7)

@@ -118,6 +118,7 @@ describe('replicas near and far', () => {
       node: 'n1',
       host: hosts[0]!,
       endpoint: {
+        capabilitiesOf: () => undefined,
         openStream: () => Promise.reject(new Error('nothing is large')),
         call: async <Request, Response, Progress>(
           _node: string,

@@ -33,7 +33,8 @@ function asker(host: VnodeHost, epoch = SINCE + 1) {
     ownerOf: () => 'n1',
   })
   const call = () => Promise.reject(new Error('nobody else is asked'))
-  const replicas = new VnodeReplicas({ node: 'n1', host, endpoint: { call, openStream: call }, ownership })
+  const endpoint = { call, openStream: call, capabilitiesOf: () => undefined }
+  const replicas = new VnodeReplicas({ node: 'n1', host, endpoint, ownership })
   return { replicas }
 }
 
@@ -124,7 +125,8 @@ describe('a ring that gets more partitions', () => {
       ownerOf: (partition) => (partition === 6 ? 'n2' : 'n1'),
     })
     const call = () => Promise.reject(new Error('nobody else is asked'))
-    const replicas = new VnodeReplicas({ node: 'n1', host, endpoint: { call, openStream: call }, ownership })
+    const endpoint = { call, openStream: call, capabilitiesOf: () => undefined }
+    const replicas = new VnodeReplicas({ node: 'n1', host, endpoint, ownership })
     const scan = (slice: number) => replicas.scan('n1', { ...scanOf(8, [slice]), epoch: 1 }, OPTIONS)
     // The second of 8 partitions ends where the eighth of 32 does.
     await expect(scan(2)).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE', definite: true })

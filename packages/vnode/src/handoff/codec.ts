@@ -12,6 +12,7 @@ import { MAX_PAGE_RECORDS } from './options.ts'
 import type {
   EndRequest,
   HandoffKind,
+  OfferEntry,
   OfferReply,
   OfferRequest,
   OfRing,
@@ -30,17 +31,25 @@ export const offerRequestCodec = versioned<OfferRequest>({
       KINDS.indexOf(kind),
       entries.map(({ id, digest }) => [...packId(id), digest]),
       ...packRing(partitions),
+      ...(partitions === undefined ? [] : packWrites(entries)),
     ],
   }),
-  decode: (reader) => ({
-    partition: reader.uint(),
-    kind: unpackKind(reader),
-    entries: reader.list(
+  decode: (reader) => {
+    const partition = reader.uint()
+    const kind = unpackKind(reader)
+    const entries = reader.list(
       (item) => unpackWhole(item.tuple(), (entry) => ({ id: unpackId(entry), digest: entry.bytes() })),
       MAX_PAGE_RECORDS,
-    ),
-    ...unpackRing(reader),
-  }),
+    )
+    const ring = unpackRing(reader)
+    const writes = reader.remaining === 0 ? [] : reader.list((item) => item.bytes(), MAX_PAGE_RECORDS)
+    return {
+      partition,
+      kind,
+      ...ring,
+      entries: entries.map((entry, at) => withWrites(entry, writes[at])),
+    }
+  },
 })
 
 export const offerReplyCodec = versioned<OfferReply>({
@@ -120,6 +129,16 @@ export const doneCodec = versioned<'done'>({
 /** Stands at the end of what is said of a partition; the first messages lack it. */
 function packRing(partitions: number | undefined): readonly TupleValue[] {
   return partitions === undefined ? [] : [partitions]
+}
+
+/** Behind the ring, or nothing: only for those who know `WRITE_IDS`. */
+function packWrites(entries: OfferRequest['entries']): readonly TupleValue[] {
+  const writes = entries.flatMap((entry) => (entry.writes === undefined ? [] : [entry.writes]))
+  return writes.length === entries.length ? [writes] : []
+}
+
+function withWrites(entry: OfferEntry, writes: Uint8Array | undefined): OfferEntry {
+  return writes === undefined ? entry : { ...entry, writes }
 }
 
 function unpackRing(reader: TupleReader): OfRing {

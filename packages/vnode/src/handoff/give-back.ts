@@ -78,7 +78,7 @@ export class GiveBack {
     }
     this.#checkOwner()
     signal.throwIfAborted()
-    const removed = await Promise.all(held.map(({ id, digest }) => vnode.remove(id, digest)))
+    const removed = await Promise.all(held.map((record) => vnode.remove(record)))
     return held.filter((_, at) => removed[at] === true)
   }
 

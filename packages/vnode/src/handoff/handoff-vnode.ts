@@ -1,4 +1,4 @@
-import { clockDigest, type StoredRecord } from '@atoll/causality'
+import { clockDigest, type StoredRecord, writesDigest } from '@atoll/causality'
 import { equalBytes, type KeyId } from '@atoll/core'
 import type { Admission } from '../admission.ts'
 import { BINARY, readBytes, reading } from '../database.ts'
@@ -9,6 +9,7 @@ import type { Operation } from '../ports.ts'
 import type { Vnode, VnodeParts } from '../vnode.ts'
 import { openCursor, openTransfer, packCursor, packTransfer, type TransferNote } from './notes.ts'
 import { type Page, type PageLimits, readNotedPage, readPage } from './pages.ts'
+import type { OfferEntry } from './protocol.ts'
 
 export interface HandoffVnodeParts extends VnodeParts {
   readonly admission: Admission
@@ -77,9 +78,9 @@ export class HandoffVnode {
     await reading(() => this.#parts.database.clear(range))
   }
 
-  async holds(id: KeyId, digest: Uint8Array): Promise<boolean> {
-    const { record } = await this.#vnode().get(id)
-    return record !== undefined && equalBytes(this.#digest(record), digest)
+  async holds(entry: OfferEntry): Promise<boolean> {
+    const { record } = await this.#vnode().get(entry.id)
+    return record !== undefined && this.#is(record, entry)
   }
 
   /** Merges a record that comes from another vnode; resolves when it is on disk. */
@@ -89,8 +90,8 @@ export class HandoffVnode {
   }
 
   /** Deletes a record unless it has changed. */
-  async remove(id: KeyId, digest: Uint8Array): Promise<boolean> {
-    return this.#vnode().remove(id, (record) => equalBytes(this.#digest(record), digest))
+  async remove(entry: OfferEntry): Promise<boolean> {
+    return this.#vnode().remove(entry.id, (record) => this.#is(record, entry))
   }
 
   count(type?: string): Promise<number> {
@@ -133,8 +134,9 @@ export class HandoffVnode {
     return this.#parts.runtime.digest.crc32
   }
 
-  #digest(record: StoredRecord): Uint8Array {
-    return clockDigest(record, this.#parts.runtime.digest.sha1)
+  #is(record: StoredRecord, { digest, writes }: OfferEntry): boolean {
+    if (!equalBytes(clockDigest(record, this.#parts.runtime.digest.sha1), digest)) return false
+    return writes === undefined || equalBytes(writesDigest(record), writes)
   }
 
   #commit(operations: readonly Operation[]): Promise<void> {

@@ -1,4 +1,4 @@
-import { clockDigest, type StoredRecord } from '@atoll/causality'
+import { clockDigest, type StoredRecord, writesDigest } from '@atoll/causality'
 import { type KeyId, KiB, type Runtime } from '@atoll/core'
 import { BINARY, reading } from '../database.ts'
 import type { KeyRange, VnodeLayout } from '../layout.ts'
@@ -9,8 +9,9 @@ import type { RecordReader } from '../record-reader.ts'
 export interface MovingRecord {
   readonly id: KeyId
   readonly record: StoredRecord
-  /** Of its clock: equal where the same record is. */
+  /** Of its clock, and of its writes: both are equal where the same record is. */
   readonly digest: Uint8Array
+  readonly writes: Uint8Array
   /** What is stored of it, key included. */
   readonly bytes: number
   /** Of those, what is not values. */
@@ -161,7 +162,8 @@ class PageBuilder {
     const digest = clockDigest(record, runtime.digest.sha1)
     const size = key.length + bytes.length
     const headBytes = record.siblings.reduce((left, { value }) => left - value.length, size)
-    this.#records.push({ id: layout.idOf(key), record, digest, bytes: size, headBytes })
+    const writes = writesDigest(record)
+    this.#records.push({ id: layout.idOf(key), record, digest, writes, bytes: size, headBytes })
   }
 
   end(next: Uint8Array | undefined): Page {

@@ -20,6 +20,8 @@ export interface OfferEntry {
   readonly id: KeyId
   /** Of the record's clock. */
   readonly digest: Uint8Array
+  /** Of the ids of its writes; undefined from a node that does not tell them. */
+  readonly writes?: Uint8Array | undefined
 }
 
 export interface OfferReply {

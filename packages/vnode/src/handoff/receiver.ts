@@ -57,7 +57,7 @@ export class Receiver {
   async offer(request: OfferRequest, caller: Caller): Promise<OfferReply> {
     await this.#admit(request, caller)
     const vnode = this.#parts.host.handoffOf(request.partition)
-    const held = await Promise.all(request.entries.map(({ id, digest }) => vnode.holds(id, digest)))
+    const held = await Promise.all(request.entries.map((entry) => vnode.holds(entry)))
     return { lacking: held.flatMap((isHeld, at) => (isHeld ? [] : [at])) }
   }
 

@@ -3,6 +3,7 @@ import { type AtollError, isAtollError, KiB } from '@atoll/core'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from '../host.ts'
 import { callOrStream, isLargeRecord } from '../large-calls.ts'
+import { knowsWriteIds } from '../write-ids.ts'
 import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
 import type { HandoffOptions } from './options.ts'
@@ -31,13 +32,16 @@ const END_TIMEOUT_MS = 1000
 export class Sender {
   readonly #runtime: Runtime
   readonly #host: VnodeHost
-  readonly #endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
+  readonly #endpoint: Pick<RpcEndpoint, 'call' | 'openStream' | 'capabilitiesOf'>
   readonly #options: Required<HandoffOptions>
   readonly #pace: Pace
 
   constructor(
     runtime: Runtime,
-    parts: { readonly host: VnodeHost; readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'> },
+    parts: {
+      readonly host: VnodeHost
+      readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream' | 'capabilitiesOf'>
+    },
     options: Required<HandoffOptions>,
   ) {
     this.#runtime = runtime
@@ -82,7 +86,10 @@ export class Sender {
   ): Promise<readonly number[]> {
     if (to.node === this.#host.node) return this.#lackingHere(records, to)
     const { partition } = to
-    const entries = records.map(({ id, digest }) => ({ id, digest }))
+    const knowsWrites = knowsWriteIds(this.#endpoint, to.node)
+    const entries = records.map(({ id, digest, writes }) =>
+      knowsWrites ? { id, digest, writes } : { id, digest },
+    )
     const timeoutMs = this.#options.callTimeoutMs
     const request = { partition, kind: job.identity.kind, entries, partitions: this.#host.filed }
     return this.#endpoint
@@ -92,7 +99,7 @@ export class Sender {
 
   async #lackingHere(records: readonly MovingRecord[], { partition }: Place): Promise<readonly number[]> {
     const vnode = this.#host.handoffOf(partition)
-    const held = await Promise.all(records.map(({ id, digest }) => vnode.holds(id, digest)))
+    const held = await Promise.all(records.map((record) => vnode.holds(record)))
     return held.flatMap((isHeld, at) => (isHeld ? [] : [at]))
   }
 

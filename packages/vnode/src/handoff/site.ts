@@ -7,7 +7,7 @@ import type { Sender } from './sender.ts'
 
 export interface HandoffParts {
   readonly host: VnodeHost
-  readonly endpoint: Pick<RpcEndpoint, 'call' | 'handle' | 'openStream' | 'handleStream'>
+  readonly endpoint: Pick<RpcEndpoint, 'call' | 'handle' | 'openStream' | 'handleStream' | 'capabilitiesOf'>
   /** What this node's document says of who owns what; default nothing, for whoever drives handoffs by hand. */
   readonly ownership?: (() => Ownership) | undefined
 }
