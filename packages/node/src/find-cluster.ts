@@ -2,7 +2,7 @@ import { AtollError, EMPTY_BYTES, type Runtime } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
 import { Backoff, RpcEndpoint } from '@atoll/transport'
 import { documentMethod } from './control-methods.ts'
-import { type Meeting, type Met, meetAll, meetMethod } from './meeting.ts'
+import { isSilence, type Meeting, type Met, meetAll, meetMethod } from './meeting.ts'
 import type { NodeNetwork } from './node-network.ts'
 
 export interface Search {
@@ -22,8 +22,6 @@ const BACKOFF = { baseMs: 200, capMs: 5000 } as const
 const NOBODY = { clusterId: undefined, memberId: undefined, generation: undefined, epoch: 0 } as const
 /** What the seeds say will not change by asking again. */
 const FINAL: readonly string[] = ['ATOLL_FORMAT', 'ATOLL_UNAUTHORIZED', 'ATOLL_PROTOCOL']
-/** Nobody has said anything. */
-const SILENT: readonly string[] = ['ATOLL_UNREACHABLE', 'ATOLL_TIMEOUT']
 
 /**
  * Looks for the cluster of the seeds, for a node that has no data. Meanwhile it tells others who ask that it has none either.
@@ -68,7 +66,7 @@ async function askUntilFound(
     const errors = meetings.flatMap((meeting) => (meeting.kind === 'failed' ? [meeting.error] : []))
     const final = errors.find(isFinal)
     if (final !== undefined) throw final
-    if (mayBegin && errors.every(({ code }) => SILENT.includes(code))) return []
+    if (mayBegin && errors.every(isSilence)) return []
     const seen = meetings.map(describeMeeting).join('; ')
     const nowMs = clock.monotonicMs()
     if (nowMs >= endMs) throw nothingFound(node, timeoutMs, seen)

@@ -80,8 +80,14 @@ export interface MeetParts {
 }
 
 const TIMEOUT_MS = 3000
+const SILENT: readonly string[] = ['ATOLL_UNREACHABLE', 'ATOLL_TIMEOUT']
 /** Addresses of all seeds together. */
 const MAX_ADDRESSES = 256
+
+/** Nobody has said anything: whoever is there may do so later. */
+export function isSilence({ code }: AtollError): boolean {
+  return SILENT.includes(code)
+}
 
 /** Meets everybody who listens at the addresses of the seeds, all at one time. */
 export async function meetAll(parts: MeetParts, seeds: readonly string[]): Promise<readonly Meeting[]> {

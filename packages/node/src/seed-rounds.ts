@@ -3,7 +3,7 @@ import type { Membership } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
 import { Backoff } from '@atoll/transport'
 import type { Acquaintances } from './acquaintances.ts'
-import { type Meeting, type Met, meetAll } from './meeting.ts'
+import { isSilence, type Meeting, type Met, meetAll } from './meeting.ts'
 
 export interface SeedRoundsParts {
   readonly node: NodeName
@@ -18,7 +18,8 @@ const BACKOFF = { baseMs: 1000, capMs: 15_000 } as const
 
 /**
  * A member may know only where the others were. It asks its seeds when it opens, and from time to time while a member of its cluster is
- * not up: whoever answers for a member, with its data, is at that address from then on.
+ * not up: whoever answers for a member, with its data, is at that address from then on. An older copy may not know all members, so that
+ * a seed from which nothing was heard is asked again in any case.
  */
 export class SeedRounds extends Lifecycle {
   readonly label: string
@@ -30,6 +31,8 @@ export class SeedRounds extends Lifecycle {
   #asking: Promise<void> | undefined
   /** What the last round came to, by seed. */
   #said: ReadonlyMap<string, string> = new Map()
+  /** Some seed was silent in the last round. */
+  #isOneSilent = false
 
   constructor(runtime: Runtime, parts: SeedRoundsParts) {
     super()
@@ -66,7 +69,7 @@ export class SeedRounds extends Lifecycle {
   }
 
   async #look(): Promise<void> {
-    if (this.#isMissingSome()) await this.#round()
+    if (this.#isOneSilent || this.#isMissingSome()) await this.#round()
     else this.#backoff = new Backoff(this.#runtime.random, BACKOFF)
     this.#wait()
   }
@@ -80,6 +83,7 @@ export class SeedRounds extends Lifecycle {
   async #round(): Promise<void> {
     const { seeds, others } = this.#parts
     const meetings = await meetAll({ ...others.meeting(), signal: this.#stop.signal }, seeds)
+    this.#isOneSilent = meetings.some((meeting) => meeting.kind === 'failed' && isSilence(meeting.error))
     this.#write(meetings)
     for (const meeting of meetings) {
       if (meeting.kind === 'met') await this.#follow(meeting.met)

@@ -294,4 +294,36 @@ describe('a copy of a directory', () => {
     },
     LONG_MS,
   )
+
+  test(
+    'from when it was alone, at another address, meets the others however late its seeds come',
+    async () => {
+      await using machines = new Machines()
+      const [n1, n2, n3] = ['n1', 'n2', 'n3'].map((name) => machines.machine(name))
+      if (n1 === undefined || n2 === undefined || n3 === undefined) throw new Error('three were made')
+      await n1.start({ begin: true })
+      await n1.node.objects.createBucket('letters')
+      await n1.stop()
+      const copy = machines.machine('copy')
+      cpSync(n1.path, copy.path, { recursive: true })
+      await n1.start()
+      for (const other of [n2, n3]) await other.start({ seeds: [n1.address] })
+      await n1.node.cluster.commit(await n1.node.cluster.plan())
+      await n1.node.cluster.settled({ signal: AbortSignal.timeout(30_000) })
+      for (const key of KEYS) await n2.node.objects.put('letters', key, `Dear reader of ${key},`)
+      await Promise.all([n1, n2, n3].map((machine) => machine.stop()))
+      const [listen = ''] = await freeAddresses(1)
+      await copy.start({ name: 'n1', seeds: [listen] })
+      expect(await rightOf(copy)).toBe(0)
+      await n2.start({ listen })
+      await n3.start({ seeds: [listen] })
+      await until('they have one document', () =>
+        [copy, n2, n3].every(({ node }) =>
+          node.cluster.status().members.every(({ node: name }) => node.isUp(name)),
+        ),
+      )
+      await readAll([copy, n2, n3])
+    },
+    LONG_MS,
+  )
 })
