@@ -40,7 +40,8 @@ function commandsFor(node: Node): Commands {
       for await (const chunk of (await objects.get(BUCKET, key)).body) hash.update(chunk)
       return hash.digest('hex')
     },
-    remove: async (key) => void (await objects.delete(BUCKET, key)),
+    remove: async (key) => (await objects.delete(BUCKET, key)).deleted,
+    list: async () => (await objects.list(BUCKET)).objects.map(({ key }) => key),
     recordsOf: (key) => objects.recordsOf(BUCKET, key),
     up: async () =>
       cluster

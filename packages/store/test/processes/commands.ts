@@ -29,7 +29,10 @@ export interface Commands {
   put(key: string, body: Body): Promise<void>
   /** SHA-256 of the object. */
   get(key: string): Promise<string>
-  remove(key: string): Promise<void>
+  /** Whether there was something to delete. */
+  remove(key: string): Promise<boolean>
+  /** The keys of one page. */
+  list(): Promise<readonly string[]>
   /** All records that an object consists of. */
   recordsOf(key: string): Promise<readonly KeyId[]>
   /** The nodes that this one believes to be up, itself among them. */
