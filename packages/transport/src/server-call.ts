@@ -150,7 +150,9 @@ function answer<Response>(call: ServerCall, codec: MessageCodec<Response>, respo
   try {
     call.answer(codec.encode(response))
   } catch (error) {
-    call.refuse(isAtollError(error) ? withDefinite(error, false) : error)
+    // Not the caller's argument, whatever it is: that was good enough for the handler.
+    const unsent = () => new Error(`an answer cannot be sent: ${messageOf(error)}`, { cause: error })
+    call.refuse(isAtollError(error) ? withDefinite(error, false) : unsent())
   }
 }
 

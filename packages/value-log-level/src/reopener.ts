@@ -32,8 +32,10 @@ export class Reopener {
   }
 
   failed(failure: AtollError): void {
-    if (this.#isStopped || this.#failure !== undefined) return
+    if (this.#isStopped) return
+    const isUnderWay = this.#failure !== undefined
     this.#failure = failure
+    if (isUnderWay) return
     this.#delayMs = FIRST_DELAY_MS
     this.#wait()
   }
@@ -60,9 +62,12 @@ export class Reopener {
 
   async #try(): Promise<void> {
     const { runtime, files, reopen } = this.#parts
+    const failure = this.#failure
     try {
-      if (isDiskFull(this.#failure) && (await files.freeBytes()) < ROOM_BYTES) return this.#again()
+      if (isDiskFull(failure) && (await files.freeBytes()) < ROOM_BYTES) return this.#again()
       await reopen()
+      // What was just opened may have failed as well by now.
+      if (this.#failure !== failure) return this.#again()
       this.#failure = undefined
       runtime.metrics.count('atoll_value_log_reopened_total')
       runtime.log.info({}, `${files.label} was opened again after a failure, and takes writes`)

@@ -12,16 +12,17 @@ import {
   MiB,
   type TupleReader,
 } from '@atoll/core'
-import type {
-  ByteStream,
-  CallContext,
-  CallHandler,
-  CallOptions,
-  Message,
-  MessageCodec,
-  Method,
-  RpcEndpoint,
-  StreamMethod,
+import {
+  type ByteStream,
+  type CallContext,
+  type CallHandler,
+  type CallOptions,
+  type Message,
+  type MessageCodec,
+  type Method,
+  type RpcEndpoint,
+  type StreamMethod,
+  withDefinite,
 } from '@atoll/transport'
 import { Admission } from './admission.ts'
 import { versioned } from './codec.ts'
@@ -96,7 +97,20 @@ export async function callOrStream<Request, Response, Progress>(
     return await means.endpoint.call(node, method, request, options)
   } catch (error) {
     if (!isAtollError(error, 'ATOLL_TOO_LARGE') || error.details['streamed'] !== true) throw error
+    return await askAgain(means, call, options)
+  }
+}
+
+/** What was asked for has been done already; only the answer to that is missing. */
+async function askAgain<Request, Response, Progress>(
+  means: Means,
+  call: AnyCall<Request, Response, Progress>,
+  options: CallOptions<Progress>,
+): Promise<Response> {
+  try {
     return await callByStream(means, call, options)
+  } catch (error) {
+    throw isAtollError(error) ? withDefinite(error, false) : error
   }
 }
 

@@ -1,15 +1,16 @@
 import type { StoredRecord } from '@atoll/causality'
-import { MiB } from '@atoll/core'
+import { AtollError, MiB } from '@atoll/core'
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
 import { describe, expect, it } from 'vitest'
 import { callOrStream, isLargeRecord } from '../src/large-calls.ts'
-import { putMethod } from '../src/methods.ts'
+import { coordinateMethod, putMethod } from '../src/methods.ts'
 import { Atoll, type Island, OWNED_BY_N1 } from './atoll.ts'
 import { content, id, makeHost, memoryStore, testRuntime, write } from './world.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 const KEY = id('k')
 const CALL = { timeoutMs: 60_000 }
+const PLAIN = { role: 'primary', epoch: 0, forwards: 0, bySeal: false } as const
 const AT = (node: string) => ({ node, partition: 1 })
 
 function sizesOf(record: StoredRecord | undefined): number[] {
@@ -143,4 +144,19 @@ it('a node that takes no streams is told to find the record too large', async ()
   await expect(asking(twice)).rejects.toMatchObject({ code: 'ATOLL_TOO_LARGE' })
   for (const endpoint of [here, old]) await endpoint.close()
   await host.close()
+})
+
+it('an answer that is asked for once more, and does not come, leaves it open what was done', async () => {
+  const streamed = { definite: false, details: { streamed: true } }
+  const endpoint = {
+    call: () => Promise.reject(new AtollError('ATOLL_TOO_LARGE', 'it is there, and too large', streamed)),
+    openStream: () => Promise.reject(new AtollError('ATOLL_UNREACHABLE', 'n2 went away')),
+  }
+  const call = {
+    node: 'n2',
+    method: coordinateMethod,
+    request: { ...write(KEY, content('a')), routing: PLAIN },
+  }
+  const asked = callOrStream({ endpoint, clock: testRuntime().clock }, call, CALL)
+  await expect(asked).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE', definite: false })
 })
