@@ -31,6 +31,9 @@ export async function runTour(plan: TourPlan): Promise<void> {
   await using cluster = await openCluster({ path: plan.directory, nodes: 5 })
   chapter('Five nodes on five directories share a ring of 64 partitions; every block gets three replicas.')
   showRing(cluster)
+  say(
+    '\n  Each digit is a partition, and the number of the node that owns it; later, × is one whose node is down.',
+  )
 
   chapter('The file goes in through n1, in blocks of 1 MiB, several at a time. In the middle, n5 dies.')
   await cluster.node(1).objects.createBucket(BUCKET)
@@ -104,7 +107,7 @@ async function census(cluster: Cluster, key: string): Promise<Census> {
 }
 
 function showCensus(cluster: Cluster, before: Census, after: Census): void {
-  say('\n  replicas of these records     before     after')
+  say('\n  replicas of its records       before     after')
   for (const name of cluster.names) {
     const columns = [before, after].map((count) => String(count.get(name)?.primary ?? 0).padStart(6))
     say(`  ${name.padEnd(26)} ${columns.join('    ')}`)

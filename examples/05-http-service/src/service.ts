@@ -31,8 +31,14 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = new URL(request.url ?? '/', 'http://localhost')
-  const [bucket = '', ...rest] = url.pathname.slice(1).split('/').map(decodeURIComponent)
+  const target = targetOf(request.url ?? '/')
+  if (target === undefined) {
+    response.writeHead(400, { 'content-type': 'application/json', connection: 'close' })
+    response.end(JSON.stringify({ code: 'BAD_URL', message: 'the URL cannot be read' }))
+    return
+  }
+  const { url, path } = target
+  const [bucket = '', ...rest] = path
   const hungUp = new AbortController()
   response.on('close', () => hungUp.abort())
   const exchange = { objects, request, response, url, bucket, key: rest.join('/'), signal: hungUp.signal }
@@ -43,6 +49,16 @@ async function serve(
   else if (method === 'HEAD') await head(exchange)
   else if (method === 'DELETE') await remove(exchange)
   else response.writeHead(405, { allow: 'GET, HEAD, PUT, DELETE' }).end()
+}
+
+/** The URL of a request and the parts of its path; undefined for what is no URL, such as `//` or `/%`. */
+function targetOf(text: string): { readonly url: URL; readonly path: readonly string[] } | undefined {
+  try {
+    const url = new URL(text, 'http://localhost')
+    return { url, path: url.pathname.slice(1).split('/').map(decodeURIComponent) }
+  } catch {
+    return undefined
+  }
 }
 
 async function put({ objects, request, response, bucket, key, signal }: Exchange): Promise<void> {

@@ -77,6 +77,13 @@ describe('what goes wrong', () => {
     expect((await fetch(`${base}/photos?limit=many`)).status).toBe(400)
   })
 
+  test.each(['/%', '/photos/%zz', '//'])('is the fault of the client where the URL is %s', async (path) => {
+    const asked = request({ host: '127.0.0.1', port: new URL(base).port, path }).end()
+    const [answer] = await once(asked, 'response')
+    answer.resume()
+    expect(answer.statusCode).toBe(400)
+  })
+
   test('has a status for every code, and hides what is none of the client', () => {
     for (const code of Object.keys(ERROR_CODES)) {
       if (!isErrorCode(code)) throw new Error(code)

@@ -11,5 +11,11 @@ export { Cluster, createCluster } from './cluster.ts'
 export type { ClusterControl, ClusterStatus, MemberReport } from './cluster-control.ts'
 export { createNode } from './create-node.ts'
 export type { Departure } from './departure.ts'
-export type { ClusterOptions, CommonOptions, NodeOptions } from './options.ts'
+export {
+  CLUSTER_OPTIONS,
+  type ClusterOptions,
+  type CommonOptions,
+  NODE_OPTIONS,
+  type NodeOptions,
+} from './options.ts'
 export { type SystemRuntime, type SystemRuntimeOptions, systemRuntime } from './system-runtime.ts'

@@ -137,7 +137,8 @@ const COMMON = [
 ]
 const LOG_METHODS = ['debug', 'info', 'warn', 'error']
 const METRICS_METHODS = ['count', 'gauge', 'observe']
-const NODE_OPTIONS = [
+/** The names of all options of `createNode`. */
+export const NODE_OPTIONS: readonly string[] = [
   ...COMMON,
   'storage',
   'name',
@@ -150,7 +151,8 @@ const NODE_OPTIONS = [
   'membersOnly',
   'restored',
 ]
-const CLUSTER_OPTIONS = [
+/** The names of all options of `createCluster`. */
+export const CLUSTER_OPTIONS: readonly string[] = [
   ...COMMON,
   'nodes',
   'held',

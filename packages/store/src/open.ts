@@ -1,7 +1,7 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
-  checkObject,
+  checkKnown,
   checkText,
   describe,
   isName,
@@ -12,15 +12,21 @@ import {
 } from '@atoll/core'
 import {
   type AtollNode,
+  CLUSTER_OPTIONS,
   type Cluster,
   type ClusterOptions,
   createCluster,
   createNode,
+  NODE_OPTIONS,
   type NodeOptions,
 } from '@atoll/node'
 import { levelExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel } from 'classic-level'
 import { MemoryLevel } from 'memory-level'
+
+/** What these two know: `path` instead of what `createNode` and `createCluster` need in its place. */
+const NODE_NAMES = namesWithPath(NODE_OPTIONS)
+const CLUSTER_NAMES = namesWithPath(CLUSTER_OPTIONS)
 
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
@@ -36,7 +42,7 @@ export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'on
 
 /** One node on one directory, or in memory. Errors are those of `createNode`. */
 export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode> {
-  checkObject('options of openNode', options)
+  checkKnown('openNode', options, NODE_NAMES)
   const { path, ...rest } = options
   if (path === undefined) return createNode({ ...rest, storage: inMemory() })
   await makeDirectory(path)
@@ -48,7 +54,7 @@ export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode
  * had. `nodes` may be left out for a directory that holds a cluster. Errors are those of `createCluster`.
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
-  checkObject('options of openCluster', options)
+  checkKnown('openCluster', options, CLUSTER_NAMES)
   const { path, ...rest } = options
   if (path === undefined) {
     // memory-level keeps its contents when it is closed and opened again, so a restart takes the same database.
@@ -57,6 +63,11 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
   await makeDirectory(path)
   const storage = (node: string, runtime: Runtime) => valueLog(join(path, node), runtime)
   return createCluster({ ...rest, held: await nodesIn(path), storage })
+}
+
+/** `storage`, `onCrash` and `held` follow from the path. */
+function namesWithPath(names: readonly string[]): readonly string[] {
+  return ['path', ...names.filter((name) => !['storage', 'onCrash', 'held'].includes(name))]
 }
 
 /** The names of the directories that hold the data of a node. */

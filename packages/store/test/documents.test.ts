@@ -70,6 +70,7 @@ describe('the programs of the README run as printed', () => {
     expect((await fetch(url)).status).toBe(404)
     expect((await fetch(url, { method: 'PUT', body: 'Dear reader,' })).status).toBe(201)
     expect(await (await fetch(url)).text()).toBe('Dear reader,')
+    expect((await fetch(`http://127.0.0.1:${port}/%`)).status).toBe(500)
     server?.closeIdleConnections()
     for (const end of ends) end()
   })
@@ -109,7 +110,7 @@ test('three nodes start and share data by the recipe of the operating guide, ove
         .members.map(({ node }) => node)
         .sort(),
     ).toEqual(names)
-    const lines = await run(plan, { node: first, planText: store.planText })
+    const lines = await run(plan, { node: first })
     expect(lines.length).toBe(1)
     expect(first?.cluster.status().members.map(({ state }) => state)).toEqual(['valid', 'valid', 'valid'])
     await first?.objects.createBucket('letters')

@@ -53,7 +53,8 @@ test('a cluster has a directory for each node, and a node comes back with what i
 
 test('a directory that is in use is refused, and is not harmed', async () => {
   await using node = await openNode({ path })
-  await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
+  const message = expect.stringContaining(path)
+  await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_LOCKED', message })
   await node.objects.createBucket('letters')
 })
 
@@ -68,6 +69,17 @@ test('a file in place of the directory, or of one above it, is refused by name',
     }
   }
   expect(await readFile(file, 'utf8')).toBe('letters')
+})
+
+test('a misspelt option, and one that the path stands for, is refused by the function that was called', async () => {
+  const given = { pth: path, storage: () => undefined, onCrash: () => {}, held: [] }
+  for (const name of ['pth', 'storage', 'onCrash', 'held'] as const) {
+    const options: { readonly path: string } = { path, ...{ [name]: given[name] } }
+    await expect(openNode(options)).rejects.toThrow(`openNode has no option "${name}"; it knows path, `)
+    await expect(openCluster({ nodes: 3, ...options })).rejects.toThrow(
+      `openCluster has no option "${name}"; it knows path, `,
+    )
+  }
 })
 
 test('a clock before 1970 stores nothing, and hinders no reading and no listing', async () => {

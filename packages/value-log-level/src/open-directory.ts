@@ -61,7 +61,7 @@ export async function openInner(
   } catch (error) {
     const cause = deepest(error)
     if (codeOf(cause) === 'LEVEL_LOCKED')
-      throw new AtollError('ATOLL_LOCKED', 'the inner database is in use by another process', {
+      throw new AtollError('ATOLL_LOCKED', `the index beside ${files.label} is in use already`, {
         cause: error,
       })
     // What LevelDB says when it must not create.

@@ -20,7 +20,21 @@ function run(command, args, cwd) {
 /** The tarballs by the name of their package. */
 function pack() {
   const folder = join(work, 'tarballs')
-  run('npx', [...PNPM, '-r', '--filter-prod', '@atoll/store...', 'pack', '--pack-destination', folder], ROOT)
+  run(
+    'npx',
+    [
+      ...PNPM,
+      '-r',
+      '--filter-prod',
+      '@atoll/store...',
+      '--filter-prod',
+      '@atoll/sim...',
+      'pack',
+      '--pack-destination',
+      folder,
+    ],
+    ROOT,
+  )
   return readdirSync(folder).map((file) => ({
     name: file.replace(/^atoll-(.*)-[\d.]+\.tgz$/, '@atoll/$1'),
     path: join(folder, file),
