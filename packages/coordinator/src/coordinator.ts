@@ -56,6 +56,8 @@ import {
   checkScan,
   checkWrite,
   checkWriteOptions,
+  refuseAccept,
+  refuseFilters,
 } from './request-checks.ts'
 import { ScanCall, type ScanRequest } from './scan-call.ts'
 import { areTargets, findTargets, type Needed } from './targets.ts'
@@ -111,6 +113,14 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   readonly #isUp: (node: string) => boolean
   readonly #sha1: (data: Uint8Array) => Uint8Array
   readonly #crc32: (data: Uint8Array) => number
+  #isDraining = false
+  /** The same store for what was begun above it, which finishes in here behind `drain`, until `close`. */
+  readonly inner: KeyValueStore = {
+    get: (id, options) => this.#get(id, options),
+    put: (id, write, options) => this.#put(id, write, options),
+    delete: (id, options) => this.#deleteNow(id, options),
+    scan: (scan, options) => this.#scan(scan, options),
+  }
 
   constructor(runtime: Runtime, means: CoordinatorMeans, options: CoordinatorOptions = {}) {
     super()
@@ -128,7 +138,27 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     this.#crc32 = (data) => runtime.digest.crc32(data)
   }
 
-  async get(id: KeyId, options: ReadOptions = NO_OPTIONS): Promise<KvRead> {
+  async get(id: KeyId, options?: ReadOptions): Promise<KvRead> {
+    this.#assertTaking()
+    return await this.#get(id, options)
+  }
+
+  async put(id: KeyId, write: KvWrite, options?: WriteOptions): Promise<KvWritten> {
+    this.#assertTaking()
+    return await this.#put(id, write, options)
+  }
+
+  async delete(id: KeyId, options?: DeleteOptions): Promise<KvWritten> {
+    this.#assertTaking()
+    return await this.#deleteNow(id, options)
+  }
+
+  async scan(scan: KvScan, options?: ReadOptions): Promise<KvScanPage> {
+    this.#assertTaking()
+    return await this.#scan(scan, options)
+  }
+
+  async #get(id: KeyId, options: ReadOptions = NO_OPTIONS): Promise<KvRead> {
     checkReadOptions(options)
     const type = this.#begin(id, 'atoll_coordinator_reads_total')
     const { clock, metrics } = this.#site.runtime
@@ -140,7 +170,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     return this.#visible(type.policy, record)
   }
 
-  async put(id: KeyId, write: KvWrite, options: WriteOptions = NO_OPTIONS): Promise<KvWritten> {
+  async #put(id: KeyId, write: KvWrite, options: WriteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkWriteOptions(options)
     checkWrite(write)
     const type = this.#begin(id, 'atoll_coordinator_writes_total')
@@ -157,14 +187,14 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     return await this.#write(id, { type, content, valueCrc32, context, ifAlone, ifUnchanged }, options)
   }
 
-  async delete(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
+  async #deleteNow(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkDeleteOptions(options)
     const type = this.#begin(id, 'atoll_coordinator_deletes_total')
     // Two calls, between which a coordinator that closes must not take itself for idle.
     return await this.#site.requests.run(() => this.#delete(id, type, options))
   }
 
-  async scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
+  async #scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
     checkReadOptions(options)
     const limit = checkScan(scan)
     const type = this.#admit(scan.type, 'atoll_coordinator_scans_total')
@@ -203,12 +233,22 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     }
   }
 
+  /** Refuses new calls from now on, but for those through `inner`. What is under way goes on. */
+  drain(): void {
+    this.#isDraining = true
+  }
+
   protected override onOpen(): Promise<void> {
+    this.#isDraining = false
     return Promise.resolve()
   }
 
   protected override onClose(): Promise<void> {
     return this.idle()
+  }
+
+  #assertTaking(): void {
+    if (this.#isDraining) throw new AtollError('ATOLL_CLOSED', `${this.label} is closing`)
   }
 
   #begin(id: KeyId, metric: string): BucketProperties {
@@ -430,11 +470,6 @@ interface NewWrite {
   readonly context: CausalContext | undefined
 }
 
-function refuseFilters(options: ReadOptions): void {
-  refuseAccept(options)
-  if (options.shows !== undefined) throw wrongType('shows', 'is for reads of a key')
-}
-
 /** A write with a guard begins at a primary: so one has to be there, or all. */
 function guarded(quorum: WriteQuorum, { ifUnchanged }: NewWrite): WriteQuorum {
   if (ifUnchanged === undefined) return quorum
@@ -449,10 +484,6 @@ function aloneAt(
 ): number | undefined {
   if (ifUnchanged === 'all') return n
   return ifAlone || ifUnchanged === 'one' ? readSize() : undefined
-}
-
-function refuseAccept({ accept }: ReadOptions): void {
-  if (accept !== undefined) throw wrongType('accept', 'is for reads of write-once bucket types')
 }
 
 /** The read before a deletion goes by the type's r, and by what the caller says of both. */

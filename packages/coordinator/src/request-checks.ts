@@ -93,3 +93,13 @@ export function checkScan(scan: KvScan): number {
   if (to !== undefined) checkBytes('to', to, ANY_BYTES)
   return checkInteger('limit', limit, SCAN_LIMIT)
 }
+
+/** For a scan. */
+export function refuseFilters(options: ReadOptions): void {
+  refuseAccept(options)
+  if (options.shows !== undefined) throw wrongType('shows', 'is for reads of a key')
+}
+
+export function refuseAccept({ accept }: ReadOptions): void {
+  if (accept !== undefined) throw wrongType('accept', 'is for reads of write-once bucket types')
+}

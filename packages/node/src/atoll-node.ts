@@ -18,7 +18,7 @@ import {
   setAddress,
   setBucketType,
 } from '@atoll/membership'
-import { ObjectStore } from '@atoll/objects'
+import { type CloseOptions, checkClose, ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas, WRITE_IDS } from '@atoll/vnode'
@@ -104,6 +104,8 @@ export class AtollNode extends Lifecycle {
   readonly #ownership: () => Ownership
   readonly #configured: ReadonlyMap<string, Uint8Array>
   readonly #own: AtollNodeCollaborators['own']
+  #closing: CloseOptions = {}
+  #isAbandoned = false
   #placement: Placement | undefined
 
   /** Use `createNode` or `createCluster`, which check the options. */
@@ -168,7 +170,7 @@ export class AtollNode extends Lifecycle {
       },
       options.coordinator ?? {},
     )
-    this.objects = new ObjectStore(runtime, { kv: this.kv }, options.objects ?? {})
+    this.objects = new ObjectStore(runtime, { kv: this.kv.inner }, options.objects ?? {})
     const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
     const edit = (known: ClusterDocument) => this.#returned(known)
     this.#homecoming = new Homecoming(runtime, { ...common, edit })
@@ -217,6 +219,7 @@ export class AtollNode extends Lifecycle {
     await this.#seeds.open()
     await this.#gossip.open()
     this.#gossip.events.on('up', this.#mover.lookAnew)
+    this.objects.open()
     await this.kv.open()
     await this.#mover.open()
     await this.#homecoming.open()
@@ -227,12 +230,34 @@ export class AtollNode extends Lifecycle {
   /** As `close`, but leaves the storage as a power cut would: the next life of the data does not follow on this one. */
   abandon(): Promise<void> {
     this.#generation.abandon()
-    return this.close()
+    this.#isAbandoned = true
+    return super.close()
+  }
+
+  /**
+   * Closes in order: new requests are refused with `ATOLL_CLOSED` from now on, those under way and bodies that are being read may
+   * go on for `drainMs` (default 5000), and are cut then; uploads that are cut delete their blocks. Calls of `kv` under way end by
+   * their own `timeoutMs`. Another call while it closes shortens the time if it says less. Rejects with what the storage says; the
+   * node is closed all the same.
+   */
+  override async close(options: CloseOptions = {}): Promise<void> {
+    checkClose(options)
+    void this.drain(options)
+    return super.close()
+  }
+
+  /** What `close` begins with: resolves when no request is under way. Until it is closed the node serves its replicas to others. */
+  async drain(options: CloseOptions = {}): Promise<void> {
+    checkClose(options)
+    this.#closing = options
+    this.kv.drain()
+    await this.objects.close(options)
   }
 
   /** Requests first, storage last: what was promised meanwhile is still kept. */
   protected async onClose(): Promise<void> {
     try {
+      if (!this.#isAbandoned) await this.drain(this.#closing)
       await this.#closeParts()
       this.#tell('the node is closed')
     } finally {

@@ -12,6 +12,7 @@ import {
   wrongRange,
 } from '@atoll/core'
 import { type Change, type ClusterDocument, firstDocument } from '@atoll/membership'
+import { type CloseOptions, checkClose } from '@atoll/objects'
 import { checkNodeName, type NodeName, type Placement, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
@@ -55,6 +56,7 @@ export class Cluster extends Lifecycle {
   readonly #running = new Map<NodeName, AtollNode>()
   /** What a node knew when it was last heard of, for the questions that are asked while all are down. */
   #last: Placement | undefined
+  #closing: CloseOptions = {}
 
   /** Use `createCluster`, which checks the options. */
   constructor(options: ClusterOptions, names: readonly NodeName[]) {
@@ -103,11 +105,20 @@ export class Cluster extends Lifecycle {
     return this.#running.has(name)
   }
 
-  /** Closes a node in order. `restart` starts it again. */
-  async stop(name: NodeName): Promise<void> {
+  /** Closes a node in order, as `AtollNode.close`. `restart` starts it again. */
+  async stop(name: NodeName, options: CloseOptions = {}): Promise<void> {
+    checkClose(options)
     const node = this.node(name)
     this.#running.delete(name)
-    await node.close()
+    await node.close(options)
+  }
+
+  /** Closes all nodes in order, as `AtollNode.close`: none of them before no node has requests under way. */
+  override async close(options: CloseOptions = {}): Promise<void> {
+    checkClose(options)
+    this.#closing = options
+    for (const node of this.nodes) void node.drain(options)
+    return super.close()
   }
 
   /** Ends a node as a power cut would: its connections break first, and nothing is said to anyone. */
@@ -220,9 +231,10 @@ export class Cluster extends Lifecycle {
   }
 
   protected async onClose(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.drain(this.#closing)))
     const nodes = this.nodes
     this.#running.clear()
-    const outcomes = await Promise.allSettled(nodes.map((node) => node.close()))
+    const outcomes = await Promise.allSettled(nodes.map((node) => node.close(this.#closing)))
     await this.#digest.close()
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }

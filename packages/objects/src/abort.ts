@@ -1,11 +1,11 @@
 import { AtollError, isAtollError } from '@atoll/core'
 
-/** Throws `ATOLL_ABORTED` if the signal is aborted. */
+/** Throws `ATOLL_ABORTED` if the signal is aborted, or `ATOLL_CLOSED` if that is its reason. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw aborted(signal)
 }
 
-/** The promise, or a rejection with `ATOLL_ABORTED` as soon as the signal is aborted, whatever the promise does then. */
+/** The promise, or a rejection as of `throwIfAborted` as soon as the signal is aborted, whatever the promise does then. */
 export function abortable<T>(signal: AbortSignal | undefined, promise: Promise<T>): Promise<T> {
   if (signal === undefined) return promise
   return new Promise<T>((resolve, reject) => {
@@ -25,6 +25,9 @@ export function abortable<T>(signal: AbortSignal | undefined, promise: Promise<T
   })
 }
 
+/** What was cut because the store closes says so. */
 function aborted(signal: AbortSignal): AtollError {
+  if (isAtollError(signal.reason, 'ATOLL_CLOSED'))
+    return new AtollError('ATOLL_CLOSED', signal.reason.message, { cause: signal.reason })
   return new AtollError('ATOLL_ABORTED', 'the call was aborted', { cause: signal.reason })
 }

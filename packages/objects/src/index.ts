@@ -30,6 +30,7 @@ export type {
   BucketListOptions,
   ByteRange,
   CallOptions,
+  CloseOptions,
   Collected,
   CollectOptions,
   DeleteOptions as ObjectDeleteOptions,
@@ -39,3 +40,4 @@ export type {
   PutOptions,
   ReadOptions as ObjectReadOptions,
 } from './requests.ts'
+export { checkClose } from './requests.ts'

@@ -26,7 +26,7 @@ interface Ahead {
   readonly release: Release
 }
 
-type BodyLayer = Pick<Layer, 'blocks' | 'readSlots' | 'runtime' | 'settings'>
+type BodyLayer = Pick<Layer, 'blocks' | 'readSlots' | 'runtime' | 'settings' | 'traffic'>
 
 /** A part of an object as chunks in order, read a few blocks ahead of whoever consumes it. It can be read once. */
 export class BodyReader implements AsyncIterable<Uint8Array> {
@@ -37,6 +37,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   constructor(layer: BodyLayer, plan: BodyPlan) {
     this.#layer = layer
     this.#plan = plan
+    if (plan.version.blocks > 0) layer.traffic.handOut()
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, void> {
@@ -47,8 +48,8 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
 
   async *#chunks(): AsyncGenerator<Uint8Array, void, void> {
     const { version, range, onProgress, signal } = this.#plan
-    throwIfAborted(signal)
     let bytes = 0
+    if (version.blocks === 0) throwIfAborted(signal)
     const chunks = version.blocks === 0 ? this.#inline() : this.#fetched()
     for await (const chunk of chunks) {
       bytes += chunk.length
@@ -66,14 +67,13 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   }
 
   async *#fetched(): AsyncGenerator<Uint8Array, void, void> {
-    const { version, range, readAhead, signal } = this.#plan
+    const { version, range, readAhead } = this.#plan
     const { blockBytes } = version.content
     const last = Math.floor((range.end - 1) / blockBytes)
     let sequence = Math.floor(range.start / blockBytes)
     let at = sequence * blockBytes
-    const cancel = new AbortController()
-    const onAbort = () => cancel.abort(signal?.reason)
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const stay = this.#layer.traffic.beginBody(this.#plan.signal)
+    const { signal } = stay
     const ahead: Ahead[] = []
     let complete = false
     /** The block that is needed next needs no slot, so that no download waits for another. */
@@ -81,10 +81,11 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
       while (ahead.length < readAhead && sequence <= last) {
         const release = ahead.length === 0 ? () => {} : this.#layer.readSlots.tryTake()
         if (release === undefined) return
-        ahead.push({ fetched: this.#fetch(sequence++, cancel.signal), release })
+        ahead.push({ fetched: this.#fetch(sequence++, signal), release })
       }
     }
     try {
+      throwIfAborted(signal)
       readOn()
       for (let next = ahead.shift(); next !== undefined; next = ahead.shift()) {
         next.release()
@@ -96,9 +97,9 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
       complete = true
     } finally {
       for (const { release } of ahead) release()
-      signal?.removeEventListener('abort', onAbort)
       // With nothing on its way there is nothing to cancel, and the reason that an abort makes takes 70 µs.
-      if (!complete) cancel.abort()
+      if (!complete) stay.cancel()
+      stay.end()
     }
   }
 

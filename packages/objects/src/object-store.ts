@@ -25,10 +25,12 @@ import { WRITE_QUORUM, writeQuorumOf } from './quorums.ts'
 import {
   type BucketListOptions,
   type CallOptions,
+  type CloseOptions,
   type Collected,
   type CollectOptions,
   checkCall,
   checkCallback,
+  checkClose,
   checkList,
   checkPut,
   checkRead,
@@ -39,6 +41,7 @@ import {
   type ReadOptions,
 } from './requests.ts'
 import { Slots } from './slots.ts'
+import { Traffic } from './traffic.ts'
 
 const LEEWAY_MS = 24 * HOUR_MS
 
@@ -47,7 +50,7 @@ const LEEWAY_MS = 24 * HOUR_MS
  * all of it is durable, and then all of it at once.
  *
  * Every call throws `TypeError` or `RangeError`, and does nothing, for an invalid name or option; `ATOLL_ABORTED`
- * when its signal is aborted; and whatever the key-value store throws.
+ * when its signal is aborted; `ATOLL_CLOSED` once the store closes; and whatever the key-value store throws.
  */
 export class ObjectStore {
   readonly #kv: KvStore
@@ -62,6 +65,7 @@ export class ObjectStore {
     this.#layer = {
       runtime,
       settings,
+      traffic: new Traffic(runtime.clock),
       buckets: new Buckets(runtime, kv),
       manifests: new ManifestRecords(runtime, kv),
       blocks: new Blocks(runtime, kv),
@@ -78,7 +82,8 @@ export class ObjectStore {
    */
   async createBucket(name: string, options: CallOptions = {}): Promise<BucketInfo> {
     checkCall('createBucket', options)
-    return this.#layer.buckets.create(checkBucketName(name), options)
+    checkBucketName(name)
+    return this.#layer.traffic.serve(() => this.#layer.buckets.create(name, options))
   }
 
   /**
@@ -87,19 +92,21 @@ export class ObjectStore {
    */
   async deleteBucket(name: string, options: CallOptions = {}): Promise<void> {
     checkCall('deleteBucket', options)
-    await this.#layer.buckets.delete(checkBucketName(name), options)
+    checkBucketName(name)
+    await this.#layer.traffic.serve(() => this.#layer.buckets.delete(name, options))
   }
 
   /** Throws `ATOLL_BUCKET_NOT_FOUND`. */
   async headBucket(name: string, options: CallOptions = {}): Promise<BucketInfo> {
     checkCall('headBucket', options)
-    return this.#layer.buckets.require(checkBucketName(name), options)
+    checkBucketName(name)
+    return this.#layer.traffic.serve(() => this.#layer.buckets.require(name, options))
   }
 
   /** One page of the buckets. */
   async listBuckets(options: BucketListOptions = {}): Promise<BucketPage> {
     checkList('listBuckets', options, ['prefix', 'after', 'limit'])
-    return this.#layer.buckets.list(options)
+    return this.#layer.traffic.serve(() => this.#layer.buckets.list(options))
   }
 
   /**
@@ -110,7 +117,14 @@ export class ObjectStore {
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {
     const name = this.#nameOf(bucket, key)
-    return this.#writer.put(name, body, checkPut(options, this.#layer.settings, this.#layer.runtime))
+    const { settings, runtime, traffic } = this.#layer
+    const request = checkPut(options, settings, runtime)
+    // What is here already, and small, ends by itself before long.
+    if (body instanceof Uint8Array && body.length <= settings.inlineBytes)
+      return traffic.serve(() => this.#writer.put(name, body, request))
+    return traffic.serveStream(request.signal, (signal) =>
+      this.#writer.put(name, body, { ...request, signal }),
+    )
   }
 
   /**
@@ -122,13 +136,15 @@ export class ObjectStore {
     checkCallback(options.onProgress, this.#layer.runtime)
     if (options.repair !== undefined) checkBoolean('repair', options.repair)
     if (options.range !== undefined) checkRange(options.range)
-    return this.#reader.get(this.#nameOf(bucket, key), options)
+    const name = this.#nameOf(bucket, key)
+    return this.#layer.traffic.serve(() => this.#reader.get(name, options))
   }
 
   /** What `get` says of an object but for its body. Throws `ATOLL_OBJECT_NOT_FOUND` or `ATOLL_BUCKET_NOT_FOUND`. */
   async head(bucket: string, key: string, options: ReadOptions = {}): Promise<ObjectInfo> {
     checkRead('head', options)
-    return this.#reader.head(this.#nameOf(bucket, key), options)
+    const name = this.#nameOf(bucket, key)
+    return this.#layer.traffic.serve(() => this.#reader.head(name, options))
   }
 
   /**
@@ -142,16 +158,15 @@ export class ObjectStore {
   ): Promise<{ readonly deleted: boolean }> {
     checkCall('delete', options, WRITE_QUORUM)
     writeQuorumOf(options)
-    return { deleted: await this.#writer.delete(this.#nameOf(bucket, key), options) }
+    const name = this.#nameOf(bucket, key)
+    return { deleted: await this.#layer.traffic.serve(() => this.#writer.delete(name, options)) }
   }
 
   /** One page of the objects of a bucket, in the order of the bytes of their keys. Throws `ATOLL_BUCKET_NOT_FOUND`. */
   async list(bucket: string, options: ListOptions = {}): Promise<ObjectPage> {
     checkList('list', options, ['prefix', 'delimiter', 'after', 'limit'])
-    const name = checkBucketName(bucket)
-    const existing = this.#layer.buckets.require(name, options)
-    const [page] = await Promise.all([listObjects(this.#kv, name, options), existing])
-    return page
+    checkBucketName(bucket)
+    return this.#layer.traffic.serve(() => this.#list(bucket, options))
   }
 
   /** All objects of a bucket, read page by page. */
@@ -160,18 +175,26 @@ export class ObjectStore {
     options: Omit<ListOptions, 'delimiter' | 'limit'> = {},
   ): AsyncGenerator<ListedObject, void, void> {
     checkList('listAll', options, ['prefix', 'after'])
-    let after = options.after
-    do {
-      const page: ObjectPage = await this.list(bucket, { ...options, after })
-      yield* page.objects
-      after = page.next
-    } while (after !== undefined)
+    checkBucketName(bucket)
+    const stay = this.#layer.traffic.beginListing(options.signal)
+    const { signal } = stay
+    try {
+      let after = options.after
+      do {
+        const page: ObjectPage = await this.#list(bucket, { ...options, after, signal })
+        yield* page.objects
+        after = page.next
+      } while (after !== undefined)
+    } finally {
+      stay.end()
+    }
   }
 
   /** The names of the key-value records of an object: its manifest record, then its blocks. Errors as of `head`. */
   async recordsOf(bucket: string, key: string, options: ReadOptions = {}): Promise<readonly KeyId[]> {
     checkRead('recordsOf', options)
-    return this.#reader.records(this.#nameOf(bucket, key), options)
+    const name = this.#nameOf(bucket, key)
+    return this.#layer.traffic.serve(() => this.#reader.records(name, options))
   }
 
   /**
@@ -184,7 +207,31 @@ export class ObjectStore {
     checkInteger('now', now, { min: 0, max: Number.MAX_SAFE_INTEGER })
     checkInteger('leewayMs', leewayMs, { min: 0, max: Number.MAX_SAFE_INTEGER })
     const onProgress = checkCallback(options.onProgress, this.#layer.runtime)
-    return new Collector(this.#layer, this.#kv).collect({ nowMs: now, leewayMs, signal, onProgress })
+    const collector = new Collector(this.#layer, this.#kv)
+    return this.#layer.traffic.serveStream(signal, (cut) =>
+      collector.collect({ nowMs: now, leewayMs, signal: cut, onProgress }),
+    )
+  }
+
+  /**
+   * From now on requests are refused with `ATOLL_CLOSED`. Those under way, and bodies that are being read, may go on for
+   * `drainMs`; then they are cut, with `ATOLL_CLOSED`, and uploads among them delete their blocks. Resolves when nothing is
+   * under way any more, 10 s behind the cut at the latest. The key-value store has to serve until then. It may be called
+   * again, and shortens the time if it says less.
+   */
+  async close(options: CloseOptions = {}): Promise<void> {
+    await this.#layer.traffic.close(checkClose(options))
+  }
+
+  /** Takes requests again after a `close` that is over. A new store takes them from the beginning. */
+  open(): void {
+    this.#layer.traffic.open()
+  }
+
+  async #list(bucket: string, options: ListOptions): Promise<ObjectPage> {
+    const existing = this.#layer.buckets.require(bucket, options)
+    const [page] = await Promise.all([listObjects(this.#kv, bucket, options), existing])
+    return page
   }
 
   #nameOf(bucket: string, key: string): ObjectName {

@@ -4,6 +4,7 @@ import {
   checkKnown,
   checkSignal,
   describe,
+  MAX_DELAY_MS,
   type Runtime,
   wrongRange,
   wrongType,
@@ -22,6 +23,11 @@ import {
 export interface CallOptions {
   /** Aborting it rejects the call with `ATOLL_ABORTED`. */
   readonly signal?: AbortSignal | undefined
+}
+
+export interface CloseOptions {
+  /** How long requests and streams under way may take to end, in milliseconds, before they are cut; default 5000. */
+  readonly drainMs?: number | undefined
 }
 
 export interface Progress {
@@ -94,6 +100,14 @@ export interface Collected {
 }
 
 const MAX_PAGE = 1000
+/** Well within the 10 s that Docker and the 30 s that Kubernetes give a process to end. */
+const DRAIN_MS = 5000
+
+/** The `drainMs` of the options. Throws `TypeError` or `RangeError`. */
+export function checkClose(options: CloseOptions): number {
+  checkKnown('close', options, ['drainMs'])
+  return checkInteger('drainMs', options.drainMs ?? DRAIN_MS, { min: 0, max: MAX_DELAY_MS })
+}
 
 export function checkCall(name: string, options: CallOptions, known: readonly string[] = []): void {
   checkKnown(name, options, ['signal', ...known])

@@ -103,6 +103,7 @@ export type {
   BucketPage,
   ByteRange,
   CallOptions,
+  CloseOptions,
   Collected,
   CollectOptions,
   GetOptions,
