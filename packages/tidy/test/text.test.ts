@@ -13,6 +13,7 @@ const TOP = [
   'biome.json',
   'docs',
   'examples',
+  'findings',
   'package.json',
   'packages',
   'pnpm-lock.yaml',
@@ -31,7 +32,7 @@ const PRIVATE_PLACES = [
   ['/ro', 'ot/'],
 ].map((pieces) => pieces.join(''))
 
-const TEXT = /\.(ts|js|mjs|json|md|yaml|hex|txt|css|html)$|LICENSE$|\/run$|\.gitignore$/
+const TEXT = /\.(ts|js|mjs|json|md|yaml|hex|txt|css|html|sh)$|LICENSE$|\/run$|\.gitignore$/
 const everyFile = () => filesBelow('').filter((path) => path !== 'pnpm-lock.yaml')
 
 interface Link {
