@@ -119,6 +119,21 @@ export function settle(history: History, nowMs: number): History {
   )
 }
 
+/**
+ * What becomes of a version with blocks that was written beside others: it goes above them all, unless one of them has retired it,
+ * and those stay as they are; of those that it is above already it retires the ones that are over by that. An upload is
+ * retired only by one that began above it. So of several that do this at the same time never each is retired by another.
+ */
+export function ascend(history: History, uuid: string, nowMs: number): History {
+  const manifest = history.manifests.get(uuid)
+  const content = manifest?.content
+  if (manifest === undefined || content === undefined || visibleOf(history)?.uuid === uuid)
+    return settle(history, nowMs)
+  const version = Math.max(nowMs, latestMark(history, nowMs).version + 1)
+  const risen = { ...manifest, content: { ...content, version, modifiedMs: nowMs } }
+  return { ...history, manifests: new Map(history.manifests).set(uuid, risen) }
+}
+
 /** Marks uploads whose lease is over as deleted. Answers the same object if there are none. */
 export function expire(history: History, nowMs: number): History {
   const dead = [...history.manifests.values()].filter(

@@ -4,6 +4,7 @@ import { invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource } from './body-source.ts'
 import {
   activate,
+  ascend,
   comparePlaces,
   type Upload as Finished,
   type History,
@@ -179,7 +180,7 @@ export class ObjectWriter {
       const read = await abortable(signal, manifests.read(name.id, { signal }))
       upload?.checkAlive(read.history)
       throwIfAborted(signal)
-      const activated = await this.#writeUpon(activation, read, round)
+      const activated = await this.#writeUpon(activation, read, { round })
       if (upload !== undefined && activated.written.accepted > 0 && !activated.written.alone)
         return await behindWrite(() => this.#confirm(activation, activated))
       if (activated.written.accepted > 0) return this.#activated(activation, activated)
@@ -191,6 +192,9 @@ export class ObjectWriter {
   /**
    * The version is written; whether it also is the latest is seen now. If it is not it is written again on top of what is there,
    * and then until it is known what became of it.
+   *
+   * One with blocks that is there is not made a version once more: two that were written at the same time, and again on top of
+   * each other, would each retire the other.
    */
   async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
     const { manifests, runtime } = this.#layer
@@ -200,26 +204,33 @@ export class ObjectWriter {
       const isEnough = last === first ? isSettled(read, last.mark) : isKnown(read, last.mark)
       if (isEnough) return this.#activated(activation, last)
       runtime.probe.mark('objects.put.activated-again')
-      const again = await this.#writeUpon(activation, read, round)
+      const stays = activation.upload !== undefined && isThere(read, last.mark)
+      const again = await this.#writeUpon(activation, read, { round, stays })
       if (again.written.accepted > 0) last = again
       else await manifests.pause(round)
     }
     throw last === first ? crowded() : nowhere(activation.name)
   }
 
-  #writeUpon(activation: Activation, read: HistoryRead, round: number): Promise<Activated> {
+  #writeUpon(
+    activation: Activation,
+    read: HistoryRead,
+    { round, stays = false }: { readonly round: number; readonly stays?: boolean },
+  ): Promise<Activated> {
     const { name, finished, upload, quorum } = activation
     const over = { own: finished.uuid, strict: upload !== undefined, round, quorum }
-    return this.#write(activation, read, (known) => this.#layer.manifests.over(name.id, known, over))
+    const write = (known: Known) => this.#layer.manifests.over(name.id, known, over)
+    return this.#write(activation, read, write, stays ? ascendAs : activate)
   }
 
   async #write(
     { name, finished, upload }: Activation,
     { history: before, context }: Known,
     write: (known: Known) => Promise<KvWritten>,
+    change: typeof activate = activate,
   ): Promise<Activated> {
     const lastModifiedMs = this.#nowMs()
-    const history = activate(before, finished, lastModifiedMs)
+    const history = change(before, finished, lastModifiedMs)
     this.#checkRoom(name, history)
     const wasVisible = upload?.mayBeVisible ?? false
     if (upload !== undefined) upload.mayBeVisible = true
@@ -258,6 +269,8 @@ function isSettled(read: HistoryRead, mark: Mark): boolean {
   if (!isThere(read, mark)) return isOvertaken(read, mark)
   return read.siblings.length === 1 && visibleOf(read.history)?.uuid === mark.uuid
 }
+
+const ascendAs: typeof activate = (history, { uuid }, nowMs) => ascend(history, uuid, nowMs)
 
 function nowhere({ bucket, key }: ObjectName): AtollError {
   const message = `object ${describe(key)} of bucket "${bucket}" was written again and again, and nobody has it`

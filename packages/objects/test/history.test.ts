@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { historyCodec } from '../src/codec.ts'
 import {
   activate,
+  ascend,
   dueManifests,
   expire,
   forget,
@@ -192,5 +193,26 @@ describe('the versions of an object', () => {
     expect(isEmpty(rest)).toBe(false)
     expect(isEmpty(forgetRetired(rest, 199))).toBe(false)
     expect(isEmpty(forgetRetired(rest, 200))).toBe(true)
+  })
+})
+
+describe('versions that were written at the same time', () => {
+  const inBlocks = (uuid: string) => ({ ...upload(uuid), blocks: 3 })
+  const places = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 2, maxLength: 5 })
+  const times = fc.array(fc.tuple(fc.nat(4), fc.nat(31), fc.nat(9)), { maxLength: 5 })
+
+  test('never each retire the other, whatever each of them sees when it goes above them', () => {
+    fc.assert(
+      fc.property(places, times, (began, steps) => {
+        const uuids = began.map((_, at) => `${at}${at}`.repeat(16))
+        const written = began.map((nowMs, at) => activate(NO_HISTORY, inBlocks(uuids[at] ?? ''), nowMs))
+        const acts = steps.map(([who, seen, nowMs]) => {
+          const own = who % began.length
+          const view = written.filter((_, at) => at === own || (seen & (1 << at)) !== 0)
+          return ascend(view.reduce(joinHistories, NO_HISTORY), uuids[own] ?? '', nowMs)
+        })
+        expect(visibleOf([...written, ...acts].reduce(joinHistories, NO_HISTORY))).toBeDefined()
+      }),
+    )
   })
 })
