@@ -17,6 +17,8 @@ export interface Stray {
 }
 
 export async function findStrays({ cluster }: Pick<Scene, 'cluster'>): Promise<readonly Stray[]> {
+  // Those that do not run, since they need each other's word, are started when all is brought to its end.
+  if (cluster.nodes.length === 0) return []
   const { replicas, ring } = newestDocument(cluster)
   const strays: Stray[] = []
   for (const node of cluster.nodes) {
