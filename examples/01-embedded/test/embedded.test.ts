@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { expect, test, vi } from 'vitest'
 
 test('stores on a directory, opens it again, and finds everything', async () => {
@@ -6,10 +5,4 @@ test('stores on a directory, opens it again, and finds everything', async () => 
   await import('../src/main.ts')
   const lines = log.mock.calls.map((words) => words.flat().join(' '))
   expect(lines).toEqual(['Dear reader, (12 bytes, etag 710197c83414e9b0af791bcfd2bc6d71)', '1961/01.txt'])
-})
-
-test('is the example that the README shows', async () => {
-  const source = await readFile(new URL('../src/main.ts', import.meta.url), 'utf8')
-  const readme = await readFile(new URL('../../../README.md', import.meta.url), 'utf8')
-  expect(readme).toContain(source.trim())
 })

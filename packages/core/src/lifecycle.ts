@@ -86,3 +86,10 @@ export abstract class Lifecycle implements AsyncDisposable {
     }
   }
 }
+
+/** Closes all of them, one after the other, whatever becomes of each; then throws what the first that failed has thrown. */
+export async function closeInOrder(parts: readonly { close(): Promise<void> }[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const part of parts) await part.close().catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
+}

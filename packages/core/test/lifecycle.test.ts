@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { Lifecycle } from '../src/index.ts'
+import { closeInOrder, Lifecycle } from '../src/index.ts'
 
 type Call = 'open' | 'close' | 'breathe'
 
@@ -148,4 +148,19 @@ describe('a lifecycle', () => {
     expect(door.events).toEqual([])
     expect(door.state).toBe('new')
   })
+})
+
+it('closes all of several in order, and throws the first failure after that', async () => {
+  const closed: string[] = []
+  const part = (name: string, failure?: Error) => ({
+    close: async () => {
+      closed.push(name)
+      if (failure !== undefined) throw failure
+    },
+  })
+  const first = new Error('the first')
+  const parts = [part('a'), part('b', first), part('c', new Error('the second')), part('d')]
+  await expect(closeInOrder(parts)).rejects.toBe(first)
+  expect(closed).toEqual(['a', 'b', 'c', 'd'])
+  await closeInOrder([part('e')])
 })

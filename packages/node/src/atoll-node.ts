@@ -3,6 +3,7 @@ import {
   AtollError,
   assert,
   attempt,
+  closeInOrder,
   isMetricsRegistry,
   Lifecycle,
   type MetricsReader,
@@ -203,6 +204,7 @@ export class AtollNode extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
+    this.#isAbandoned = false
     // Before anybody asks: without a document every request would be served, wherever its replica is now.
     this.#follow(this.#start.known)
     await this.vnodes.open()
@@ -242,7 +244,8 @@ export class AtollNode extends Lifecycle {
    */
   override async close(options: CloseOptions = {}): Promise<void> {
     checkClose(options)
-    void this.drain(options)
+    // `onClose` waits for it as well, and throws what it throws.
+    void this.drain(options).catch(() => {})
     return super.close()
   }
 
@@ -266,18 +269,23 @@ export class AtollNode extends Lifecycle {
   }
 
   async #closeParts(): Promise<void> {
-    await this.#homecoming.close()
-    await this.#seeds.close()
-    await this.kv.close()
     this.#gossip.events.off('up', this.#mover.lookAnew)
-    await this.#mover.close()
-    await this.#handoffs.close()
-    await this.#gossip.close()
-    await this.#membership.close()
-    this.#membership.events.off('changed', this.#onDocument)
-    await this.#endpoint.close()
-    this.#endpoint.events.off('peer-mismatched', this.#onMismatch)
-    await this.vnodes.close()
+    try {
+      await closeInOrder([
+        this.#homecoming,
+        this.#seeds,
+        this.kv,
+        this.#mover,
+        this.#handoffs,
+        this.#gossip,
+        this.#membership,
+        this.#endpoint,
+        this.vnodes,
+      ])
+    } finally {
+      this.#membership.events.off('changed', this.#onDocument)
+      this.#endpoint.events.off('peer-mismatched', this.#onMismatch)
+    }
   }
 
   /** From storage, or by beginning a cluster, or by joining one. */
