@@ -8,6 +8,12 @@ const MAX_UPTIME_MS = 1_000_000
 /** How wrong the oscillator of a machine may be: 5 %, far beyond any real one. */
 const MAX_DRIFT_PPM = 50_000
 
+/**
+ * The shortest wait that is none at all: a microsecond. A shorter one may be lost in the rounding of virtual time, and then
+ * whoever waits for what is left of a delay waits for ever at one moment.
+ */
+const LEAST_WAIT_MS = 0.001
+
 export interface MachineClockOptions {
   /** Names the machine in the trace. */
   readonly name: string
@@ -56,7 +62,8 @@ export class MachineClock implements Clock {
     const { timerSlackMs } = this.#options
     const slackMs = timerSlackMs === 0 ? 0 : this.#prng.below(timerSlackMs * 1000 + 1) / 1000
     const stoodMs = this.#stoodMs
-    const waitMs = Math.max(0, delayMs) / this.#rate + slackMs
+    const shortestMs = delayMs > 0 ? LEAST_WAIT_MS : 0
+    const waitMs = Math.max(shortestMs, delayMs) / this.#rate + slackMs
     const dueMs = this.#scheduler.nowMs + waitMs
     const awake = () => {
       // A timer does not run while its machine is suspended.

@@ -63,3 +63,18 @@ test('refuses a delay that is no number', () => {
   expect(() => clock.timer(Number.NaN, () => {})).toThrow(RangeError)
   expect(() => clock.timer(Number.POSITIVE_INFINITY, () => {})).toThrow(RangeError)
 })
+
+test('whoever waits for what is left of a delay comes to its end, however little that is', async () => {
+  const world = createWorld({ seed: 1 })
+  const clock = world.clockOf('n1')
+  await world.run(async () => {
+    await clock.sleep(8378.629_431_724_541)
+    const endMs = clock.monotonicMs() + 9e-13
+    let waits = 0
+    while (clock.monotonicMs() <= endMs) {
+      await clock.sleep(9e-13)
+      waits += 1
+      expect(waits).toBeLessThan(10)
+    }
+  })
+})
