@@ -166,9 +166,9 @@ function withoutIdentity(head: Uint8Array): Uint8Array {
 }
 
 /** A write on condition that nothing changed is written in any case, and says that nothing has. */
-export function unguarded({ kv }: AtollNode): void {
-  const put = kv.put.bind(kv)
-  kv.put = async (id, { ifUnchanged, ...write }, options) => {
+export function unguarded({ kv: { inner } }: AtollNode): void {
+  const put = inner.put.bind(inner)
+  inner.put = async (id, { ifUnchanged, ...write }, options) => {
     const written = await put(id, write, options)
     return ifUnchanged === undefined ? written : { ...written, alone: true }
   }

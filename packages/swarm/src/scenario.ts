@@ -1,4 +1,4 @@
-import type { Scenario, World } from '@atoll/sim'
+import type { Scenario, Violation, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
 import { namesToCome, planChanges } from './change-plan.ts'
 import { clearAway } from './clearance.ts'
@@ -26,6 +26,12 @@ export function houseScenario(bug: Bug = NO_BUG, kinds: readonly string[] = []):
   }
 }
 
+/** Replicas keep both writes that were given one dot, so that nobody may see it: but no dot is given twice. */
+function checkDots({ marks }: World): readonly Violation[] {
+  const times = marks.get('vnode.dot-given-twice') ?? 0
+  return times === 0 ? [] : [{ rule: 'dot-given-twice', key: '', message: `replicas met it ${times} times` }]
+}
+
 async function run(world: World, options: HouseOptions, bug: Bug): Promise<void> {
   const house = await buildHouse(world, options, bug)
   await using cluster = house.cluster
@@ -40,6 +46,7 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
   const { ids, violations: undelivered } = await convergence(scene, operator)
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
-  const violations = [...undelivered, ...brokenPromises(scene, finals, damageOf(faults, changes)), ...left]
+  const broken = brokenPromises(scene, finals, damageOf(faults, changes))
+  const violations = [...undelivered, ...broken, ...left, ...checkDots(world)]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }

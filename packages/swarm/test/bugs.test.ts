@@ -36,11 +36,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     fixed: { faults: () => ({ replace: 1 }), changes: () => ({}), keys: () => 1 },
   },
   'forget-promise': { within: 100, rules: ['one-document'] },
-  'delete-unacked': { within: 50, rules: ['undelivered'] },
+  'delete-unacked': { within: 50, rules: ['undelivered', ...LOST] },
   'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
   'reuse-dots-of-a-copy': {
     within: 50,
-    rules: LOST,
+    rules: ['dot-given-twice'],
     fixed: {
       faults: () => ({ restore: 3 }),
       changes: () => ({}),
@@ -100,10 +100,16 @@ test('every bug has its place here', () => {
 
 test.each(Object.entries(CAUGHT))('%s is caught', { timeout: 300_000 }, async (name, caught) => {
   const scenario = { ...houseScenario(BUGS[name]), draws: { ...DRAWS, ...caught.fixed } }
-  const { failures } = await runSeeds(scenario, { from: 0, count: caught.within })
-  const error = failures[0]?.failure?.error
-  expect(error).toBeInstanceOf(BrokenPromises)
-  const broken = error instanceof BrokenPromises ? error.violations.map(({ rule }) => rule) : []
-  const telling = broken.filter((rule) => caught.rules.includes(rule))
-  expect(telling, broken.join()).not.toEqual([])
+  // A bug may show in other ways before, such as in a cluster that does not come to rest: one has to tell what it is.
+  const seen: string[] = []
+  for (let seed = 0; seed < caught.within; seed++) {
+    const { failures } = await runSeeds(scenario, { from: seed, count: 1 })
+    const error = failures[0]?.failure?.error
+    if (error === undefined) continue
+    const broken =
+      error instanceof BrokenPromises ? error.violations.map(({ rule }) => rule) : [String(error)]
+    seen.push(`seed ${seed}: ${[...new Set(broken)].join()}`)
+    if (broken.some((rule) => caught.rules.includes(rule))) return
+  }
+  expect.fail(`no seed tells of the bug; ${seen.join('; ')}`)
 })

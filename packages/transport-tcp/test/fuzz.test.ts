@@ -131,7 +131,7 @@ describe('a node survives', () => {
     const far = new Diary(await next())
     const refusals = () =>
       [...server.metrics.entries()].reduce(
-        (sum, [name, value]) => sum + (name.startsWith('tcp_refused') ? value : 0),
+        (sum, [name, value]) => sum + (name.startsWith('atoll_tcp_refused') ? value : 0),
         0,
       )
     const port = Number(address.split(':')[1])
