@@ -184,6 +184,25 @@ export function storageFailure(
   return new AtollError('ATOLL_DISK_FULL', `${message}: the disk is full`, { ...options, cause, details })
 }
 
+/** The same error, when more is known: that nothing was done, or that something may have been. */
+export function withDefinite(error: AtollError, definite: boolean): AtollError {
+  if (error.definite === definite) return error
+  const { code, message, transient, details } = error
+  return new AtollError(code, message, { definite, transient, details, cause: error })
+}
+
+/**
+ * Does what comes behind a write: reads its answer, or looks at what became of it. What fails there says nothing certain of the
+ * write, which may have been made: an `AtollError` is thrown on as one that is not definite.
+ */
+export async function behindWrite<T>(task: () => T | Promise<T>): Promise<T> {
+  try {
+    return await task()
+  } catch (error) {
+    throw isAtollError(error) ? withDefinite(error, false) : error
+  }
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)

@@ -29,6 +29,7 @@ export { combineCrc32, leadingCrc32 } from './crc32-combine.ts'
 export {
   AtollError,
   type AtollErrorOptions,
+  behindWrite,
   ERROR_CODES,
   type ErrorCode,
   type ErrorFacts,
@@ -37,6 +38,7 @@ export {
   isErrorCode,
   messageOf,
   storageFailure,
+  withDefinite,
 } from './errors.ts'
 export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'

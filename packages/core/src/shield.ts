@@ -1,6 +1,6 @@
+import { delegate } from './delegate.ts'
 import { LineLimit } from './line-limit.ts'
-import { isMetricsRegistry } from './metrics-registry.ts'
-import type { Clock, Labels, Log, Metrics, Probe, Runtime } from './runtime.ts'
+import type { Clock, Log, Metrics, Probe, Runtime } from './runtime.ts'
 import { MINUTE_MS } from './units.ts'
 
 /** The ports that only observe: nothing may depend on them. */
@@ -16,8 +16,8 @@ const tellers = new WeakMap<Metrics, Tell>()
 
 /**
  * The same runtime, of which log, metrics and probe may throw without stopping anything: each failure is counted as
- * `atoll_port_failures_total`, and written to the log once a minute, as far as these two still work. Answers a runtime that is
- * shielded as it is.
+ * `atoll_port_failures_total`, and written to the log once a minute, as far as these two still work. All else that the runtime and its
+ * metrics have stays, by a class too. Answers a runtime that is shielded as it is.
  */
 export function shielded<R extends Observers>(runtime: R): R {
   if (tellers.has(runtime.metrics)) return runtime
@@ -26,9 +26,11 @@ export function shielded<R extends Observers>(runtime: R): R {
   tellers.set(metrics, tell)
   const log = shieldedLog(runtime.log, tell)
   const { probe } = runtime
-  if (probe === undefined) return { ...runtime, log, metrics }
-  const mark = (name: string) => void guarded(tell, 'probe', () => probe.mark(name))
-  return { ...runtime, log, metrics, probe: { mark } }
+  const instead: Partial<Observers> =
+    probe === undefined
+      ? { log, metrics }
+      : { log, metrics, probe: { mark: (name) => void guarded(tell, 'probe', () => probe.mark(name)) } }
+  return delegate<Observers, R>(runtime, instead)
 }
 
 /**
@@ -67,21 +69,12 @@ function ignoring(call: () => unknown): void {
 
 /** What can be read stays readable. */
 function shieldedMetrics(metrics: Metrics, tell: Tell): Metrics {
-  const reader = isMetricsRegistry(metrics)
-    ? {
-        snapshot: () => metrics.snapshot(),
-        text: () => metrics.text(),
-        value: (name: string, labels?: Labels) => metrics.value(name, labels),
-        entries: () => metrics.entries(),
-      }
-    : {}
-  return {
-    ...reader,
+  return delegate<Metrics, Metrics>(metrics, {
     count: (name, amount, labels) => void guarded(tell, 'metrics', () => metrics.count(name, amount, labels)),
     gauge: (name, value, labels) => void guarded(tell, 'metrics', () => metrics.gauge(name, value, labels)),
     observe: (name, value, labels) =>
       void guarded(tell, 'metrics', () => metrics.observe(name, value, labels)),
-  }
+  })
 }
 
 function shieldedLog(log: Log, tell: Tell): Log {

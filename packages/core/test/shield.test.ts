@@ -88,3 +88,92 @@ test('what is shielded is not shielded again', () => {
   expect(shielded(runtime)).toBe(runtime)
   expect(shielded({ ...runtime, more: 1 })).toMatchObject({ metrics: runtime.metrics })
 })
+
+/** As somebody writes one who knows classes: nothing of it is a property of its own, and all of it needs `this`. */
+class ClassyRuntime {
+  readonly #clock = clockAt({ ms: 7 })
+  readonly #metrics = createMetrics()
+  closed = false
+
+  get clock() {
+    return this.#clock
+  }
+
+  get log() {
+    return BROKEN_LOG
+  }
+
+  get metrics() {
+    return this.#metrics
+  }
+
+  get probe() {
+    return BROKEN_PROBE
+  }
+
+  nowMs() {
+    return this.#clock.monotonicMs()
+  }
+
+  close() {
+    this.closed = true
+  }
+}
+
+class BusyRuntime extends ClassyRuntime {
+  override nowMs() {
+    return super.nowMs() + 1
+  }
+}
+
+test.each([
+  ['itself', (runtime: BusyRuntime) => runtime],
+  ['frozen', (runtime: BusyRuntime) => Object.freeze(runtime)],
+])('what a runtime has by its class stays: %s', (_, made) => {
+  const original = new BusyRuntime()
+  const runtime = shielded(made(original))
+  expect(runtime.clock).toBe(original.clock)
+  expect(runtime.nowMs()).toBe(8)
+  expect(runtime).toBeInstanceOf(ClassyRuntime)
+  runtime.log.info({}, 'a line')
+  runtime.probe.mark('a mark')
+  expect(original.metrics.value('atoll_port_failures_total', { port: 'log' })).toBe(1)
+  expect(original.metrics.value('atoll_port_failures_total', { port: 'probe' })).toBe(1)
+  expect(runtime.metrics.text()).toBe(original.metrics.text())
+  expect(shielded(runtime)).toBe(runtime)
+  expect(shielded({ ...runtime, more: 1 })).toMatchObject({
+    more: 1,
+    metrics: runtime.metrics,
+    closed: false,
+  })
+})
+
+test('what changes in a runtime is seen, also behind the shield, and a method works on the runtime itself', () => {
+  const original = new BusyRuntime()
+  const runtime = shielded(original)
+  runtime.close()
+  expect(original.closed).toBe(true)
+  expect(runtime.closed).toBe(true)
+})
+
+test('metrics keep what their class can do besides', () => {
+  class Counting implements Metrics {
+    readonly #counts = new Map<string, number>()
+    count(name: string, amount = 1) {
+      this.#counts.set(name, (this.#counts.get(name) ?? 0) + amount)
+    }
+    gauge = fail
+    observe = fail
+    get size() {
+      return this.#counts.size
+    }
+    page() {
+      return [...this.#counts].join(' ')
+    }
+  }
+  const { metrics } = shielded({ clock: clockAt({ ms: 0 }), log: quietLog, metrics: new Counting() })
+  metrics.count('things', 2)
+  expect([metrics.size, metrics.page()]).toEqual([1, 'things,2'])
+  metrics.gauge('level', 1)
+  expect(metrics.page()).toBe('things,2 atoll_port_failures_total,1')
+})

@@ -1,4 +1,4 @@
-import { AtollError, isAtollError, type Runtime } from '@atoll/core'
+import { AtollError, isAtollError, type Runtime, withDefinite } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { Ledger } from './ledger.ts'
@@ -48,10 +48,20 @@ async function ask(
       timeoutMs: ASK_TIMEOUT_MS,
       signal,
     })
+    return await learned(ledger, bytes)
+  } catch (error) {
+    if (isAtollError(error)) return error
+    throw error
+  }
+}
+
+/** A document that arrived damaged refuses nothing: the join is staged, and the next answer may be whole. */
+async function learned(ledger: Ledger, bytes: Uint8Array): Promise<AtollError | undefined> {
+  try {
     await ledger.learn(bytes)
     return undefined
   } catch (error) {
-    if (isAtollError(error)) return error
+    if (isAtollError(error, 'ATOLL_CORRUPT')) return withDefinite(error, false)
     throw error
   }
 }

@@ -1,5 +1,6 @@
 import {
   AtollError,
+  behindWrite,
   decodeWith,
   encodeWith,
   isAtollError,
@@ -158,25 +159,35 @@ export class ManifestRecords {
     return this.#turns.run(`${toHex(id.bucket)} ${toHex(id.key)}`, task)
   }
 
-  async #rewrite(id: KeyId, { change, own, known, strict = false, quorum = {} }: Change): Promise<void> {
+  async #rewrite(id: KeyId, change: Change): Promise<void> {
     let isWritten = false
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
-      const reading = () => this.read(id)
-      const { history, context, siblings } = isWritten
-        ? await behindWrite(reading)
-        : ((round === 0 ? known : undefined) ?? (await reading()))
-      if (siblings.length === 0) return
-      const changed = change(history)
-      if (changed === history && siblings.length === 1) return
-      // A record with nothing in it is deleted: that takes away no more than the context covers.
-      if (isEmpty(changed)) await this.#kv.delete(id, { ...quorum, context })
-      const over = { own, strict, round, quorum }
-      const isOver =
-        isEmpty(changed) || (await this.over(id, { history: changed, context }, over)).accepted > 0
-      if (isOver) isWritten = true
+      const step = () => this.#rewriteOnce(id, change, round)
+      const outcome = await (isWritten ? behindWrite(step) : step())
+      if (outcome === 'done') return
+      if (outcome === 'written') isWritten = true
       else await this.pause(round)
     }
     if (!isWritten) throw crowded()
+  }
+
+  async #rewriteOnce(
+    id: KeyId,
+    { change, own, known, strict = false, quorum = {} }: Change,
+    round: number,
+  ): Promise<'done' | 'written' | 'declined'> {
+    const read = (round === 0 ? known : undefined) ?? (await this.read(id))
+    const { history, context, siblings } = read
+    if (siblings.length === 0) return 'done'
+    const changed = change(history)
+    if (changed === history && siblings.length === 1) return 'done'
+    if (isEmpty(changed)) {
+      // A record with nothing in it is deleted: that takes away no more than the context covers.
+      await this.#kv.delete(id, { ...quorum, context })
+      return 'written'
+    }
+    const { accepted } = await this.over(id, { history: changed, context }, { own, strict, round, quorum })
+    return accepted > 0 ? 'written' : 'declined'
   }
 
   /** Before the round after this one. */
@@ -234,15 +245,4 @@ function historiesOf(values: readonly KvValue[]): readonly History[] {
 
 function joined(histories: readonly History[]): History {
   return histories.length === 1 ? (histories[0] ?? NO_HISTORY) : histories.reduce(joinHistories, NO_HISTORY)
-}
-
-/** What fails behind a write says nothing certain of the change: it may have been made. */
-export async function behindWrite<T>(task: () => Promise<T>): Promise<T> {
-  try {
-    return await task()
-  } catch (cause) {
-    if (!isAtollError(cause)) throw cause
-    const { code, message, transient, details } = cause
-    throw new AtollError(code, message, { cause, transient, details, definite: false })
-  }
 }

@@ -1,4 +1,4 @@
-import { AtollError, concatBytes, describe, EMPTY_BYTES, toHex, wallTimeOf } from '@atoll/core'
+import { AtollError, behindWrite, concatBytes, describe, EMPTY_BYTES, toHex, wallTimeOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource } from './body-source.ts'
@@ -15,14 +15,7 @@ import {
   visibleOf,
 } from './history.ts'
 import type { Layer } from './layer.ts'
-import {
-  behindWrite,
-  crowded,
-  type HistoryRead,
-  type Known,
-  NOTHING_KNOWN,
-  REWRITE_ROUNDS,
-} from './manifest-records.ts'
+import { crowded, type HistoryRead, type Known, NOTHING_KNOWN, REWRITE_ROUNDS } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import type { KvWritten } from './ports.ts'
 import { type WriteQuorumOptions, writeQuorumOf } from './quorums.ts'

@@ -1,12 +1,13 @@
 import { AtollError, KiB } from '@atoll/core'
 import { expect, test } from 'vitest'
-import { BLOCKS_TYPE, ObjectStore } from '../src/index.ts'
+import { BLOCKS_TYPE, MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
 import { pattern, readAll } from './bodies.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
 
 const BLOCK = 4 * KiB
 const PASSING = new AtollError('ATOLL_OVERLOADED', 'slow down')
+const FULL = new AtollError('ATOLL_DISK_FULL', 'no room', { definite: true })
 const LASTING = new AtollError('ATOLL_STORAGE', 'the disk is gone', { definite: true })
 
 async function setUp() {
@@ -51,6 +52,31 @@ test('what does not pass is given up after a while, and what cannot pass at once
   await expect(store.head('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
 })
 
+test.each([0, 3])('a full disk is told of within a second, after %i refusals that may pass', async (passing) => {
+  const { runtime, kv, store } = await setUp()
+  let tries = 0
+  let fullAtMs = 0
+  kv.before = (operation, type) => {
+    if (operation !== 'put' || type !== BLOCKS_TYPE) return
+    if (++tries <= passing) throw PASSING
+    if (tries === passing + 1) fullAtMs = runtime.clock.monotonicMs()
+    throw FULL
+  }
+  await expect(store.put('reef', 'a', pattern(BLOCK))).rejects.toBe(FULL)
+  expect(tries).toBeGreaterThan(passing + 3)
+  expect(runtime.clock.monotonicMs() - fullAtMs).toBeLessThanOrEqual(1000)
+})
+
+test('room that somebody makes within that second is used', async () => {
+  const { kv, store } = await setUp()
+  let tries = 0
+  kv.before = (operation, type) => {
+    if (operation === 'put' && type === BLOCKS_TYPE && ++tries <= 3) throw FULL
+  }
+  await store.put('reef', 'a', pattern(BLOCK))
+  expect(tries).toBe(4)
+})
+
 test('whoever waits for another try hears of an abort', async () => {
   const { kv, store } = await setUp()
   const controller = new AbortController()
@@ -63,4 +89,32 @@ test('whoever waits for another try hears of an abort', async () => {
   const put = store.put('reef', 'a', pattern(BLOCK), { signal: controller.signal })
   await expect(put).rejects.toMatchObject({ code: 'ATOLL_ABORTED' })
   expect(tries).toBe(3)
+})
+
+test('what fails behind a write leaves it open whether that was made', async () => {
+  const { kv, store } = await setUp()
+  const writes: Parameters<MemoryKv['put']>[] = []
+  const put = kv.put.bind(kv)
+  kv.put = (id, write) => {
+    writes.push([id, write])
+    return put(id, write)
+  }
+  await store.put('reef', 'a', pattern(BLOCK))
+  const copy =
+    writes.findLast(([{ type }]) => type === MANIFESTS_TYPE) ?? expect.fail('a version was written')
+  let deletions = 0
+  kv.before = (operation, type) => {
+    if (operation === 'put' && type === MANIFESTS_TYPE && ++deletions > 1) throw LASTING
+  }
+  kv.after = async (operation, type) => {
+    if (operation !== 'put' || type !== MANIFESTS_TYPE) return
+    kv.after = () => {}
+    // A copy of what was just deleted turns up beside the deletion, which has to be written once more.
+    deletions = 0
+    await put(copy[0], { ...copy[1], context: undefined, ifUnchanged: undefined })
+    deletions = 1
+  }
+  await expect(store.delete('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: false })
+  expect(deletions).toBe(2)
+  await expect(store.head('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
 })

@@ -57,13 +57,6 @@ export function asAtollError(error: unknown, where: string): AtollError {
   return new AtollError('ATOLL_STORAGE', message, { cause: error, definite: false })
 }
 
-/** The same error, when more is known: that nothing was done, or that something may have been. */
-export function withDefinite(error: AtollError, definite: boolean): AtollError {
-  if (error.definite === definite) return error
-  const { code, message, transient, details } = error
-  return new AtollError(code, message, { definite, transient, details, cause: error })
-}
-
 function isPlain(value: unknown): value is string | number | boolean {
   if (typeof value === 'string') return value.length <= MAX_DETAIL_CHARACTERS
   return typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))

@@ -1,6 +1,11 @@
-import { AtollError, type AtollErrorOptions, type ErrorCode, type TupleReader } from '@atoll/core'
+import {
+  AtollError,
+  type AtollErrorOptions,
+  type ErrorCode,
+  type TupleReader,
+  withDefinite,
+} from '@atoll/core'
 import type { Expiring } from './deadlines.ts'
-import { withDefinite } from './error-codec.ts'
 import type { Message, Method } from './method.ts'
 
 export interface CallOptions<Progress = never> {
@@ -97,8 +102,15 @@ export class PendingCall<Request, Response, Progress> implements OutgoingCall {
     const { method, options } = this.#parts
     if (this.#done || sequence <= this.#lastProgress || method.progress === undefined) return
     this.#lastProgress = sequence
+    let told: Progress
     try {
-      options.onProgress?.(method.progress.decode(reader, body))
+      told = method.progress.decode(reader, body)
+    } catch (error) {
+      this.#giveUp(this.#error('ATOLL_CORRUPT', 'told what cannot be read', error))
+      return
+    }
+    try {
+      options.onProgress?.(told)
     } catch (error) {
       this.#giveUp(error)
     }

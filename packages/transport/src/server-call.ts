@@ -6,9 +6,10 @@ import {
   messageOf,
   type Runtime,
   type TupleReader,
+  withDefinite,
 } from '@atoll/core'
 import type { Expiring } from './deadlines.ts'
-import { asAtollError, isForeseen, withDefinite } from './error-codec.ts'
+import { asAtollError, isForeseen } from './error-codec.ts'
 import { isUrgent } from './lanes.ts'
 import type { Message, MessageCodec, Method } from './method.ts'
 import { encodeFailure, encodeProgress, encodeResponse, FAILURE } from './protocol.ts'

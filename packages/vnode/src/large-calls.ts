@@ -1,6 +1,7 @@
 import { encodeRecord, type StoredRecord } from '@atoll/causality'
 import {
   AtollError,
+  behindWrite,
   type Clock,
   concatBytes,
   decodeWith,
@@ -10,19 +11,19 @@ import {
   isAtollError,
   KiB,
   MiB,
+  messageOf,
   type TupleReader,
 } from '@atoll/core'
-import {
-  type ByteStream,
-  type CallContext,
-  type CallHandler,
-  type CallOptions,
-  type Message,
-  type MessageCodec,
-  type Method,
-  type RpcEndpoint,
-  type StreamMethod,
-  withDefinite,
+import type {
+  ByteStream,
+  CallContext,
+  CallHandler,
+  CallOptions,
+  Message,
+  MessageCodec,
+  Method,
+  RpcEndpoint,
+  StreamMethod,
 } from '@atoll/transport'
 import { Admission } from './admission.ts'
 import { versioned } from './codec.ts'
@@ -97,20 +98,8 @@ export async function callOrStream<Request, Response, Progress>(
     return await means.endpoint.call(node, method, request, options)
   } catch (error) {
     if (!isAtollError(error, 'ATOLL_TOO_LARGE') || error.details['streamed'] !== true) throw error
-    return await askAgain(means, call, options)
-  }
-}
-
-/** What was asked for has been done already; only the answer to that is missing. */
-async function askAgain<Request, Response, Progress>(
-  means: Means,
-  call: AnyCall<Request, Response, Progress>,
-  options: CallOptions<Progress>,
-): Promise<Response> {
-  try {
-    return await callByStream(means, call, options)
-  } catch (error) {
-    throw isAtollError(error) ? withDefinite(error, false) : error
+    // What was asked for has been done already; only the answer to that is missing.
+    return await behindWrite(() => callByStream(means, call, options))
   }
 }
 
@@ -130,11 +119,13 @@ async function callByStream<Request, Response, Progress>(
     const stream = await endpoint.openStream(node, streamOf(method), opening, { signal: abort.signal })
     for (const piece of message.pieces) await stream.write(piece)
     stream.end()
-    return decoded(method.response, await readAll(stream, MAX_BYTES), method.name)
+    const answer = await readAll(stream, MAX_BYTES, false)
+    return await behindWrite(() => decoded(method.response, answer, method.name))
   } catch (error) {
     if (abort.signal.reason === late) throw late
     if (!isAtollError(error, 'ATOLL_PROTOCOL')) throw error
-    throw new AtollError('ATOLL_TOO_LARGE', `${node} takes no records larger than a frame`, { cause: error })
+    const message = `${node} takes no records larger than a frame`
+    throw new AtollError('ATOLL_TOO_LARGE', message, { cause: error, definite: error.definite })
   } finally {
     timer.cancel()
     signal?.removeEventListener('abort', giveUp)
@@ -167,11 +158,31 @@ export class LargeServer {
       this.#admission.run(bytes, async () => {
         const request = decoded(method.request, await readAll(stream, bytes), method.name)
         const context: CallContext<Progress> = { from, signal, remainingMs: timeoutMs, progress: () => {} }
-        const message = joined(method.response.encode(await handler(request, context)))
-        for (const piece of message.pieces) await stream.write(piece)
-        stream.end()
+        const response = await handler(request, context)
+        await behindWrite(() => sendAnswer(stream, method, response))
       }),
     )
+  }
+}
+
+async function sendAnswer<Response>(
+  stream: ByteStream,
+  { name, response: codec }: Pick<Method<never, Response>, 'name' | 'response'>,
+  response: Response,
+): Promise<void> {
+  for (const piece of joined(answered(name, codec, response)).pieces) await stream.write(piece)
+  stream.end()
+}
+
+/** What cannot be written as an answer is no fault of the caller, whose argument was good enough for the handler. */
+function answered<Response>(name: string, codec: MessageCodec<Response>, response: Response): Message {
+  try {
+    return codec.encode(response)
+  } catch (cause) {
+    if (isAtollError(cause)) throw cause
+    throw new AtollError('ATOLL_STORAGE', `an answer of ${name} cannot be sent: ${messageOf(cause)}`, {
+      cause,
+    })
   }
 }
 
@@ -214,18 +225,18 @@ function decoded<T>(codec: MessageCodec<T>, bytes: Uint8Array, name: string): T 
   return decodeWith({ name, version: TUPLE_VERSION, encode: () => [], decode: read }, tuple)
 }
 
-/** Throws `ATOLL_CORRUPT` for more than was announced. */
-async function readAll(stream: ByteStream, maxBytes: number): Promise<Uint8Array> {
+/** Throws `ATOLL_CORRUPT` for more than was announced; `definite` says whether nothing has been done by then. */
+async function readAll(stream: ByteStream, maxBytes: number, definite = true): Promise<Uint8Array> {
   const pieces: Uint8Array[] = []
   let bytes = 0
   for await (const piece of stream) {
     bytes += piece.length
-    if (bytes > maxBytes) throw broken('a stream', `it has more than ${maxBytes} bytes`)
+    if (bytes > maxBytes) throw broken('a stream', `it has more than ${maxBytes} bytes`, definite)
     pieces.push(piece)
   }
   return concatBytes(pieces)
 }
 
-function broken(what: string, why: string): AtollError {
-  return new AtollError('ATOLL_CORRUPT', `${what} cannot be read: ${why}`)
+function broken(what: string, why: string, definite = true): AtollError {
+  return new AtollError('ATOLL_CORRUPT', `${what} cannot be read: ${why}`, { definite })
 }

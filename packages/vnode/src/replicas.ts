@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import { behindWrite, type KeyId } from '@atoll/core'
 import { checkValues } from './envelope.ts'
 import { callOrStream } from './large-calls.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
@@ -94,7 +94,7 @@ export class VnodeReplicas {
     if (this.#isOwn(target.node)) return this.#router.coordinate(request, () => options)
     const call = { node: target.node, method: coordinateMethod, request }
     const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
-    checkValues(reply.record, host.crc32)
+    await behindWrite(() => checkValues(reply.record, host.crc32))
     return reply
   }
 

@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import { AtollError, isAtollError, type KeyId } from '@atoll/core'
+import { AtollError, behindWrite, isAtollError, type KeyId } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { checkValues } from './envelope.ts'
@@ -102,7 +102,7 @@ export class VnodeRouter {
       here,
       there: async (to, routing, call) => {
         const reply = await this.#call(to, coordinateMethod, this.#forwarded(request, asking, routing), call)
-        checkValues(reply.record, host.crc32)
+        await behindWrite(() => checkValues(reply.record, host.crc32))
         return reply
       },
     })
