@@ -162,8 +162,8 @@ test('metrics keep what their class can do besides', () => {
     count(name: string, amount = 1) {
       this.#counts.set(name, (this.#counts.get(name) ?? 0) + amount)
     }
-    gauge = fail
-    observe = fail
+    readonly gauge: Metrics['gauge'] = fail
+    readonly observe: Metrics['observe'] = fail
     get size() {
       return this.#counts.size
     }

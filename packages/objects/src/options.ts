@@ -37,7 +37,7 @@ export interface ObjectStoreOptions {
   readonly leaseMs?: number
   /**
    * How long a block that cannot be written or read for a passing reason is tried again, 0 to 10 minutes; default 30 s. It
-   * keeps its place among the blocks under way meanwhile.
+   * keeps its place among the blocks under way meanwhile. Where no disk has room for it, 1 s at most.
    */
   readonly blockPatienceMs?: number
   /** Objects that `collect` clears at the same time, 1 to 64; default 4. */
