@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { AtollError, isAtollError } from '@atoll/core'
 import type { Connection } from '@atoll/transport'
 import type { TransportTests } from './transport.ts'
 import { CONNECT, connectPair, End, numbered, numberOf, pattern } from './transport-ends.ts'
@@ -25,6 +26,18 @@ export const closingTests: TransportTests = {
       far.frames.map(numberOf),
       Array.from({ length: 50 }, (_, at) => at),
     )
+  },
+
+  async 'tells the other side why, after what was sent before'(network) {
+    const { near, far } = await connectPair(network)
+    for (let number = 0; number < 50; number++) void near.connection.send(numbered(number, 20_000))
+    near.connection.close(new AtollError('ATOLL_OVERLOADED', 'enough', { cause: new Error('inner') }))
+    assert.equal(await near.closed(), undefined)
+    const reason = await far.closed()
+    assert.equal(far.frames.length, 50)
+    assert.ok(isAtollError(reason, 'ATOLL_OVERLOADED'), String(reason))
+    assert.match(reason.message, /said: enough$/)
+    assert.deepEqual([reason.definite, reason.cause], [false, undefined])
   },
 
   async 'delivers nothing to the side that closed, and takes nothing from it'(network) {

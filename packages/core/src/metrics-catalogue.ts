@@ -181,6 +181,15 @@ export const METRICS = {
     help: 'Calls of something that the user gave, such as a log or a listener, that threw.',
     labels: { port: ['listener', 'log', 'merge', 'metrics', 'onProgress', 'probe'] },
   },
+  atoll_rpc_held_total: {
+    type: 'counter',
+    help: 'Requests of other nodes that waited because too many answers were on their way to whoever asked.',
+  },
+  atoll_rpc_overloaded_total: {
+    type: 'counter',
+    help: 'Requests of other nodes that were refused because a limit was reached, and answers that were not sent for it.',
+    labels: { what: ['answer', 'handlers', 'queue', 'streams'] },
+  },
   atoll_rpc_refused_total: {
     type: 'counter',
     help: 'Connections between nodes that were refused.',

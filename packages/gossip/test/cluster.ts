@@ -1,4 +1,4 @@
-import { fromUtf8, type Timer, utf8 } from '@atoll/core'
+import { type AtollError, fromUtf8, type Timer, utf8 } from '@atoll/core'
 import { createWorld, type SimRuntime, type World } from '@atoll/sim'
 import { type Connection, type Frame, MemoryNetwork, RpcEndpoint, type Transport } from '@atoll/transport'
 import { type DocumentPort, Gossip, type GossipOptions } from '../src/index.ts'
@@ -97,8 +97,8 @@ class Freezable implements Connection {
     return this.#inner.send(frame)
   }
 
-  close(): void {
-    this.#inner.close()
+  close(reason?: AtollError): void {
+    this.#inner.close(reason)
   }
 }
 

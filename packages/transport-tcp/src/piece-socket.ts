@@ -108,9 +108,9 @@ export class PieceSocket {
     this.#socket.resume()
   }
 
-  /** Ends it when all that was sent is on its way. */
-  end(): void {
-    this.#end(undefined)
+  /** Ends it when all that was sent is on its way; the other side is told a reason if there is one. */
+  end(reason: AtollError | undefined): void {
+    this.#end(reason)
   }
 
   /** Ends it for a reason, which the other side is told; what waits is not sent. */

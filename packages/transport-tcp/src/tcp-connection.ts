@@ -99,10 +99,10 @@ export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner
     return this.#room.promise
   }
 
-  close(): void {
+  close(reason?: AtollError): void {
     this.#waiting = []
     if (this.#state === 'open') {
-      this.#parts.socket.end()
+      this.#parts.socket.end(reason)
       this.#over(undefined)
     } else {
       this.#tellOver()

@@ -41,6 +41,16 @@ export class Cable {
     for (const far of this.#far.values()) far.end(bytes, () => this.close())
   }
 
+  /** What the far ends say waits, as if the near ones did not read. */
+  holdBack(): void {
+    for (const far of this.#far.values()) far.unpipe().pause()
+  }
+
+  /** Ends `holdBack`. */
+  letGo(): void {
+    for (const [near, far] of this.#far) far.pipe(near)
+  }
+
   /** Nothing passes any more, and nobody is told. */
   freeze(): void {
     for (const socket of this.#sockets) socket.unpipe().pause()

@@ -163,7 +163,7 @@ export class ClientLink implements WireOwner, Expiring {
 
   onDrained(): void {
     this.calls.pump()
-    this.#streams.onDrained()
+    if (this.#wire?.full === false) this.#streams.onDrained()
   }
 
   onRefused(reason: AtollError): void {
@@ -187,11 +187,16 @@ export class ClientLink implements WireOwner, Expiring {
 
   /** Ends the link; what was not sent fails with `reason`, what was sent has an unknown outcome. */
   close(reason: AtollError): void {
+    this.#end(reason, undefined)
+  }
+
+  /** The other side is told why, unless it needs no telling. */
+  #end(reason: AtollError, told: AtollError | undefined): void {
     if (this.#closed !== undefined) return
     this.#closed = reason
     this.#parts.deadlines.remove(this)
     this.#stop.abort(reason)
-    this.#wire?.close()
+    this.#wire?.close(told)
     if (this.#attempted && this.#welcome === undefined) this.#parts.onUnreached(reason)
     this.#parts.onClosed(this.#welcome !== undefined)
     this.calls.lose(reason)
@@ -245,7 +250,7 @@ export class ClientLink implements WireOwner, Expiring {
   #refuse(reason: AtollError): void {
     if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(reason)
     this.#parts.runtime.metrics.count('atoll_rpc_refused_total', 1, { code: reason.code })
-    this.close(reason)
+    this.#end(reason, reason)
   }
 
   #openOn<Request>(

@@ -9,6 +9,7 @@ import {
   wrongRange,
 } from '@atoll/core'
 import { EventEmitter } from 'eventemitter3'
+import type { Admits } from './admission.ts'
 import { Backoff } from './backoff.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { ClientLink, type ClientLinkParts, type Introduced, type StreamOptions } from './client-link.ts'
@@ -22,7 +23,7 @@ import { Peers } from './peers.ts'
 import { type CallOptions, PendingCall } from './pending-call.ts'
 import type { Connection, Listener, Transport } from './ports.ts'
 import { type CallHandler, type ServeCall, serveCall } from './server-call.ts'
-import { type Admits, ServerLink } from './server-link.ts'
+import { ServerLink } from './server-link.ts'
 import { type ServeStream, type StreamHandler, serveStream } from './server-stream.ts'
 
 export interface RpcEvents {
@@ -300,10 +301,15 @@ export class RpcEndpoint extends Lifecycle {
   }
 
   #accept(connection: Connection): void {
-    const full = this.#servers.size >= this.#options.maxConnections
-    if (this.#listener === undefined || full) {
-      if (full) this.#runtime.metrics.count('atoll_rpc_refused_total', 1, { code: 'ATOLL_OVERLOADED' })
+    const { maxConnections, node } = this.#options
+    if (this.#listener === undefined) {
       connection.close()
+      return
+    }
+    if (this.#servers.size >= maxConnections) {
+      const reason = new AtollError('ATOLL_OVERLOADED', `${node} has ${maxConnections} connections`)
+      this.#runtime.metrics.count('atoll_rpc_refused_total', 1, { code: reason.code })
+      connection.close(reason)
       return
     }
     const link = new ServerLink(connection, {

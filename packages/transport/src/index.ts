@@ -1,3 +1,4 @@
+export type { Admits } from './admission.ts'
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export type { ByteStream } from './byte-stream.ts'
 export type { StreamOptions } from './client-link.ts'
@@ -16,5 +17,4 @@ export {
 export type { CallOptions } from './pending-call.ts'
 export type { Connection, ConnectOptions, Frame, Listener, Transport, TransportFactory } from './ports.ts'
 export type { CallContext, CallHandler } from './server-call.ts'
-export type { Admits } from './server-link.ts'
 export type { StreamContext, StreamHandler } from './server-stream.ts'

@@ -67,9 +67,9 @@ export class MemoryConnection implements Connection {
     return this.#closed ? undefined : this.#parts.outgoing.send(frame)
   }
 
-  close(): void {
+  close(reason?: AtollError): void {
     if (this.#closed) return
-    this.#parts.outgoing.signal('fin')
+    this.#parts.outgoing.signal({ fin: reason })
     this.#parts.outgoing.release()
     this.#end(undefined)
   }
@@ -85,10 +85,10 @@ export class MemoryConnection implements Connection {
   #receive(item: Frame | Signal): void {
     if (this.#closed) {
       // The other side does not know yet that this one is gone: its news was lost in a partition.
-      if (item !== 'fin' && item !== 'reset') this.#parts.outgoing.signal('reset')
-    } else if (item === 'fin') {
+      if (item !== 'reset' && !('fin' in item)) this.#parts.outgoing.signal('reset')
+    } else if (item !== 'reset' && 'fin' in item) {
       this.#parts.outgoing.clear()
-      this.#end(undefined)
+      this.#end(item.fin === undefined ? undefined : told(this.peer, item.fin))
     } else if (item === 'reset') {
       this.#parts.outgoing.clear()
       this.#end(connectionLost(this.peer))
@@ -113,6 +113,11 @@ export class MemoryConnection implements Connection {
 }
 
 function ignore(): void {}
+
+/** As it would come out of bytes: without the cause. */
+function told(peer: string, { code, message }: AtollError): AtollError {
+  return new AtollError(code, `${peer} said: ${message}`, { definite: false, details: { reason: 'told' } })
+}
 
 function connectionLost(peer: string): AtollError {
   return new AtollError('ATOLL_UNREACHABLE', `the connection to ${peer} broke`, { definite: false })

@@ -1,10 +1,15 @@
-import type { Timer } from '@atoll/core'
+import type { AtollError, Timer } from '@atoll/core'
 import { Fifo } from './fifo.ts'
 import type { Conditions } from './memory-conditions.ts'
 import type { Frame } from './ports.ts'
 
+/** A goodbye, with what is wrong. */
+export interface Fin {
+  readonly fin: AtollError | undefined
+}
+
 /** What travels besides frames. Neither is ever lost by chance: a real network would send it again. */
-export type Signal = 'fin' | 'reset'
+export type Signal = Fin | 'reset'
 
 interface Entry {
   readonly item: Frame | Signal

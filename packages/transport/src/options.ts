@@ -43,7 +43,7 @@ export interface RpcOptions extends Partial<FrameLimits> {
   readonly reconnectCapMs?: number
   /** How long `close` waits for handlers that run, in milliseconds; default 5000. */
   readonly closeTimeoutMs?: number
-  /** Unanswered calls to one peer; default 4096. */
+  /** Unanswered calls to one peer, and calls of one peer that wait to be taken up; default 4096. */
   readonly maxInFlightPerPeer?: number
   /** Handlers that run at one time, for all peers; default 8192. */
   readonly maxConcurrentHandlers?: number
@@ -53,7 +53,9 @@ export interface RpcOptions extends Partial<FrameLimits> {
   readonly maxConnections?: number
   /**
    * Answers and stream frames that wait for one connection that is full, in bytes; past it the peer does not read and the
-   * connection is closed. Default 64 MiB.
+   * connection is closed, which the peer is told. Before that: past an eighth of it, the peer's further requests wait until there is room, up to
+   * `maxInFlightPerPeer` of them; one that makes answers and requests together more than seven eighths is refused, and an answer that does is
+   * not sent, with `ATOLL_OVERLOADED` for that call alone. Default 256 MiB.
    */
   readonly maxQueuedBytes?: number
   /** What a peer may send on a stream ahead of its reader, in bytes; default 4 MiB. */
@@ -76,7 +78,7 @@ export const DEFAULT_RPC_OPTIONS = {
   maxConcurrentHandlers: 8192,
   maxStreamsPerPeer: 256,
   maxConnections: 4096,
-  maxQueuedBytes: 64 * MiB,
+  maxQueuedBytes: 256 * MiB,
   streamWindowBytes: 4 * MiB,
   streamChunkBytes: MiB,
   streamIdleTimeoutMs: 30_000,

@@ -123,7 +123,7 @@ export class PendingCall<Request, Response, Progress> implements OutgoingCall {
   lose(cause: AtollError): void {
     const code = cause.code === 'ATOLL_CLOSED' ? cause.code : 'ATOLL_UNREACHABLE'
     if (this.id === 0) this.fail(withDefinite(cause, true))
-    else this.fail(this.#error(code, 'was lost before it answered', cause))
+    else this.fail(this.#error(code, `was lost before it answered: ${cause.message}`, cause))
   }
 
   expire(): void {

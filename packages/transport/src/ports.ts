@@ -1,4 +1,4 @@
-import type { Runtime } from '@atoll/core'
+import type { AtollError, Runtime } from '@atoll/core'
 
 /** One message: a small head, and a body that is never copied nor looked into. */
 export interface Frame {
@@ -29,11 +29,14 @@ export interface Connection {
   onFrame: (frame: Frame) => void
   /**
    * Called once, when the connection ends for whatever reason, and also if it ended before this was set. Without a
-   * reason, one of the two sides closed it. No frame arrives afterwards.
+   * reason, one of the two sides closed it and gave none. No frame arrives afterwards.
    */
   onClose: (reason: Error | undefined) => void
-  /** Ends the connection. What was sent before still arrives at the other side, what it sends now does not arrive here. */
-  close(): void
+  /**
+   * Ends the connection. What was sent before still arrives at the other side, and after it the reason, as an `AtollError` of the same code that says
+   * who told it; what the other side sends now does not arrive here.
+   */
+  close(reason?: AtollError): void
 }
 
 export interface Listener {

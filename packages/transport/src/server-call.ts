@@ -12,7 +12,7 @@ import type { Expiring } from './deadlines.ts'
 import { asAtollError, isForeseen } from './error-codec.ts'
 import { isUrgent } from './lanes.ts'
 import type { Message, MessageCodec, Method } from './method.ts'
-import { encodeFailure, encodeProgress, encodeResponse, FAILURE } from './protocol.ts'
+import { encodeFailure, encodeProgress, encodeResponse, FAILURE, type Request } from './protocol.ts'
 import type { Wire } from './wire.ts'
 
 /** What a handler knows of a call besides its request. */
@@ -38,27 +38,47 @@ export type ServeCall = (call: ServerCall, message: TupleReader, body: Uint8Arra
 export interface ServerCallParts {
   readonly runtime: Runtime
   readonly wire: Wire
-  readonly id: number
   readonly from: string
-  readonly method: string
   readonly deadlineMs: number
-  /** The handler has ended. */
-  readonly onDone: (call: ServerCall) => void
+  readonly owner: ServerCallOwner
 }
 
-/** A call that a handler works on. */
+export interface ServerCallOwner {
+  /** Called once: the handler has ended, or will not be called. */
+  onDone(call: ServerCall): void
+}
+
+/** What a peer asks for, and who serves it. */
+export interface Asked {
+  readonly serve: ServeCall
+  readonly request: Request
+  readonly body: Uint8Array
+  /** Of head and body. */
+  readonly bytes: number
+}
+
+/** A call from its arrival to the end of its handler. */
 export class ServerCall implements Expiring {
   bucket: Set<Expiring> | undefined
+  readonly id: number
+  readonly method: string
+  /** What it keeps until its handler is called. */
+  readonly bytes: number
+  /** Set by its owner: it has one of the slots of handlers. */
+  hasSlot = false
   readonly #parts: ServerCallParts
   readonly #abort = new LazySignal()
+  /** Gone once the handler was called, which may let go of the body. */
+  #asked: Asked | undefined
   #sequence = 0
+  #over = false
 
-  constructor(parts: ServerCallParts) {
+  constructor(asked: Asked, parts: ServerCallParts) {
+    this.id = asked.request.id
+    this.method = asked.request.method
+    this.bytes = asked.bytes
+    this.#asked = asked
     this.#parts = parts
-  }
-
-  get id(): number {
-    return this.#parts.id
   }
 
   get from(): string {
@@ -73,37 +93,72 @@ export class ServerCall implements Expiring {
     return Math.max(0, this.#parts.deadlineMs - this.#parts.runtime.clock.monotonicMs())
   }
 
+  /** True once its handler has ended or will not be called. */
+  get over(): boolean {
+    return this.#over
+  }
+
+  /** Calls the handler. */
+  begin(): void {
+    const asked = this.#asked
+    assert(asked !== undefined && !this.#over, 'a call begins once, and not after its end')
+    this.#asked = undefined
+    asked.serve(this, asked.request.message, asked.body)
+  }
+
   tell(message: Message): void {
     if (this.#abort.aborted) return
     this.#sequence += 1
     this.#send(encodeProgress(this.id, this.#sequence, message.tuple), message.body)
   }
 
+  /** Throws `ATOLL_OVERLOADED` if it may not wait beside what waits for the peer already, and then sends nothing. */
   answer(message: Message): void {
-    if (!this.#abort.aborted) this.#send(encodeResponse(this.id, message.tuple), message.body)
-    this.#parts.onDone(this)
+    if (!this.#abort.aborted) {
+      const head = encodeResponse(this.id, message.tuple)
+      this.#assertFits(head, message.body)
+      this.#send(head, message.body)
+    }
+    this.#end()
   }
 
   refuse(error: unknown): void {
-    const { runtime, method, from } = this.#parts
+    const { runtime, from } = this.#parts
     if (!this.#abort.aborted) {
+      const { method } = this
       if (!isForeseen(error)) runtime.log.error({ err: error, method, from }, 'a handler failed unexpectedly')
       this.#send(encodeFailure(FAILURE, this.id, asAtollError(error, method)))
     }
-    this.#parts.onDone(this)
+    this.#end()
   }
 
-  /** Nobody waits for the answer any more. */
+  /** Nobody waits for the answer any more. A handler that was not called yet never is. */
   cancel(reason: AtollError): void {
     this.#abort.abort(reason)
+    if (this.#asked !== undefined) this.#end()
   }
 
   expire(): void {
-    this.cancel(new AtollError('ATOLL_TIMEOUT', `the time of ${this.#parts.method} is over`))
+    this.cancel(new AtollError('ATOLL_TIMEOUT', `the time of ${this.method} is over`))
+  }
+
+  #assertFits(head: Uint8Array, body: Uint8Array | undefined): void {
+    const { wire, from, runtime } = this.#parts
+    const bytes = head.length + (body?.length ?? 0)
+    if (isUrgent(this.id) || wire.fits(bytes)) return
+    runtime.metrics.count('atoll_rpc_overloaded_total', 1, { what: 'answer' })
+    const message = `an answer of ${bytes} bytes is not sent: too much waits already for ${from} to read it`
+    throw new AtollError('ATOLL_OVERLOADED', message)
   }
 
   #send(head: Uint8Array, body?: Uint8Array): void {
     this.#parts.wire.send(head, body, isUrgent(this.id))
+  }
+
+  #end(): void {
+    this.#over = true
+    this.#asked = undefined
+    this.#parts.owner.onDone(this)
   }
 }
 

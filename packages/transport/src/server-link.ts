@@ -1,4 +1,5 @@
 import { AtollError, LazySignal, type Runtime } from '@atoll/core'
+import { type Door, isAdmitted, notMember, stranger, unknownMethod } from './admission.ts'
 import { DuplexStream } from './byte-stream.ts'
 import type { Deadlines, Expiring } from './deadlines.ts'
 import { asAtollError } from './error-codec.ts'
@@ -16,24 +17,20 @@ import { isUrgent, SeenIds } from './lanes.ts'
 import type { RpcOptions } from './options.ts'
 import type { Connection } from './ports.ts'
 import * as protocol from './protocol.ts'
-import { type ServeCall, ServerCall } from './server-call.ts'
+import type { ServeCall } from './server-call.ts'
+import { ServerCalls } from './server-calls.ts'
 import type { ServeStream } from './server-stream.ts'
 import { StreamTable } from './stream-table.ts'
 import { Wire, type WireOwner } from './wire.ts'
 
-type Called = Pick<protocol.Request | protocol.Open, 'method'>
-
-export interface ServerLinkParts {
+export interface ServerLinkParts extends Door {
   readonly runtime: Runtime
   readonly options: Required<RpcOptions>
   readonly deadlines: Deadlines
   readonly slots: HandlerSlots
   readonly identity: IdentityPort | undefined
-  /** The methods that strangers may ask. */
-  readonly openToStrangers: ReadonlySet<string>
   readonly calls: ReadonlyMap<string, ServeCall>
   readonly streams: ReadonlyMap<string, ServeStream>
-  readonly admits: Admits | undefined
   /** Called once, with the name of the node and what it can do. */
   readonly onReady: (node: string, capabilities: readonly string[]) => void
   /** Called if the peer is not what its name stands for. */
@@ -42,18 +39,12 @@ export interface ServerLinkParts {
   readonly onClosed: (link: ServerLink, node: string | undefined) => void
 }
 
-/**
- * Whether a node may call a method that is not open to strangers. Asked for every request and every stream; a promise says that it is not known yet, and
- * the request waits for it. One that rejects is a no.
- */
-export type Admits = (node: string, method: string) => boolean | Promise<boolean>
-
 /** A connection that another node made to this one: its calls and streams are served here. */
 export class ServerLink implements WireOwner, Expiring {
   bucket: Set<Expiring> | undefined
   readonly #parts: ServerLinkParts
   readonly #wire: Wire
-  readonly #calls = new Map<number, ServerCall>()
+  readonly #calls: ServerCalls
   readonly #streams = new StreamTable()
   #from: string | undefined
   #said: Identity | undefined
@@ -64,6 +55,7 @@ export class ServerLink implements WireOwner, Expiring {
   constructor(connection: Connection, parts: ServerLinkParts) {
     this.#parts = parts
     this.#wire = new Wire(connection, this, parts.options)
+    this.#calls = new ServerCalls(this.#wire, parts)
     parts.deadlines.add(this, parts.runtime.clock.monotonicMs(), parts.options.connectTimeoutMs)
   }
 
@@ -72,13 +64,15 @@ export class ServerLink implements WireOwner, Expiring {
     this.#refuse(new AtollError('ATOLL_UNREACHABLE', `${this.#wire.peer} did not say hello`))
   }
 
-  onHead(head: protocol.Head, body: Uint8Array): void {
+  onHead(head: protocol.Head, body: Uint8Array, bytes: number): void {
     if (this.#from === undefined) this.#onFirst(head)
+    else if (head.kind === protocol.REQUEST) this.#onRequest(head, body, bytes)
     else this.#onMessage(head, body, this.#from)
   }
 
-  onDrained(): void {
-    this.#streams.onDrained()
+  onDrained(frames: number): void {
+    this.#calls.onDrained(frames)
+    if (!this.#wire.full) this.#streams.onDrained()
   }
 
   onRefused(reason: AtollError): void {
@@ -91,12 +85,17 @@ export class ServerLink implements WireOwner, Expiring {
 
   /** Ends the connection; handlers that still work on its calls and streams are told by their signals. */
   close(reason: AtollError): void {
+    this.#end(reason, undefined)
+  }
+
+  /** The other side is told why, unless it needs no telling. */
+  #end(reason: AtollError, told: AtollError | undefined): void {
     if (this.#closed) return
     this.#closed = true
     this.#parts.deadlines.remove(this)
-    this.#wire.close()
+    this.#wire.close(told)
     this.#parts.onClosed(this, this.#from)
-    for (const call of [...this.#calls.values()]) call.cancel(reason)
+    this.#calls.cancelAll(reason)
     this.#streams.fail(reason)
   }
 
@@ -158,14 +157,11 @@ export class ServerLink implements WireOwner, Expiring {
 
   #onMessage(head: protocol.Head, body: Uint8Array, from: string): void {
     switch (head.kind) {
-      case protocol.REQUEST:
-        if (this.#isNew(head.id, 'rpc.request-repeated')) this.#onRequest(head, body, from)
-        break
       case protocol.OPEN:
         if (this.#isNew(head.id, 'rpc.stream-repeated')) this.#onOpen(head, body, from)
         break
       case protocol.CANCEL:
-        this.#calls.get(head.id)?.cancel(new AtollError('ATOLL_ABORTED', `${from} gave up the call`))
+        this.#calls.cancel(head.id, new AtollError('ATOLL_ABORTED', `${from} gave up the call`))
         break
       case protocol.HELLO:
         break // Repeated by the network.
@@ -181,89 +177,54 @@ export class ServerLink implements WireOwner, Expiring {
     if (reason.code === 'ATOLL_FORMAT') this.#parts.onMismatch(from, reason)
     else log.warn({ from, why: reason.message }, 'a connection was refused')
     metrics.count('atoll_rpc_refused_total', 1, { code: reason.code })
-    this.close(reason)
+    this.#end(reason, reason)
   }
 
-  #onRequest(request: protocol.Request, body: Uint8Array, from: string): void {
-    const { calls, slots } = this.#parts
-    const refuse = (error: AtollError) => this.#fail(protocol.FAILURE, request.id, error)
-    const serve = calls.get(request.method)
-    if (serve === undefined) refuse(this.#unknown(request.method))
-    else if (!this.#serves(request.method)) refuse(this.#stranger(request.method, from))
-    else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
-    else {
-      this.#ifAdmitted(request, from, (error) => {
-        if (error === undefined) return serve(this.#createCall(request, from), request.message, body)
-        slots.free()
-        refuse(error)
-      })
-    }
-  }
-
-  /** Goes on at once where that is possible, and not at all if the connection has ended meanwhile. */
-  #ifAdmitted({ method }: Called, from: string, goOn: (refusal: AtollError | undefined) => void): void {
-    const { admits, openToStrangers } = this.#parts
-    const admitted = openToStrangers.has(method) || (admits?.(from, method) ?? true)
-    const refusal = () => {
-      const message = `${from} may not call ${method} on ${this.#parts.options.node}: it is no member of the cluster`
-      return new AtollError('ATOLL_UNAUTHORIZED', message)
-    }
-    if (typeof admitted === 'boolean') {
-      goOn(admitted ? undefined : refusal())
-      return
-    }
-    const later = (isAdmitted: boolean) => {
-      if (this.#closed) this.#parts.slots.free()
-      else goOn(isAdmitted ? undefined : refusal())
-    }
-    void admitted.then(later, () => later(false))
-  }
-
-  #createCall(request: protocol.Request, from: string): ServerCall {
-    const { runtime, deadlines } = this.#parts
-    const { id, method, remainingMs } = request
-    const nowMs = runtime.clock.monotonicMs()
-    const call = new ServerCall({
-      runtime,
-      wire: this.#wire,
-      id,
-      from,
-      method,
-      deadlineMs: nowMs + remainingMs,
-      onDone: this.#onDone,
-    })
-    this.#calls.set(id, call)
-    deadlines.add(call, nowMs, remainingMs)
-    return call
-  }
-
-  readonly #onDone = (call: ServerCall): void => {
-    this.#calls.delete(call.id)
-    this.#parts.deadlines.remove(call)
-    this.#parts.slots.free()
+  #onRequest(request: protocol.Request, body: Uint8Array, bytes: number): void {
+    const { id, method } = request
+    if (this.#from === undefined || !this.#isNew(id, 'rpc.request-repeated')) return
+    const { calls, openToStrangers, options } = this.#parts
+    const asking = { node: options.node, from: this.#from, method }
+    const serve = calls.get(method)
+    if (serve === undefined) this.#fail(protocol.FAILURE, id, unknownMethod(asking))
+    else if (this.#standing === 'stranger' && !openToStrangers.has(method))
+      this.#fail(protocol.FAILURE, id, stranger(asking))
+    else this.#calls.receive({ serve, request, body, bytes }, this.#from)
   }
 
   #onOpen(open: protocol.Open, body: Uint8Array, from: string): void {
-    const { runtime, streams, slots, options } = this.#parts
+    const { streams, slots, options } = this.#parts
+    const asking = { node: options.node, from, method: open.method }
     const limit = options.maxStreamsPerPeer
     const refuse = (error: AtollError) => this.#fail(protocol.ABORT, open.id, error)
     const serve = streams.get(open.method)
-    if (serve === undefined) refuse(this.#unknown(open.method))
-    else if (this.#standing === 'stranger') refuse(this.#stranger(open.method, from))
-    else if (this.#streams.size >= limit) refuse(this.#overloaded('streams are open', limit))
-    else if (!slots.take()) refuse(this.#overloaded('handlers run', slots.limit))
-    else {
-      const failed = new LazySignal()
-      const stream = this.#createStream(open, from, failed)
-      // What comes on it meanwhile waits in it.
-      this.#streams.add(stream)
-      this.#ifAdmitted(open, from, (error) => {
-        if (error === undefined)
-          return serve({ runtime, from, stream, failed, onDone: () => slots.free() }, open.message, body)
-        slots.free()
-        stream.abort(error)
-      })
+    if (serve === undefined) refuse(unknownMethod(asking))
+    else if (this.#standing === 'stranger') refuse(stranger(asking))
+    else if (this.#streams.size >= limit) refuse(this.#overloaded('streams', limit))
+    else if (!slots.take()) refuse(this.#overloaded('handlers', slots.limit))
+    else this.#startStream(open, body, { serve, from })
+  }
+
+  #startStream(
+    open: protocol.Open,
+    body: Uint8Array,
+    { serve, from }: { readonly serve: ServeStream; readonly from: string },
+  ): void {
+    const { runtime, slots, options } = this.#parts
+    const failed = new LazySignal()
+    const stream = this.#createStream(open, from, failed)
+    // What comes on it while it is asked whether the opener may waits in it.
+    this.#streams.add(stream)
+    const onDone = () => slots.free()
+    const begin = (admitted: boolean) => {
+      if (admitted && !failed.aborted)
+        return serve({ runtime, from, stream, failed, onDone }, open.message, body)
+      onDone()
+      stream.abort(notMember({ node: options.node, from, method: open.method }))
     }
+    const admitted = isAdmitted(this.#parts, from, open.method)
+    if (typeof admitted === 'boolean') begin(admitted)
+    else void admitted.then(begin)
   }
 
   #createStream(open: protocol.Open, from: string, failed: LazySignal): DuplexStream {
@@ -295,24 +256,10 @@ export class ServerLink implements WireOwner, Expiring {
     this.#wire.send(protocol.encodeFailure(kind, id, error), undefined, isUrgent(id))
   }
 
-  #unknown(method: string): AtollError {
-    return new AtollError('ATOLL_PROTOCOL', `${this.#parts.options.node} does not serve ${method}`)
-  }
-
-  #serves(method: string): boolean {
-    return this.#standing === 'member' || this.#parts.openToStrangers.has(method)
-  }
-
-  #stranger(method: string, from: string): AtollError {
-    const { node } = this.#parts.options
-    return new AtollError(
-      'ATOLL_UNAUTHORIZED',
-      `${from} is of no cluster that ${node} knows, and asks ${method}`,
-    )
-  }
-
-  #overloaded(what: string, limit: number): AtollError {
-    return new AtollError('ATOLL_OVERLOADED', `${limit} ${what} on ${this.#parts.options.node}`)
+  #overloaded(what: 'handlers' | 'streams', limit: number): AtollError {
+    this.#parts.runtime.metrics.count('atoll_rpc_overloaded_total', 1, { what })
+    const verb = what === 'handlers' ? 'run' : 'are open'
+    return new AtollError('ATOLL_OVERLOADED', `${limit} ${what} ${verb} on ${this.#parts.options.node}`)
   }
 
   #unexpected(kind: number): AtollError {

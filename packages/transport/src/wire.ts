@@ -8,11 +8,22 @@ export interface WireLimits extends FrameLimits {
   readonly maxQueuedBytes: number
 }
 
+/**
+ * Of `maxQueuedBytes`, past which the connection is closed: when an eighth waits, the peer's further requests wait as well. What handlers that
+ * are at work by then still answer has room up to seven eighths, and the last one is for small words, such as that an answer had none.
+ */
+const HOLD_SHARE = 1 / 8
+const ANSWER_SHARE = 7 / 8
+
+/** What a frame costs beside its bytes, so that many small ones are not free. */
+const FRAME_BYTES = 64
+
 /** Who talks through a wire. */
 export interface WireOwner {
-  onHead(head: Head, body: Uint8Array): void
-  /** There is room again. */
-  onDrained(): void
+  /** A message, and how many bytes head and body have. */
+  onHead(head: Head, body: Uint8Array, bytes: number): void
+  /** So many frames that waited were handed over; all of them unless the wire is full. */
+  onDrained(frames: number): void
   /** The peer said what is no message, or does not read. Called once at most, and `onLost` not any more. */
   onRefused(reason: AtollError): void
   /** The connection ended. Called once at most, unless the owner closed the wire itself. */
@@ -51,6 +62,21 @@ export class Wire {
     return this.#blocked
   }
 
+  /** True while so much waits that nothing should be begun that makes it more. */
+  get crowded(): boolean {
+    return this.#queuedBytes > this.#limits.maxQueuedBytes * HOLD_SHARE
+  }
+
+  /** How much more may wait. */
+  get roomBytes(): number {
+    return this.#limits.maxQueuedBytes * ANSWER_SHARE - this.#queuedBytes
+  }
+
+  /** Whether so many bytes may wait beside what waits already. Where nothing does, any number may. */
+  fits(bytes: number): boolean {
+    return this.#queuedBytes === 0 || bytes <= this.roomBytes
+  }
+
   /** Throws `ATOLL_TOO_LARGE` for a frame over the limits, and then sends nothing. An urgent one waits for nothing. */
   send(head: Uint8Array, body?: Uint8Array, urgent = false): void {
     checkSize(head, body, this.#limits)
@@ -60,10 +86,11 @@ export class Wire {
     else this.#hand(frame)
   }
 
-  close(): void {
+  /** What was handed over still arrives, and then the reason. What waits here is dropped. */
+  close(reason?: AtollError): void {
     this.#closed = true
     this.#queue.clear()
-    this.#connection.close()
+    this.#connection.close(reason)
   }
 
   #hand(frame: Frame): void {
@@ -75,18 +102,20 @@ export class Wire {
 
   #flush(): void {
     this.#blocked = false
+    let frames = 0
     for (let frame = this.#queue.shift(); frame !== undefined; frame = this.#queue.shift()) {
       this.#queuedBytes -= sizeOf(frame)
       this.#hand(frame)
-      if (this.#blocked) return
+      frames += 1
+      if (this.#blocked) break
     }
-    if (!this.#closed) this.#owner.onDrained()
+    if (!this.#closed) this.#owner.onDrained(frames)
   }
 
   #enqueue(frame: Frame): void {
     this.#queuedBytes += sizeOf(frame)
     this.#queue.push(frame)
-    if (this.#queuedBytes <= this.#limits.maxQueuedBytes) return
+    if (this.#queuedBytes <= this.#limits.maxQueuedBytes || this.#queue.length === 1) return
     const limit = `${this.#limits.maxQueuedBytes} bytes wait for it`
     this.#break(new AtollError('ATOLL_OVERLOADED', `${this.peer} does not read: more than ${limit}`))
   }
@@ -101,12 +130,12 @@ export class Wire {
       this.#break(new AtollError('ATOLL_PROTOCOL', message, { cause: error }))
       return
     }
-    this.#owner.onHead(head, frame.body ?? EMPTY_BYTES)
+    this.#owner.onHead(head, frame.body ?? EMPTY_BYTES, sizeOf(frame))
   }
 
   #break(reason: AtollError): void {
     if (this.#closed) return
-    this.close()
+    this.close(reason)
     this.#owner.onRefused(reason)
   }
 
@@ -132,7 +161,7 @@ function tooLarge(part: string, bytes: number, limit: number): AtollError {
 }
 
 function sizeOf(frame: Frame): number {
-  return frame.head.length + (frame.body?.length ?? 0)
+  return FRAME_BYTES + frame.head.length + (frame.body?.length ?? 0)
 }
 
 function lost(peer: string, reason: Error | undefined): AtollError {

@@ -33,6 +33,14 @@ const refused = (metrics: MetricsRegistry, code: string) => metrics.value('atoll
 const unreached = (metrics: MetricsRegistry, code: string) =>
   metrics.value('atoll_rpc_unreached_total', { code })
 
+/** Why it ends. */
+function closing(connection: Connection): Promise<Error | undefined> {
+  connection.onFrame = () => {}
+  return new Promise((resolve) => {
+    connection.onClose = resolve
+  })
+}
+
 describe('who is refused in the handshake is told so, and both sides count it', () => {
   test.each<[string, string, Place, Place, RegExp]>([
     ['a node of another cluster', 'a', { clusterName: 'shoal' }, {}, /another cluster/],
@@ -123,14 +131,13 @@ describe('a caller that says what is no conversation is shown the door, and coun
     const { create, network } = createNodes()
     const server = await create('b')
     const connection = await network.transport('a').connect('b', SOON)
-    let closed = false
-    connection.onFrame = () => {}
-    connection.onClose = () => {
-      closed = true
-    }
+    const closed = closing(connection)
     for (const head of said) void connection.send({ head })
-    await settle()
-    expect(closed).toBe(true)
+    expect(await closed).toMatchObject({
+      code: 'ATOLL_PROTOCOL',
+      message: expect.stringMatching(/^b said: .*(a |no name)/),
+      details: { reason: 'told' },
+    })
     expect(server.endpoint.peers).toEqual([])
     expect(refused(server.metrics, 'ATOLL_PROTOCOL')).toBe(1)
     const other = await create('c')
@@ -140,9 +147,13 @@ describe('a caller that says what is no conversation is shown the door, and coun
   test('nothing at all, for too long', async () => {
     const { create, network, clock } = createNodes()
     const server = await create('b', { connectTimeoutMs: 50 })
-    await network.transport('a').connect('b', SOON)
+    const closed = closing(await network.transport('a').connect('b', SOON))
     await clock.advance(100)
     expect(refused(server.metrics, 'ATOLL_UNREACHABLE')).toBe(1)
+    expect(await closed).toMatchObject({
+      code: 'ATOLL_UNREACHABLE',
+      message: 'b said: a did not say hello',
+    })
   })
 
   test('anything, once there are as many as may be', async () => {
@@ -152,9 +163,9 @@ describe('a caller that says what is no conversation is shown the door, and coun
       network.transport('a').connect('b', options)
     const first = await connect(SOON)
     const second = await connect(SOON)
-    second.onFrame = () => {}
-    await new Promise<void>((resolve) => {
-      second.onClose = () => resolve()
+    expect(await closing(second)).toMatchObject({
+      code: 'ATOLL_OVERLOADED',
+      message: 'b said: b has 1 connections',
     })
     expect(refused(server.metrics, 'ATOLL_OVERLOADED')).toBe(1)
     first.close()

@@ -1,3 +1,4 @@
+import type { AtollError } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { type Connection, type Frame, type Method, RpcEndpoint, type Transport } from '../src/index.ts'
 import { isUrgent, LaneIds, SeenIds } from '../src/lanes.ts'
@@ -52,8 +53,8 @@ class Overtaking implements Connection {
     })
   }
 
-  close(): void {
-    this.#inner.close()
+  close(reason?: AtollError): void {
+    this.#inner.close(reason)
   }
 }
 
