@@ -177,7 +177,7 @@ export function isDiskFull(error: unknown): boolean {
 export function storageFailure(
   message: string,
   cause: unknown,
-  options: Pick<AtollErrorOptions, 'definite'> = {},
+  options: Pick<AtollErrorOptions, 'definite' | 'transient'> = {},
 ): AtollError {
   if (!isDiskFull(cause)) return new AtollError('ATOLL_STORAGE', message, { ...options, cause })
   const details = { reason: 'ENOSPC' }

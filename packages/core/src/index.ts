@@ -56,6 +56,8 @@ export {
 export type { TupleValue } from './msgpack.ts'
 export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.ts'
 export { quietLog, quietProbe } from './quiet.ts'
+export { Reopener, type ReopenerParts } from './reopener.ts'
+export { RetryLoop, type RetryLoopOptions } from './retry-loop.ts'
 export type {
   Clock,
   DigestStream,
@@ -89,3 +91,4 @@ export {
   isName,
 } from './validate.ts'
 export { LATEST_WALL_MS, wallTimeOf } from './wall-time.ts'
+export { type FencedDatabase, rootOf, type WriteFence, writeFenceOf } from './write-fence.ts'

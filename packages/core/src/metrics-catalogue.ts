@@ -275,4 +275,8 @@ export const METRICS = {
     type: 'gauge',
     help: 'Whether the database of this node takes no writes: 1 while that is so, else 0.',
   },
+  atoll_vnode_storage_reopened_total: {
+    type: 'counter',
+    help: 'Times that the database of this node was closed and opened again after a failed write.',
+  },
 } as const satisfies Readonly<Record<string, MetricEntry>>

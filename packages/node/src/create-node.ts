@@ -50,8 +50,8 @@ interface World {
 }
 
 async function openNode(options: NodeOptions, { runtime, own }: World): Promise<AtollNode> {
-  const database = typeof options.storage === 'function' ? options.storage(runtime) : options.storage
-  const data = await openData(database, runtime)
+  const given = typeof options.storage === 'function' ? options.storage(runtime) : options.storage
+  const data = await openData(given, runtime)
   try {
     const name = await nameOf(data, options)
     const { transport, zone, joinTimeoutMs = DEFAULT_JOIN_TIMEOUT_MS } = options
@@ -70,7 +70,7 @@ async function openNode(options: NodeOptions, { runtime, own }: World): Promise<
     await node.open()
     return node
   } catch (error) {
-    await database.close()
+    await data.database.close()
     throw error
   }
 }

@@ -1,9 +1,9 @@
+import { statfs } from 'node:fs/promises'
 import { BucketTypes } from '@atoll/coordinator'
-import type { Runtime } from '@atoll/core'
-import { AtollError } from '@atoll/core'
+import { AtollError, type Runtime, rootOf } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, firstDocument } from '@atoll/membership'
 import { KV_TYPES } from '@atoll/objects'
-import { type Database, openDatabase, VnodeHost } from '@atoll/vnode'
+import { type Database, guardDatabase, openDatabase, VnodeHost } from '@atoll/vnode'
 import { ClusterStorage, DOCUMENT, decodeClusterRecord, legacyIdOf } from './cluster-storage.ts'
 import { Generation } from './generation.ts'
 import { type CommonOptions, DEFAULT_PARTITIONS } from './options.ts'
@@ -38,8 +38,12 @@ export interface NodeStorageParts {
   readonly isRestored?: boolean | undefined
 }
 
-/** Opens a database and reads what it says of its cluster. It stays closed after a failure. */
-export async function openData(database: Database, runtime: Runtime): Promise<NodeData> {
+/**
+ * Opens a database and reads what it says of its cluster. It stays closed after a failure. What the cluster notes and what the
+ * vnodes write go through one guard, so that neither is written into a database of which a write has failed.
+ */
+export async function openData(given: Database, runtime: Runtime): Promise<NodeData> {
+  const database = guardDatabase(given, { runtime, freeBytes: () => freeBytesBelow(given) })
   await openDatabase(database)
   try {
     const cluster = new ClusterStorage(database, runtime.digest)
@@ -48,6 +52,14 @@ export async function openData(database: Database, runtime: Runtime): Promise<No
     await database.close()
     throw error
   }
+}
+
+/** Of the disk that a database is on, if it says where that is, as classic-level does. */
+async function freeBytesBelow(database: Database): Promise<number | undefined> {
+  const root = rootOf(database)
+  if (!('location' in root && typeof root.location === 'string')) return undefined
+  const { bavail, bsize } = await statfs(root.location)
+  return bavail * bsize
 }
 
 async function storedDocument(

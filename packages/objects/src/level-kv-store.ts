@@ -13,7 +13,7 @@ import {
 import { throwIfAborted } from './abort.ts'
 import { KeyTurns } from './key-turns.ts'
 import { KV_TYPES } from './kv-types.ts'
-import { BINARY, DURABLE, LevelEvents, storageFailed } from './level-events.ts'
+import { BINARY, LevelEvents, type LevelWriter, storageFailed, writerOf } from './level-events.ts'
 import { indexKey, indexPrefix, positionOf, recordKey, termBound } from './level-keys.ts'
 import { decodeRecord, encodeRecord, entriesOf, type LevelSibling, payloadsCodec } from './level-record.ts'
 import { successor } from './list-walk.ts'
@@ -47,13 +47,15 @@ const DECLINED: KvWritten = { accepted: 0, primaries: 0, context: undefined, alo
 /**
  * A key-value store on one abstract-level database, for one process without a ring. The database belongs to the caller,
  * who opens and closes it; nobody else may write to it meanwhile. A write is on disk, with its index entries, before it
- * is answered. A record that fails its checks is answered as missing, and counted.
+ * is answered. A record that fails its checks is answered as missing, and counted. After a failed write no more are taken until
+ * the caller has closed and opened the database (see `writeFenceOf` of `@atoll/core`).
  *
  * Throws `ATOLL_STORAGE` or `ATOLL_CLOSED` if the database does, and `ATOLL_OVERLOADED` past `maxWrites`.
  */
 export class LevelKvStore implements KvStore {
   readonly #runtime: Runtime
   readonly #database: LevelDatabase
+  readonly #write: LevelWriter
   readonly #events: LevelEvents
   readonly #turns: KeyTurns
 
@@ -64,7 +66,8 @@ export class LevelKvStore implements KvStore {
   ) {
     this.#runtime = shielded(runtime)
     this.#database = database
-    this.#events = new LevelEvents(database)
+    this.#write = writerOf(database)
+    this.#events = new LevelEvents(database, this.#write)
     this.#turns = new KeyTurns(validateLevelKvStoreOptions(options).maxWrites)
   }
 
@@ -170,7 +173,7 @@ export class LevelKvStore implements KvStore {
   }
 
   #commit(operations: LevelOperation[]): Promise<void> {
-    return this.#database.batch(operations, DURABLE).catch(storageFailed({}))
+    return this.#write(operations)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { KeyId } from '@atoll/core'
+import type { FencedDatabase, KeyId } from '@atoll/core'
 import type { AbstractBatchOptions, AbstractGetOptions, AbstractIteratorOptions } from 'abstract-level'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
@@ -121,7 +121,7 @@ export interface KvScanEntry {
  * What `LevelKvStore` uses of an abstract-level database, whatever its default encodings: every `AbstractLevel` with
  * binary keys and values fits. Written out because `AbstractLevel<F, K, V>` is not assignable between encodings.
  */
-export interface LevelDatabase {
+export interface LevelDatabase extends FencedDatabase {
   get(key: Uint8Array, options: AbstractGetOptions<Uint8Array, Uint8Array>): Promise<Uint8Array | undefined>
   batch(
     operations: LevelOperation[],

@@ -1,4 +1,5 @@
 import { compareBytes, type KeyId, utf8 } from '@atoll/core'
+import { createWorld } from '@atoll/sim'
 import fc from 'fast-check'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, test } from 'vitest'
@@ -267,4 +268,28 @@ test('bad input is refused', async () => {
     name: 'AtollError',
   })
   await expect(kv.scan({ type: 't', index: 'i', scope: utf8('s'), limit: 0 })).rejects.toThrow(RangeError)
+})
+
+test('after a failed write no more are taken until the database was closed and opened', async () => {
+  const world = createWorld({ seed: 1, disk: { tornByFailure: true } })
+  const disk = world.disk('n1')
+  await world.run(async () => {
+    await using database = disk.open()
+    const kv = new LevelKvStore(world.runtime('n1'), { database })
+    await kv.put(id('before'), { value: utf8('1') })
+    disk.failWrites()
+    const put = (key: string) => kv.put(id(key), { value: utf8(key) })
+    await expect(put('failed')).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: false })
+    const refused = { code: 'ATOLL_STORAGE', definite: true, transient: true }
+    await expect(put('refused')).rejects.toMatchObject(refused)
+    await expect(kv.delete(id('before'))).rejects.toMatchObject(refused)
+    expect(await texts(kv, id('before'))).toEqual(['1'])
+    await database.close()
+    await database.open()
+    await put('after')
+    await database.close()
+    await database.open()
+    expect(await texts(kv, id('after'))).toEqual(['after'])
+    expect(await texts(kv, id('before'))).toEqual(['1'])
+  })
 })

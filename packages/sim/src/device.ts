@@ -46,6 +46,8 @@ export class Device {
   limitBytes = Number.POSITIVE_INFINITY
   failingReads = NO_FAILURE
   failingWrites = NO_FAILURE
+  /** Whether a failed write leaves half a record in the log. */
+  readonly tornByFailure: boolean
   readonly #scheduler: Scheduler
   readonly #options: Required<DiskOptions>
   #session: Session | undefined
@@ -59,6 +61,7 @@ export class Device {
     this.prng = collaborators.prng
     this.#scheduler = collaborators.scheduler
     this.#options = options
+    this.tornByFailure = options.tornByFailure
     this.image = new DiskImage(options.maxUnsynced)
   }
 
@@ -77,7 +80,9 @@ export class Device {
     if (session.broken) return
     const delayMs = Math.max(0, this.#busyUntilMs - this.#scheduler.nowMs)
     await this.#wait(session, { delayMs, action: 'close' }).catch(() => {})
-    if (this.#session === session) this.#session = undefined
+    if (this.#session !== session) return
+    this.#session = undefined
+    this.image.reopen()
   }
 
   /** Takes the time that it takes to read these entries, and fails if it should. */
@@ -127,6 +132,7 @@ export class Device {
   detachByForce(): void {
     const session = this.#session
     this.#session = undefined
+    this.image.reopen()
     this.#busyUntilMs = this.#scheduler.nowMs
     if (session === undefined) return
     session.broken = true
@@ -136,11 +142,11 @@ export class Device {
   #finish(write: Write): void {
     const { strikes, left } = strike(this.failingWrites)
     this.failingWrites = left
-    if (strikes) throw this.#failure('a write failed')
+    if (strikes) throw this.#failedWrite('a write failed')
     const before = this.image.current
     const after = applyBatch(before, write.plan(before))
     if (after.bytes > this.limitBytes && after.bytes > before.bytes) {
-      throw this.#failure('no space left on device')
+      throw this.#failedWrite('no space left on device')
     }
     this.image.replace(after, write.sync)
   }
@@ -172,6 +178,11 @@ export class Device {
 
   #transferMs(bytes: number): number {
     return (bytes * this.slowness) / this.#options.bytesPerMs
+  }
+
+  #failedWrite(what: string): DiskError {
+    if (this.tornByFailure) this.image.tear()
+    return this.#failure(what)
   }
 
   #failure(what: string): DiskError {

@@ -12,12 +12,19 @@ export class DiskImage {
   readonly #maxUnsynced: number
   #durable = OrderedMap.EMPTY
   #unsynced: OrderedMap[] = []
+  /** What is read since a write has left half a record: everything behind it is here alone, and gone at the next open. */
+  #behindTear: OrderedMap | undefined
 
   constructor(maxUnsynced: number) {
     this.#maxUnsynced = maxUnsynced
   }
 
   get current(): OrderedMap {
+    return this.#behindTear ?? this.#whole
+  }
+
+  /** What the next open finds, if the power stays on. */
+  get #whole(): OrderedMap {
     return this.#unsynced.at(-1) ?? this.#durable
   }
 
@@ -26,9 +33,13 @@ export class DiskImage {
   }
 
   replace(map: OrderedMap, sync: boolean): void {
+    if (this.#behindTear !== undefined) {
+      if (sync) this.#settle(this.#whole)
+      this.#behindTear = map
+      return
+    }
     if (sync) {
-      this.#durable = map
-      this.#unsynced = []
+      this.#settle(map)
       return
     }
     this.#unsynced.push(map)
@@ -36,10 +47,19 @@ export class DiskImage {
     if (oldest !== undefined) this.#durable = oldest
   }
 
+  /** A write has left half a record in the log. */
+  tear(): void {
+    this.#behindTear = this.current
+  }
+
+  /** The database is read from the disk anew. */
+  reopen(): void {
+    this.#behindTear = undefined
+  }
+
   /** Forgets all unsynced batches but the first `kept`. What is left is durable. */
   lose(kept: number): void {
-    this.#durable = this.#unsynced[kept - 1] ?? this.#durable
-    this.#unsynced = []
+    this.#settle(this.#unsynced[kept - 1] ?? this.#durable)
   }
 
   wipe(): void {
@@ -48,6 +68,11 @@ export class DiskImage {
 
   /** Puts another content in the place of this one. */
   restore(map: OrderedMap): void {
+    this.#settle(map)
+    this.#behindTear = undefined
+  }
+
+  #settle(map: OrderedMap): void {
     this.#durable = map
     this.#unsynced = []
   }

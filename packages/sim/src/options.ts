@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, describe, MiB, wrongType } from '@atoll/core'
+import { checkBoolean, checkInteger, checkKnown, describe, MiB, wrongType } from '@atoll/core'
 
 export interface WorldOptions {
   /** What everything is drawn from. */
@@ -27,6 +27,11 @@ export interface DiskOptions {
    * itself. Default 1000.
    */
   readonly maxUnsynced?: number
+  /**
+   * Whether a failed write leaves half a record in the log, as one of LevelDB does: what is written after it is acknowledged and
+   * can be read, and is gone when the database is opened again. Default false: a failed write leaves nothing behind.
+   */
+  readonly tornByFailure?: boolean
 }
 
 export interface MicrosRange {
@@ -52,6 +57,7 @@ const DISK_DEFAULTS: Required<DiskOptions> = {
   syncMicros: { min: 200, max: 1000 },
   bytesPerMs: MiB,
   maxUnsynced: 1000,
+  tornByFailure: false,
 }
 
 /** Throws `TypeError` or `RangeError`, naming the option. */
@@ -83,6 +89,7 @@ export function validateDiskOptions(
     checkInteger(`${name}.max`, max, { min, max: 1e9 })
   }
   checkInteger('bytesPerMs', merged.bytesPerMs, { min: 1, max: Number.MAX_SAFE_INTEGER })
+  checkBoolean('tornByFailure', merged.tornByFailure)
   checkInteger('maxUnsynced', merged.maxUnsynced, { min: 0, max: 1_000_000 })
   return merged
 }

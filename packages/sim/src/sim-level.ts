@@ -55,6 +55,11 @@ export class SimLevel<K = string, V = string> extends AbstractLevel<string | Buf
     this.#device = device
   }
 
+  /** Whether a write that comes after a failed one is as safe as any other. */
+  get safeAfterFailedWrite(): boolean {
+    return !this.#device.tornByFailure
+  }
+
   async _open(): Promise<void> {
     this.#session = await this.#device.attach()
   }

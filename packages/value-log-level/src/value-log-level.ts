@@ -1,4 +1,13 @@
-import { AtollError, checkBytes, checkInteger, concatBytes, describe, shielded, wrongType } from '@atoll/core'
+import {
+  AtollError,
+  checkBytes,
+  checkInteger,
+  concatBytes,
+  describe,
+  Reopener,
+  shielded,
+  wrongType,
+} from '@atoll/core'
 import {
   type AbstractBatchOperation,
   type AbstractBatchOptions,
@@ -17,7 +26,6 @@ import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } 
 import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
 import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
 import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
-import { Reopener } from './reopener.ts'
 import type {
   BytesOperation,
   GetRangeOptions,
@@ -81,11 +89,13 @@ export interface ValueLogLevel<K, V> {
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are inherited; the interface only widens their options.
 export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format, K, V> {
+  /** A write that comes after a failed one is as safe as any other: nodes need not open the database again for it. */
+  readonly safeAfterFailedWrite = true
   readonly #runtime: ValueLogRuntime
   readonly #parts: ValueLogParts
   readonly #settings: ValueLogSettings
   readonly #held: Promise<void>
-  readonly #reopener: Reopener
+  readonly #reopener: Reopener<AtollError>
   #opened: ValueLog | undefined
 
   constructor(runtime: ValueLogRuntime, parts: ValueLogParts, options: ValueLogLevelOptions<K, V> = {}) {
@@ -118,7 +128,14 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     // A database of this family opens itself soon after it was made, and creates what is missing: only the log knows
     // whether that is right.
     this.#held = parts.inner.close().catch(() => {})
-    this.#reopener = new Reopener({ runtime, files: parts.files, reopen: () => this.#reopen() })
+    const { label } = parts.files
+    this.#reopener = new Reopener({
+      runtime: this.#runtime,
+      label,
+      freeBytes: () => parts.files.freeBytes(),
+      reopen: () => this.#reopen(),
+      onReopened: () => this.#runtime.metrics.count('atoll_value_log_reopened_total'),
+    })
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Clock, type Metrics, storageFailure } from '@atoll/core'
+import { type Clock, isAtollError, type Metrics, storageFailure } from '@atoll/core'
 import type { Database, Operation } from './ports.ts'
 
 export interface CommitterParts {
@@ -94,10 +94,12 @@ export class Committer {
   #fail(writes: readonly Write[], cause: unknown): void {
     const behind = this.#queue
     this.#queue = []
-    const failed = storageFailure('the database failed a batch', cause)
+    // A database of Atoll's, or its guard, may know that nothing was written.
+    const known = isAtollError(cause) ? { definite: cause.definite, transient: cause.transient } : {}
+    const failed = storageFailure('the database failed a batch', cause, known)
     for (const write of writes) write.reject(failed)
     const message = 'the database failed a batch before this write began'
-    const unwritten = storageFailure(message, cause, { definite: true })
+    const unwritten = storageFailure(message, cause, { ...known, definite: true })
     for (const write of behind) write.reject(unwritten)
   }
 }

@@ -16,6 +16,7 @@ import { BINARY, claimDatabase, hasKeys, noteFormat, noteRefiling, openDatabase 
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
+import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { Holdings } from './holdings.ts'
 import type { Lineage } from './incarnation.ts'
@@ -75,6 +76,7 @@ export class VnodeHost extends Lifecycle {
   readonly lineage: () => Lineage
   readonly #runtime: Runtime
   readonly #parts: VnodeHostParts
+  readonly #database: Database
   readonly #options: Required<VnodeHostOptions>
   readonly #vnodes = new Map<number, Vnode>()
   readonly #drops = new Map<number, Promise<void>>()
@@ -97,15 +99,20 @@ export class VnodeHost extends Lifecycle {
     this.#runtime = runtime
     this.#parts = parts
     this.lineage = parts.lineage ?? (() => this.#newLineage())
-    this.#reader = new RecordReader(runtime, parts.database)
+    const database = guardDatabase(parts.database, { runtime })
+    this.#database = database
+    this.#reader = new RecordReader(runtime, database)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
-    const { database } = parts
     this.#health = new StorageHealth({
       ...runtime,
       hasRoom: () => database.hasRoom?.() ?? true,
       tryWrite: () => database.batch([{ type: 'del', key: NOTHING_KEY }], { ...BINARY, sync: true }),
     })
+    if (database instanceof GuardedDatabase) {
+      const failed = (cause: unknown) => this.#health.failed(cause)
+      database.watcher = { failed, reopened: () => this.#health.tryNow() }
+    }
     this.#shared = this.#shareParts()
   }
 
@@ -183,7 +190,7 @@ export class VnodeHost extends Lifecycle {
     checkScan(request, this.#filed)
     const { sha1, crc32 } = this.#runtime.digest
     const parts = {
-      database: this.#parts.database,
+      database: this.#database,
       reader: this.#reader,
       filed: this.#filed,
       scanBytes: this.#options.scanBytes,
@@ -200,15 +207,14 @@ export class VnodeHost extends Lifecycle {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncIterable<FoldItem> {
     const layout = this.#layout(partition)
-    const { database } = this.#parts
-    return foldRecords(layout, { database, reader: this.#reader, signal: options.signal })
+    return foldRecords(layout, { database: this.#database, reader: this.#reader, signal: options.signal })
   }
 
   /** The partitions that hold records, ascending. */
   async partitions(): Promise<number[]> {
     const held: number[] = []
     for (let partition = 0; partition < this.#filed; partition++) {
-      const look = () => hasKeys(this.#parts.database, this.#layout(partition).dataRange)
+      const look = () => hasKeys(this.#database, this.#layout(partition).dataRange)
       if (await this.#shared.holdings.has(partition, look)) held.push(partition)
     }
     return held
@@ -216,17 +222,17 @@ export class VnodeHost extends Lifecycle {
 
   /** Whether a partition holds records of a bucket type. */
   async holdsType(partition: number, type: string): Promise<boolean> {
-    return hasKeys(this.#parts.database, this.#layout(partition).typeRange(type))
+    return hasKeys(this.#database, this.#layout(partition).typeRange(type))
   }
 
   /** How many records a partition holds, tombstones included. Reads all of its keys. */
   async count(partition: number): Promise<number> {
-    return countKeys(this.#parts.database, this.#layout(partition).dataRange)
+    return countKeys(this.#database, this.#layout(partition).dataRange)
   }
 
   /** About how many bytes the records of a partition have: its keys are counted, and some of its records looked at. */
   async estimateBytes(partition: number): Promise<number> {
-    return estimateBytes(this.#parts.database, this.#layout(partition))
+    return estimateBytes(this.#database, this.#layout(partition))
   }
 
   /** Deletes a partition with its indexes. Writes to it are refused meanwhile; thereafter it is a new vnode. */
@@ -296,7 +302,7 @@ export class VnodeHost extends Lifecycle {
 
   async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
     const { node } = this.#options
-    const { database } = this.#parts
+    const database = this.#database
     this.#wanted = partitions
     await noteRefiling(database, { node, partitions }, this.crc32)
     await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, signal })
@@ -313,7 +319,7 @@ export class VnodeHost extends Lifecycle {
   protected async onOpen(): Promise<void> {
     const { node } = this.#options
     const partitions = this.#wanted
-    const { database } = this.#parts
+    const database = this.#database
     await openDatabase(database)
     if (!(await claimDatabase(database, { node, partitions }, this.crc32))) await this.#refileAll(partitions)
     this.#serving.resume()
@@ -323,16 +329,15 @@ export class VnodeHost extends Lifecycle {
   protected async onClose(): Promise<void> {
     await this.#serving.ended()
     await this.#idle()
-    this.#health.close()
+    await this.#health.close()
     this.#vnodes.clear()
     this.#shared.holdings.clear()
     this.gates.clear()
     this.mirrors.clear()
-    const { database, beforeClose } = this.#parts
     try {
-      await beforeClose?.()
+      await this.#parts.beforeClose?.()
     } finally {
-      await database.close()
+      await this.#database.close()
     }
   }
 
@@ -349,7 +354,8 @@ export class VnodeHost extends Lifecycle {
   }
 
   #shareParts(): VnodeParts {
-    const { database, policyOf } = this.#parts
+    const { policyOf } = this.#parts
+    const database = this.#database
     const { clock, metrics, probe } = this.#runtime
     const { keyWrites, partitions, recordBytes } = this.#options
     const order = new KeyOrder(keyWrites)

@@ -1,5 +1,6 @@
 export { openDatabase } from './database.ts'
 export type { FoldItem } from './fold.ts'
+export { type GuardParts, guardDatabase } from './guarded-database.ts'
 export type { GiveBackPlan, GivenBack } from './handoff/give-back.ts'
 export { Handoffs } from './handoff/handoffs.ts'
 export type { HandoffPhase, HandoffStatus } from './handoff/jobs.ts'

@@ -1,3 +1,4 @@
+import type { FencedDatabase } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 
 /**
@@ -11,8 +12,16 @@ export interface Database {
     readonly implicitSnapshots: boolean
     readonly permanence: boolean
   }
-  open(): Promise<void>
+  /** The database that a sublevel is a part of. */
+  readonly parent?: FencedDatabase | null
+  /**
+   * True if a write that comes after a failed one is as safe as any other, as those of a value log are. Where it is missing,
+   * a database that keeps its data takes no write after a failed one until it was closed and opened again.
+   */
+  readonly safeAfterFailedWrite?: boolean
+  open(options?: { readonly createIfMissing?: boolean; readonly errorIfExists?: boolean }): Promise<void>
   close(): Promise<void>
+  once?(event: 'closed', listener: () => void): unknown
   keyEncoding(name: 'view'): { readonly format: string }
   get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined>
   /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */

@@ -1,4 +1,4 @@
-import { type Clock, type Log, type Metrics, messageOf, type Timer } from '@atoll/core'
+import { type Clock, type Log, type Metrics, messageOf, RetryLoop } from '@atoll/core'
 
 /** How the database of a node takes writes. */
 export interface StorageState {
@@ -30,13 +30,19 @@ const LONGEST_TRY_MS = 10_000
 /** Watches the writes of a database, and tries by itself whether they go through again after one has failed. */
 export class StorageHealth {
   readonly #parts: StorageHealthParts
+  readonly #loop: RetryLoop
   #failure: { readonly reason: string; readonly sinceMs: number; readonly missed: number } | undefined
   #missed = 0
-  #timer: Timer | undefined
-  #tryMs = FIRST_TRY_MS
 
   constructor(parts: StorageHealthParts) {
     this.#parts = parts
+    const attempt = async () => {
+      await parts.tryWrite()
+      this.succeeded()
+      return true
+    }
+    const delays = { firstDelayMs: FIRST_TRY_MS, longestDelayMs: LONGEST_TRY_MS }
+    this.#loop = new RetryLoop(parts.clock, { attempt, ...delays })
   }
 
   get state(): StorageState {
@@ -54,8 +60,7 @@ export class StorageHealth {
     this.#failure = { reason: messageOf(cause), sinceMs: clock.wallMs(), missed: this.#missed }
     metrics.gauge('atoll_vnode_storage_failed', 1)
     log.error({ err: cause }, 'the database takes no writes')
-    this.#tryMs = FIRST_TRY_MS
-    this.#wait()
+    this.#loop.start()
   }
 
   /** Called for every batch that went through. */
@@ -65,7 +70,7 @@ export class StorageHealth {
     const { sinceMs, missed } = this.#failure
     const lostMs = clock.wallMs() - sinceMs
     this.#failure = undefined
-    this.#timer?.cancel()
+    this.#loop.stop()
     metrics.gauge('atoll_vnode_storage_failed', 0)
     log.warn({ failedMs: lostMs, missed: this.#missed - missed }, 'the database takes writes again')
   }
@@ -76,25 +81,17 @@ export class StorageHealth {
     this.#parts.metrics.count('atoll_vnode_missed_writes_total')
   }
 
-  /** Of a database that is closed nothing is known, and nothing is tried. */
-  close(): void {
-    this.#timer?.cancel()
+  /** Something has changed: finds out at once whether writes go through again. */
+  tryNow(): void {
+    this.#loop.now()
+  }
+
+  /** Of a database that is closed nothing is known, and nothing is tried. Resolves when no attempt is under way. */
+  async close(): Promise<void> {
+    this.#loop.stop()
+    await this.#loop.ended()
+    if (this.#failure !== undefined) this.#parts.metrics.gauge('atoll_vnode_storage_failed', 0)
     this.#failure = undefined
     this.#missed = 0
-  }
-
-  #wait(): void {
-    this.#timer = this.#parts.clock.timer(this.#tryMs, () => void this.#try(), { background: true })
-    this.#tryMs = Math.min(LONGEST_TRY_MS, 2 * this.#tryMs)
-  }
-
-  async #try(): Promise<void> {
-    try {
-      await this.#parts.tryWrite()
-      this.succeeded()
-    } catch {
-      // It is known already. A close in between ends it.
-      if (this.#failure !== undefined) this.#wait()
-    }
   }
 }

@@ -78,13 +78,15 @@ describe('a disk that fills', () => {
     await host.close()
   })
 
-  it('is not asked any more once the host is closed', async () => {
-    const { disk, host, waiting } = await setUp()
+  it('is not asked any more once the host is closed, of which nothing is told then', async () => {
+    const { disk, host, runtime, waiting } = await setUp()
     disk.isFull = true
     await expect(host.coordinate(write(id('l'), content('v')))).rejects.toMatchObject(FULL)
     expect(waiting()).toBe(1)
+    expect(runtime.metrics.value('atoll_vnode_storage_failed')).toBe(1)
     await host.close()
     expect(waiting()).toBe(0)
+    expect(runtime.metrics.value('atoll_vnode_storage_failed')).toBe(0)
   })
 })
 
