@@ -22,7 +22,7 @@ export type MetricSeries =
 
 /** What reads metrics. */
 export interface MetricsReader {
-  /** Every series, in the order in which they were first touched. */
+  /** Every series: those of the catalogue, then others in the order in which they were first touched. */
   snapshot(): readonly MetricSeries[]
   /** The same in the text format of Prometheus, with the help texts of the catalogue. */
   text(): string
@@ -58,10 +58,20 @@ interface Plain {
   value: number
 }
 
-/** An empty registry. Its series are as many as the names and label values of the code, which are few. */
+/**
+ * A registry in which nothing was counted. Every counter and histogram of the catalogue is there at 0, so that whoever reads it can
+ * tell 0 from a metric that there is not, with each set of labels whose values the catalogue lists. A gauge is there once it
+ * is set. Its series are as many as the names and label values of the code, which are few.
+ */
 export function createMetrics({ to }: MetricsRegistryOptions = {}): MetricsRegistry {
   const plain = new Map<string, Plain>()
   const histograms = new Map<string, Histogram>()
+  for (const [name, { type, labels }] of CATALOGUE) {
+    for (const set of labelSetsOf(labels)) {
+      if (type === 'counter') plainOf(plain, { name, type, labels: set })
+      if (type === 'histogram') histogramOf(histograms, name, set)
+    }
+  }
   return {
     count: (name, amount = 1, labels) => {
       plainOf(plain, { name, labels, type: 'counter' }).value += amount
@@ -87,6 +97,18 @@ export function createMetrics({ to }: MetricsRegistryOptions = {}): MetricsRegis
     ],
     text: () => textOf(plain.values(), histograms.values()),
   }
+}
+
+const CATALOGUE: readonly (readonly [string, MetricEntry])[] = Object.entries(METRICS)
+
+/** Every combination of the values of labels; none if the values of one are not listed. */
+function labelSetsOf(labels: NonNullable<MetricEntry['labels']> = {}): Labels[] {
+  let sets: Labels[] = [{}]
+  for (const [label, values] of Object.entries(labels)) {
+    const listed = typeof values === 'string' ? [] : values
+    sets = sets.flatMap((set) => listed.map((value) => ({ ...set, [label]: value })))
+  }
+  return sets
 }
 
 /** Whether metrics can be read as well as written. */

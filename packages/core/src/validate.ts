@@ -56,9 +56,19 @@ export function checkBoolean(name: string, value: unknown): boolean {
   return value
 }
 
-/** Throws `TypeError` unless `value` is a function. */
-export function checkFunction(name: string, value: unknown): void {
-  if (typeof value !== 'function') throw wrongType(name, `must be a function, got ${describe(value)}`)
+/** Throws `TypeError` unless `value` has all of these methods, by its class or by itself; names the first that it lacks. */
+export function checkMethods(name: string, value: unknown, methods: readonly string[]): void {
+  const needed = `${methods.length === 1 ? 'the method' : 'the methods'} ${methods.join(', ')}`
+  const mayHaveSome = typeof value === 'function' || (typeof value === 'object' && value !== null)
+  if (!mayHaveSome) throw wrongType(name, `must be an object with ${needed}, got ${describe(value)}`)
+  for (const method of methods) {
+    const found: unknown = Reflect.get(value, method)
+    if (typeof found !== 'function')
+      throw wrongType(
+        `${name}.${method}`,
+        `must be a method (${name} needs ${needed}), got ${describe(found)}`,
+      )
+  }
 }
 
 /** Returns `value` if it is an object with keys of its own, and no array, map, set or bytes. */

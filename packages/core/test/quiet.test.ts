@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { createMetrics, quietLog, quietProbe } from '../src/index.ts'
+import { createMetrics, METRICS, type MetricsReader, quietLog, quietProbe } from '../src/index.ts'
+
+/** Everything that was touched. */
+const touched = (metrics: MetricsReader) => [...metrics.entries()].filter(([, value]) => value !== 0)
 
 describe('metrics in memory', () => {
   it('count up, set gauges, and count observations', () => {
@@ -10,7 +13,7 @@ describe('metrics in memory', () => {
     metrics.gauge('keys', 5)
     metrics.observe('put_ms', 1.5)
     metrics.observe('put_ms', 2.5)
-    expect(Object.fromEntries(metrics.entries())).toEqual({ puts_total: 5, keys: 5, put_ms_count: 2 })
+    expect(Object.fromEntries(touched(metrics))).toEqual({ puts_total: 5, keys: 5, put_ms_count: 2 })
   })
 
   it('keep a series for each set of labels, in whatever order these come', () => {
@@ -21,10 +24,27 @@ describe('metrics in memory', () => {
     expect(metrics.value('puts_total', { node: 'n1', bucket: 'b' })).toBe(2)
     expect(metrics.value('puts_total')).toBe(1)
     expect(metrics.value('puts_total', { node: 'n2' })).toBe(0)
-    expect([...metrics.entries()].map(([name]) => name)).toEqual([
-      'puts_total{bucket="b",node="n1"}',
-      'puts_total',
-    ])
+    expect(touched(metrics).map(([name]) => name)).toEqual(['puts_total{bucket="b",node="n1"}', 'puts_total'])
+  })
+
+  it('are there from the start at 0, with all labels that are known, so that 0 is told from what is not there', () => {
+    const metrics = createMetrics()
+    const names = metrics.snapshot().map(({ name }) => name)
+    for (const [name, entry] of Object.entries(METRICS)) {
+      const isOpenEnded =
+        'labels' in entry && Object.values(entry.labels).some((values) => typeof values === 'string')
+      expect(names.includes(name), name).toBe(entry.type !== 'gauge' && !isOpenEnded)
+    }
+    expect(touched(metrics)).toEqual([])
+    const lines = metrics.text().split('\n')
+    expect(lines).toContain('atoll_vnode_batch_failures_total 0')
+    expect(lines).toContain('atoll_coordinator_unmet_total{kind="scan"} 0')
+    expect(lines).toContain('atoll_handoff_bytes_total{direction="in",kind="give-back"} 0')
+    expect(lines).toContain('atoll_vnode_batch_ms_count 0')
+    metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'scan' })
+    const { length } = lines
+    expect(metrics.text().split('\n')).toHaveLength(length)
+    expect(metrics.text()).toContain('atoll_coordinator_unmet_total{kind="scan"} 1')
   })
 
   it('are independent of each other', () => {

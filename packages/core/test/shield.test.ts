@@ -36,7 +36,7 @@ test('a log that throws is counted, one that works is not', () => {
   expect(metrics.value('atoll_port_failures_total', { port: 'log' })).toBe(4)
   runtime.metrics.count('things', 2)
   runtime.probe.mark('a mark')
-  expect([...metrics.entries()]).toEqual([
+  expect([...metrics.entries()].filter(([, value]) => value !== 0)).toEqual([
     ['atoll_port_failures_total{port="log"}', 4],
     ['things', 2],
   ])

@@ -3,9 +3,9 @@ import {
   checkBoolean,
   checkBytes,
   checkDelay,
-  checkFunction,
   checkInteger,
   checkKnown,
+  checkMethods,
   checkName,
   checkObject,
   checkText,
@@ -85,17 +85,37 @@ describe('checks of options', () => {
     }
   })
 
-  it('refuse what is no boolean, function or plain object', () => {
+  it('refuse what is no boolean or plain object', () => {
     expect(checkBoolean('repair', false)).toBe(false)
-    checkFunction('done', () => {})
     const options = {}
     expect(checkObject('options', options)).toBe(options)
     expect(refusal(() => checkBoolean('repair', 1))).toBe('TypeError: repair must be a boolean, got 1')
-    expect(refusal(() => checkFunction('done', {}))).toBe('TypeError: done must be a function, got an object')
     for (const value of [null, undefined, 'x', 5, [], new Map(), new Set(), utf8('x')])
       expect(refusal(() => checkObject('options', value))).toMatch(
         /^TypeError: options must be an object, got /,
       )
+  })
+
+  it('refuse what lacks a method, and name all that are needed', () => {
+    const log = ['debug', 'info']
+    class Logger {
+      debug(): void {}
+      info(): void {}
+    }
+    checkMethods('log', new Logger(), log)
+    checkMethods(
+      'log',
+      Object.assign(() => {}, { debug: () => {}, info: () => {} }),
+      log,
+    )
+    for (const [value, problem] of [
+      [5, 'log must be an object with the methods debug, info, got 5'],
+      [null, 'log must be an object with the methods debug, info, got null'],
+      [{ debug: () => {} }, 'log.info must be a method (log needs the methods debug, info), got undefined'],
+    ])
+      expect(refusal(() => checkMethods('log', value, log))).toBe(`TypeError: ${problem}`)
+    const noCreate = 'TypeError: transport must be an object with the method create, got "tcp"'
+    expect(refusal(() => checkMethods('transport', 'tcp', ['create']))).toBe(noCreate)
   })
 
   it('refuse a misspelt option and name the known ones', () => {

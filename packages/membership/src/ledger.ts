@@ -77,6 +77,8 @@ export class Ledger {
     this.#acceptor = acceptor === undefined ? undefined : decodeAcceptor(acceptor)
     const bytes = await storage.get(DOCUMENT_KEY)
     this.#known = bytes === undefined ? undefined : this.#name(bytes)
+    if (this.#known !== undefined)
+      this.#runtime.metrics.gauge('atoll_membership_epoch', this.#known.document.epoch)
   }
 
   /** True if this node is a member with the data that it has. */

@@ -1,9 +1,9 @@
 import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } from '@atoll/coordinator'
 import {
   checkBoolean,
-  checkFunction,
   checkInteger,
   checkKnown,
+  checkMethods,
   checkObject,
   checkText,
   describe,
@@ -170,8 +170,7 @@ export function validateNodeOptions(options: NodeOptions): void {
   checkStorage(options.storage)
   checkPorts(options)
   if (options.name !== undefined) checkNodeName('name', options.name)
-  if (options.transport !== undefined)
-    checkFunction('transport.create', Reflect.get(Object(options.transport), 'create'))
+  if (options.transport !== undefined) checkMethods('transport', options.transport, ['create'])
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
     throw wrongType('seeds', 'are of no use without transport')
@@ -266,7 +265,7 @@ function checkPorts({
     if (port === undefined) continue
     if (runtime !== undefined)
       throw wrongType(name, 'is that of the runtime, and must not be given beside one')
-    for (const method of methods) checkFunction(`${name}.${method}`, Reflect.get(Object(port), method))
+    checkMethods(name, port, methods)
   }
   if (runtime !== undefined) checkRuntime(runtime)
   for (const [type, properties] of Object.entries(checkObject('bucketTypes', options.bucketTypes ?? {})))

@@ -44,6 +44,10 @@ function page(): string {
 Everything that Atoll counts. \`node.metrics.text()\` prints it in the text format of Prometheus, and
 \`node.metrics.snapshot()\` answers it as data. This page is generated from \`packages/core/src/metrics-catalogue.ts\`.
 
+Counters and histograms are there at 0 from the start, with every value of their labels that is listed here. A series with
+\`code\` or \`method\` comes with its first count, and a gauge when it is first set. Metrics that you give to a node
+(\`metrics\`) get what is counted, and no zeros before; \`METRICS\` of \`@atoll/core\` is this list as data.
+
 | name | type | labels | meaning |
 |---|---|---|---|
 ${rows.join('\n')}

@@ -120,6 +120,7 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const checkpointer = new Checkpointer({ runtime, inner, segments, readers, log, opened, note })
   const context = { runtime, settings, crc32, inner, pool, segments, readers, values, log, checkpointer }
   const compactor = new Compactor(context)
+  runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
   const room = new Room(runtime, files, settings.spareBytes)
   const background = connect({ segments, readers, log, checkpointer, compactor, room }, opening)
   const close = async () => {

@@ -321,6 +321,7 @@ export class VnodeHost extends Lifecycle {
     const partitions = this.#wanted
     const database = this.#database
     await openDatabase(database)
+    this.#health.open()
     if (!(await claimDatabase(database, { node, partitions }, this.crc32))) await this.#refileAll(partitions)
     this.#serving.resume()
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))

@@ -54,6 +54,11 @@ export class StorageHealth {
     }
   }
 
+  /** The database was opened. */
+  open(): void {
+    this.#parts.metrics.gauge('atoll_vnode_storage_failed', 0)
+  }
+
   failed(cause: unknown): void {
     if (this.#failure !== undefined) return
     const { clock, log, metrics } = this.#parts
