@@ -170,6 +170,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Blocks of which no replica had good bytes. Must stay 0.',
   },
+  atoll_objects_future_marks_total: {
+    type: 'counter',
+    help: 'Records of objects in which a collection found times that the clocks of the cluster have not reached, and put them right.',
+  },
   atoll_objects_get_bytes_total: { type: 'counter', help: 'Bytes of objects that were handed to readers.' },
   atoll_objects_put_bytes_total: { type: 'counter', help: 'Bytes of objects whose put was acknowledged.' },
   atoll_objects_uploads_refused_total: {

@@ -26,6 +26,7 @@ import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas, W
 import { EventEmitter } from 'eventemitter3'
 import { Acquaintances } from './acquaintances.ts'
 import { Admission } from './admission.ts'
+import { CLOCKS, Clocks } from './clocks.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
 import { type Departure, Leaving } from './departure.ts'
@@ -101,6 +102,7 @@ export class AtollNode extends Lifecycle {
   readonly #heirs: Heirs
   readonly #homecoming: Homecoming
   readonly #generation: Generation
+  readonly #clocks: Clocks
   readonly #lives: Lives
   readonly #ownership: () => Ownership
   readonly #configured: ReadonlyMap<string, Uint8Array>
@@ -139,7 +141,7 @@ export class AtollNode extends Lifecycle {
       membership: () => this.#membership,
       admits,
       generation: () => generation.token,
-      capabilities: [GENERATIONS, WRITE_IDS],
+      capabilities: [GENERATIONS, WRITE_IDS, CLOCKS],
     })
     const { endpoint } = this.#others
     this.#endpoint = endpoint
@@ -171,7 +173,9 @@ export class AtollNode extends Lifecycle {
       },
       options.coordinator ?? {},
     )
-    this.objects = new ObjectStore(runtime, { kv: this.kv.inner }, options.objects ?? {})
+    this.#clocks = new Clocks({ node: name, runtime, endpoint, document: () => membership.document })
+    const means = { kv: this.kv.inner, clocks: this.#clocks }
+    this.objects = new ObjectStore(runtime, means, options.objects ?? {})
     const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
     const edit = (known: ClusterDocument) => this.#returned(known)
     this.#homecoming = new Homecoming(runtime, { ...common, edit })
@@ -212,6 +216,7 @@ export class AtollNode extends Lifecycle {
     await this.#handoffs.open()
     serveVnodes(this.#endpoint, this.vnodes, { ownership: this.#ownership })
     this.cluster.serve()
+    this.#clocks.serve()
     this.#others.serve()
     this.#endpoint.events.on('peer-mismatched', this.#onMismatch)
     await this.#endpoint.open()

@@ -28,6 +28,19 @@ test('a read that asks for one replica goes on with one of three nodes, and a wr
     const chunks: Uint8Array[] = []
     for await (const chunk of body) chunks.push(chunk)
     expect(Buffer.concat(chunks).equals(large)).toBe(true)
+    const alone = { r: 1, w: 1, dw: 1, absence: 'any' } as const
+    await expect(objects.headBucket('reef')).rejects.toMatchObject(unmet)
+    expect(await objects.headBucket('reef', { r: 1 })).toMatchObject({ name: 'reef' })
+    const none = { code: 'ATOLL_BUCKET_NOT_FOUND' }
+    await expect(objects.headBucket('none', { r: 1, absence: 'any' })).rejects.toMatchObject(none)
+    const nothing = { code: 'ATOLL_OBJECT_NOT_FOUND' }
+    await expect(objects.head('reef', 'none', { r: 1, absence: 'any' })).rejects.toMatchObject(nothing)
+    expect((await objects.list('reef', { r: 1, absence: 'any' })).objects).toHaveLength(2)
+    await objects.createBucket('lagoon', alone)
+    await objects.deleteBucket('lagoon', alone)
+    await expect(objects.deleteBucket('lagoon', alone)).rejects.toMatchObject(none)
+    expect(await objects.delete('reef', 'small', alone)).toEqual({ deleted: true })
+    expect(await objects.delete('reef', 'small', alone)).toEqual({ deleted: false })
     // Two cannot be had.
     await expect(objects.head('reef', 'other', { r: 2 })).rejects.toMatchObject(unmet)
   } finally {

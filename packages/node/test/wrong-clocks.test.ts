@@ -147,9 +147,9 @@ test.each<[string, Story]>([
     },
   ],
   [
-    "a collector's clock that is 30 hours fast",
+    'clocks of which most are 30 hours fast, that of the collector among them',
     {
-      before: ({ set }) => set('n2', 30 * HOUR_MS),
+      before: ({ set }) => ['n2', 'n3'].map((name) => set(name, 30 * HOUR_MS)),
       collect: ({ objects }) => objects.collect(),
       beside: true,
     },

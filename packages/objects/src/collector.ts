@@ -1,36 +1,46 @@
-import { AtollError, type KeyId } from '@atoll/core'
+import { AtollError, type KeyId, wallTimeOf } from '@atoll/core'
 import pLimit from 'p-limit'
 import { abortable, throwIfAborted } from './abort.ts'
+import { agreedTime } from './agreed-time.ts'
+import { type Belief, believed, wasSeenBy } from './future-marks.ts'
 import {
   deadUploads,
   dueManifests,
   emptied,
   expire,
+  forgetMark,
   forgetRetired,
   forgetUpload,
   type History,
   settle,
+  type Version,
 } from './history.ts'
 import { REMOVED_SCOPE, timeTerm, UPLOADS_SCOPE } from './history-indexes.ts'
 import { COLLECT_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
-import type { KvScanEntry, KvStore } from './ports.ts'
+import type { ClusterClocks, KvScan, KvScanEntry, KvStore } from './ports.ts'
 import type { Collected } from './requests.ts'
 
 interface Times {
   readonly nowMs: number
   readonly leewayMs: number
+  /** Undefined to believe every mark, where nobody knows what the time is. */
+  readonly belief: Belief | undefined
 }
 
-export interface CollectRequest extends Times {
+export interface CollectRequest {
+  /** The caller's word for what the time is. */
+  readonly now: number | undefined
+  readonly leewayMs: number
   readonly signal: AbortSignal | undefined
   readonly onProgress: (progress: Collected) => void
 }
 
 interface Sweep {
   readonly scope: Uint8Array
-  readonly untilMs: number
+  /** Where what has such an entry is found: up to a time, or behind one. */
+  readonly range: Pick<KvScan, 'from' | 'to'>
   /** Added to as it goes. */
   readonly total: { versions: number; blocks: number; failed: number }
 }
@@ -48,39 +58,64 @@ const DECIDE_ROUNDS = 4
  * Deletes the blocks of versions that nobody can read any more, and of uploads that died, and then forgets them. Every
  * step may be repeated, and done by two nodes at once: a block is only ever deleted after a manifest record said that
  * nobody may begin to read it, and a version is only forgotten after its blocks are gone. That an upload died is decided
- * by its record at every primary (`ManifestRecords`); the clock only says when it is worth trying.
+ * by its record at every primary (`ManifestRecords`); the clock only says when it is worth trying. Marks of a clock that
+ * was ahead of those of the cluster are put right as they are found (`believed`).
  */
 export class Collector {
   readonly #layer: Layer
   readonly #kv: KvStore
+  readonly #clocks: ClusterClocks
 
-  constructor(layer: Layer, kv: KvStore) {
+  constructor(layer: Layer, kv: KvStore, clocks: ClusterClocks) {
     this.#layer = layer
     this.#kv = kv
+    this.#clocks = clocks
   }
 
-  async collect(request: CollectRequest): Promise<Collected> {
+  async collect(asked: CollectRequest): Promise<Collected> {
     const total = { versions: 0, blocks: 0, failed: 0 }
-    const { nowMs, leewayMs } = request
-    await this.#sweep({ scope: UPLOADS_SCOPE, untilMs: nowMs, total }, request)
-    await this.#sweep({ scope: REMOVED_SCOPE, untilMs: nowMs - leewayMs, total }, request)
+    const request = { ...asked, ...(await this.#times(asked)) }
+    const { nowMs, leewayMs, belief } = request
+    const ranges = (dueMs: number, futureMs: number | undefined) => [
+      ...(dueMs < 0 ? [] : [{ to: timeTerm(dueMs + 1) }]),
+      ...(futureMs === undefined ? [] : [{ from: timeTerm(Math.max(dueMs, futureMs) + 1) }]),
+    ]
+    for (const range of ranges(nowMs, belief && belief.untilMs + belief.leaseMs))
+      await this.#sweep({ scope: UPLOADS_SCOPE, range, total }, request)
+    for (const range of ranges(nowMs - leewayMs, belief?.untilMs))
+      await this.#sweep({ scope: REMOVED_SCOPE, range, total }, request)
     return total
   }
 
-  /** Clears every record that has an index entry of that scope up to that time, a page after the other. */
+  /** Where no majority of the clocks can be read this node goes by its own, and believes every mark. */
+  async #times({ now, leewayMs, signal }: CollectRequest): Promise<Times> {
+    const { runtime, settings } = this.#layer
+    const { clockSkewMs, leaseMs } = settings
+    const ownMs = wallTimeOf(runtime.clock)
+    const agreed = agreedTime(await abortable(signal, this.#clocks.read({ signal })))
+    if (agreed === undefined) return { nowMs: now ?? ownMs, leewayMs, belief: undefined }
+    const { earliestMs, latestMs } = agreed
+    if (ownMs < earliestMs - clockSkewMs || ownMs > latestMs + clockSkewMs) {
+      const fields = { ownMs, earliestMs, latestMs }
+      runtime.log.warn(fields, 'the wall clock of this node is not that of most members: set it')
+    }
+    const belief = { untilMs: latestMs + clockSkewMs, leaseMs, seenMs: latestMs }
+    return { nowMs: now ?? earliestMs, leewayMs, belief }
+  }
+
+  /** Clears every record that has an index entry of that scope in that range, a page after the other. */
   async #sweep(
-    { scope, untilMs, total }: Sweep,
-    { signal, onProgress, ...request }: CollectRequest,
+    { scope, range, total }: Sweep,
+    { signal, onProgress, ...times }: CollectRequest & Times,
   ): Promise<void> {
-    if (untilMs < 0) return
     const limit = pLimit(this.#layer.settings.collectConcurrency)
-    const scan = { type: MANIFESTS_TYPE, index: COLLECT_INDEX, scope, to: timeTerm(untilMs + 1), limit: PAGE }
+    const scan = { type: MANIFESTS_TYPE, index: COLLECT_INDEX, scope, ...range, limit: PAGE }
     let after: Uint8Array | undefined
     do {
       const page = await abortable(signal, this.#kv.scan({ ...scan, after }, { signal }))
       const clearing = limit.map(page.entries, async (entry) => {
         throwIfAborted(signal)
-        const cleared = await this.#clear(entry, request)
+        const cleared = await this.#clear(entry, times)
         total.versions += cleared.versions
         total.blocks += cleared.blocks
         total.failed += cleared.failed
@@ -91,19 +126,19 @@ export class Collector {
     } while (after !== undefined)
   }
 
-  async #clear({ bucket, key }: KvScanEntry, request: Times): Promise<Collected> {
+  async #clear({ bucket, key }: KvScanEntry, times: Times): Promise<Collected> {
     try {
-      return await this.#clearRecord({ type: MANIFESTS_TYPE, bucket, key }, request)
+      return await this.#clearRecord({ type: MANIFESTS_TYPE, bucket, key }, times)
     } catch (error) {
       this.#layer.runtime.log.warn({ err: error }, 'an object is left to the next collection')
       return { versions: 0, blocks: 0, failed: 1 }
     }
   }
 
-  async #clearRecord(id: KeyId, { nowMs, leewayMs }: Times): Promise<Collected> {
+  async #clearRecord(id: KeyId, times: Times): Promise<Collected> {
     const { manifests, blocks, settings, runtime } = this.#layer
-    const beforeMs = nowMs - leewayMs
-    const { hidden, dead } = await this.#hide(id, nowMs)
+    const beforeMs = times.nowMs - times.leewayMs
+    const { hidden, dead } = await this.#hide(id, times)
     const due = dueManifests(hidden, beforeMs)
     const doomed = [...new Set([...due, ...dead])]
     for (const { uuid, blocks: count } of doomed)
@@ -111,22 +146,29 @@ export class Collector {
 
     const gone = due.map(({ uuid }) => uuid)
     const cleared = doomed.map(({ uuid }) => uuid)
-    const change = (history: History) =>
-      forgetRetired(gone.reduce(forgetUpload, emptied(history, cleared)), beforeMs)
+    const change = (history: History) => {
+      const isOld = (version: Version) =>
+        version.content.modifiedMs <= beforeMs || wasSeenBy(history, version, beforeMs)
+      const left = gone.reduce(forgetUpload, forgetRetired(emptied(history, cleared), isOld))
+      return forgetMark(left, beforeMs)
+    }
     await manifests.rewrite(id, { change, strict: true })
     const deleted = doomed.reduce((sum, { blocks: count }) => sum + count, 0)
     runtime.metrics.count('atoll_objects_blocks_collected_total', deleted)
     return { versions: gone.length, blocks: deleted, failed: 0 }
   }
+
   /**
    * Marks what is out of use, and decides against uploads that look dead. Where replicas differ that takes a second look,
    * which heals them.
    */
-  async #hide(id: KeyId, nowMs: number): Promise<Hidden> {
-    const { manifests } = this.#layer
-    const hide = (history: History) => settle(expire(history, nowMs), nowMs)
+  async #hide(id: KeyId, { nowMs, belief }: Times): Promise<Hidden> {
+    const { manifests, runtime } = this.#layer
+    const inTime = (history: History) => (belief === undefined ? history : believed(history, belief))
+    const hide = (history: History) => settle(expire(inTime(history), nowMs), nowMs)
     for (let round = 0; round < DECIDE_ROUNDS; round++) {
       const read = await manifests.read(id, { repair: round > 0 })
+      if (inTime(read.history) !== read.history) runtime.metrics.count('atoll_objects_future_marks_total')
       const hidden = hide(read.history)
       const dead = deadUploads(hidden)
       if (dead.length === 0) {

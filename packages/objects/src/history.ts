@@ -216,24 +216,23 @@ export function forgetUpload(history: History, uuid: string): History {
   return history.manifests.get(uuid)?.state === 'active' ? history : forget(history, [uuid])
 }
 
-/**
- * Forgets retired versions without blocks that are old enough, and then the mark itself if nothing else is left and it
- * is old enough. Answers the same object if there is nothing to forget.
- */
-export function forgetRetired(history: History, beforeMs: number): History {
+/** Forgets retired versions without blocks that are old enough. Answers the same object if there are none. */
+export function forgetRetired(history: History, isOld: (version: Version) => boolean): History {
   const { retired } = history
   if (retired.version === 0) return history
   const old = activesOf(history).filter(
-    (version) =>
-      version.blocks === 0 &&
-      version.content.modifiedMs <= beforeMs &&
-      comparePlaces(placeOf(version), retired) <= 0,
+    (version) => version.blocks === 0 && comparePlaces(placeOf(version), retired) <= 0 && isOld(version),
   )
-  const left = forget(
+  return forget(
     history,
     old.map(({ uuid }) => uuid),
   )
-  return left.manifests.size === 0 && retired.atMs <= beforeMs ? NO_HISTORY : left
+}
+
+/** Forgets the mark itself if nothing else is left and it is old enough. Answers the same object if it stays. */
+export function forgetMark(history: History, beforeMs: number): History {
+  const { retired, manifests } = history
+  return retired.version > 0 && manifests.size === 0 && retired.atMs <= beforeMs ? NO_HISTORY : history
 }
 
 /** True if there is nothing worth a record. */

@@ -6,10 +6,12 @@ export { LevelKvStore } from './level-kv-store.ts'
 export type { ListedObject, ObjectPage } from './listing.ts'
 export type { ObjectMetadata } from './metadata.ts'
 export type { ObjectInfo, StoredObject } from './object-reader.ts'
-export { ObjectStore } from './object-store.ts'
+export { ObjectStore, type ObjectStoreParts } from './object-store.ts'
 export type { PutResult } from './object-writer.ts'
 export type { LevelKvStoreOptions, ObjectStoreOptions } from './options.ts'
 export type {
+  ClockReadings,
+  ClusterClocks,
   KvGetOptions,
   KvIndexEntry,
   KvPutOptions,
@@ -33,6 +35,7 @@ export type {
   CloseOptions,
   Collected,
   CollectOptions,
+  CreateBucketOptions,
   DeleteOptions as ObjectDeleteOptions,
   GetOptions,
   ListOptions,

@@ -22,7 +22,7 @@ import { indexesOf } from './history-indexes.ts'
 import { KeyTurns } from './key-turns.ts'
 import type { Manifest } from './manifest.ts'
 import type { KvGetOptions, KvStore, KvValue, KvWrite, KvWritten } from './ports.ts'
-import type { WriteQuorumOptions } from './quorums.ts'
+import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
 /** Whoever writes last sees all: more rounds are needed only where others write at the same time. */
 export const REWRITE_ROUNDS = 16
@@ -53,6 +53,8 @@ export interface Change {
    */
   readonly strict?: boolean
   readonly quorum?: WriteQuorumOptions
+  /** For the reads before and after. */
+  readonly reading?: ReadQuorumOptions
 }
 
 export interface Over extends Required<Pick<Change, 'strict' | 'quorum'>> {
@@ -173,10 +175,10 @@ export class ManifestRecords {
 
   async #rewriteOnce(
     id: KeyId,
-    { change, own, known, strict = false, quorum = {} }: Change,
+    { change, own, known, strict = false, quorum = {}, reading = {} }: Change,
     round: number,
   ): Promise<'done' | 'written' | 'declined'> {
-    const read = (round === 0 ? known : undefined) ?? (await this.read(id))
+    const read = (round === 0 ? known : undefined) ?? (await this.read(id, reading))
     const { history, context, siblings } = read
     if (siblings.length === 0) return 'done'
     const changed = change(history)

@@ -87,7 +87,7 @@ export class ObjectReader {
     if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
     const visible = visibleOf(history)
     if (visible !== undefined) return visible
-    await buckets.require(name.bucket, { signal })
+    await buckets.require(name.bucket, asked)
     throw new AtollError(
       'ATOLL_OBJECT_NOT_FOUND',
       `bucket "${name.bucket}" has no object ${describe(name.key)}`,

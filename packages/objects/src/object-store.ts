@@ -20,16 +20,16 @@ import { type ObjectName, objectName } from './object-name.ts'
 import { type ObjectInfo, ObjectReader, type StoredObject } from './object-reader.ts'
 import { ObjectWriter, type PutResult } from './object-writer.ts'
 import { type ObjectStoreOptions, validateObjectStoreOptions } from './options.ts'
-import type { KvStore } from './ports.ts'
-import { WRITE_QUORUM, writeQuorumOf } from './quorums.ts'
+import type { ClusterClocks, KvStore } from './ports.ts'
 import {
   type BucketListOptions,
-  type CallOptions,
   type CloseOptions,
   type Collected,
   type CollectOptions,
+  type CreateBucketOptions,
   checkCall,
   checkCallback,
+  checkChange,
   checkClose,
   checkList,
   checkPut,
@@ -45,6 +45,12 @@ import { Traffic } from './traffic.ts'
 
 const LEEWAY_MS = 24 * HOUR_MS
 
+export interface ObjectStoreParts {
+  readonly kv: KvStore
+  /** Of all nodes that write to the key-value store; default that of this process alone. */
+  readonly clocks?: ClusterClocks | undefined
+}
+
 /**
  * Buckets and objects over a key-value store. An object is a manifest and blocks; nothing of an upload is visible before
  * all of it is durable, and then all of it at once.
@@ -54,13 +60,15 @@ const LEEWAY_MS = 24 * HOUR_MS
  */
 export class ObjectStore {
   readonly #kv: KvStore
+  readonly #clocks: ClusterClocks
   readonly #layer: Layer
   readonly #writer: ObjectWriter
   readonly #reader: ObjectReader
 
-  constructor(world: Runtime, { kv }: { readonly kv: KvStore }, options: ObjectStoreOptions = {}) {
+  constructor(world: Runtime, { kv, clocks }: ObjectStoreParts, options: ObjectStoreOptions = {}) {
     const runtime = shielded(world)
     this.#kv = kv
+    this.#clocks = clocks ?? { read: async () => ({ members: 1, wallMs: [wallTimeOf(runtime.clock)] }) }
     const settings = validateObjectStoreOptions(options)
     this.#layer = {
       runtime,
@@ -80,8 +88,8 @@ export class ObjectStore {
    * Throws `ATOLL_BUCKET_EXISTS`. Buckets are eventual: of two nodes that create one name at the same time both may
    * succeed, and then it is one bucket.
    */
-  async createBucket(name: string, options: CallOptions = {}): Promise<BucketInfo> {
-    checkCall('createBucket', options)
+  async createBucket(name: string, options: CreateBucketOptions = {}): Promise<BucketInfo> {
+    checkChange('createBucket', options)
     checkBucketName(name)
     return this.#layer.traffic.serve(() => this.#layer.buckets.create(name, options))
   }
@@ -90,15 +98,15 @@ export class ObjectStore {
    * Throws `ATOLL_BUCKET_NOT_EMPTY` or `ATOLL_BUCKET_NOT_FOUND`. An object that is put at the same time may outlive its
    * bucket; it is there again when the bucket is.
    */
-  async deleteBucket(name: string, options: CallOptions = {}): Promise<void> {
-    checkCall('deleteBucket', options)
+  async deleteBucket(name: string, options: DeleteOptions = {}): Promise<void> {
+    checkChange('deleteBucket', options)
     checkBucketName(name)
     await this.#layer.traffic.serve(() => this.#layer.buckets.delete(name, options))
   }
 
   /** Throws `ATOLL_BUCKET_NOT_FOUND`. */
-  async headBucket(name: string, options: CallOptions = {}): Promise<BucketInfo> {
-    checkCall('headBucket', options)
+  async headBucket(name: string, options: ReadOptions = {}): Promise<BucketInfo> {
+    checkRead('headBucket', options)
     checkBucketName(name)
     return this.#layer.traffic.serve(() => this.#layer.buckets.require(name, options))
   }
@@ -156,8 +164,7 @@ export class ObjectStore {
     key: string,
     options: DeleteOptions = {},
   ): Promise<{ readonly deleted: boolean }> {
-    checkCall('delete', options, WRITE_QUORUM)
-    writeQuorumOf(options)
+    checkChange('delete', options)
     const name = this.#nameOf(bucket, key)
     return { deleted: await this.#layer.traffic.serve(() => this.#writer.delete(name, options)) }
   }
@@ -199,17 +206,18 @@ export class ObjectStore {
 
   /**
    * Clears away what is out of use: overwritten and deleted versions that are older than the leeway, and uploads that
-   * lost their lease. To be called from time to time, by any node; twice or by two at once does no harm.
+   * lost their lease. To be called from time to time, by any node; twice or by two at once does no harm. The time is what the clocks of
+   * a majority of the members agree on; what a clock has marked that was ahead of them by more than `clockSkewMs` counts from now.
    */
   async collect(options: CollectOptions = {}): Promise<Collected> {
     checkCall('collect', options, ['now', 'leewayMs', 'onProgress'])
-    const { now = wallTimeOf(this.#layer.runtime.clock), leewayMs = LEEWAY_MS, signal } = options
-    checkInteger('now', now, { min: 0, max: Number.MAX_SAFE_INTEGER })
+    const { now, leewayMs = LEEWAY_MS, signal } = options
+    if (now !== undefined) checkInteger('now', now, { min: 0, max: Number.MAX_SAFE_INTEGER })
     checkInteger('leewayMs', leewayMs, { min: 0, max: Number.MAX_SAFE_INTEGER })
     const onProgress = checkCallback(options.onProgress, this.#layer.runtime)
-    const collector = new Collector(this.#layer, this.#kv)
+    const collector = new Collector(this.#layer, this.#kv, this.#clocks)
     return this.#layer.traffic.serveStream(signal, (cut) =>
-      collector.collect({ nowMs: now, leewayMs, signal: cut, onProgress }),
+      collector.collect({ now, leewayMs, signal: cut, onProgress }),
     )
   }
 

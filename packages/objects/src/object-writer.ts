@@ -18,7 +18,7 @@ import type { Layer } from './layer.ts'
 import { crowded, type HistoryRead, type Known, NOTHING_KNOWN, REWRITE_ROUNDS } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import type { KvWritten } from './ports.ts'
-import { type WriteQuorumOptions, writeQuorumOf } from './quorums.ts'
+import { readQuorumOf, type WriteQuorumOptions, writeQuorumOf } from './quorums.ts'
 import type { DeleteOptions, PutRequest } from './requests.ts'
 import { mayHaveHappened, Upload, type UploadedBody } from './upload.ts'
 import { newUuid } from './uuid.ts'
@@ -79,16 +79,18 @@ export class ObjectWriter {
   /** Whether there was something to delete. */
   async delete(name: ObjectName, options: DeleteOptions): Promise<boolean> {
     const { signal } = options
-    const quorum = writeQuorumOf(options)
+    const [reading, quorum] = [readQuorumOf(options), writeQuorumOf(options)]
     const { manifests, buckets } = this.#layer
-    const read = await abortable(signal, manifests.readVisible(name.id, { signal }))
+    const read = await abortable(signal, manifests.readVisible(name.id, { ...reading, signal }))
     const visible = visibleOf(read.history) !== undefined
-    if (!visible) await buckets.require(name.bucket, { signal })
+    if (!visible) await buckets.require(name.bucket, options)
     throwIfAborted(signal)
     // What is written after this read is not meant by this call.
     const mark = latestMark(read.history, this.#nowMs())
-    if (visible || read.listedInVain)
-      await manifests.rewrite(name.id, { change: (history) => retire(history, mark), known: read, quorum })
+    if (visible || read.listedInVain) {
+      const change = (history: History) => retire(history, mark)
+      await manifests.rewrite(name.id, { change, known: read, quorum, reading })
+    }
     return visible
   }
 

@@ -40,6 +40,11 @@ export interface ObjectStoreOptions {
    * keeps its place among the blocks under way meanwhile. Where no disk has room for it, 1 s at most.
    */
   readonly blockPatienceMs?: number
+  /**
+   * How far ahead of the clocks of the cluster a mark of time is believed by `collect`, 1 s to 7 days; default 1 hour. What was
+   * deleted, overwritten or being uploaded by a clock that was further ahead counts from when a collection first sees it.
+   */
+  readonly clockSkewMs?: number
   /** Objects that `collect` clears at the same time, 1 to 64; default 4. */
   readonly collectConcurrency?: number
 }
@@ -60,6 +65,7 @@ const DEFAULTS: Omit<ObjectStoreSettings, 'maxObjectBytes'> = {
   maxVersions: 1000,
   leaseMs: 6 * HOUR_MS,
   blockPatienceMs: 30 * SECOND_MS,
+  clockSkewMs: HOUR_MS,
   collectConcurrency: 4,
 }
 
@@ -81,6 +87,7 @@ export function validateObjectStoreOptions(options: ObjectStoreOptions): ObjectS
   checkInteger('maxVersions', given.maxVersions, { min: 10, max: 100_000 })
   checkInteger('leaseMs', given.leaseMs, { min: SECOND_MS, max: 7 * 24 * HOUR_MS })
   checkInteger('blockPatienceMs', given.blockPatienceMs, { min: 0, max: 10 * MINUTE_MS })
+  checkInteger('clockSkewMs', given.clockSkewMs, { min: SECOND_MS, max: 7 * 24 * HOUR_MS })
   checkInteger('collectConcurrency', given.collectConcurrency, CONCURRENCY)
   const mostBytes = given.blockBytes * MAX_BLOCKS
   const maxObjectBytes = given.maxObjectBytes ?? mostBytes

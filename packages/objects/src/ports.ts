@@ -37,6 +37,18 @@ export interface KvGetOptions extends ReadQuorumOptions {
   readonly repair?: boolean
 }
 
+/** The wall clocks of a cluster. */
+export interface ClusterClocks {
+  read(options?: { readonly signal?: AbortSignal | undefined }): Promise<ClockReadings>
+}
+
+export interface ClockReadings {
+  /** How many members have a clock that counts. */
+  readonly members: number
+  /** What those say that answer, this node's own among them, in milliseconds. */
+  readonly wallMs: readonly number[]
+}
+
 export interface KvValue {
   readonly value: Uint8Array
   /** CRC-32 of the value. The store has compared it with the bytes where it read them. */

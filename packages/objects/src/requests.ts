@@ -56,8 +56,10 @@ export type ByteRange =
 /** What a call that reads may say. */
 export interface ReadOptions extends CallOptions, ReadQuorumOptions {}
 
-/** What a deletion may say. */
-export interface DeleteOptions extends CallOptions, WriteQuorumOptions {}
+/** What a call may say that looks at what is there, and writes: of both. */
+export interface DeleteOptions extends ReadOptions, WriteQuorumOptions {}
+
+export interface CreateBucketOptions extends ReadOptions, WriteQuorumOptions {}
 
 export interface GetOptions extends ReadOptions {
   readonly range?: ByteRange | undefined
@@ -81,7 +83,10 @@ export interface ListOptions extends ReadOptions {
 export type BucketListOptions = Omit<ListOptions, 'delimiter'>
 
 export interface CollectOptions extends CallOptions {
-  /** Wall time to collect for, in milliseconds; default that of the clock. */
+  /**
+   * Wall time to collect for, in milliseconds; default the time that a majority of the members' clocks agree on, or that of this
+   * node's clock where no majority answers.
+   */
   readonly now?: number | undefined
   /** How long the blocks of a removed version stay for those who read it, in milliseconds; default 24 hours. */
   readonly leewayMs?: number | undefined
@@ -118,6 +123,13 @@ export function checkCall(name: string, options: CallOptions, known: readonly st
 export function checkRead(name: string, options: ReadOptions, known: readonly string[] = []): void {
   checkCall(name, options, [...known, ...READ_QUORUM])
   readQuorumOf(options)
+}
+
+/** As `checkCall`, for a call that reads and writes. */
+export function checkChange(name: string, options: DeleteOptions, known: readonly string[] = []): void {
+  checkCall(name, options, [...known, ...new Set([...READ_QUORUM, ...WRITE_QUORUM])])
+  readQuorumOf(options)
+  writeQuorumOf(options)
 }
 
 /** What a put asks for, checked. */

@@ -8,6 +8,7 @@ import {
   dueManifests,
   expire,
   forget,
+  forgetMark,
   forgetRetired,
   type History,
   isEmpty,
@@ -181,18 +182,20 @@ describe('the versions of an object', () => {
     expect(settle(history, 200)).toBe(history)
     expect(expire(history, 200)).toBe(history)
     expect(forget(history, [INLINE])).toBe(history)
-    expect(forgetRetired(history, 200)).toBe(history)
+    expect(forgetRetired(history, () => true)).toBe(history)
+    expect(forgetMark(history, 200)).toBe(history)
     const deleted = remove(history, 200)
     expect(retire(deleted, { version: 100, uuid: BLOCKS, atMs: 999 })).toBe(deleted)
   })
 
   test('the mark of a deletion is forgotten last, and not before its time', () => {
     const deleted = remove(activate(NO_HISTORY, upload(BLOCKS), 100), 200)
-    expect(forgetRetired(deleted, 1000)).toBe(deleted)
+    expect(forgetRetired(deleted, () => true)).toBe(deleted)
+    expect(forgetMark(deleted, 1000)).toBe(deleted)
     const rest = forget(deleted, [BLOCKS])
     expect(isEmpty(rest)).toBe(false)
-    expect(isEmpty(forgetRetired(rest, 199))).toBe(false)
-    expect(isEmpty(forgetRetired(rest, 200))).toBe(true)
+    expect(isEmpty(forgetMark(rest, 199))).toBe(false)
+    expect(isEmpty(forgetMark(rest, 200))).toBe(true)
   })
 })
 

@@ -1,6 +1,6 @@
 import { KiB } from '@atoll/core'
 import { expect, test } from 'vitest'
-import { BLOCKS_TYPE, type KvStore, MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
+import { BLOCKS_TYPE, BUCKETS_TYPE, type KvStore, MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
 import { pattern, readAll } from './bodies.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
@@ -56,6 +56,7 @@ const READ = {
   timeoutMs: 500,
 } as const
 const WRITE = { n: 3, w: 'all', dw: 2, pw: 'quorum', sloppy: false, timeoutMs: 500 } as const
+const BOTH = { ...READ, ...WRITE }
 
 test('what a read asks of the replicas goes to the manifest, to every block and to the index', async () => {
   const { store, of } = await setUp()
@@ -75,8 +76,39 @@ test('what a write asks of the replicas goes to the version and to every block',
   expect(of(`put ${MANIFESTS_TYPE}`).at(-1)).toEqual(WRITE)
   await store.put('reef', 'c', 'small', WRITE)
   expect(of(`put ${MANIFESTS_TYPE}`).at(-1)).toEqual(WRITE)
-  await store.delete('reef', 'b', WRITE)
-  expect(of(`put ${MANIFESTS_TYPE}`).at(-1)).toEqual(WRITE)
+})
+
+test('what is asked for a deletion goes to its write, and to every read before and after', async () => {
+  const { store, of } = await setUp()
+  await store.delete('reef', 'a', BOTH)
+  expect(of(`put ${MANIFESTS_TYPE}`)).toEqual([WRITE])
+  expect(of(`get ${MANIFESTS_TYPE}`)).toEqual([READ, READ])
+  await store.delete('reef', 'none', BOTH)
+  expect(of(`get ${MANIFESTS_TYPE}`)).toEqual([READ, READ, READ])
+  expect(of(`get ${BUCKETS_TYPE}`)).toEqual([READ])
+})
+
+test('what is asked for a bucket goes to its record, and to the look whether it is empty', async () => {
+  const { store, of } = await setUp()
+  await store.createBucket('atoll', BOTH)
+  expect(of(`get ${BUCKETS_TYPE}`)).toEqual([READ])
+  expect(of(`put ${BUCKETS_TYPE}`)).toEqual([WRITE])
+  await store.headBucket('atoll', READ)
+  await store.listBuckets(READ)
+  expect(of(`get ${BUCKETS_TYPE}`)).toEqual([READ, READ])
+  expect(of(`scan ${BUCKETS_TYPE}`)).toEqual([READ])
+  await store.deleteBucket('atoll', BOTH)
+  expect(of(`get ${BUCKETS_TYPE}`)).toEqual([READ, READ, READ])
+  expect(of(`scan ${MANIFESTS_TYPE}`)).toEqual([READ])
+  expect(of(`delete ${BUCKETS_TYPE}`)).toEqual([WRITE])
+})
+
+test('a read of what is not there asks for the bucket in the same way', async () => {
+  const { store, of } = await setUp()
+  for (const call of ['get', 'head', 'recordsOf'] as const)
+    await expect(store[call]('reef', 'none', READ)).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
+  await store.list('reef', READ)
+  expect(of(`get ${BUCKETS_TYPE}`)).toEqual([READ, READ, READ, READ])
 })
 
 test.each<[object, RegExp]>([
@@ -94,6 +126,23 @@ test.each<[object, RegExp]>([
     () => store.get('reef', 'a', options),
     () => store.head('reef', 'a', options),
     () => store.list('reef', options),
+    () => store.headBucket('reef', options),
+    () => store.listBuckets(options),
+  ])
+    await expect(call()).rejects.toThrow(message)
+})
+
+test.each<[object, RegExp]>([
+  [{ r: 'most' }, /r must be a number, one, quorum or all, got "most"/],
+  [{ w: 'most' }, /w must be a number, one, quorum or all, got "most"/],
+  [{ absence: 'maybe' }, /absence must be primaries or any, got "maybe"/],
+  [{ rw: 1 }, /no option "rw"/],
+])('a call that reads and writes cannot have the options %j', async (options, message) => {
+  const { store } = await setUp()
+  for (const call of [
+    () => store.createBucket('atoll', options),
+    () => store.deleteBucket('reef', options),
+    () => store.delete('reef', 'a', options),
   ])
     await expect(call()).rejects.toThrow(message)
 })
@@ -103,8 +152,7 @@ test.each<[object, RegExp]>([
   [{ dw: 1.5 }, /dw must be an integer from 0 to 16, got 1.5/],
   [{ pw: {} }, /pw must be a number/],
   [{ r: 1 }, /no option "r"/],
-])('a write cannot have the options %j', async (options, message) => {
+])('a put cannot have the options %j', async (options, message) => {
   const { store } = await setUp()
   await expect(store.put('reef', 'a', 'x', options)).rejects.toThrow(message)
-  await expect(store.delete('reef', 'a', options)).rejects.toThrow(message)
 })
