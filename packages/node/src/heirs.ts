@@ -1,4 +1,4 @@
-import type { ClusterDocument } from '@atoll/membership'
+import { type ClusterDocument, catchingUp } from '@atoll/membership'
 import { type NodeName, overlapping, type ReplicaTable } from '@atoll/ring'
 import type { Ownership } from '@atoll/vnode'
 
@@ -13,6 +13,8 @@ export class Heirs {
   #replicas: ReplicaTable = []
   #ownership: Ownership
   #readsFrom = 0
+  /** The nodes that catch up, and the epochs by which this node learned of that. */
+  #behind: ReadonlyMap<NodeName, number> = new Map()
 
   constructor(node: NodeName) {
     this.#node = node
@@ -30,7 +32,8 @@ export class Heirs {
     this.#ownership = { ...this.#ownership, readsFrom: epoch }
   }
 
-  follow({ epoch, replicas, ring, resizedAt, grownAt }: ClusterDocument): void {
+  follow(document: ClusterDocument): void {
+    const { epoch, replicas, ring, resizedAt, grownAt } = document
     if (this.#replicas.length > 0 && this.#replicas.length < ring.partitions) this.#split(ring.partitions)
     for (const [partition, holders] of replicas.entries()) {
       const before = this.#replicas[partition] ?? []
@@ -40,10 +43,13 @@ export class Heirs {
         this.#inherit(partition, heirOf(last, before, holders))
     }
     this.#replicas = replicas
+    const before = this.#behind
+    this.#behind = new Map([...catchingUp(document).keys()].map((node) => [node, before.get(node) ?? epoch]))
     this.#ownership = {
       epoch,
       ring: { partitions: ring.partitions, since: resizedAt },
       readsFrom: this.#readsFrom,
+      readsFromOf: (node) => this.#behind.get(node) ?? 0,
       grownAt,
       ownerOf: (partition) => this.#ownerOf(partition),
     }

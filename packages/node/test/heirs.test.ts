@@ -52,3 +52,19 @@ test('an heir of a partition is the heir of all that it becomes', () => {
     if (holders.includes('n1')) expect(heirs.ownership.ownerOf(partition)).toBe('n1')
   }
 })
+
+test('a node that catches up is known as such from the epoch on by which that was learned', () => {
+  const heirs = new Heirs('n1')
+  const behind = (epoch: number, nodes: readonly string[]) => ({
+    ...withList(epoch, ['n3', 'n1', 'n2']),
+    refills: nodes.map((node) => ({ node, id: node, waiting: ['n5'] })),
+  })
+  const told = () => ['n1', 'n2', 'n4'].map((node) => heirs.ownership.readsFromOf?.(node))
+  heirs.follow(behind(3, []))
+  expect(told()).toEqual([0, 0, 0])
+  heirs.follow(behind(4, ['n4']))
+  heirs.follow(behind(6, ['n2', 'n4']))
+  expect(told()).toEqual([0, 6, 4])
+  heirs.follow(behind(7, ['n2']))
+  expect(told()).toEqual([0, 6, 0])
+})

@@ -15,6 +15,8 @@ export interface Ownership {
    * always.
    */
   readonly readsFrom?: number | undefined
+  /** The same of another node, as far as this one knows it: for what is sent on, since the other one learns the epoch of this node alone. */
+  readonly readsFromOf?: ((node: string) => number) | undefined
   /** By partition: the epoch that its list got longer with, for the last time; 0, the default, for never. */
   readonly grownAt?: readonly number[] | undefined
   /**
@@ -74,6 +76,9 @@ const REFUSE_UNSEALED: Route = { kind: 'refuse', unsealed: true }
 const MAX_FORWARDS = 4
 
 /**
+ * Whoever sends a request on makes sure that who asked knows what this node knows of who is asked next, since its own epoch goes along. So the first
+ * node on the way whose document says something that the asker has to know refuses.
+ *
  * Who serves a request. Of the nodes that a partition moves between, one accepts at a time: the source until it has
  * sealed, thereafter the target, first by what the source forwards and then by the document. A request that is sent on
  * has a greater epoch each time, or goes over a seal, which a partition has one of; and it is sent on four times at most.
@@ -82,7 +87,7 @@ export function route(request: Request, standing: Standing): Route {
   const { gate } = standing
   switch (gate?.phase) {
     case 'sealed':
-      return bySealTo(gate.to, request, standing)
+      return forward(gate.to, request, standing, true)
     case 'resealing':
       return WAIT
     case 'cut-off':
@@ -105,13 +110,13 @@ function routeIfHere(request: Request, standing: Standing, instead: Route): Rout
   return open.kind === 'here' ? instead : open
 }
 
-function routeOpen({ partition, routing }: Request, standing: Standing): Route {
+function routeOpen({ partition, kind, routing }: Request, standing: Standing): Route {
   const { ownership, node } = standing
   if (isPlainlyHere(routing, ownership) || ownership === undefined) return HERE
   const owner = ownership.ownerOf(partition)
   if (owner === node) return isByShorterList({ partition, routing }, standing) ? REFUSE : HERE
-  if (routing.bySeal) return routeSealed(owner, routing, standing)
-  return owner === undefined ? REFUSE : forward(owner, { ...routing, epoch: ownership.epoch })
+  if (routing.bySeal) return routeSealed(owner, { partition, kind, routing }, standing)
+  return owner === undefined ? REFUSE : forward(owner, { partition, kind, routing }, standing, false)
 }
 
 /** Whoever goes by a list from before it got longer takes too few replicas for a majority, and has to learn of that first. */
@@ -119,26 +124,27 @@ function isByShorterList(
   { partition, routing }: Pick<Request, 'partition' | 'routing'>,
   { ownership, handsOn = false }: Standing,
 ): boolean {
-  return !handsOn && !routing.bySeal && routing.epoch < (ownership?.grownAt?.[partition] ?? 0)
+  if (handsOn || routing.epoch === 0 || routing.role === 'fallback') return false
+  return routing.epoch < (ownership?.grownAt?.[partition] ?? 0)
 }
 
 /** A request by a node that has handed the partition over to this one. */
-function routeSealed(owner: string | undefined, routing: Routing, standing: Standing): Route {
+function routeSealed(owner: string | undefined, request: Request, standing: Standing): Route {
   const { ownership, inboundFrom } = standing
-  const epoch = ownership?.epoch ?? 0
   // Unless this node knows of someone who has got the partition since.
-  if (owner === undefined || owner === inboundFrom || routing.epoch >= epoch) {
+  if (owner === undefined || owner === inboundFrom || request.routing.epoch >= (ownership?.epoch ?? 0)) {
     return inboundFrom === undefined ? REFUSE_UNSEALED : HERE
   }
-  return forward(owner, { ...routing, bySeal: false, epoch })
+  return forward(owner, request, standing, false)
 }
 
-function bySealTo(to: string, { routing }: Request, { ownership }: Standing): Route {
+function forward(to: string, request: Request, standing: Standing, bySeal: boolean): Route {
+  const { routing, kind } = request
+  const { ownership } = standing
+  const isReadByOlder = kind === 'read' && routing.epoch < (ownership?.readsFromOf?.(to) ?? 0)
+  // Whether the other node hands on to all that came to the list, nobody knows here.
+  const isByOlder = isReadByOlder || isByShorterList(request, { ...standing, handsOn: false })
+  if (isByOlder || routing.forwards >= MAX_FORWARDS) return REFUSE
   const epoch = Math.max(routing.epoch, ownership?.epoch ?? 0)
-  return forward(to, { ...routing, epoch, bySeal: true })
-}
-
-function forward(to: string, routing: Routing): Route {
-  if (routing.forwards >= MAX_FORWARDS) return REFUSE
-  return { kind: 'forward', to, routing: { ...routing, forwards: routing.forwards + 1 } }
+  return { kind: 'forward', to, routing: { ...routing, epoch, bySeal, forwards: routing.forwards + 1 } }
 }

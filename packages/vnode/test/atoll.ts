@@ -1,7 +1,8 @@
 import type { StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import { AtollError, type KeyId } from '@atoll/core'
 import { createWorld, type SimDisk, type SimRuntime, type World } from '@atoll/sim'
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
+import type { OfferRequest } from '../src/handoff/protocol.ts'
 import {
   type Database,
   type HandoffOptions,
@@ -11,7 +12,9 @@ import {
   VnodeHost,
   VnodeReplicas,
   type VnodeTarget,
+  WRITE_IDS,
 } from '../src/index.ts'
+import type { PutRequest } from '../src/protocol.ts'
 import { content, policyOf, valuesOf, write } from './world.ts'
 
 export const PARTITIONS = 8
@@ -31,6 +34,8 @@ export interface Fuse {
 
 export interface AtollOptions {
   readonly seed?: number
+  /** Nodes of a build that does not tell writes of one dot apart, and can read no message that speaks of it. */
+  readonly before?: readonly string[]
   readonly handoff?: HandoffOptions
 }
 
@@ -110,7 +115,11 @@ export class Island {
     await this.host.open()
     this.#watchAccepted()
     const transport = this.#atoll.network.transport(name)
-    this.endpoint = new RpcEndpoint(runtime, { transport, addressOf: (node) => node }, { node: name })
+    const isBefore = this.#atoll.options.before?.includes(name) === true
+    const capabilities = isBefore ? [] : [WRITE_IDS]
+    const collaborators = { transport, addressOf: (node: string) => node }
+    this.endpoint = new RpcEndpoint(runtime, collaborators, { node: name, capabilities })
+    if (isBefore) readOnlyBefore(this.endpoint)
     const ownership = () => this.ownership
     const { host, endpoint } = this
     serveVnodes(endpoint, host, { ownership })
@@ -162,6 +171,21 @@ export class Island {
       this.#atoll.accepted.push(name)
       return reply
     }
+  }
+}
+
+/** Its handlers are given no request that a build of before would not have read to its end. */
+function readOnlyBefore(endpoint: RpcEndpoint): void {
+  const handle = endpoint.handle.bind(endpoint)
+  endpoint.handle = (method, handler) => {
+    const decode: typeof method.request.decode = (reader, body) => {
+      const request = method.request.decode(reader, body)
+      const { tellTwice, entries = [] }: Partial<PutRequest & OfferRequest> = Object(request)
+      if (tellTwice !== undefined || entries.some(({ writes }) => writes !== undefined))
+        throw new AtollError('ATOLL_CORRUPT', 'a tuple has more fields than were read')
+      return request
+    }
+    handle({ ...method, request: { ...method.request, decode } }, handler)
   }
 }
 

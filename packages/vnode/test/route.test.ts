@@ -69,6 +69,16 @@ describe('a list that got longer', () => {
     expect(ask({ epoch: 6 }, { ownership: { ...owned('a', 9), grownAt: [7, 0] } })).toEqual(HERE)
   })
 
+  it('is not served either when somebody else sends them there, by whatever way', () => {
+    const elsewhere = { ownership: { ...grown.ownership, ownerOf: () => 'b' } }
+    for (const at of [elsewhere, { ...grown, gate: gate('sealed') }]) {
+      expect(ask({ epoch: 6 }, { ...at, handsOn: true })).toEqual({ kind: 'refuse', unsealed: false })
+      expect(ask({ epoch: 7 }, at)).toMatchObject({ kind: 'forward', to: 'b', routing: { epoch: 9 } })
+    }
+    expect(ask({ epoch: 6, bySeal: true }, grown)).toEqual({ kind: 'refuse', unsealed: false })
+    expect(ask({ epoch: 0 }, { ...grown, gate: gate('sealed') })).toMatchObject({ kind: 'forward' })
+  })
+
   it('is served to them by a holder that hands on what they write, and to those who go by none', () => {
     expect(ask({ epoch: 6 }, { ...grown, handsOn: true })).toEqual(HERE)
     expect(ask({ epoch: 0 }, grown)).toEqual(HERE)
@@ -91,6 +101,22 @@ describe('a request is sent on', () => {
   it('by a target whose document knows yet another owner', () => {
     const way = ask({ bySeal: true }, { ownership: owned('c', 2), inboundFrom: 'b' })
     expect(way).toMatchObject({ kind: 'forward', to: 'c', routing: { bySeal: false, epoch: 2 } })
+  })
+})
+
+describe('a read is not sent on to an older copy', () => {
+  const known = {
+    ...owned('b', 9),
+    readsFromOf: (node: string) => (node === 'b' ? 7 : Number.POSITIVE_INFINITY),
+  }
+  it.each<[string, Partial<Standing>]>([
+    ['by a former owner', { ownership: known }],
+    ['over a seal', { ownership: known, gate: gate('sealed') }],
+  ])('%s, for whoever does not know that it is one', (_, at) => {
+    for (const epoch of [at.gate === undefined ? 1 : 0, 6])
+      expect(ask({ epoch }, at, 'read').kind).toBe('refuse')
+    expect(ask({ epoch: 7 }, at, 'read')).toMatchObject({ kind: 'forward', to: 'b' })
+    expect(ask({ epoch: 6 }, at, 'write')).toMatchObject({ kind: 'forward', to: 'b' })
   })
 })
 
