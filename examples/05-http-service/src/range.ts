@@ -4,8 +4,13 @@ import type { ByteRange } from '@atoll/store'
 export function parseRange(header: string | undefined): ByteRange | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '')
   const [first, last] = [match?.[1] ?? '', match?.[2] ?? '']
-  if (first === '') return last === '' ? undefined : { suffixLength: Number(last) }
+  if (first === '') return last === '' ? undefined : lastOnes(Number(last))
   const start = Number(first)
   if (last === '') return { start }
   return Number(last) < start ? undefined : { start, end: Number(last) + 1 }
+}
+
+/** The last none of its bytes are a range that no object has. */
+function lastOnes(count: number): ByteRange {
+  return count === 0 ? { start: Number.MAX_SAFE_INTEGER } : { suffixLength: count }
 }

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { ObjectInfo, ObjectStore } from '@atoll/store'
+import { isAtollError, type ObjectInfo, type ObjectStore } from '@atoll/store'
 import { parseRange } from './range.ts'
 import { answerOf } from './statuses.ts'
 
@@ -134,8 +134,12 @@ function fail(request: IncomingMessage, response: ServerResponse, error: unknown
   }
   const { status, code, message, transient } = answerOf(error)
   const retry = transient ? { 'retry-after': '1' } : {}
+  // How large the object is, for whoever asked for bytes that it does not have (RFC 9110, 15.5.17).
+  const size = isAtollError(error, 'ATOLL_RANGE')
+    ? { 'content-range': `bytes */${error.details['size']}` }
+    : {}
   // What is left of a refused body would be read as the next request.
   const close = request.complete ? {} : { connection: 'close' }
-  response.writeHead(status, { 'content-type': 'application/json', ...retry, ...close })
+  response.writeHead(status, { 'content-type': 'application/json', ...retry, ...size, ...close })
   response.end(JSON.stringify({ code, message }))
 }
