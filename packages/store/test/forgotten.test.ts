@@ -21,12 +21,13 @@ afterAll(() => {
 })
 
 test.each([
-  ['nodes in memory', []],
-  ['a node alone on a directory', [join(work, 'data')]],
-])('%s that nobody closes do not keep their process alive', { timeout: LONG_MS }, async (_, args) => {
+  ['nodes in memory', 'memory'],
+  ['nodes on TCP that need not hold it', 'tcp'],
+  ['a node alone on a directory', join(work, 'data')],
+])('%s that nobody closes do not keep their process alive', { timeout: LONG_MS }, async (_, place) => {
   const run = promisify(execFile)
   // Ended by force after a minute: then this rejects.
-  const { stdout } = await run(process.execPath, [compiled.path(PROGRAM), ...args], { timeout: 60_000 })
+  const { stdout } = await run(process.execPath, [compiled.path(PROGRAM), place], { timeout: 60_000 })
   const printed: Printed = '3000000\n'
   expect(stdout).toBe(printed)
 })

@@ -39,6 +39,7 @@ export class Acceptor implements Listener {
     this.#context = context
     this.#onConnection = onConnection
     this.#server = createTcpServer({ noDelay: true }, (socket) => this.#onSocket(socket))
+    if (!context.settings.holdProcess) this.#server.unref()
     if (credentials !== undefined) this.#tls = this.#createTls(credentials)
   }
 
@@ -105,7 +106,10 @@ export class Acceptor implements Listener {
       this.#refuse(peer, because('limit', 'too many connections'))
       return
     }
-    const timer = runtime.clock.timer(settings.handshakeTimeoutMs, () => this.#onTimeout(peer))
+    const onTimeout = () => this.#onTimeout(peer)
+    // Nobody waits for a stranger.
+    const timer = runtime.clock.timer(settings.handshakeTimeoutMs, onTimeout, { background: true })
+    if (!settings.holdProcess) socket.unref()
     this.#sockets.add(socket)
     this.#strangers.set(peer, { socket, peer, host, timer })
     socket.on('error', ignore)

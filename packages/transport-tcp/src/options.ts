@@ -69,6 +69,11 @@ export interface TcpOptions extends Partial<FrameLimits> {
   readonly maxHandshakesPerAddress?: number
   /** Connections that one listener has accepted, strangers included; default 4096. */
   readonly maxConnections?: number
+  /**
+   * Whether listening, and connections on which nobody waits for anything, keep the process alive, as those of a server do; default true. With false a
+   * node that a test forgot to close does not hold its process.
+   */
+  readonly holdProcess?: boolean
   /** Silence of a peer after which it is asked for a sign of life, in milliseconds; default 1000. */
   readonly keepAliveMs?: number
   /** Silence after which its connection is lost, in milliseconds, rounded up to whole `keepAliveMs`; default 5000. */
@@ -103,6 +108,7 @@ export const DEFAULT_TCP_OPTIONS = {
   maxHandshakes: 256,
   maxHandshakesPerAddress: 64,
   maxConnections: 4096,
+  holdProcess: true,
   keepAliveMs: 1000,
   keepAliveTimeoutMs: 5000,
   closeTimeoutMs: 5000,
@@ -169,6 +175,8 @@ function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'n
   checkName('cluster', settings.cluster)
   for (const [name, value] of Object.entries(settings))
     if (isLimited(name)) checkInteger(name, value, LIMITS[name])
+  if (typeof settings.holdProcess !== 'boolean')
+    throw wrongType('holdProcess', `must be true or false, got ${describe(settings.holdProcess)}`)
   if (settings.keepAliveTimeoutMs < settings.keepAliveMs) {
     throw wrongRange(
       'keepAliveTimeoutMs',

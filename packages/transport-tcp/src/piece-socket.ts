@@ -1,3 +1,4 @@
+import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { AtollError, type Clock, EMPTY_BYTES, isAtollError, type Metrics, type Timer } from '@atoll/core'
 import { Outbox } from './outbox.ts'
@@ -97,6 +98,13 @@ export class PieceSocket {
     if (this.#state !== 'open') return
     this.#outbox.pushFrame(parts, urgent)
     this.#schedule()
+  }
+
+  /** Whether it keeps the process alive while nothing is written. */
+  hold(isHeld: boolean): void {
+    if (!(this.#socket instanceof Socket)) return
+    if (isHeld) this.#socket.ref()
+    else this.#socket.unref()
   }
 
   /** Stops to read, and goes on. */

@@ -60,6 +60,11 @@ export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner
       timeout: () => this.#break('keep-alive', `no sign of life for ${settings.keepAliveTimeoutMs} ms`),
     })
     this.#keepAlive.start()
+    this.hold(false)
+  }
+
+  hold(isAwaited: boolean): void {
+    if (!this.#parts.settings.holdProcess) this.#parts.socket.hold(isAwaited)
   }
 
   get lively(): boolean {

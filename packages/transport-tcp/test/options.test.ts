@@ -19,6 +19,7 @@ describe('options', () => {
   })
 
   test.each<[Record<string, unknown>, RegExp]>([
+    [{ holdProcess: 'no' }, /holdProcess must be true or false, got "no"/],
     [{ secret: undefined }, /secret or tls must be given/],
     [{ secret: 'too short' }, /at least 16 bytes, got 9/],
     [{ secret: 7 }, /a text or bytes/],

@@ -31,6 +31,8 @@ export const STEPS: Method<number, string, number> = {
   progress: count,
 }
 export const PUT: Method<Uint8Array, Uint8Array> = { name: 'talk.put', request: bytes, response: bytes }
+/** Answers when whoever calls has had nothing to do for a while. */
+export const LATER: Method<string, string> = { name: 'talk.later', request: text, response: text }
 /** Never answers. */
 export const WAIT: Method<string, string> = { name: 'talk.wait', request: text, response: text }
 /** Sends back what it gets. */
@@ -57,6 +59,10 @@ export function createTalker(node: string, factory: TransportFactory, addressOf:
   endpoint.handle(PUT, async (body) => {
     blocks += 1
     return body
+  })
+  endpoint.handle(LATER, async (request) => {
+    await runtime.clock.sleep(300)
+    return request
   })
   endpoint.handle(WAIT, () => new Promise<string>(() => {}))
   endpoint.handleStream(COPY, async (_request, stream) => {

@@ -24,8 +24,9 @@ export interface TestRuntime {
 const realClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
-  timer: (delayMs, fire) => {
+  timer: (delayMs, fire, { background = false } = {}) => {
     const timer = setTimeout(fire, delayMs)
+    if (background) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },
   sleep: (delayMs, options) => sleepOn(realClock, delayMs, options),

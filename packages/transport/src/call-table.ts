@@ -65,7 +65,7 @@ export class CallTable implements CallCarrier {
   forget(call: OutgoingCall, cancelled: boolean): void {
     this.#parts.deadlines.remove(call)
     if (call.id === 0) this.#unsent.delete(call)
-    else this.#sent.delete(call.id)
+    else if (this.#sent.delete(call.id)) this.#wire?.release()
     if (cancelled && call.id > 0) this.#wire?.send(encodeCancel(call.id), undefined, call.urgent)
   }
 
@@ -84,6 +84,7 @@ export class CallTable implements CallCarrier {
       wire.send(encodeRequest({ id, method: call.method, remainingMs }, tuple), body, call.urgent)
       call.id = id
       this.#sent.set(id, call)
+      wire.hold()
     } catch (error) {
       call.fail(error)
     }

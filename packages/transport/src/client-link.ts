@@ -91,6 +91,7 @@ export class ClientLink implements WireOwner, Expiring {
       const connection = await transport.connect(at, { timeoutMs, signal: this.#stop.signal })
       if (this.#closed !== undefined) return connection.close()
       this.#wire = new Wire(connection, this, options)
+      this.#wire.hold()
       const own = identity === undefined ? [] : capabilitiesOf(identity.own())
       const capabilities = [...options.capabilities, ...own]
       const hello = { minVersion, maxVersion, node, clusterName, capabilities }
@@ -221,6 +222,7 @@ export class ClientLink implements WireOwner, Expiring {
     this.calls.connect(this.#wire)
     for (const waiting of this.#waiting) waiting.go(this.#wire)
     this.#waiting.clear()
+    this.#wire.release()
   }
 
   /** What is wrong with who answered. */
@@ -280,8 +282,10 @@ export class ClientLink implements WireOwner, Expiring {
       onOver: () => {
         signal?.removeEventListener('abort', onAbort)
         this.#streams.delete(id)
+        wire.release()
       },
     })
+    wire.hold()
     signal?.addEventListener('abort', onAbort, { once: true })
     this.#streams.add(stream)
     return stream

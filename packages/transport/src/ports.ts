@@ -33,6 +33,11 @@ export interface Connection {
    */
   onClose: (reason: Error | undefined) => void
   /**
+   * Says whether anybody waits for what is to arrive, at first nobody; a transport whose connections need not keep the process alive has them do so
+   * only meanwhile.
+   */
+  hold?(isAwaited: boolean): void
+  /**
    * Ends the connection. What was sent before still arrives at the other side, and after it the reason, as an `AtollError` of the same code that says
    * who told it; what the other side sends now does not arrive here.
    */

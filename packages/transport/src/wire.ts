@@ -39,6 +39,7 @@ export class Wire {
   #queuedBytes = 0
   #blocked = false
   #closed = false
+  #holders = 0
 
   constructor(connection: Connection, owner: WireOwner, limits: WireLimits) {
     this.#connection = connection
@@ -84,6 +85,17 @@ export class Wire {
     const frame = { head, body, urgent }
     if (this.#blocked && !urgent) this.#enqueue(frame)
     else this.#hand(frame)
+  }
+
+  /** Somebody waits for what is to arrive, until `release`. */
+  hold(): void {
+    this.#holders += 1
+    if (this.#holders === 1) this.#connection.hold?.(true)
+  }
+
+  release(): void {
+    this.#holders -= 1
+    if (this.#holders === 0) this.#connection.hold?.(false)
   }
 
   /** What was handed over still arrives, and then the reason. What waits here is dropped. */
