@@ -212,7 +212,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { maxScanReads: maxReads } = this.#site.settings
     const read: ScanRequest['read'] = (id, shows, callOptions) =>
       this.#readAll(id, type, { ...options, ...callOptions }, shows)
-    const request = { scan, after, limit, maxReads, placement, cover, read }
+    const { groups } = scan
+    const request = { scan, after, limit, groups, maxReads, placement, cover, read }
     const page = await patiently(
       {
         attempt: (callOptions) => new ScanCall(this.#site, callOptions, request).run(),

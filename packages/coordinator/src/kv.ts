@@ -1,5 +1,5 @@
 import type { IndexEntry } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import type { KeyId, TermGroups } from '@atoll/core'
 
 /** How many replicas: a number, or `one`, `quorum` (a majority of n), `all`. */
 export type QuorumSize = number | 'one' | 'quorum' | 'all'
@@ -116,6 +116,8 @@ export interface KvScan {
   readonly after?: Uint8Array | undefined
   /** 1 to 10 000, default 1000. */
   readonly limit?: number
+  /** Of the terms of one group only the first entry is answered, which stands for all; default every entry. */
+  readonly groups?: TermGroups | undefined
 }
 
 export interface KvScanPage {

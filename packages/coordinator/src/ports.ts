@@ -1,5 +1,5 @@
 import type { ActorId, CausalContext, Content, StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import type { KeyId, TermGroups } from '@atoll/core'
 
 /** A place that holds or shall hold a replica: the vnode `partition` on `node`. */
 export interface ReplicaTarget {
@@ -97,6 +97,8 @@ export interface ReplicaScan {
   readonly to: Uint8Array | undefined
   readonly after: IndexPosition | undefined
   readonly limit: number
+  /** Of a group the first entry is enough. A replica may answer more of them. */
+  readonly groups: TermGroups | undefined
 }
 
 export interface IndexPosition {

@@ -1,4 +1,4 @@
-import { checkIndexEntries } from '@atoll/causality'
+import { checkIndexEntries, INDEX_LIMITS } from '@atoll/causality'
 import {
   checkBytes,
   checkInteger,
@@ -8,6 +8,7 @@ import {
   checkText,
   describe,
   type KeyId,
+  type TermGroups,
   wrongRange,
   wrongType,
 } from '@atoll/core'
@@ -85,13 +86,20 @@ export function checkWrite(write: KvWrite): void {
 /** Answers the limit. */
 export function checkScan(scan: KvScan): number {
   checkObject('scan', scan)
-  const { type, index, scope, from, to, limit = 1000 } = scan
+  const { type, index, scope, from, to, limit = 1000, groups } = scan
   checkText('type', type, /./s, 'the name of a bucket type')
   checkText('index', index, /./s, 'a name')
   checkBytes('scope', scope, ANY_BYTES)
   if (from !== undefined) checkBytes('from', from, ANY_BYTES)
   if (to !== undefined) checkBytes('to', to, ANY_BYTES)
+  if (groups !== undefined) checkGroups(groups)
   return checkInteger('limit', limit, SCAN_LIMIT)
+}
+
+function checkGroups(groups: TermGroups): void {
+  checkObject('groups', groups)
+  checkBytes('groups.prefix', groups.prefix, { min: 0, max: INDEX_LIMITS.termBytes })
+  checkBytes('groups.delimiter', groups.delimiter, { min: 1, max: INDEX_LIMITS.termBytes })
 }
 
 /** For a scan. */

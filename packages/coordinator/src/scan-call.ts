@@ -97,7 +97,7 @@ export class ScanCall extends Call<ScanPageFound> {
     }
   }
 
-  #fetch({ cover, at, after, limit }: Extract<ScanEffect, { kind: 'fetch' }>): void {
+  #fetch({ cover, at, after, limit, groups }: Extract<ScanEffect, { kind: 'fetch' }>): void {
     const from = cover.nodes[at]
     if (from === undefined) return
     const { type, index, scope, from: first, to } = this.#request.scan
@@ -112,6 +112,7 @@ export class ScanCall extends Call<ScanPageFound> {
       to,
       after,
       limit,
+      groups,
     }
     this.asking()
     this.site.replicas.scan(from.node, request, this.optionsForOne(this.#fetching)).then(

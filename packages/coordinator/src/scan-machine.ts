@@ -1,4 +1,12 @@
-import { compareBytes, equalBytes } from '@atoll/core'
+import {
+  compareBytes,
+  EMPTY_BYTES,
+  endOfBytes,
+  equalBytes,
+  groupOf,
+  startsWithBytes,
+  type TermGroups,
+} from '@atoll/core'
 import type { KvScanEntry } from './kv.ts'
 import type { IndexPosition, ReplicaScanEntry, ReplicaScanPage } from './ports.ts'
 import type { Cover, CoverNode } from './scan-cover.ts'
@@ -23,6 +31,7 @@ export type ScanEffect =
       readonly at: number
       readonly after: IndexPosition | undefined
       readonly limit: number
+      readonly groups: TermGroups | undefined
     }
   /** The replicas differ about this key. */
   | { readonly kind: 'read'; readonly slot: number; readonly position: IndexPosition }
@@ -37,6 +46,8 @@ export type ScanEffect =
 export interface ScanPlan {
   readonly after: IndexPosition | undefined
   readonly limit: number
+  /** Of a group only the first entry is shown; undefined to show all. */
+  readonly groups: TermGroups | undefined
   /** Keys that may be read at the same time. */
   readonly maxReads: number
 }
@@ -46,7 +57,9 @@ interface Stream {
   readonly from: CoverNode
   entries: readonly ReplicaScanEntry[]
   at: number
-  last: IndexPosition | undefined
+  /** Entries that it has brought, and how many were merged from all streams before. */
+  brought: number
+  readonly mergedBefore: number
   done: boolean
   fetching: boolean
 }
@@ -57,12 +70,19 @@ const MAX_FETCH = 10_000
 const FETCH_MARGIN = 1.25
 const FETCH_EXTRA = 16
 
+/** How many entries are asked for at a time where only one more of a group is needed. */
+const DIG_LIMIT = 32
+
 /** A page that met this many entries that are gone ends early, so that a range of stale ones stays bounded. */
 const MAX_GONE = 1000
 
 /**
  * One page of an ordered scan: merges what the nodes of a cover answer. An entry on which all r replicas of its slice
  * agree, by the digest of the record's clock, is answered as it is; where they differ the key is read.
+ *
+ * Of a group of terms each node brings the first entry that it has. The least of them all is the first one of the group: the
+ * replicas of its slice have none before it. So it is judged as any other entry; if it is shown, the streams go on behind the
+ * group, and if it is gone, they go back to it and bring every entry of the group, for what they have passed over may be shown.
  */
 export class ScanMachine {
   readonly #plan: ScanPlan
@@ -73,10 +93,19 @@ export class ScanMachine {
   #streams: Stream[] = []
   #reading = 0
   #gone = 0
+  /** Behind all that was decided. */
+  #resume: IndexPosition | undefined
+  /** The group of which the first entry is being read, at that slot: whether it is shown decides where the streams go on. */
+  #asking: { readonly slot: number; readonly group: Uint8Array } | undefined
+  /** The group of which every entry is wanted, since those before are gone. */
+  #digging: Uint8Array | undefined
+  /** The last group that was shown. */
+  #shown: Uint8Array | undefined
   #finished = false
 
   constructor(plan: ScanPlan) {
     this.#plan = plan
+    this.#resume = plan.after
   }
 
   step(event: ScanEvent): readonly ScanEffect[] {
@@ -93,19 +122,23 @@ export class ScanMachine {
     }
   }
 
-  /** What was merged stays; the rest is asked for again, from after the last merged position. */
+  /** What was merged stays; the rest is asked for again, from where the merging is. */
   #begin(cover: Cover): readonly ScanEffect[] {
-    const last = this.#positions.at(-1) ?? this.#plan.after
+    this.#restart(cover)
+    return this.#advance()
+  }
+
+  #restart(cover: Cover): void {
     this.#cover = cover
     this.#streams = cover.nodes.map((from) => ({
       from,
       entries: [],
       at: 0,
-      last,
+      brought: 0,
+      mergedBefore: this.#slots.length,
       done: false,
       fetching: false,
     }))
-    return this.#advance()
   }
 
   #replan(at: number): readonly ScanEffect[] {
@@ -122,7 +155,8 @@ export class ScanMachine {
     if (page.entries.length === 0 && !page.done) return this.#replan(at)
     stream.entries = page.entries
     stream.at = 0
-    stream.last = page.entries.at(-1) ?? stream.last
+    stream.brought += page.entries.length
+    this.#skipShown(stream)
     stream.done = page.done
     stream.fetching = false
     return this.#advance()
@@ -132,9 +166,50 @@ export class ScanMachine {
     const position = this.#positions[slot]
     if (position === undefined || this.#slots[slot] !== 'reading') return []
     this.#reading -= 1
-    if (payloads.length === 0) this.#gone += 1
-    this.#slots[slot] = payloads.length === 0 ? 'gone' : answerOf(position, payloads)
+    const isGone = payloads.length === 0
+    if (isGone) this.#gone += 1
+    this.#slots[slot] = isGone ? 'gone' : answerOf(position, payloads)
+    if (this.#asking?.slot === slot) this.#answerGroup(this.#asking.group, isGone)
     return this.#advance()
+  }
+
+  #answerGroup(group: Uint8Array, isGone: boolean): void {
+    this.#asking = undefined
+    if (!isGone) {
+      this.#showGroup(group)
+      return
+    }
+    if (this.#digging !== undefined) return
+    this.#digging = group
+    // Another object, so that what is under way for the old one is not taken for an answer.
+    if (this.#cover !== undefined) this.#restart({ ...this.#cover })
+  }
+
+  /** The group is shown: nothing more of it is wanted. */
+  #showGroup(group: Uint8Array): void {
+    this.#digging = undefined
+    this.#shown = group
+    const term = endOfBytes(group)
+    if (term === undefined) this.#endAll()
+    else this.#resume = { term, bucket: EMPTY_BYTES, key: EMPTY_BYTES }
+    for (const stream of this.#streams) this.#skipShown(stream)
+  }
+
+  /** No term is greater than those of the group. */
+  #endAll(): void {
+    if (this.#cover !== undefined) this.#restart({ ...this.#cover })
+    for (const stream of this.#streams) stream.done = true
+  }
+
+  /** Of what a stream brings, entries of the group that was shown last are passed over. */
+  #skipShown(stream: Stream): void {
+    const shown = this.#shown
+    if (shown === undefined) return
+    for (;;) {
+      const head = stream.entries[stream.at]
+      if (head === undefined || !startsWithBytes(head.term, shown)) return
+      stream.at += 1
+    }
   }
 
   /** Merges as far as the streams reach and the page has room. */
@@ -142,7 +217,7 @@ export class ScanMachine {
     const cover = this.#cover
     if (cover === undefined) return []
     const effects: ScanEffect[] = []
-    while (this.#room() > 0 && this.#reading < this.#plan.maxReads && this.#gone < MAX_GONE) {
+    while (this.#mayMerge()) {
       if (this.#refill(cover, effects)) return effects
       const heads = this.#nextHeads()
       if (heads.length === 0) break
@@ -150,6 +225,11 @@ export class ScanMachine {
     }
     if (this.#reading === 0) effects.push(this.#finish())
     return effects
+  }
+
+  #mayMerge(): boolean {
+    if (this.#asking !== undefined) return false
+    return this.#room() > 0 && this.#reading < this.#plan.maxReads && this.#gone < MAX_GONE
   }
 
   #room(): number {
@@ -164,11 +244,21 @@ export class ScanMachine {
       short = true
       if (stream.fetching) continue
       stream.fetching = true
-      const share = stream.from.slices / cover.bySlice.length
-      const limit = Math.min(MAX_FETCH, Math.ceil(this.#room() * share * FETCH_MARGIN) + FETCH_EXTRA)
-      effects.push({ kind: 'fetch', cover, at, after: stream.last, limit })
+      const isDigging = this.#digging !== undefined
+      const limit = isDigging ? DIG_LIMIT : this.#fetchLimit(stream, cover)
+      const groups = isDigging ? undefined : this.#plan.groups
+      effects.push({ kind: 'fetch', cover, at, after: this.#resume, limit, groups })
     }
     return short
+  }
+
+  /** At first by a node's share of the keys; then by its share of what was merged: of groups each node may have its own first entry. */
+  #fetchLimit({ from, brought, mergedBefore }: Stream, cover: Cover): number {
+    const merged = this.#slots.length - mergedBefore
+    const share = from.slices / cover.bySlice.length
+    const seen = merged === 0 ? share : Math.min(1, brought / merged)
+    const expected = this.#plan.groups === undefined ? share : Math.max(share, seen)
+    return Math.min(MAX_FETCH, Math.ceil(this.#room() * expected * FETCH_MARGIN) + FETCH_EXTRA)
   }
 
   /** The streams that stand at the least position. */
@@ -199,13 +289,18 @@ export class ScanMachine {
     const [first] = entries
     if (first === undefined) return
     const slot = this.#slots.length
+    const group = this.#plan.groups && groupOf(first.term, this.#plan.groups)
     this.#positions.push(first)
+    this.#resume = first
+    if (this.#digging !== undefined && !startsWithBytes(first.term, this.#digging)) this.#digging = undefined
     if (this.#agree(first, heads, entries)) {
       this.#slots.push(answerOf(first, first.payloads))
+      if (group !== undefined) this.#showGroup(group)
       return
     }
     this.#slots.push('reading')
     this.#reading += 1
+    if (group !== undefined) this.#asking = { slot, group }
     effects.push({ kind: 'read', slot, position: first })
   }
 
@@ -222,7 +317,7 @@ export class ScanMachine {
   #finish(): ScanEffect {
     this.#finished = true
     const exhausted = this.#streams.every((stream) => stream.done && stream.at >= stream.entries.length)
-    const next = exhausted ? undefined : this.#positions.at(-1)
+    const next = exhausted ? undefined : this.#resume
     return { kind: 'page', entries: this.#slots.filter((slot) => typeof slot === 'object'), next }
   }
 }

@@ -42,7 +42,8 @@ function tell(effect: ScanEffect): string {
   }
 }
 
-const machineOf = (limit: number, maxReads = 2) => new ScanMachine({ after: undefined, limit, maxReads })
+const machineOf = (limit: number, maxReads = 2) =>
+  new ScanMachine({ after: undefined, limit, groups: undefined, maxReads })
 
 describe('a page', () => {
   test('is merged from what all replicas agree on', () => {

@@ -269,6 +269,7 @@ test('the fake answers only for the slices that it is asked for', async () => {
       to: undefined,
       after: undefined,
       limit: 100,
+      groups: undefined,
     }
     const page = await replicas.scan(target.node, request, { timeoutMs: 100 })
     expect(page.entries.every((entry) => entry.slice === slice)).toBe(true)

@@ -43,6 +43,22 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && compareBytes(a, b) === 0
 }
 
+export function startsWithBytes(bytes: Uint8Array, prefix: Uint8Array): boolean {
+  if (bytes.length < prefix.length) return false
+  for (let at = 0; at < prefix.length; at++) if (bytes[at] !== prefix[at]) return false
+  return true
+}
+
+/** The least bytes that are greater than all that begin with `prefix`; undefined if there are none. */
+export function endOfBytes(prefix: Uint8Array): Uint8Array | undefined {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length--
+  if (length === 0) return undefined
+  const end = prefix.slice(0, length)
+  end[length - 1] = (end[length - 1] ?? 0) + 1
+  return end
+}
+
 export function concatBytes(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0

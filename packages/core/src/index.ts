@@ -10,9 +10,11 @@ export {
   compareBytes,
   concatBytes,
   EMPTY_BYTES,
+  endOfBytes,
   equalBytes,
   fromHex,
   fromUtf8,
+  startsWithBytes,
   toHex,
   utf8,
 } from './bytes.ts'
@@ -74,6 +76,7 @@ export type {
 export { attempt, type Observers, shielded } from './shield.ts'
 export { sleepOn } from './sleep.ts'
 export { checkStorage, type StorageFeatures } from './storage-features.ts'
+export { groupOf, type TermGroups } from './term-groups.ts'
 export { GiB, HOUR_MS, KiB, MAX_DELAY_MS, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
 export {
   checkBoolean,

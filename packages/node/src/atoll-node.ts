@@ -22,7 +22,14 @@ import {
 import { type CloseOptions, checkClose, ObjectStore } from '@atoll/objects'
 import { Placement, type Ring } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import { Handoffs, type Ownership, serveVnodes, type VnodeHost, VnodeReplicas, WRITE_IDS } from '@atoll/vnode'
+import {
+  Handoffs,
+  type Ownership,
+  serveVnodes,
+  VNODE_CAPABILITIES,
+  type VnodeHost,
+  VnodeReplicas,
+} from '@atoll/vnode'
 import { EventEmitter } from 'eventemitter3'
 import { Acquaintances } from './acquaintances.ts'
 import { Admission } from './admission.ts'
@@ -141,7 +148,7 @@ export class AtollNode extends Lifecycle {
       membership: () => this.#membership,
       admits,
       generation: () => generation.token,
-      capabilities: [GENERATIONS, WRITE_IDS, CLOCKS],
+      capabilities: [GENERATIONS, ...VNODE_CAPABILITIES, CLOCKS],
     })
     const { endpoint } = this.#others
     this.#endpoint = endpoint

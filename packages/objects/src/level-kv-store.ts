@@ -1,7 +1,10 @@
 import {
   checkInteger,
+  compareBytes,
   decodeWith,
   encodeWith,
+  endOfBytes,
+  groupOf,
   isAtollError,
   type KeyId,
   type Runtime,
@@ -10,18 +13,19 @@ import {
   toHex,
   wrongRange,
 } from '@atoll/core'
+import type { AbstractIteratorOptions } from 'abstract-level'
 import { throwIfAborted } from './abort.ts'
 import { KeyTurns } from './key-turns.ts'
 import { KV_TYPES } from './kv-types.ts'
 import { BINARY, LevelEvents, type LevelWriter, storageFailed, writerOf } from './level-events.ts'
 import { indexKey, indexPrefix, positionOf, recordKey, termBound } from './level-keys.ts'
 import { decodeRecord, encodeRecord, entriesOf, type LevelSibling, payloadsCodec } from './level-record.ts'
-import { successor } from './list-walk.ts'
 import { type LevelKvStoreOptions, validateLevelKvStoreOptions } from './options.ts'
 import type {
   KvGetOptions,
   KvRead,
   KvScan,
+  KvScanEntry,
   KvScanPage,
   KvStore,
   KvWrite,
@@ -41,6 +45,9 @@ const contextCodec: TupleCodec<number> = {
   encode: (event) => [event],
   decode: (reader) => reader.uint(),
 }
+
+/** What is read at once where most of it may lie below a common prefix that is passed over. */
+const GROUPED_ROWS = 16
 
 const DECLINED: KvWritten = { accepted: 0, primaries: 0, context: undefined, alone: false }
 
@@ -114,21 +121,37 @@ export class LevelKvStore implements KvStore {
 
   async scan(scan: KvScan, { signal }: SignalOption = {}): Promise<KvScanPage> {
     throwIfAborted(signal)
-    const { from, to, after, limit = 1000 } = scan
+    const { from, to, after, limit = 1000, groups } = scan
     checkInteger('limit', limit, { min: 1, max: 10_000 })
     const prefix = indexPrefix(scan)
-    const start =
-      after === undefined ? { gte: from === undefined ? prefix : termBound(prefix, from) } : { gt: after }
-    const end = to === undefined ? successor(prefix) : termBound(prefix, to)
-    const range = { ...BINARY, ...start, ...(end === undefined ? {} : { lt: end }), limit: limit + 1 }
-    const found = await this.#database
-      .iterator(range)
+    const end = to === undefined ? endOfBytes(prefix) : termBound(prefix, to)
+    const first = { gte: from === undefined ? prefix : termBound(prefix, from) }
+    const entries: KvScanEntry[] = []
+    let passed = after
+    let want = groups === undefined ? limit + 1 : GROUPED_ROWS
+    for (;;) {
+      const start = passed === undefined ? first : { gt: passed }
+      const rows = await this.#rows({ ...start, ...(end === undefined ? {} : { lt: end }), limit: want })
+      const before = entries.length
+      for (const [key, payloads] of rows) {
+        if (passed !== undefined && compareBytes(key, passed) <= 0) continue
+        if (entries.length === limit) return { entries, next: passed }
+        const position = positionOf(key, prefix)
+        entries.push({ ...position, payloads: decodeWith(payloadsCodec, payloads) })
+        const group = groups && groupOf(position.term, groups)
+        // No key is exactly this: every key goes on behind its term.
+        passed = (group && endOfBytes(termBound(prefix, group))) ?? key
+      }
+      if (rows.length < want) return { entries, next: undefined }
+      want = entries.length - before < rows.length ? GROUPED_ROWS : Math.min(2 * want, limit + 1)
+    }
+  }
+
+  #rows(range: AbstractIteratorOptions<Uint8Array, Uint8Array>): Promise<[Uint8Array, Uint8Array][]> {
+    return this.#database
+      .iterator({ ...BINARY, ...range })
       .all()
       .catch(storageFailed({ definite: true }))
-    const entries = found.slice(0, limit).map(([key, payloads]) => {
-      return { ...positionOf(key, prefix), payloads: decodeWith(payloadsCodec, payloads) }
-    })
-    return { entries, next: found.length > limit ? found[limit - 1]?.[0] : undefined }
   }
 
   /**

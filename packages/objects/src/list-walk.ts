@@ -1,4 +1,4 @@
-import { compareBytes, fromUtf8, utf8 } from '@atoll/core'
+import { compareBytes, endOfBytes, fromUtf8, type TermGroups, utf8 } from '@atoll/core'
 import type { KvScanEntry, KvScanPage } from './ports.ts'
 
 export interface WalkPlan {
@@ -14,6 +14,7 @@ export interface WalkScan {
   readonly to: Uint8Array | undefined
   readonly after: Uint8Array | undefined
   readonly limit: number
+  readonly groups: TermGroups | undefined
 }
 
 export interface WalkEntry {
@@ -21,37 +22,38 @@ export interface WalkEntry {
   readonly payloads: readonly Uint8Array[]
 }
 
-/** What is read at once where most of it may lie below a common prefix that is passed over. */
-const SMALL_SCAN = 16
+/** Terms are no longer: a prefix that is has none behind it. */
+const MAX_TERM_BYTES = 4096
 
 /**
  * One page of a listing over an index of which the terms are names: a step machine that is fed pages of scans. With a
- * delimiter, names with a common prefix count as one item, and the scan goes on behind the last name that can have it,
- * so that a page costs what it shows and not what lies below.
+ * delimiter, names with a common prefix count as one item, of which the store answers one entry, so that a page costs what
+ * it shows and not what lies below.
  */
 export class ListWalk {
   readonly entries: WalkEntry[] = []
   readonly prefixes: string[] = []
   readonly #plan: WalkPlan
   readonly #to: Uint8Array | undefined
+  readonly #groups: TermGroups | undefined
   #from: Uint8Array | undefined
   #resume: Uint8Array | undefined
-  #scanLimit: number
-  /** The last item that was taken; for a common prefix, also what is passed over. */
+  /** The last item that was taken; for a common prefix, also what is passed over if it comes. */
   #last: { readonly name: string; readonly isPrefix: boolean } | undefined
   #next: string | undefined
 
   constructor(plan: WalkPlan) {
     this.#plan = plan
-    this.#to = successor(utf8(plan.prefix))
+    this.#to = endOfBytes(utf8(plan.prefix))
+    this.#groups = groupsOf(plan)
     this.#from = start(plan)
-    this.#scanLimit = plan.delimiter === undefined ? plan.limit + 1 : Math.min(SMALL_SCAN, plan.limit + 1)
   }
 
   /** Undefined when the page is complete. */
   get scan(): WalkScan | undefined {
     if (this.#from === undefined) return undefined
-    return { from: this.#from, to: this.#to, after: this.#resume, limit: this.#scanLimit }
+    const limit = this.#room() + 1
+    return { from: this.#from, to: this.#to, after: this.#resume, limit, groups: this.#groups }
   }
 
   /** `after` of the next page; undefined if this is the last one. */
@@ -62,11 +64,7 @@ export class ListWalk {
   take({ entries, next }: KvScanPage): void {
     const isFull = entries.some((entry) => !this.#takeEntry(entry))
     if (isFull || next === undefined) this.#from = undefined
-    else if (this.#last?.isPrefix === true && this.#isBelowLast(entries.at(-1))) this.#passOver()
-    else {
-      this.#resume = next
-      this.#scanLimit = Math.min(2 * this.#scanLimit, this.#room() + 1)
-    }
+    else this.#resume = next
   }
 
   /** False if there is one item more than the page may have. */
@@ -84,14 +82,8 @@ export class ListWalk {
     return true
   }
 
-  #passOver(): void {
-    this.#from = successor(utf8(this.#last?.name ?? ''))
-    this.#resume = undefined
-    this.#scanLimit = Math.min(SMALL_SCAN, this.#room() + 1)
-  }
-
-  #isBelowLast(entry: KvScanEntry | undefined): boolean {
-    return entry !== undefined && fromUtf8(entry.term).startsWith(this.#last?.name ?? '')
+  #isBelowLast({ term }: KvScanEntry): boolean {
+    return fromUtf8(term).startsWith(this.#last?.name ?? '')
   }
 
   #room(): number {
@@ -99,12 +91,18 @@ export class ListWalk {
   }
 }
 
+function groupsOf({ prefix, delimiter }: WalkPlan): TermGroups | undefined {
+  if (delimiter === undefined) return undefined
+  const groups = { prefix: utf8(prefix), delimiter: utf8(delimiter) }
+  return groups.prefix.length + groups.delimiter.length > MAX_TERM_BYTES ? undefined : groups
+}
+
 /** The first term that may be shown: everything shown is greater than `after`, common prefixes too. */
 function start({ prefix, delimiter, after }: WalkPlan): Uint8Array | undefined {
   const first = utf8(prefix)
   if (after === undefined) return first
   const group = after.startsWith(prefix) ? commonPrefix(after, { prefix, delimiter }) : undefined
-  const behind = group === undefined ? utf8(`${after}\0`) : successor(utf8(group))
+  const behind = group === undefined ? utf8(`${after}\0`) : endOfBytes(utf8(group))
   return behind === undefined || compareBytes(behind, first) > 0 ? behind : first
 }
 
@@ -116,14 +114,4 @@ function commonPrefix(
   if (delimiter === undefined) return undefined
   const at = name.indexOf(delimiter, prefix.length)
   return at < 0 ? undefined : name.slice(0, at + delimiter.length)
-}
-
-/** The least bytes that are greater than all that begin with `prefix`; undefined if there are none. */
-export function successor(prefix: Uint8Array): Uint8Array | undefined {
-  let length = prefix.length
-  while (length > 0 && prefix[length - 1] === 0xff) length--
-  if (length === 0) return undefined
-  const next = prefix.slice(0, length)
-  next[length - 1] = (next[length - 1] ?? 0) + 1
-  return next
 }

@@ -1,4 +1,4 @@
-import type { FencedDatabase, KeyId } from '@atoll/core'
+import type { FencedDatabase, KeyId, TermGroups } from '@atoll/core'
 import type { AbstractBatchOptions, AbstractGetOptions, AbstractIteratorOptions } from 'abstract-level'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
@@ -112,6 +112,8 @@ export interface KvScan {
   readonly after?: Uint8Array | undefined
   /** 1 to 10 000, default 1000. */
   readonly limit?: number
+  /** Of the terms of one group the first entry is enough: what else a store answers of them is passed over. */
+  readonly groups?: TermGroups | undefined
 }
 
 export interface KvScanPage {

@@ -2,7 +2,7 @@ import { compareBytes, utf8 } from '@atoll/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MANIFESTS_TYPE, type ObjectPage, ObjectStore } from '../src/index.ts'
-import { ListWalk, successor } from '../src/list-walk.ts'
+import { ListWalk } from '../src/list-walk.ts'
 import { md5 } from './bodies.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
@@ -54,10 +54,12 @@ test('listings are what a sorted list says, page by page, with any prefix, delim
     after: fc.option(text, { nil: undefined }),
     limit: fc.integer({ min: 1, max: 4 }),
     pageLimit: fc.constantFrom(1, 2, 1000),
+    grouping: fc.boolean(),
   })
   await fc.assert(
-    fc.asyncProperty(keys, shape, async (all, { pageLimit, limit, after, ...rest }) => {
+    fc.asyncProperty(keys, shape, async (all, { pageLimit, grouping, limit, after, ...rest }) => {
       const { store, kv } = await storeOf(all)
+      kv.grouping = grouping
       kv.pageLimit = pageLimit
       const found: string[] = []
       let start = after
@@ -124,12 +126,12 @@ describe('a page costs the page', () => {
     const page = await store.list('reef', { delimiter: '/', limit: 10, after: '09/' })
     expect(page.prefixes).toEqual(['10/', '11/', '12/', '13/', '14/', '15/', '16/', '17/', '18/', '19/'])
     expect(page.next).toBe('19/')
-    expect(kv.scanned).toBeLessThanOrEqual(11 * 16)
+    expect(kv.scanned).toBe(11)
     kv.scanned = 0
     const flat = await store.list('reef', { delimiter: '/', prefix: '07/' })
     expect(flat.objects.length).toBe(30)
     expect(kv.scanned).toBe(30)
-    expect(kv.operations('scan', MANIFESTS_TYPE)).toBeLessThan(20)
+    expect(kv.operations('scan', MANIFESTS_TYPE)).toBe(2)
   })
 
   test('deleted objects are not read', async () => {
@@ -147,17 +149,10 @@ test('a walk goes on over pages that are empty', () => {
   walk.take({ entries: [], next: utf8('1') })
   expect(walk.scan).toMatchObject({ after: utf8('1') })
   walk.take({ entries: [entry('a/1'), entry('a/2')], next: utf8('2') })
-  expect(walk.scan).toMatchObject({ from: utf8('a0'), after: undefined })
+  expect(walk.scan).toMatchObject({ after: utf8('2'), limit: 5 })
   walk.take({ entries: [], next: utf8('3') })
-  expect(walk.scan).toMatchObject({ from: utf8('a0'), after: utf8('3') })
+  expect(walk.scan).toMatchObject({ after: utf8('3'), groups: { prefix: utf8(''), delimiter: utf8('/') } })
   walk.take({ entries: [entry('b')], next: undefined })
   expect(walk.scan).toBeUndefined()
   expect([walk.prefixes, walk.entries.map(({ name }) => name), walk.next]).toEqual([['a/'], ['b'], undefined])
-})
-
-test('the successor of a prefix is the least that is greater than all that begin with it', () => {
-  expect(successor(new Uint8Array([1, 2]))).toEqual(new Uint8Array([1, 3]))
-  expect(successor(new Uint8Array([1, 0xff, 0xff]))).toEqual(new Uint8Array([2]))
-  expect(successor(new Uint8Array([0xff]))).toBeUndefined()
-  expect(successor(new Uint8Array(0))).toBeUndefined()
 })

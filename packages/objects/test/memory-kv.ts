@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { compareBytes, type KeyId, toHex } from '@atoll/core'
+import { compareBytes, groupOf, type KeyId, startsWithBytes, toHex } from '@atoll/core'
 import type {
   KvGetOptions,
   KvRead,
@@ -27,6 +27,8 @@ export class MemoryKv implements KvStore {
   after: (operation: Operation, type: string, id?: KeyId) => void | Promise<void> = () => {}
   /** At most so many entries in a page, whatever was asked for. */
   pageLimit = Number.POSITIVE_INFINITY
+  /** Whether it answers only the first entry of a group, as it may. */
+  grouping = true
   readonly counts = new Map<string, number>()
   /** Entries that scans have looked at. */
   scanned = 0
@@ -69,7 +71,7 @@ export class MemoryKv implements KvStore {
 
   async scan(scan: KvScan): Promise<KvScanPage> {
     await this.#note('scan', scan.type)
-    const { from, to, after, limit = 1000 } = scan
+    const { from, to, after, limit = 1000, groups } = scan
     const found = [...this.records.values()]
       .filter(({ id }) => id.type === scan.type)
       .flatMap(({ id, siblings }) => entriesOf(id, siblings, scan))
@@ -80,13 +82,17 @@ export class MemoryKv implements KvStore {
       .filter(({ term }) => from === undefined || compareBytes(term, from) >= 0)
       .filter(({ term }) => to === undefined || compareBytes(term, to) < 0)
       .filter((entry) => after === undefined || compareBytes(positionOf(entry), after) > 0)
-    const page = found.slice(0, Math.min(limit, this.pageLimit))
+    const shown = found.filter((entry, at) => {
+      const group = this.grouping && groups && groupOf(entry.term, groups)
+      return !group || !found.slice(0, at).some(({ term }) => startsWithBytes(term, group))
+    })
+    const page = shown.slice(0, Math.min(limit, this.pageLimit))
     this.scanned += page.length
     const last = page.at(-1)
     await this.after('scan', scan.type)
     return {
       entries: page,
-      next: page.length < found.length && last !== undefined ? positionOf(last) : undefined,
+      next: page.length < shown.length && last !== undefined ? positionOf(last) : undefined,
     }
   }
 

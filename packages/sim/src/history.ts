@@ -10,8 +10,8 @@ export type Outcome = 'ok' | 'fail' | 'unknown'
 export interface Intent {
   /** Who asks; a client does one thing after the other. */
   readonly client: string
-  /** `add` puts an element into a set of the name `key`; `list` reads all keys. */
-  readonly kind: 'put' | 'delete' | 'get' | 'add' | 'list'
+  /** `add` puts an element into a set of the name `key`; `list` reads all keys, `folders` with common prefixes. */
+  readonly kind: 'put' | 'delete' | 'get' | 'add' | 'list' | 'folders'
   readonly key: string
   /** What is written: a digest will do. Undefined for what writes nothing. */
   readonly value?: string | undefined

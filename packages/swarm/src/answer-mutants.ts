@@ -1,6 +1,14 @@
 import { encodeRecord, mergeRecords, type StoredRecord } from '@atoll/causality'
 import type { BucketProperties, Replicas } from '@atoll/coordinator'
-import { AtollError, isAtollError, type KeyId } from '@atoll/core'
+import {
+  AtollError,
+  EMPTY_BYTES,
+  endOfBytes,
+  groupOf,
+  isAtollError,
+  type KeyId,
+  type TermGroups,
+} from '@atoll/core'
 import type { VnodeHost } from '@atoll/vnode'
 import { passing } from './mutants.ts'
 
@@ -54,5 +62,20 @@ export function refusingLargeMerges(host: VnodeHost): void {
         return merge(id, record)
       },
     })
+  }
+}
+
+/** Whoever goes on in the middle of a folder gets what is behind it. */
+export function passingOverFolders(replicas: Replicas): Replicas {
+  let groups: TermGroups | undefined
+  return {
+    ...passing(replicas),
+    scan: (node, request, options) => {
+      groups = request.groups ?? groups
+      const group = groups && request.after && groupOf(request.after.term, groups)
+      const term = group && endOfBytes(group)
+      const after = term ? { term, bucket: EMPTY_BYTES, key: EMPTY_BYTES } : request.after
+      return replicas.scan(node, { ...request, after }, options)
+    },
   }
 }

@@ -2,6 +2,7 @@ import type { AtollNode, ClusterOptions } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import {
   believingAnybody,
+  passingOverFolders,
   refusingLargeMerges,
   takingSilenceForDamage,
   writingBlindly,
@@ -96,6 +97,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'merge-past-the-limit-refused': {
     about: 'a replica refuses what a merge makes larger than clients may write (here: 700 bytes)',
     alter: refusingLargeMerges,
+  },
+  'folder-of-the-first': {
+    about: 'a folder of which the first object was deleted is passed over as a whole',
+    build: (options) => ({ ...options, replicas: (_, replicas) => passingOverFolders(replicas) }),
   },
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',

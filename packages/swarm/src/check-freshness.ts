@@ -22,12 +22,12 @@ function checkRead(read: Operation, operations: readonly Operation[]): Violation
   })
 }
 
+const LOOKS: readonly Operation['kind'][] = ['get', 'list', 'folders']
+
 /** What a reader may know of, as it looked then. */
 function writesBefore(read: Operation, operations: readonly Operation[]): Operation[] {
   return operations
-    .filter(
-      ({ kind, key, began }) => kind !== 'get' && kind !== 'list' && key === read.key && began < read.ended,
-    )
+    .filter(({ kind, key, began }) => !LOOKS.includes(kind) && key === read.key && began < read.ended)
     .map((write) =>
       write.outcome === 'ok' && write.ended > read.began ? { ...write, outcome: 'unknown' } : write,
     )

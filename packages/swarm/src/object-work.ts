@@ -127,6 +127,26 @@ const list: Work = async (scene, { name: client, prng }, node) => {
   if (operation.outcome === 'ok') checkOrder(scene, operation, listed)
 }
 
+/** All keys begin with `o`: either that is the one folder, or those that go on behind a digit are in one. */
+const listFolders: Work = async (scene, { name: client, prng }, node) => {
+  const limit = prng.between(1, 4)
+  const digit = String(prng.between(1, 3))
+  const by = prng.chance(500) ? { delimiter: 'o' } : { delimiter: digit, prefix: 'o' }
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'folders', key: BUCKET },
+    run: async () => {
+      const shown: string[] = []
+      let after: string | undefined
+      do {
+        const page = await node.objects.list(BUCKET, { ...by, after, limit })
+        shown.push(...page.objects.map(({ key }) => key), ...page.prefixes.map((prefix) => `${prefix}*`))
+        after = page.next
+      } while (after !== undefined)
+      return shown.join(' ')
+    },
+  })
+}
+
 function checkOrder({ options, complaints }: Scene, { client }: Operation, listed: readonly string[]): void {
   const expected = objectKeys(options).filter((key) => listed.includes(key))
   if (expected.join() !== listed.join())
@@ -142,4 +162,5 @@ export const objectWork: readonly (readonly [number, Work])[] = [
   [4, get],
   [2, getRange],
   [2, list],
+  [1, listFolders],
 ]

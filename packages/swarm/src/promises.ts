@@ -9,6 +9,7 @@ import {
   type WriteOrder,
 } from '@atoll/sim'
 import { checkAbsence, checkListed } from './check-absence.ts'
+import { asListings, checkFolders } from './check-folders.ts'
 import { absencesOf, checkFreshness, checkSetFreshness } from './check-freshness.ts'
 import { checkRegisters } from './check-registers.ts'
 import type { Damage } from './damage.ts'
@@ -36,7 +37,8 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
   const meet = damage.onlyCopies && !damage.forced && !(options.sloppy && damage.apart)
   const order: WriteOrder = { mayMiss: () => !meet }
   const { operations } = objects
-  const listings = absencesOf(operations, objectKeys(options))
+  const keys = objectKeys(options)
+  const listings = absencesOf(asListings(operations, keys), keys)
   return [
     ...complaints.map((message) => ({ rule: 'never', key: '', message })),
     ...watch.violations,
@@ -55,6 +57,7 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     }),
     ...checkReads(registers.operations),
     ...checkListed(operations),
+    ...checkFolders(operations, keys),
     ...checkCorrupt(scene, damage),
     ...[[...operations, ...listings, ...scene.denials], sets.operations, registers.operations].flatMap(
       (all) => (damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed })),

@@ -75,6 +75,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     fixed: { ...APART, clearance: () => true, faults: () => ({ partition: 3, weather: 3, 'slow-disk': 3 }) },
   },
   'merge-past-the-limit-refused': { within: 100, rules: ['convergence', 'undelivered', 'left-behind'] },
+  'folder-of-the-first': {
+    within: 60,
+    rules: ['false-absence', 'stale-read'],
+    fixed: { ...APART, keys: () => 3, operations: () => 30, faults: () => ({ partition: 3, weather: 2 }) },
+  },
   'two-owners': { within: 50, rules: ['two-owners'] },
   'nameless-peers': {
     within: 50,

@@ -115,11 +115,11 @@ export const coordinateReplyCodec = versioned<CoordinateReply>({
 })
 
 /**
- * Places of the fallbacks among the vnodes stand behind the rest, which version 1 lacks; and then, if it is said, how many
- * partitions there are.
+ * Places of the fallbacks among the vnodes stand behind the rest, which version 1 lacks; then, if it is said, how many
+ * partitions there are; and then by what terms are put together, for those who know `SCAN_GROUPS`.
  */
 export const scanRequestCodec = routed<ScanRequest>({
-  encode: ({ vnodes, partitions, type, index, scope, from, to, after, limit }) => ({
+  encode: ({ vnodes, partitions, type, index, scope, from, to, after, limit, groups }) => ({
     tuple: [
       vnodes.map(({ partition, slices }) => [partition, ...slices]),
       type,
@@ -130,7 +130,8 @@ export const scanRequestCodec = routed<ScanRequest>({
       after === undefined ? null : packPosition(after),
       limit,
       vnodes.flatMap(({ role }, at) => (role === 'fallback' ? [at] : [])),
-      ...(partitions === undefined ? [] : [partitions]),
+      ...(partitions === undefined && groups === undefined ? [] : [partitions ?? null]),
+      ...(groups === undefined ? [] : [groups.prefix, groups.delimiter]),
     ],
   }),
   decode: (reader) => {
@@ -148,8 +149,9 @@ export const scanRequestCodec = routed<ScanRequest>({
       reader.remaining === 0 ? [] : reader.list((item) => item.uint(), MAX_PARTITIONS),
     )
     const roled = vnodes.map((vnode, at) => withRole(vnode, fallbacks.has(at)))
-    const known = reader.remaining === 0 ? {} : { partitions: reader.uint() }
-    return { ...request, ...known, vnodes: roled }
+    const partitions = reader.remaining === 0 ? undefined : reader.optional((field) => field.uint())
+    const groups = reader.remaining === 0 ? undefined : { prefix: reader.bytes(), delimiter: reader.bytes() }
+    return { ...request, partitions, vnodes: roled, groups }
   },
 })
 

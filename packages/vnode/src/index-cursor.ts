@@ -1,7 +1,8 @@
-import type { KeyId } from '@atoll/core'
+import { concatBytes, EMPTY_BYTES, endOfBytes, type KeyId, startsWithBytes } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 import { BINARY, reading } from './database.ts'
 import { decodeIndexValue } from './index-entry.ts'
+import { encodeStart } from './keys.ts'
 import { decodePosition, type IndexWindow, VnodeLayout } from './layout.ts'
 import type { Database, DatabaseIterator } from './ports.ts'
 import type { ScanEntry } from './protocol.ts'
@@ -31,10 +32,13 @@ export class IndexCursor {
   readonly #parts: CursorParts
   readonly #slices: ReadonlySet<number>
   readonly #iterator: DatabaseIterator<[Uint8Array, Uint8Array]>
-  readonly #prefixBytes: number
+  readonly #prefix: Uint8Array
   readonly #type: string
-  #items: readonly Item[] = []
+  #rows: readonly [Uint8Array, Uint8Array][] = []
+  /** The first row that was not looked at. */
   #at = 0
+  #first: Item | undefined
+  #ended = false
 
   constructor(
     parts: CursorParts,
@@ -45,28 +49,41 @@ export class IndexCursor {
     this.#parts = parts
     this.#slices = new Set(slices)
     this.#type = window.type
-    this.#prefixBytes = layout.indexPrefix(window).length
+    this.#prefix = layout.indexPrefix(window)
     const { database, snapshot } = parts
     this.#iterator = database.iterator({ ...BINARY, ...layout.windowRange(window), snapshot })
   }
 
   /** The first entry that was not shifted away; undefined at the end, or if `fill` must be asked first. */
   get first(): Item | undefined {
-    return this.#items[this.#at]
+    return this.#first
   }
 
   shift(): void {
-    this.#at += 1
+    this.#first = undefined
+    this.#look()
+  }
+
+  /** Shifts all entries away of which the terms begin with `group`, those too that were not read yet. */
+  pass(group: Uint8Array): void {
+    if (this.#first === undefined) return
+    const head = encodeStart(group)
+    if (!startsWithBytes(this.#first.head, head)) return
+    while (this.#at < this.#rows.length && startsWithBytes(this.#headOf(this.#rows[this.#at]), head))
+      this.#at++
+    this.#first = undefined
+    if (this.#at < this.#rows.length) this.#look()
+    else this.#seek(head)
   }
 
   /** Reads on until there is a first entry. Without one thereafter, this is the end. */
   async fill(): Promise<void> {
-    while (this.first === undefined) {
+    while (this.#first === undefined && !this.#ended) {
       this.#parts.signal?.throwIfAborted()
-      const rows = await reading(() => this.#iterator.nextv(this.#parts.chunk))
-      if (rows.length === 0) return
-      this.#items = rows.flatMap((row) => this.#readRow(row))
+      this.#rows = await reading(() => this.#iterator.nextv(this.#parts.chunk))
       this.#at = 0
+      this.#ended = this.#rows.length === 0
+      this.#look()
     }
   }
 
@@ -74,18 +91,37 @@ export class IndexCursor {
     return this.#iterator.close()
   }
 
-  #readRow([key, value]: [Uint8Array, Uint8Array]): readonly Item[] {
+  /** Without `seek` the rows of the group are read, and passed over one by one when they come. */
+  #seek(head: Uint8Array): void {
+    const end = endOfBytes(concatBytes([this.#prefix, head]))
+    if (end === undefined) this.#ended = true
+    else if (this.#parts.database.supports.seek) this.#iterator.seek(end, { keyEncoding: 'view' })
+  }
+
+  /** Goes on to the first row that shows an entry. */
+  #look(): void {
+    while (this.#first === undefined && this.#at < this.#rows.length) {
+      const row = this.#rows[this.#at++]
+      if (row !== undefined) this.#first = this.#readRow(row)
+    }
+  }
+
+  #headOf(row: [Uint8Array, Uint8Array] | undefined): Uint8Array {
+    return row === undefined ? EMPTY_BYTES : row[0].subarray(this.#prefix.length)
+  }
+
+  #readRow([key, value]: [Uint8Array, Uint8Array]): Item | undefined {
     try {
       const { slice: filed, ...rest } = decodeIndexValue(key, value, this.#parts.crc32)
       const { sliceOf } = this.#parts
-      if (sliceOf === undefined && !this.#slices.has(filed)) return []
-      const head = key.subarray(this.#prefixBytes)
+      if (sliceOf === undefined && !this.#slices.has(filed)) return undefined
+      const head = key.subarray(this.#prefix.length)
       const position = decodePosition(head)
       const slice = sliceOf?.({ type: this.#type, bucket: position.bucket, key: position.key }) ?? filed
-      return this.#slices.has(slice) ? [{ head, entry: { ...position, slice, ...rest } }] : []
+      return this.#slices.has(slice) ? { head, entry: { ...position, slice, ...rest } } : undefined
     } catch {
       this.#parts.reader.tellCorruptEntry(key)
-      return []
+      return undefined
     }
   }
 }

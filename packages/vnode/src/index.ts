@@ -1,3 +1,4 @@
+export { SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
 export { openDatabase } from './database.ts'
 export type { FoldItem } from './fold.ts'
 export { type GuardParts, guardDatabase } from './guarded-database.ts'
@@ -34,4 +35,3 @@ export {
 export type { Ownership } from './route.ts'
 export { type ServeOptions, serveVnodes } from './serve.ts'
 export type { StorageState } from './storage-health.ts'
-export { WRITE_IDS } from './write-ids.ts'

@@ -29,6 +29,12 @@ export function encodePrefix(head: Uint8Array, parts: readonly Uint8Array[]): Ui
   return encodeKey(head, parts, EMPTY_BYTES)
 }
 
+/** What all keys begin with of which the first part begins with `start`. */
+export function encodeStart(start: Uint8Array): Uint8Array {
+  const prefix = encodePrefix(EMPTY_BYTES, [start])
+  return prefix.subarray(0, prefix.length - END_BYTES)
+}
+
 export interface DecodedKey {
   readonly parts: readonly Uint8Array[]
   readonly last: Uint8Array

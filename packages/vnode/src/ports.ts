@@ -11,6 +11,7 @@ export interface Database {
     readonly explicitSnapshots: boolean
     readonly implicitSnapshots: boolean
     readonly permanence: boolean
+    readonly seek: boolean
   }
   /** The database that a sublevel is a part of. */
   readonly parent?: FencedDatabase | null
@@ -75,5 +76,6 @@ export type Operation =
 
 export interface DatabaseIterator<Item> {
   nextv(size: number): Promise<Item[]>
+  seek(target: Uint8Array, options: { readonly keyEncoding: 'view' }): void
   close(): Promise<void>
 }

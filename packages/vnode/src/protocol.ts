@@ -1,5 +1,5 @@
 import type { ActorId, CausalContext, Content, StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import type { KeyId, TermGroups } from '@atoll/core'
 
 /** What a vnode is to whoever asks it: the owner's, or one that stands in for that. */
 export type VnodeRole = 'primary' | 'fallback'
@@ -109,6 +109,8 @@ export interface ScanRequest {
   readonly after: ScanPosition | undefined
   /** 1 to 10 000. */
   readonly limit: number
+  /** Of the terms of one group only the first entry is answered. Asked only of those who know `SCAN_GROUPS`. */
+  readonly groups?: TermGroups | undefined
 }
 
 export interface ScanVnode {

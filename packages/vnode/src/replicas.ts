@@ -1,5 +1,6 @@
 import type { StoredRecord } from '@atoll/causality'
 import { behindWrite, type KeyId } from '@atoll/core'
+import { knowsWriteIds, scanFor } from './capabilities.ts'
 import { checkValues } from './envelope.ts'
 import { callOrStream } from './large-calls.ts'
 import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
@@ -9,13 +10,13 @@ import type {
   CoordinateRequest,
   GetReply,
   PutReply,
+  Routed,
   Routing,
   ScanReply,
   ScanRequest,
   VnodeRole,
 } from './protocol.ts'
 import { type RouterParts, VnodeRouter } from './router.ts'
-import { knowsWriteIds } from './write-ids.ts'
 
 /** The vnode `partition` on `node`. */
 export interface VnodeTarget {
@@ -105,9 +106,12 @@ export class VnodeReplicas {
     options: VnodeCallOptions,
   ): Promise<ScanReply> {
     const routed = { ...request, routing: routingOf({ epoch: request.epoch ?? 0 }) }
-    return this.#isOwn(node)
-      ? this.#router.scan(routed, () => options)
-      : this.#parts.endpoint.call(node, scanMethod, routed, options)
+    return this.#isOwn(node) ? this.#router.scan(routed, () => options) : this.#scanAt(node, routed, options)
+  }
+
+  #scanAt(node: string, request: Routed<ScanRequest>, options: VnodeCallOptions): Promise<ScanReply> {
+    const { endpoint } = this.#parts
+    return endpoint.call(node, scanMethod, scanFor(endpoint, node, request), options)
   }
 
   #isOwn(node: string): boolean {

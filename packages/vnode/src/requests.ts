@@ -5,6 +5,7 @@ import type { ScanRequest } from './protocol.ts'
 const MAX_BUCKET_BYTES = 1024
 const MAX_KEY_BYTES = 4096
 const MAX_LIMIT = 10_000
+const MAX_TERM_BYTES = 4096
 
 /** Throws `TypeError` or `RangeError` for an id outside the limits of `KeyId`. */
 export function checkKeyId({ type, bucket, key }: KeyId): void {
@@ -18,6 +19,10 @@ export function checkScan(request: ScanRequest, filed: number): void {
   const partitions = checkPartitions(request.partitions ?? filed)
   checkType(request.type)
   checkInteger('limit', request.limit, { min: 1, max: MAX_LIMIT })
+  if (request.groups !== undefined) {
+    checkBytes('groups.prefix', request.groups.prefix, { min: 0, max: MAX_TERM_BYTES })
+    checkBytes('groups.delimiter', request.groups.delimiter, { min: 1, max: MAX_TERM_BYTES })
+  }
   for (const { partition } of request.vnodes) {
     checkInteger('partition', partition, { min: 0, max: partitions - 1 })
   }

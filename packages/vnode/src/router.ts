@@ -2,6 +2,7 @@ import type { StoredRecord } from '@atoll/causality'
 import { AtollError, behindWrite, isAtollError, type KeyId } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
+import { knowsWriteIds, scanFor } from './capabilities.ts'
 import { checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { callOrStream } from './large-calls.ts'
@@ -23,7 +24,6 @@ import type {
 } from './protocol.ts'
 import { HERE, isPlainlyHere, type Ownership, type Route, route } from './route.ts'
 import { allHere, mergeScans, type ScanPart, splitScan } from './scan-split.ts'
-import { knowsWriteIds } from './write-ids.ts'
 
 export interface RouterParts {
   readonly host: VnodeHost
@@ -158,8 +158,9 @@ export class VnodeRouter {
   }
 
   #scanPart({ route: way, request }: ScanPart, call: Patience): Promise<ScanReply> {
+    const { endpoint } = this.#parts
     return way.kind === 'forward'
-      ? this.#call(way.to, scanMethod, { ...request, routing: way.routing }, call)
+      ? this.#call(way.to, scanMethod, scanFor(endpoint, way.to, { ...request, routing: way.routing }), call)
       : this.#parts.host.scan(request, { signal: call.signal })
   }
 

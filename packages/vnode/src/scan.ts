@@ -1,4 +1,4 @@
-import type { KeyId } from '@atoll/core'
+import { groupOf, type KeyId, startsWithBytes, type TermGroups } from '@atoll/core'
 import { overlapping, partitionOf, type Sha1 } from '@atoll/ring'
 import { reading } from './database.ts'
 import { type CursorParts, IndexCursor } from './index-cursor.ts'
@@ -19,12 +19,16 @@ const SPARE_ENTRIES = 16
 /** What an entry costs beside its bytes, in a message or in memory. */
 const ENTRY_OVERHEAD_BYTES = 32
 
-/** One page of the entries of several vnodes, merged in the order of (term, bucket, key). It costs what it answers. */
+/**
+ * One page of the entries of several vnodes, merged in the order of (term, bucket, key). It costs what it answers; of a
+ * group of terms that is its first entry.
+ */
 export async function scanIndexes(request: ScanRequest, parts: ScanParts): Promise<ScanReply> {
   const { snapshot, cursors } = await reading(async () => openCursors(request, parts))
   try {
     await Promise.all(cursors.map((cursor) => cursor.fill()))
-    return await mergePage(cursors, { limit: request.limit, bytes: parts.scanBytes })
+    const { limit, groups } = request
+    return await mergePage(cursors, { limit, bytes: parts.scanBytes, groups })
   } finally {
     await Promise.allSettled(cursors.map((cursor) => cursor.close()))
     await snapshot?.close()
@@ -57,21 +61,27 @@ function filedVnodes(vnodes: readonly ScanVnode[], partitions: number, filed: nu
 
 async function mergePage(
   cursors: readonly IndexCursor[],
-  page: { readonly limit: number; readonly bytes: number },
+  page: { readonly limit: number; readonly bytes: number; readonly groups: TermGroups | undefined },
 ): Promise<ScanReply> {
   const heap = new MergeHeap<IndexCursor>()
   for (const cursor of cursors) heap.push(cursor)
   const entries: ScanEntry[] = []
   let bytes = 0
+  let passed: Uint8Array | undefined
   for (;;) {
     const cursor = heap.top
     const item = cursor?.first
     if (cursor === undefined || item === undefined) return { entries, done: true }
-    bytes += entryBytes(item.entry)
-    const full = entries.length === page.limit || (entries.length > 0 && bytes > page.bytes)
-    if (full) return { entries, done: false }
-    entries.push(item.entry)
-    cursor.shift()
+    if (passed !== undefined && startsWithBytes(item.entry.term, passed)) {
+      cursor.pass(passed)
+    } else {
+      bytes += entryBytes(item.entry)
+      const full = entries.length === page.limit || (entries.length > 0 && bytes > page.bytes)
+      if (full) return { entries, done: false }
+      entries.push(item.entry)
+      passed = page.groups && groupOf(item.entry.term, page.groups)
+      cursor.shift()
+    }
     if (cursor.first === undefined) await cursor.fill()
     if (cursor.first === undefined) heap.pop()
     else heap.sink()

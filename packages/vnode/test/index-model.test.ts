@@ -1,9 +1,9 @@
 import { mergeRecords, type StoredRecord, visibleIndexEntries } from '@atoll/causality'
-import { compareBytes, type KeyId, utf8 } from '@atoll/core'
+import { compareBytes, groupOf, type KeyId, startsWithBytes, type TermGroups, utf8 } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { ScanEntry, ScanRequest, VnodeHost } from '../src/index.ts'
+import type { Database, ScanEntry, ScanRequest, VnodeHost } from '../src/index.ts'
 import { content, id, makeHost, STORES, testRuntime, write } from './world.ts'
 
 const PARTITIONS = 8
@@ -14,7 +14,7 @@ const sliceOf = (key: KeyId) => partitionOf(key, PARTITIONS, sha1)
 const entry = fc.record({
   index: fc.constantFrom('list', 'other'),
   scope: fc.constantFrom(utf8('s'), utf8('s\0'), utf8('t')),
-  term: fc.constantFrom(utf8(''), utf8('a'), utf8('a\0'), utf8('b'), utf8('c')),
+  term: fc.constantFrom(...['', 'a', 'a\0', 'a\0a', 'ab', 'aba', 'b', 'ba', 'c'].map(utf8)),
   payload: fc.uint8Array({ maxLength: 3 }),
 })
 
@@ -41,7 +41,16 @@ class Model {
     this.vnodes.get(vnode)!.set(nameOf(key), [key, record])
   }
 
-  scan(request: ScanRequest): Pick<ScanEntry, 'term' | 'bucket' | 'key' | 'payloads'>[] {
+  /** One page after the other, each from where the one before ended. */
+  pages(request: ScanRequest): ModelEntry[][] {
+    const found = this.scan(request)
+    const shown = request.groups === undefined ? found : firsts(found, request.groups)
+    const page = shown.slice(0, request.limit)
+    if (page.length === shown.length) return [page]
+    return [page, ...this.pages({ ...request, after: page.at(-1) })]
+  }
+
+  scan(request: ScanRequest): ModelEntry[] {
     const { type, index, scope, from, to, after } = request
     return request.vnodes
       .flatMap(({ partition, slices }) =>
@@ -58,6 +67,17 @@ class Model {
       .filter((one) => after === undefined || comparePositions(one, after) > 0)
       .sort(comparePositions)
   }
+}
+
+type ModelEntry = Pick<ScanEntry, 'term' | 'bucket' | 'key' | 'payloads'>
+
+function firsts(entries: readonly ModelEntry[], groups: TermGroups): ModelEntry[] {
+  let last: Uint8Array | undefined
+  return entries.filter(({ term }) => {
+    if (last !== undefined && startsWithBytes(term, last)) return false
+    last = groupOf(term, groups)
+    return true
+  })
 }
 
 type Position = Pick<ScanEntry, 'term' | 'bucket' | 'key'>
@@ -125,6 +145,13 @@ const scan = fc.record({
   from: bound,
   to: bound,
   limit: fc.constantFrom(1, 2, 3, 1000),
+  groups: fc.option(
+    fc.record({
+      prefix: fc.constantFrom(utf8(''), utf8('a'), utf8('b')),
+      delimiter: fc.constantFrom(utf8('a'), utf8('\0'), utf8('ba')),
+    }),
+    { nil: undefined },
+  ),
 })
 
 /** Every page of a scan, one after the other. */
@@ -154,8 +181,9 @@ describe.each(STORES)('indexes on %s', (name, makeStore) => {
           for (const one of commands) await apply(host, model, one)
           for (const request of scans.map(scanOf)) {
             const found = await pages(host, request)
-            const expected = model.scan(request)
-            expect(found.flat().map(({ slice, clockDigest, ...rest }) => rest)).toEqual(expected)
+            const expected = model.pages(request)
+            const plain = found.map((page) => page.map(({ slice, clockDigest, ...rest }) => rest))
+            expect(plain).toEqual(expected)
             expect(found.slice(0, -1).every((page) => page.length === request.limit)).toBe(true)
             for (const { key, slice, bucket } of found.flat()) {
               expect(slice).toBe(sliceOf({ type: request.type, bucket, key }))
@@ -188,6 +216,22 @@ describe.each(STORES)('indexes on %s', (name, makeStore) => {
   })
 })
 
+function countRows(database: Database) {
+  const rows = { count: 0 }
+  const iterator = database.iterator.bind(database)
+  database.iterator = (options) => {
+    const inner = iterator(options)
+    const nextv = inner.nextv.bind(inner)
+    inner.nextv = async (size) => {
+      const read = await nextv(size)
+      rows.count += read.length
+      return read
+    }
+    return inner
+  }
+  return rows
+}
+
 describe('scans', () => {
   const whole = VNODES.map((partition) => ({ partition, slices: ALL_SLICES }))
   const listed = (term: string, payload = new Uint8Array(0)) =>
@@ -203,22 +247,32 @@ describe('scans', () => {
         host.coordinate(write(id(`k${at}`), listed(`t${at}`), VNODES[at % 3])),
       ),
     )
-    let rows = 0
-    const iterator = database.iterator.bind(database)
-    database.iterator = (options) => {
-      const inner = iterator(options)
-      const nextv = inner.nextv.bind(inner)
-      inner.nextv = async (size) => {
-        const read = await nextv(size)
-        rows += read.length
-        return read
-      }
-      return inner
-    }
+    const rows = countRows(database)
     const { entries, done } = await host.scan(scanOf({ vnodes: whole, limit: 50 }))
     expect([entries.length, done]).toEqual([50, false])
-    expect(rows).toBeLessThan(200)
+    expect(rows.count).toBeLessThan(200)
     await host.close()
+  })
+
+  it('of groups cost what they show, be the groups small or large', async () => {
+    for (const size of [3, 300]) {
+      const { database } = STORES[0]![1]()
+      const host = makeHost(database)
+      await host.open()
+      await Promise.all(
+        Array.from({ length: 900 }, (_, at) => {
+          const folder = String(Math.floor(at / size)).padStart(3, '0')
+          return host.coordinate(write(id(`k${at}`), listed(`${folder}/${at}`), VNODES[at % 3]))
+        }),
+      )
+      const rows = countRows(database)
+      const groups = { prefix: utf8(''), delimiter: utf8('/') }
+      const { entries, done } = await host.scan(scanOf({ vnodes: whole, groups }))
+      expect([entries.length, done]).toEqual([900 / size, true])
+      // What is read at a time lies in groups that are passed over, but no more than that of each.
+      expect(rows.count).toBeLessThan(size === 3 ? 1000 : 3 * 4 * (Math.ceil(1000 / 3) + 16))
+      await host.close()
+    }
   })
 
   it('read on where one vnode has more than its share', async () => {

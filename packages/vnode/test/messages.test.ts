@@ -23,6 +23,8 @@ const RECORD: StoredRecord = {
 
 const POSITION = { term: utf8('term'), bucket: utf8('b'), key: utf8('k') }
 
+const GROUPS = { prefix: utf8('p'), delimiter: utf8('/') }
+
 const ROUTING: Routing = { role: 'fallback', epoch: 7, forwards: 1, bySeal: true }
 const UNROUTED: Routing = { role: 'primary', epoch: 0, forwards: 0, bySeal: false }
 
@@ -128,6 +130,8 @@ const OF_COMPANY = [
     'writes',
     { partitions: 32, entries: [{ id: id('k'), digest: utf8('12345678'), writes: utf8('87654321') }] },
   ],
+  ['scan-request', 'groups', { groups: GROUPS }],
+  ['scan-request', 'groups-of-ring', { partitions: 32, groups: GROUPS }],
   ['coordinate-request', 'if-alone', { ifAlone: true }],
   ['coordinate-reply', 'declined', { declined: true }],
 ] as const
