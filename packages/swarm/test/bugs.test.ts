@@ -76,9 +76,16 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   },
   'merge-past-the-limit-refused': { within: 100, rules: ['convergence', 'undelivered', 'left-behind'] },
   'folder-of-the-first': {
-    within: 60,
+    within: 30,
     rules: ['false-absence', 'stale-read'],
-    fixed: { ...APART, keys: () => 3, operations: () => 30, faults: () => ({ partition: 3, weather: 2 }) },
+    fixed: {
+      ...APART,
+      keys: () => 3,
+      operations: () => 40,
+      nodes: () => 3,
+      sloppy: () => false,
+      faults: () => ({ partition: 8 }),
+    },
   },
   'two-owners': { within: 50, rules: ['two-owners'] },
   'nameless-peers': {

@@ -154,6 +154,7 @@ export class GuardedDatabase implements Database {
     const iterator = this.#now(create)
     return {
       nextv: (size) => this.#reading(() => iterator.nextv(size)),
+      seek: (target, options) => this.#now(() => iterator.seek(target, options)),
       close: () => iterator.close(),
     }
   }
