@@ -80,6 +80,10 @@ export abstract class Call<T> {
   }
   /** Each time that patience is over. */
   protected onSilence(): void {}
+  /** When all have answered; the call is over when that is done. Never rejects. */
+  protected onOver(): Promise<void> | undefined {
+    return undefined
+  }
   /** Must answer the caller. */
   protected abstract onTimeout(): void
   /** Must answer the caller. */
@@ -121,7 +125,13 @@ export abstract class Call<T> {
   /** After the answer of a replica was dealt with. */
   protected heard(): void {
     this.#owed -= 1
-    if (this.#answered && this.#owed === 0) this.site.requests.leave()
+    if (this.#answered && this.#owed === 0) this.#leave()
+  }
+
+  #leave(): void {
+    const over = this.onOver()
+    if (over === undefined) this.site.requests.leave()
+    else void over.then(() => this.site.requests.leave())
   }
 
   /** One timer, for patience first and then for the end. */
@@ -143,6 +153,6 @@ export abstract class Call<T> {
     this.#answered = true
     this.#timer?.cancel()
     if (this.#onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.#onAbort)
-    if (this.#owed === 0) this.site.requests.leave()
+    if (this.#owed === 0) this.#leave()
   }
 }

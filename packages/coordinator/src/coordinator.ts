@@ -42,6 +42,7 @@ import {
   furtherFallbacks,
   type NodesInUse,
   nearestFirst,
+  notAsked,
   type SliceView,
   spareFor,
 } from './preference.ts'
@@ -395,7 +396,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       {
         attempt: async (callOptions) => {
           const targets = findTargets(seen, needed)
-          return await new PutCall(this.#site, callOptions, { ...request, targets }).run()
+          const hintFor = notAsked(seen, targets)
+          return await new PutCall(this.#site, callOptions, { ...request, targets, hintFor }).run()
         },
         isHopeful: () => areTargets(seen, needed),
         codes: WRITE_AGAIN,

@@ -30,6 +30,13 @@ export interface Replicas {
     write: CoordinatedWrite,
     options: ReplicaCallOptions,
   ): Promise<ReplicaCoordinated>
+  /** Notes at a replica that has the record of a key, durably, that other holders miss it: they get it when they are back. */
+  hint(
+    target: ReplicaTarget,
+    id: KeyId,
+    hintFor: readonly string[],
+    options: ReplicaCallOptions,
+  ): Promise<void>
   /** The next index entries of several vnodes of one node, merged. */
   scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage>
 }
@@ -49,6 +56,8 @@ export interface CoordinatedWrite {
    * it declines.
    */
   readonly ifAlone?: boolean
+  /** Holders that miss the write, to be noted with it; default none. */
+  readonly hintFor?: readonly string[] | undefined
 }
 
 export interface ReplicaCoordinated {
@@ -66,6 +75,8 @@ export interface ReplicaPutOptions extends ReplicaCallOptions {
   readonly isFresh?: boolean
   /** Whether the answer shall say which dots of the record stand for other writes there; default false. */
   readonly tellTwice?: boolean
+  /** Holders that miss the write, to be noted with it; default none. */
+  readonly hintFor?: readonly string[] | undefined
 }
 
 export interface ReplicaPut {

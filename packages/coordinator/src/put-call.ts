@@ -10,6 +10,8 @@ export interface PutRequest extends PutPlan {
   readonly id: KeyId
   /** What a replica coordinates; not needed where there is a finished `record`. */
   readonly write: CoordinatedWrite | undefined
+  /** Primaries that are not asked, and for which nobody stands in: those who are note it. */
+  readonly hintFor?: readonly string[] | undefined
 }
 
 export interface Written {
@@ -74,7 +76,8 @@ export class PutCall extends Call<Written | undefined> {
     const { id, write } = this.#request
     if (write === undefined) return
     this.asking()
-    const asked = ifAlone ? { ...write, ifAlone } : write
+    const hintFor = this.#hintFor(target)
+    const asked = ifAlone || hintFor !== undefined ? { ...write, ifAlone, hintFor } : write
     this.site.replicas.coordinate(target, id, asked, this.#coordinating).then(
       ({ record, declined }) => {
         this.#apply(
@@ -90,10 +93,10 @@ export class PutCall extends Call<Written | undefined> {
     const { id, quorum } = this.#request
     this.asking()
     // A replica that stored has accepted too, so that its word in between matters only where more must accept.
+    const hintFor = this.#hintFor(target)
+    const hinted = hintFor === undefined ? this.#storing : { ...this.#storing, hintFor }
     const options =
-      quorum.w > quorum.dw
-        ? { ...this.#storing, onAccepted: () => this.#accepted(at, record) }
-        : this.#storing
+      quorum.w > quorum.dw ? { ...hinted, onAccepted: () => this.#accepted(at, record) } : hinted
     this.site.replicas.put(target, id, record, options).then(
       ({ alone = false, twice }) => {
         this.#apply(this.#machine.step({ kind: 'stored', at, alone, twice, of: record }))
@@ -101,6 +104,26 @@ export class PutCall extends Call<Written | undefined> {
       },
       (error: unknown) => this.#failed(at, error, record),
     )
+  }
+
+  /** What a fallback has it gives to all who hold the key. */
+  #hintFor({ role }: PreferenceEntry): readonly string[] | undefined {
+    return role === 'primary' ? this.#request.hintFor : undefined
+  }
+
+  /** Who was asked and failed, such as one whose answer was lost, may have missed the write as well. */
+  protected override onOver(): Promise<void> | undefined {
+    const missed = this.#machine.missed()
+    if (missed === undefined) return undefined
+    const { id } = this.#request
+    const { replicas, runtime, settings } = this.site
+    const options = { timeoutMs: settings.timeoutMs }
+    const noted = missed.holders.map((target) => replicas.hint(target, id, missed.nodes, options))
+    return Promise.allSettled(noted).then((outcomes) => {
+      if (outcomes.some(({ status }) => status === 'fulfilled')) return
+      runtime.probe.mark('coordinator.hint_lost')
+      runtime.metrics.count('atoll_coordinator_hints_lost_total')
+    })
   }
 
   #accepted(at: number, of: StoredRecord): void {

@@ -52,6 +52,13 @@ export interface WriteTally {
   readonly failed: number
 }
 
+/** Who lacks a write in the end, and who can tell them. */
+export interface Missed {
+  /** Primaries that certainly have it on disk. */
+  readonly holders: readonly PreferenceEntry[]
+  readonly nodes: readonly string[]
+}
+
 export interface PutPlan {
   readonly targets: readonly PreferenceEntry[]
   readonly quorum: WriteQuorum
@@ -150,6 +157,18 @@ export class PutMachine {
       primaries: this.#primaries,
       failed: this.#failed,
     }
+  }
+
+  /**
+   * Once all have answered: the primaries among those asked that may lack the write, if it is not on n nodes; undefined for
+   * nobody. Where it is on none nobody knows, nothing has been written.
+   */
+  missed(): Missed | undefined {
+    if (this.#durable >= this.#plan.quorum.n) return undefined
+    const primaries = this.#slots.filter(({ target }) => target.role === 'primary')
+    const holders = primaries.filter(({ state }) => state === 'durable').map(({ target }) => target)
+    const nodes = primaries.filter(({ state }) => state !== 'durable').map(({ target }) => target.node)
+    return holders.length === 0 || nodes.length === 0 ? undefined : { holders, nodes }
   }
 
   /** What the replicas answered that failed, in the order of arrival. */

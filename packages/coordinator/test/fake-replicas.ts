@@ -27,7 +27,7 @@ import type {
   ReplicaTarget,
 } from '../src/index.ts'
 
-export type Operation = 'get' | 'put' | 'coordinate' | 'scan'
+export type Operation = 'get' | 'put' | 'coordinate' | 'hint' | 'scan'
 
 /** What happens to one call. `before`: fails and did nothing. `after`: was done, and the answer is lost. */
 export type Fault =
@@ -41,6 +41,8 @@ export interface RecordedCall {
   /** Undefined for scans, which go to several vnodes. */
   readonly partition?: number
   readonly role?: ReplicaTarget['role']
+  /** Holders that the replica notes to miss the record. */
+  readonly hintFor?: readonly string[] | undefined
 }
 
 /** A vnode, whoever says that it is there. */
@@ -93,7 +95,8 @@ export class FakeReplicas implements Replicas {
     options: ReplicaPutOptions,
   ): Promise<ReplicaPut> {
     options.onAccepted?.()
-    return this.#call({ operation: 'put', ...target }, options, () => {
+    const { hintFor } = options
+    return this.#call({ operation: 'put', ...target, hintFor }, options, () => {
       const isCorrupt = this.#vnode(target).corrupt.has(keyOf(id))
       const before = this.peek(target, id)
       const twice = before === undefined || !options.tellTwice ? [] : givenTwice(before, record)
@@ -110,7 +113,8 @@ export class FakeReplicas implements Replicas {
     write: CoordinatedWrite,
     options: ReplicaCallOptions,
   ): Promise<ReplicaCoordinated> {
-    return this.#call({ operation: 'coordinate', ...target }, options, () => {
+    const { hintFor } = write
+    return this.#call({ operation: 'coordinate', ...target, hintFor }, options, () => {
       const vnode = this.#vnode(target)
       const current = this.peek(target, id)
       const known = write.context?.vector ?? new Map()
@@ -125,6 +129,15 @@ export class FakeReplicas implements Replicas {
       this.store(target, id, record)
       return { record }
     })
+  }
+
+  hint(
+    target: ReplicaTarget,
+    _id: KeyId,
+    hintFor: readonly string[],
+    options: ReplicaCallOptions,
+  ): Promise<void> {
+    return this.#call({ operation: 'hint', ...target, hintFor }, options, () => {})
   }
 
   scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage> {

@@ -36,6 +36,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Reads of blocks for which a second replica was asked before the first had answered.',
   },
+  atoll_coordinator_hints_lost_total: {
+    type: 'counter',
+    help: 'Writes that a replica missed, of which none of the others could note that: reads repair them.',
+  },
   atoll_coordinator_read_ms: {
     type: 'histogram',
     help: 'How long reads of key-value records took, in milliseconds.',
@@ -266,6 +270,18 @@ export const METRICS = {
     type: 'counter',
     help: 'Requests that were passed on to the node that holds the partition now.',
     labels: { method: 'method' },
+  },
+  atoll_vnode_hinted_keys: {
+    type: 'gauge',
+    help: 'Records that this node has noted for others because they missed them, and that it gives them when they are back.',
+  },
+  atoll_vnode_hinted_partitions: {
+    type: 'gauge',
+    help: 'Partitions that this node owes to another one as a whole, because that missed more than is noted by key.',
+  },
+  atoll_vnode_hints_total: {
+    type: 'counter',
+    help: 'Notes that another node missed a record.',
   },
   atoll_vnode_missed_writes_total: {
     type: 'counter',

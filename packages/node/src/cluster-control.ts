@@ -21,7 +21,7 @@ import {
 } from '@atoll/membership'
 import { checkNodeName, type NodeName, type Placement } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import type { HandoffStatus, Handoffs, StorageState, VnodeHost } from '@atoll/vnode'
+import type { HandoffStatus, Handoffs, Hinted, StorageState, VnodeHost } from '@atoll/vnode'
 import { type Census, censusMethod, censusOf, holdingsOf } from './census.ts'
 import {
   checkChange,
@@ -76,6 +76,16 @@ export interface ClusterStatus {
   readonly resizing: Resizing | undefined
   /** How the database of this node takes writes. */
   readonly storage: StorageState
+  /** What this node has noted for others that missed it: it gives it to them once they are up. */
+  readonly owed: readonly Owed[]
+}
+
+export interface Owed {
+  readonly node: NodeName
+  /** Records, by key. */
+  readonly keys: number
+  /** Partitions of which every record is offered, because there was too much to be noted by key. */
+  readonly partitions: number
 }
 
 const ASK_TIMEOUT_MS = 5000
@@ -115,6 +125,7 @@ export class ClusterControl {
       pendingRefills: refills.length,
       resizing,
       storage: this.#parts.vnodes.storage,
+      owed: sumOfHints(this.#parts.vnodes.hints.all()),
     }
   }
 
@@ -350,4 +361,13 @@ function joinersAbsent(absent: readonly NodeName[]): AtollError {
   const what = `${absent.join(', ')} ${many ? 'join by this plan, and are' : 'joins by this plan, and is'} not up`
   const calls = absent.map((node) => `unstage('${node}')`).join(', ')
   return new AtollError('ATOLL_UNREACHABLE', `${what}; start ${it}, or take ${it} out of the plan: ${calls}`)
+}
+
+function sumOfHints(hints: readonly Hinted[]): readonly Owed[] {
+  const owed = new Map<NodeName, Owed>()
+  for (const { node, keys, isWhole } of hints) {
+    const { keys: before, partitions } = owed.get(node) ?? { keys: 0, partitions: 0 }
+    owed.set(node, { node, keys: before + keys, partitions: partitions + (isWhole ? 1 : 0) })
+  }
+  return [...owed.values()]
 }

@@ -47,6 +47,8 @@ export interface DataMoverOptions {
 }
 
 const RETRY_MS = { least: 250, mostWhenBusy: 1000, most: 30_000 }
+/** Who has the same to give as another one waits so long for each that comes before it, and then mostly finds that all is there. */
+const TURN_MS = 5000
 /** Transfers that are done are reported together, so that a plan costs few epochs. */
 const REPORT_MS = 200
 const REPORT_TIMEOUT_MS = 10_000
@@ -55,6 +57,8 @@ const REPORT_TIMEOUT_MS = 10_000
 const GO_ON: ReadonlySet<DataWork['kind']> = new Set(['cancel', 'release', 'refile', 'take-turn', 'refiled'])
 
 const NONE: ReadonlySet<number> = new Set()
+
+type Hints = Extract<DataWork, { kind: 'hints' }>
 
 /** Moves that are done and will be reported in one edit. */
 interface Batch {
@@ -70,6 +74,7 @@ interface UnderWay {
 }
 
 interface Retry {
+  /** 0 for work that only waits for its turn. */
   readonly failures: number
   readonly atMs: number
 }
@@ -193,7 +198,8 @@ export class DataMover extends Lifecycle {
     // Nobody can be given what is damaged: a node that leaves does not wait for that.
     const left = isGoing ? held.filter((partition) => !this.#ruined.has(partition)) : held
     const outgoing = handoffs.outgoing()
-    return workFor({ node, document, filed: vnodes.filed, held: left, surplus, outgoing, isUp })
+    const hinted = isFiled ? vnodes.hints.all() : []
+    return workFor({ node, document, filed: vnodes.filed, held: left, surplus, hinted, outgoing, isUp })
   }
 
   /** What goes by partitions of another ring than the document's does not go on. */
@@ -223,8 +229,12 @@ export class DataMover extends Lifecycle {
     if (this.#underWay.has(name)) return
     // Whatever else is under way would not find its partition any more; a look follows at its end.
     if (work.kind === 'refile' && this.#underWay.size > 0) return
+    const nowMs = this.#runtime.clock.monotonicMs()
+    const turn = work.kind === 'hints' ? work.turn : 0
+    if (turn > 0 && !this.#retries.has(name))
+      this.#retries.set(name, { failures: 0, atMs: nowMs + turn * TURN_MS })
     const retry = this.#retries.get(name)
-    if (retry !== undefined && this.#runtime.clock.monotonicMs() < retry.atMs) return
+    if (retry !== undefined && nowMs < retry.atMs) return
     const stop = new AbortController()
     const running = this.#do(work, stop.signal).then(
       () => this.#retries.delete(name),
@@ -272,6 +282,8 @@ export class DataMover extends Lifecycle {
         return this.#giveBack(work, signal)
       case 'refill':
         return this.#refill(work.refill, signal)
+      case 'hints':
+        return this.#deliverHints(work, signal)
       case 'refile':
         await handoffs.refile(work.partitions, { signal })
         return this.#ruined.clear()
@@ -292,6 +304,20 @@ export class DataMover extends Lifecycle {
     if (records > 0 || left === 0) return
     const message = `partition ${plan.partition} is not wanted here, and of its records ${left} stay, ${corrupt} of them damaged`
     throw new AtollError(corrupt > 0 ? 'ATOLL_CORRUPT' : 'ATOLL_OVERLOADED', message)
+  }
+
+  /** Of each record to those who hold it by its bucket type. */
+  async #deliverHints({ partition, node, to }: Hints, signal: AbortSignal): Promise<void> {
+    const { handoffs, placement, replicasOf } = this.#means
+    const holders = placement().primaries(partition, MAX_REPLICAS)
+    const targets = holders.flatMap((holder, position) =>
+      to.includes(holder.node) ? [{ holder, position }] : [],
+    )
+    const select = ({ type }: KeyId) => {
+      const n = replicasOf(type) ?? MAX_REPLICAS
+      return targets.flatMap(({ holder, position }) => (position < n ? [holder] : []))
+    }
+    await handoffs.deliverHints({ partition, node, select }, { signal })
   }
 
   /**

@@ -34,6 +34,15 @@ export type DataWork =
       /** Only this bucket type, which has fewer replicas than the partition has holders. */
       readonly type?: string
     }
+  /** Give a node what it missed of a partition while it was away, or those who hold that in its place. */
+  | {
+      readonly kind: 'hints'
+      readonly partition: number
+      readonly node: NodeName
+      readonly to: readonly NodeName[]
+      /** Which of those who may have the same to give this node is: the first begins, and the others look after it. */
+      readonly turn: number
+    }
   /** Copy the records of a bucket type to the replica that it gets, or to a node whose data is an older copy. */
   | { readonly kind: 'refill'; readonly refill: Refill }
   /** File all records by the partitions of the ring, which has got more. */
@@ -52,6 +61,11 @@ export interface Surplus {
   readonly n: number
 }
 
+export interface Missing {
+  readonly partition: number
+  readonly node: NodeName
+}
+
 /** What a node knows when it looks for work. */
 export interface Outlook {
   readonly node: NodeName
@@ -62,6 +76,8 @@ export interface Outlook {
   readonly held: readonly number[]
   /** Records of bucket types with so few replicas that this node, which holds the partition, is none of them. */
   readonly surplus: readonly Surplus[]
+  /** Who missed something of what, as this node has noted it; default nobody. */
+  readonly hinted?: readonly Missing[]
   /** Transfers that this node has begun: partition and target. */
   readonly outgoing: ReadonlyMap<number, NodeName>
   readonly isUp: (node: NodeName) => boolean
@@ -77,6 +93,7 @@ export function workFor(outlook: Outlook): readonly DataWork[] {
     ...handovers(outlook),
     ...givingBack(outlook),
     ...refilling(outlook),
+    ...hinting(outlook),
     ...exiting(outlook),
   ]
 }
@@ -94,6 +111,8 @@ export function nameOfWork(work: DataWork): string {
     case 'transfer':
     case 'copy':
       return `${work.kind} ${work.move.partition} to ${work.move.to}`
+    case 'hints':
+      return `hints of ${work.partition} for ${work.node}`
     case 'give-back':
       return `give back ${work.type ?? 'all'} of ${work.partition} to ${work.to.join(' ')}`
     default:
@@ -172,6 +191,19 @@ function refilling({ node, document, isUp }: Outlook): DataWork[] {
   return document.refills
     .filter((refill) => refill.waiting.includes(node) && (!isRestored(refill) || isUp(refill.node)))
     .map((refill) => ({ kind: 'refill', refill }))
+}
+
+/** What was meant for a node that does not hold the partition any more is offered to all who do: it may have handed on what it had. */
+function hinting(outlook: Outlook): DataWork[] {
+  const { node: own, hinted = [], isUp } = outlook
+  return hinted.flatMap(({ partition, node }): DataWork[] => {
+    const holders = holdersOf(outlook, partition)
+    const to = holders.includes(node) ? [node] : holders.filter((holder) => holder !== own)
+    if (!to.every(isUp)) return []
+    const others = holders.filter((holder) => holder !== node && isUp(holder))
+    const turn = others.includes(own) ? others.indexOf(own) : others.length
+    return [{ kind: 'hints', partition, node, to, turn }]
+  })
 }
 
 function exiting({ node, document, held }: Outlook): DataWork[] {

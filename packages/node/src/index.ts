@@ -8,7 +8,7 @@ export {
 export { AtollNode, type AtollNodeEvents } from './atoll-node.ts'
 export type { Census, Holdings } from './census.ts'
 export { Cluster, createCluster } from './cluster.ts'
-export type { ClusterControl, ClusterStatus, MemberReport } from './cluster-control.ts'
+export type { ClusterControl, ClusterStatus, MemberReport, Owed } from './cluster-control.ts'
 export { createNode } from './create-node.ts'
 export type { Departure } from './departure.ts'
 export {

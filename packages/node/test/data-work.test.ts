@@ -54,6 +54,31 @@ describe('the data of a node', () => {
     for (const node of ['n1', 'n2']) expect(names(outlook(document, node))).toContain('copy 0 to n3')
   })
 
+  test('is given to a node that missed some of it, by one holder after the other, once that is up', () => {
+    const document = clusterOf('n1', 'n2', 'n3')
+    const hinted = [{ partition: 0, node: 'n3' }]
+    const holders = document.replicas[0]?.filter((node) => node !== 'n3') ?? []
+    for (const [turn, node] of holders.entries()) {
+      const work = { kind: 'hints', partition: 0, node: 'n3', to: ['n3'], turn }
+      expect(workFor(outlook(document, node, { hinted }))).toEqual([work])
+      expect(workFor(outlook(document, node, { hinted, isUp: (other) => other !== 'n3' }))).toEqual([])
+    }
+    const [first, second = ''] = holders
+    const isUp = (node: string) => node !== first
+    expect(workFor(outlook(document, second, { hinted, isUp }))).toMatchObject([{ turn: 0 }])
+  })
+
+  test('that a former holder missed is offered to all holders: it may have handed on what it had', () => {
+    const document = clusterOf('n1', 'n2', 'n3')
+    const hinted = [{ partition: 0, node: 'n9' }]
+    const [first = '', ...others] = document.replicas[0] ?? []
+    expect(workFor(outlook(document, first, { hinted }))).toMatchObject([{ to: others, turn: 0 }])
+    // Neither does who has noted it hold the partition any more: then the others come first.
+    expect(workFor(outlook(document, 'n8', { hinted }))).toMatchObject([{ to: [first, ...others], turn: 3 }])
+    const isUp = (node: string) => node !== others[0]
+    expect(workFor(outlook(document, first, { hinted, isUp }))).toEqual([])
+  })
+
   test('is released when the document says that it has moved, and asked back when it is not wanted there', () => {
     const document = grown(clusterOf('n1', 'n2', 'n3'), 'n4')
     const move = document.moves.find(({ kind }) => kind === 'replace')

@@ -179,6 +179,7 @@ export function passing(replicas: Replicas): Replicas {
     get: (...request) => replicas.get(...request),
     put: (...request) => replicas.put(...request),
     coordinate: (...request) => replicas.coordinate(...request),
+    hint: (...request) => replicas.hint(...request),
     scan: (...request) => replicas.scan(...request),
   }
 }

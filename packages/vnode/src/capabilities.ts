@@ -1,3 +1,4 @@
+import { AtollError } from '@atoll/core'
 import type { RpcEndpoint } from '@atoll/transport'
 
 /**
@@ -9,13 +10,25 @@ export const WRITE_IDS = 'write-ids'
 /** Said by a node that answers a scan with the first entry of each group of terms. */
 export const SCAN_GROUPS = 'scan-groups'
 
+/** Said by a node that notes which holders missed a write, and gives it to them when they are back. */
+export const HINTS = 'hints'
+
 /** What nodes of this build can do beyond the protocol's version, as far as vnodes go. */
-export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS]
+export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS, HINTS]
 
 export type Peers = Pick<RpcEndpoint, 'capabilitiesOf'>
 
 export function knowsWriteIds(peers: Peers, node: string): boolean {
   return peers.capabilitiesOf(node)?.has(WRITE_IDS) === true
+}
+
+export function knowsHints(peers: Peers, node: string): boolean {
+  return peers.capabilitiesOf(node)?.has(HINTS) === true
+}
+
+/** What whoever wants something noted is told of a node of before. */
+export function notesNone(node: string): AtollError {
+  return new AtollError('ATOLL_PROTOCOL', `${node} does not note what other nodes missed`, { definite: true })
 }
 
 /** The request as that node understands it: one of before answers with all entries, of which only the first count. */

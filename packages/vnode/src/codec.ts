@@ -1,12 +1,13 @@
 import { type Content, decodeContext, decodeRecord, encodeContext, encodeRecord } from '@atoll/causality'
 import { AtollError, type KeyId, messageOf, type TupleReader, type TupleValue } from '@atoll/core'
-import { MAX_PARTITIONS } from '@atoll/ring'
+import { checkNodeName, MAX_PARTITIONS, MAX_REPLICAS } from '@atoll/ring'
 import type { Message, MessageCodec } from '@atoll/transport'
 import type {
   CoordinateReply,
   CoordinateRequest,
   GetReply,
   GetRequest,
+  HintRequest,
   PutReply,
   PutRequest,
   Routed,
@@ -47,7 +48,8 @@ export const getReplyCodec = versioned<GetReply>({
 /**
  * At the end stands what the record is to be met with, if anything: true to tell whether it is alone, false for a fresh one.
  * A node of before takes the latter for nothing said, and writes every record of a write-once type as it did. Behind it stands
- * whether to tell of dots given twice, which is asked only of those who know `WRITE_IDS`.
+ * whether to tell of dots given twice, which is asked only of those who know `WRITE_IDS`; and then the holders that miss the write,
+ * which only those are told who know `HINTS`.
  */
 export const putRequestCodec = routed<PutRequest>({
   encode: ({ partition, id, record, ...asking }) => {
@@ -83,7 +85,7 @@ export const acceptedCodec = versioned<'accepted'>({
 })
 
 export const coordinateRequestCodec = routed<CoordinateRequest>({
-  encode: ({ partition, id, content, valueCrc32, context, writeId, ifAlone }) => ({
+  encode: ({ partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor }) => ({
     tuple: [
       partition,
       ...packId(id),
@@ -91,7 +93,7 @@ export const coordinateRequestCodec = routed<CoordinateRequest>({
       writeId,
       context === undefined ? null : encodeContext(context),
       ...packContent(content),
-      ...packFlag(ifAlone),
+      ...(hintFor === undefined ? packFlag(ifAlone) : [ifAlone ?? false, [...hintFor]]),
     ],
     body: content.value,
   }),
@@ -103,6 +105,7 @@ export const coordinateRequestCodec = routed<CoordinateRequest>({
     context: reader.optional((field) => decodeContext(field.bytes())),
     content: unpackContent(reader, body),
     ifAlone: unpackFlag(reader),
+    ...unpackHintFor(reader),
   }),
 })
 
@@ -112,6 +115,21 @@ export const coordinateReplyCodec = versioned<CoordinateReply>({
     return { tuple: [head, ...packFlag(declined)], body }
   },
   decode: (reader, body) => ({ record: decodeRecord(reader.bytes(), body), declined: unpackFlag(reader) }),
+})
+
+/** What a hint is about is on the disk already. */
+export const hintRequestCodec = routed<HintRequest>({
+  encode: ({ partition, id, hintFor }) => ({ tuple: [partition, ...packId(id), [...hintFor]] }),
+  decode: (reader) => ({
+    partition: reader.uint(),
+    id: unpackId(reader),
+    hintFor: reader.list(unpackNode, MAX_REPLICAS),
+  }),
+})
+
+export const hintReplyCodec = versioned<'done'>({
+  encode: () => ({ tuple: [] }),
+  decode: () => 'done',
 })
 
 /**
@@ -232,18 +250,38 @@ function unpackFlag(reader: TupleReader): true | undefined {
   return reader.remaining > 0 && reader.boolean() ? true : undefined
 }
 
-type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice'>
+type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice' | 'hintFor'>
 
-function packAsked({ tellAlone, isFresh, tellTwice }: Asked): readonly TupleValue[] {
+function packAsked({ tellAlone, isFresh, tellTwice, hintFor }: Asked): readonly TupleValue[] {
+  if (hintFor !== undefined) {
+    const first = isFresh ? false : (tellAlone ?? (tellTwice ? false : null))
+    return [first, tellTwice ?? false, [...hintFor]]
+  }
   if (isFresh) return [false]
   return tellTwice ? [tellAlone ?? false, true] : packFlag(tellAlone)
 }
 
 function unpackAsked(reader: TupleReader): Asked {
   if (reader.remaining === 0) return {}
-  const isFirst = reader.boolean()
-  if (unpackFlag(reader)) return isFirst ? { tellAlone: true, tellTwice: true } : { tellTwice: true }
-  return isFirst ? { tellAlone: true } : { isFresh: true }
+  const first = reader.optional((field) => field.boolean())
+  const tellTwice = unpackFlag(reader)
+  const hinted = unpackHintFor(reader)
+  if (first === undefined) return hinted
+  if (tellTwice) return first ? { tellAlone: true, tellTwice, ...hinted } : { tellTwice, ...hinted }
+  return first ? { tellAlone: true, ...hinted } : { isFresh: true, ...hinted }
+}
+
+function unpackHintFor(reader: TupleReader): Pick<PutRequest, 'hintFor'> {
+  return reader.remaining === 0 ? {} : { hintFor: reader.list(unpackNode, MAX_REPLICAS) }
+}
+
+function unpackNode(item: TupleReader): string {
+  const name = item.string()
+  try {
+    return checkNodeName('hintFor', name)
+  } catch (cause) {
+    throw new AtollError('ATOLL_CORRUPT', `a message names no proper node: ${messageOf(cause)}`, { cause })
+  }
 }
 
 function packContent({ metadata, tombstone, expiresAtMs, indexes }: Content): readonly TupleValue[] {

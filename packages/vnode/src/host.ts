@@ -18,6 +18,7 @@ import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff/handoff-vnode.ts'
+import { Hints } from './hints.ts'
 import { Holdings } from './holdings.ts'
 import type { Lineage } from './incarnation.ts'
 import { KeyOrder } from './key-order.ts'
@@ -30,6 +31,7 @@ import type {
   CoordinateRequest,
   GetReply,
   GetRequest,
+  HintRequest,
   PutReply,
   PutRequest,
   ScanReply,
@@ -72,6 +74,8 @@ export class VnodeHost extends Lifecycle {
   readonly gates: Gates
   /** Nodes that get what is written here as well. */
   readonly mirrors = new Mirrors()
+  /** What other holders missed, because they could not be reached. */
+  readonly hints: Hints
   /** In which line of lives the database is, asked when a vnode gives its first dot. */
   readonly lineage: () => Lineage
   readonly #runtime: Runtime
@@ -104,6 +108,7 @@ export class VnodeHost extends Lifecycle {
     this.#reader = new RecordReader(runtime, database)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
+    this.hints = new Hints({ runtime, database, maxKeys: this.#options.hintKeys })
     this.#health = new StorageHealth({
       ...runtime,
       hasRoom: () => database.hasRoom?.() ?? true,
@@ -181,6 +186,12 @@ export class VnodeHost extends Lifecycle {
     return this.#serving.run(() => this.#admission.run(bytes, () => vnode.coordinate(request)))
   }
 
+  /** Notes that other holders miss the record of a key. */
+  async hint({ partition, id, hintFor }: HintRequest): Promise<void> {
+    const vnode = this.#vnode(partition, id)
+    return this.#serving.run(() => this.#admission.run(0, () => vnode.hint(id, hintFor)))
+  }
+
   /** A page ends at `limit` entries or at `scanBytes`, whichever comes first: `done` says whether it is the last. */
   async scan(
     request: ScanRequest,
@@ -240,10 +251,13 @@ export class VnodeHost extends Lifecycle {
     const vnode = this.#vnode(partition)
     const drop =
       this.#drops.get(partition) ??
-      vnode.drop().finally(() => {
-        this.#vnodes.delete(partition)
-        this.#drops.delete(partition)
-      })
+      vnode
+        .drop()
+        .then(() => this.hints.drop(partition))
+        .finally(() => {
+          this.#vnodes.delete(partition)
+          this.#drops.delete(partition)
+        })
     this.#drops.set(partition, drop)
     return drop
   }
@@ -305,10 +319,12 @@ export class VnodeHost extends Lifecycle {
     const database = this.#database
     this.#wanted = partitions
     await noteRefiling(database, { node, partitions }, this.crc32)
+    await this.hints.refile(partitions)
     await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, signal })
     await noteFormat(database, { node, partitions }, this.crc32)
     this.#filed = partitions
     this.#shared = { ...this.#shared, partitions }
+    await this.hints.load(partitions)
   }
 
   async #idle(): Promise<void> {
@@ -322,7 +338,8 @@ export class VnodeHost extends Lifecycle {
     const database = this.#database
     await openDatabase(database)
     this.#health.open()
-    if (!(await claimDatabase(database, { node, partitions }, this.crc32))) await this.#refileAll(partitions)
+    if (await claimDatabase(database, { node, partitions }, this.crc32)) await this.hints.load(partitions)
+    else await this.#refileAll(partitions)
     this.#serving.resume()
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
   }
@@ -335,6 +352,7 @@ export class VnodeHost extends Lifecycle {
     this.#shared.holdings.clear()
     this.gates.clear()
     this.mirrors.clear()
+    this.hints.clear()
     try {
       await this.#parts.beforeClose?.()
     } finally {
@@ -364,6 +382,7 @@ export class VnodeHost extends Lifecycle {
       probe.mark('vnode.batch-failed')
       this.#health.failed(cause)
       order.dropPending()
+      this.hints.batchFailed()
       for (const vnode of this.#vnodes.values()) vnode.renew()
     }
     const onDone = () => this.#health.succeeded()
@@ -374,6 +393,7 @@ export class VnodeHost extends Lifecycle {
       reader: this.#reader,
       committer,
       order,
+      hints: this.hints,
       partitions,
       recordBytes,
       policyOf,

@@ -89,6 +89,11 @@ export class VnodeLayout {
     return new Uint8Array(dataKey.subarray(this.#data.length))
   }
 
+  /** The other way round. */
+  dataKeyAt(cursor: Uint8Array): Uint8Array {
+    return concatBytes([this.#data, cursor])
+  }
+
   /** The records behind a cursor, of one bucket type if it is named; all of them without either. */
   rangeAfter(cursor: Uint8Array | undefined, type?: string): KeyRange {
     const range = type === undefined ? this.dataRange : this.typeRange(type)
@@ -161,7 +166,7 @@ function justAfter(prefix: Uint8Array, { term, bucket, key }: ScanPosition): Uin
 }
 
 /** A sublevel ends where its closing `!` would be the next character. */
-function endOfSublevel(prefix: Uint8Array): Uint8Array {
+export function endOfSublevel(prefix: Uint8Array): Uint8Array {
   const end = new Uint8Array(prefix)
   end[end.length - 1] = SUBLEVEL_SEPARATOR + 1
   return end

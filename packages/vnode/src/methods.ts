@@ -5,6 +5,8 @@ import {
   coordinateRequestCodec,
   getReplyCodec,
   getRequestCodec,
+  hintReplyCodec,
+  hintRequestCodec,
   putReplyCodec,
   putRequestCodec,
   scanReplyCodec,
@@ -15,6 +17,7 @@ import type {
   CoordinateRequest,
   GetReply,
   GetRequest,
+  HintRequest,
   PutReply,
   PutRequest,
   Routed,
@@ -40,6 +43,13 @@ export const coordinateMethod: Method<Routed<CoordinateRequest>, CoordinateReply
   name: 'vnode.coordinate',
   request: coordinateRequestCodec,
   response: coordinateReplyCodec,
+}
+
+/** Notes that holders miss a record that the vnode has. Only for those who know `HINTS`. */
+export const hintMethod: Method<Routed<HintRequest>, 'done'> = {
+  name: 'vnode.hint',
+  request: hintRequestCodec,
+  response: hintReplyCodec,
 }
 
 export const scanMethod: Method<Routed<ScanRequest>, ScanReply> = {

@@ -23,6 +23,9 @@ export interface VnodeHostOptions {
   /** Bytes of the entries of one page of a scan; a page ends early rather than exceed it. A page travels in the head of one
    * frame, so this stays below `maxHeadBytes` of the transport. Default 512 KiB. */
   readonly scanBytes?: number
+  /** Keys that are noted for one other node because it missed their records, while it was away; past it whole partitions are, of which
+   * every record is offered to it. Default 100 000. */
+  readonly hintKeys?: number
 }
 
 const LIMITS = {
@@ -33,6 +36,7 @@ const LIMITS = {
   batchBytes: 16 * MiB,
   recordBytes: 8 * MiB,
   scanBytes: 512 * KiB,
+  hintKeys: 100_000,
 } as const satisfies Partial<VnodeHostOptions>
 
 const MAX_LIMIT = 2 ** 31 - 1
@@ -51,5 +55,6 @@ export function validateVnodeHostOptions(options: VnodeHostOptions): Required<Vn
     batchBytes: limit('batchBytes'),
     recordBytes: limit('recordBytes'),
     scanBytes: limit('scanBytes'),
+    hintKeys: limit('hintKeys'),
   }
 }

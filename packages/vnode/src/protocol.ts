@@ -47,6 +47,15 @@ export interface PutRequest {
   readonly isFresh?: boolean | undefined
   /** Whether the answer says which dots stand for other writes here; default false. Not for a fresh record. */
   readonly tellTwice?: boolean | undefined
+  /** Holders that miss the write: the vnode notes that with it, and gives them the record when they are back. Default none. */
+  readonly hintFor?: readonly string[] | undefined
+}
+
+/** Asks the vnode of `partition` to note that these holders miss its record of a key. Answers when that is durable. */
+export interface HintRequest {
+  readonly partition: number
+  readonly id: KeyId
+  readonly hintFor: readonly string[]
 }
 
 /** Actors that one reply to a put names. */
@@ -81,6 +90,8 @@ export interface CoordinateRequest {
    * covers; default false.
    */
   readonly ifAlone?: boolean | undefined
+  /** As that of a put. */
+  readonly hintFor?: readonly string[] | undefined
 }
 
 export interface CoordinateReply {

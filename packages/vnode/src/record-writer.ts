@@ -14,6 +14,7 @@ import type { ChangeLog } from './change-log.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
+import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
 import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
 import type { KeyOrder } from './key-order.ts'
@@ -30,6 +31,7 @@ export interface WriterParts {
   readonly reader: RecordReader
   readonly committer: Committer
   readonly order: KeyOrder
+  readonly hints: Hints
   readonly partitions: number
   readonly recordBytes: number
   /** Asked when a vnode gives its first dot. */
@@ -50,6 +52,8 @@ export interface Decision {
    * were allowed is never too large.
    */
   readonly isClients?: boolean
+  /** Holders that miss the write. */
+  readonly hintFor?: readonly string[] | undefined
   readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
 }
 
@@ -84,6 +88,7 @@ interface Ground extends StoredState, Place {
 type Put = Extract<Operation, { type: 'put' }>
 
 const DURABLE = Promise.resolve()
+const NO_OPERATIONS: readonly Operation[] = []
 const DECLINED: Decided = {
   record: EMPTY_RECORD,
   changed: false,
@@ -134,16 +139,23 @@ export class RecordWriter {
    * The write-once way: nothing is read. So a sound copy also heals a damaged one, whatever that held. A large value is
    * written from where it is, where the database can: it must not change any more.
    */
-  overwrite(id: KeyId, record: StoredRecord): Promise<Decided> {
+  overwrite(id: KeyId, record: StoredRecord, hintFor?: readonly string[]): Promise<Decided> {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
       this.#checkDisk(undefined, record)
       const put = this.#putInParts(place.key, record)
       this.#checkRoom(put.value.length + (put.tail?.length ?? 0), undefined)
-      const operations = [put, ...this.#besides(place, { id, before: undefined, after: record })]
+      const besides = this.#besides(place, { id, before: undefined, after: record })
+      const operations = [put, ...besides, ...this.#hints(place.key, hintFor)]
       const durable = this.#queue(place.name, record, operations)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
+  }
+
+  /** Notes that holders miss the record of a key; resolves when that is on disk. */
+  hint(id: KeyId, hintFor: readonly string[]): Promise<void> {
+    const operations = this.#hints(this.#layout.dataKey(id), hintFor)
+    return operations.length === 0 ? DURABLE : this.#parts.committer.commit(operations)
   }
 
   /**
@@ -179,7 +191,7 @@ export class RecordWriter {
   }
 
   #decide(
-    { id, seen, brought, ifAlone, isClients, decide }: Decision,
+    { id, seen, brought, ifAlone, isClients, hintFor, decide }: Decision,
     ground: Ground,
     incarnation: Incarnation,
   ): Decided {
@@ -199,12 +211,14 @@ export class RecordWriter {
     }
     const record = decide(current, nextDot)
     const decided = { record, declined: false, overCorrupt, twice: twice.actors }
-    if (record === current) return { ...decided, changed: false, durable: before }
+    if (record === current)
+      return { ...decided, changed: false, durable: this.#hinted(ground, hintFor, before) }
     this.#checkDisk(current, record)
     const put = this.#put(ground.key, record)
     if (isClients) this.#checkRoom(put.value.length, current)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
-    const operations = [...ground.orphans, put, ...besides, ...(claim?.operations ?? [])]
+    const hints = this.#hints(ground.key, hintFor)
+    const operations = [...ground.orphans, put, ...besides, ...hints, ...(claim?.operations ?? [])]
     const durable = this.#queue(ground.name, record, operations)
     if (claim !== undefined) incarnation.granted(claim)
     return { ...decided, changed: true, durable }
@@ -231,6 +245,17 @@ export class RecordWriter {
       log.error(facts, `${what} has given a dot twice, as data from an older copy does: both writes are kept`)
     }
     return { actors, isOurs }
+  }
+
+  #hints(key: Uint8Array, hintFor: readonly string[] | undefined): readonly Operation[] {
+    return hintFor === undefined ? NO_OPERATIONS : this.#parts.hints.note(this.#layout, key, hintFor)
+  }
+
+  /** What was there already has been missed all the same. */
+  #hinted({ key }: Place, hintFor: readonly string[] | undefined, before: Promise<void>): Promise<void> {
+    const operations = this.#hints(key, hintFor)
+    if (operations.length === 0) return before
+    return Promise.all([before, this.#parts.committer.commit(operations)]).then(() => {})
   }
 
   #queue(name: string, record: StoredRecord, operations: readonly Operation[]): Promise<void> {

@@ -1,9 +1,9 @@
 import type { StoredRecord } from '@atoll/causality'
 import { behindWrite, type KeyId } from '@atoll/core'
-import { knowsWriteIds, scanFor } from './capabilities.ts'
+import { knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
 import { checkValues } from './envelope.ts'
 import { callOrStream } from './large-calls.ts'
-import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type {
   CoordinateReply,
@@ -42,6 +42,8 @@ export interface VnodePutOptions extends VnodeCallOptions {
   readonly isFresh?: boolean | undefined
   /** Whether to say which dots of the record stand for other writes there; default false. A node of before cannot. */
   readonly tellTwice?: boolean | undefined
+  /** Holders that miss the write, to be noted with it; default none. A node of before cannot. */
+  readonly hintFor?: readonly string[] | undefined
 }
 
 export interface VnodeReplicasParts extends RouterParts {
@@ -74,13 +76,15 @@ export class VnodeReplicas {
 
   put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
     const { host, endpoint } = this.#parts
-    const { onAccepted, tellAlone, isFresh, tellTwice, ...call } = options
+    const { onAccepted, tellAlone, isFresh, tellTwice, hintFor, ...call } = options
     const { partition } = target
     const request = { partition, id, record, tellAlone, isFresh, routing: routingOf(target) }
-    if (this.#isOwn(target.node)) return this.#router.put({ ...request, tellTwice }, () => call, onAccepted)
+    if (this.#isOwn(target.node))
+      return this.#router.put({ ...request, tellTwice, hintFor }, () => call, onAccepted)
     const { clock } = host.runtime
     const told = tellTwice && knowsWriteIds(endpoint, target.node) ? { ...request, tellTwice } : request
-    const asked = { node: target.node, method: putMethod, request: told, record }
+    const hinted = hintFor !== undefined && knowsHints(endpoint, target.node) ? { ...told, hintFor } : told
+    const asked = { node: target.node, method: putMethod, request: hinted, record }
     return callOrStream({ endpoint, clock }, asked, { ...call, onProgress: onAccepted })
   }
 
@@ -93,10 +97,26 @@ export class VnodeReplicas {
     const { host, endpoint } = this.#parts
     const request = { ...write, partition: target.partition, id, routing: routingOf(target) }
     if (this.#isOwn(target.node)) return this.#router.coordinate(request, () => options)
-    const call = { node: target.node, method: coordinateMethod, request }
+    const hintFor = knowsHints(endpoint, target.node) ? request.hintFor : undefined
+    const call = { node: target.node, method: coordinateMethod, request: { ...request, hintFor } }
     const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
     await behindWrite(() => checkValues(reply.record, host.crc32))
     return reply
+  }
+
+  /** Notes there that holders miss the record of a key. Throws `ATOLL_PROTOCOL` for a node of before, which cannot. */
+  async hint(
+    target: VnodeTarget,
+    id: KeyId,
+    hintFor: readonly string[],
+    options: VnodeCallOptions,
+  ): Promise<void> {
+    const { node, partition } = target
+    const { endpoint } = this.#parts
+    const request = { partition, id, hintFor, routing: routingOf(target) }
+    if (this.#isOwn(node)) await this.#router.hint(request, () => options)
+    else if (knowsHints(endpoint, node)) await endpoint.call(node, hintMethod, request, options)
+    else throw notesNone(node)
   }
 
   /** `epoch` as that of a target. */

@@ -2,11 +2,11 @@ import type { StoredRecord } from '@atoll/causality'
 import { AtollError, behindWrite, isAtollError, type KeyId } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
-import { knowsWriteIds, scanFor } from './capabilities.ts'
+import { knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
 import { checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { callOrStream } from './large-calls.ts'
-import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import { MirroredVnodes, type Patience } from './mirrored-vnodes.ts'
 import { type Place, placeOfKey, placeOfPartition, ringOf, ringOfRequest } from './numbering.ts'
 import type {
@@ -14,6 +14,7 @@ import type {
   CoordinateRequest,
   GetReply,
   GetRequest,
+  HintRequest,
   PutReply,
   PutRequest,
   Routed,
@@ -87,7 +88,11 @@ export class VnodeRouter {
       here,
       there: (to, routing, call) => {
         const tellTwice = request.tellTwice && knowsWriteIds(this.#parts.endpoint, to)
-        const forwarded = this.#forwarded({ ...request, tellTwice }, asking, routing)
+        const forwarded = this.#forwarded(
+          { ...request, tellTwice, ...this.#hintFor(request, to) },
+          asking,
+          routing,
+        )
         return this.#call(to, putMethod, forwarded, { ...call, onProgress: onAccepted })
       },
     })
@@ -101,11 +106,34 @@ export class VnodeRouter {
     return this.#elsewhere(asking, patience, {
       here,
       there: async (to, routing, call) => {
-        const reply = await this.#call(to, coordinateMethod, this.#forwarded(request, asking, routing), call)
+        const told = { ...request, ...this.#hintFor(request, to) }
+        const reply = await this.#call(to, coordinateMethod, this.#forwarded(told, asking, routing), call)
         await behindWrite(() => checkValues(reply.record, host.crc32))
         return reply
       },
     })
+  }
+
+  /** A node of before cannot note it. */
+  hint(request: Routed<HintRequest>, patience: () => Patience): Promise<'done'> {
+    const { host, endpoint } = this.#parts
+    const asking = this.#askingOf(request, 'write')
+    const here = async () => {
+      await host.hint(this.#filed(request, asking))
+      return 'done' as const
+    }
+    if (this.#isHere(asking)) return here()
+    return this.#elsewhere(asking, patience, {
+      here,
+      there: (to, routing, call) =>
+        knowsHints(endpoint, to)
+          ? this.#call(to, hintMethod, this.#forwarded(request, asking, routing), call)
+          : Promise.reject(notesNone(to)),
+    })
+  }
+
+  #hintFor({ hintFor }: Pick<PutRequest, 'hintFor'>, to: string): Pick<PutRequest, 'hintFor'> {
+    return { hintFor: knowsHints(this.#parts.endpoint, to) ? hintFor : undefined }
   }
 
   /** A page of vnodes of which some have moved is put together from pages of those who serve them. */

@@ -2,7 +2,7 @@ import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { checkValue, checkValues } from './envelope.ts'
 import type { VnodeHost } from './host.ts'
 import { LargeServer } from './large-calls.ts'
-import { coordinateMethod, getMethod, putMethod, scanMethod } from './methods.ts'
+import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type { Ownership } from './route.ts'
 import { VnodeRouter } from './router.ts'
@@ -41,6 +41,7 @@ export function serveVnodes(
     },
     ({ record }) => record,
   )
+  endpoint.handle(hintMethod, (request, call) => router.hint(request, patienceOf(call)))
   endpoint.handle(scanMethod, (request, call) => router.scan(request, patienceOf(call)))
 }
 

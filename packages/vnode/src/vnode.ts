@@ -28,7 +28,7 @@ export interface VnodeParts extends WriterParts {
   readonly policyOf: (type: string) => MergePolicy
 }
 
-type Put = Pick<PutRequest, 'id' | 'record' | 'tellAlone' | 'tellTwice' | 'isFresh'>
+type Put = Omit<PutRequest, 'partition'>
 
 /** One partition of the ring on one node. */
 export class Vnode {
@@ -57,9 +57,9 @@ export class Vnode {
 
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
   put(put: Put, onAccepted?: () => void): Promise<PutReply> {
-    const { id, record, isFresh } = put
+    const { id, record, isFresh, hintFor } = put
     return isFresh && this.#parts.policyOf(id.type).kind === 'write-once'
-      ? this.#stored(() => this.#writer.overwrite(id, record), onAccepted)
+      ? this.#stored(() => this.#writer.overwrite(id, record, hintFor), onAccepted)
       : this.merge(put, onAccepted)
   }
 
@@ -67,12 +67,15 @@ export class Vnode {
    * As `put` of a record that is not fresh: reads what is there also if the type is write-once, for it may be a deletion
    * that the record is older than.
    */
-  async merge({ id, record, tellAlone, tellTwice }: Put, onAccepted?: () => void): Promise<PutReply> {
+  async merge(
+    { id, record, tellAlone, tellTwice, hintFor }: Put,
+    onAccepted?: () => void,
+  ): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
     const decide = (current: StoredRecord | undefined) =>
       current === undefined ? record : mergeRecords(policy, current, record)
     const decided = await this.#write(
-      () => this.#writer.update({ id, seen: record.clock, brought: record, decide }),
+      () => this.#writer.update({ id, seen: record.clock, brought: record, hintFor, decide }),
       onAccepted,
     )
     const { changed, twice } = decided
@@ -102,7 +105,18 @@ export class Vnode {
     this.#writer.changes = undefined
   }
 
-  async coordinate({ id, context, ifAlone = false, ...rest }: CoordinateRequest): Promise<CoordinateReply> {
+  /** Notes that holders miss the record of a key; resolves when that is on disk. */
+  hint(id: KeyId, hintFor: readonly string[]): Promise<void> {
+    return this.#track(() => this.#writer.hint(id, hintFor))
+  }
+
+  async coordinate({
+    id,
+    context,
+    ifAlone = false,
+    hintFor,
+    ...rest
+  }: CoordinateRequest): Promise<CoordinateReply> {
     const { policyOf, runtime } = this.#parts
     const policy = policyOf(id.type)
     const wallMs = wallTimeOf(runtime.clock)
@@ -111,8 +125,11 @@ export class Vnode {
       writeRecord({ policy, current, write, dot: nextDot(), wallMs })
     const { record, declined } = await this.#write(
       policy.kind === 'write-once'
-        ? () => this.#writer.overwrite(id, writeOnceRecord(write.content, write.valueCrc32, write.writeId))
-        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, isClients: true, decide }),
+        ? () => {
+            const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
+            return this.#writer.overwrite(id, record, hintFor)
+          }
+        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, isClients: true, hintFor, decide }),
     )
     return { record, declined }
   }

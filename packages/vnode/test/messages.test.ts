@@ -4,7 +4,7 @@ import { decodeWith, encodeTuple, fromHex, toHex, utf8 } from '@atoll/core'
 import type { Message, MessageCodec } from '@atoll/transport'
 import { describe, expect, it } from 'vitest'
 import { endMethod, offerMethod, sealMethod, sendMethod } from '../src/handoff/methods.ts'
-import { coordinateMethod, getMethod, putMethod, scanMethod } from '../src/methods.ts'
+import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from '../src/methods.ts'
 import type { Routing } from '../src/protocol.ts'
 import { content, id } from './world.ts'
 
@@ -65,6 +65,11 @@ const MESSAGES: Record<string, [MessageCodec<unknown>, unknown]> = {
     },
   ],
   'coordinate-reply': [coordinateMethod.response, { record: RECORD }],
+  'hint-request': [
+    hintMethod.request,
+    { partition: 3, id: id('k'), hintFor: ['n2', 'n3'], routing: ROUTING },
+  ],
+  'hint-reply': [hintMethod.response, 'done'],
   'scan-request': [
     scanMethod.request,
     {
@@ -133,6 +138,12 @@ const OF_COMPANY = [
   ['scan-request', 'groups', { groups: GROUPS }],
   ['scan-request', 'groups-of-ring', { partitions: 32, groups: GROUPS }],
   ['coordinate-request', 'if-alone', { ifAlone: true }],
+  ['put-request', 'hint-for', { hintFor: ['n2', 'n3'] }],
+  ['put-request', 'fresh-and-hint-for', { isFresh: true, hintFor: ['n3'] }],
+  ['put-request', 'tell-twice-and-hint-for', { tellTwice: true, hintFor: ['n3'] }],
+  ['put-request', 'tell-alone-and-hint-for', { tellAlone: true, hintFor: ['n3'] }],
+  ['coordinate-request', 'hint-for', { hintFor: ['n3'] }],
+  ['coordinate-request', 'if-alone-and-hint-for', { ifAlone: true, hintFor: ['n3'] }],
   ['coordinate-reply', 'declined', { declined: true }],
 ] as const
 
@@ -144,7 +155,10 @@ function asOfOld(value: unknown): unknown {
   return { ...request, vnodes, routing: UNROUTED }
 }
 
-const REQUESTS = Object.entries(MESSAGES).filter(([, [, value]]) => Object.hasOwn(value as object, 'routing'))
+/** Of hints version 1 knew nothing. */
+const REQUESTS = Object.entries(MESSAGES).filter(
+  ([name, [, value]]) => name !== 'hint-request' && Object.hasOwn(value as object, 'routing'),
+)
 
 function bytesOf({ tuple, body }: Message): Uint8Array {
   return encodeTuple(1, [[...tuple], body ?? null])
@@ -224,6 +238,18 @@ describe('messages', () => {
       putMethod.response,
       { changed: true, twice: places(100).map(String) },
       'at most 16',
+    ],
+    [
+      'a hint for 100 nodes',
+      hintMethod.request,
+      { partition: 1, id: id('k'), hintFor: places(100).map((at) => `n${at}`), routing: ROUTING },
+      'at most 16',
+    ],
+    [
+      'a hint for what is no node',
+      hintMethod.request,
+      { partition: 1, id: id('k'), hintFor: ['n 3'], routing: ROUTING },
+      'no proper node',
     ],
     ['a scan of 300,000 vnodes', scanMethod.request, scan(300_000, 1), 'at most 1024 items'],
     ['a scan of 2000 slices of a vnode', scanMethod.request, scan(1, 2000), 'at most 1024'],

@@ -63,7 +63,7 @@ export class GiveBack {
       const gone = await this.#give(page, signal)
       done.records += gone.length
       done.bytes += gone.reduce((sum, { bytes }) => sum + bytes, 0)
-      done.corrupt += page.corrupt
+      done.corrupt += page.corrupt.length
       next = page.next
     } while (next !== undefined)
     return { ...done, left: await vnode.count(this.#type) }

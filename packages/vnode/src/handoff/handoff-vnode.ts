@@ -55,7 +55,19 @@ export class HandoffVnode {
 
   /** Records of which a change was noted, behind a note. */
   notedPage(after: Uint8Array | undefined, limits: PageLimits): Promise<Page> {
-    return readNotedPage({ ...this.#parts, layout: this.#layout, limits }, after)
+    const space = {
+      range: this.#layout.noteRange,
+      dataKeyOf: (noteKey: Uint8Array) => this.#layout.dataKeyOf(noteKey),
+    }
+    return readNotedPage({ ...this.#parts, layout: this.#layout, limits }, space, after)
+  }
+
+  /** Records that another node missed, from a hint on. */
+  hintedPage(node: string, after: Uint8Array | undefined, limits: PageLimits): Promise<Page> {
+    const { hints } = this.#parts
+    const range = hints.rangeOf({ partition: this.partition, node })
+    const space = { range, dataKeyOf: (hintKey: Uint8Array) => hints.dataKeyOf(hintKey) }
+    return readNotedPage({ ...this.#parts, layout: this.#layout, limits }, space, after)
   }
 
   /** Reads the keys of all notes. */
@@ -64,6 +76,11 @@ export class HandoffVnode {
   }
 
   /** At once as far as its order among writes goes: what is queued thereafter stays. */
+  async write(operations: readonly Operation[]): Promise<void> {
+    await this.#commit(operations)
+  }
+
+  /** As `write`. */
   async forgetNotes(noteKeys: readonly Uint8Array[]): Promise<void> {
     await this.#commit(noteKeys.map((key) => ({ type: 'del', key })))
   }

@@ -2,6 +2,7 @@ import { AtollError, checkInteger, checkText, Lifecycle, type Runtime } from '@a
 import { LargeServer } from '../large-calls.ts'
 import { ownerOfFiled } from '../numbering.ts'
 import { GiveBack, type GiveBackPlan, type GivenBack } from './give-back.ts'
+import { HintDelivery, type HintPlan } from './hint-delivery.ts'
 import type { HandoffStatus, Job } from './jobs.ts'
 import { endMethod, offerMethod, returnMethod, sealMethod, sendMethod } from './methods.ts'
 import { type HandoffOptions, validateHandoffOptions } from './options.ts'
@@ -140,6 +141,21 @@ export class Handoffs extends Lifecycle {
     const name = `refill ${request.id} ${request.partition}`
     const { signal } = request
     return this.#runs.run(name, { job: refill.job, signal }, (running) => refill.run(running))
+  }
+
+  /**
+   * One pass over what another node missed of a partition; see `HintDelivery`. Throws whatever that node answers, and
+   * `ATOLL_OVERLOADED` if a pass is under way.
+   */
+  async deliverHints(
+    plan: HintPlan,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    this.assertOpen()
+    const delivery = new HintDelivery(this.#site, plan)
+    const { signal } = options
+    const name = `hints ${plan.partition} ${plan.node}`
+    return this.#runs.run(name, { job: delivery.job, signal }, (running) => delivery.run(running))
   }
 
   /**

@@ -24,8 +24,8 @@ export interface Page {
   readonly next: Uint8Array | undefined
   /** Keys of the notes that the page goes by, if it does. */
   readonly notes: readonly Uint8Array[]
-  /** Records left out because their bytes fail their check. */
-  readonly corrupt: number
+  /** Keys of records left out because their bytes fail their check. */
+  readonly corrupt: readonly Uint8Array[]
 }
 
 export interface PageLimits {
@@ -96,17 +96,27 @@ export async function* pagesFrom(
   }
 }
 
-/** The records of which changes were noted. A note of a record that is not there counts as one of the page, too. */
-export async function readNotedPage(parts: PageParts, after: Uint8Array | undefined): Promise<Page> {
-  const { database, layout, limits } = parts
+/** Where notes of records lie. */
+export interface NoteSpace {
+  readonly range: KeyRange
+  dataKeyOf(noteKey: Uint8Array): Uint8Array
+}
+
+/** The records that are noted. A note of a record that is not there counts as one of the page, too. */
+export async function readNotedPage(
+  parts: PageParts,
+  { range: all, dataKeyOf }: NoteSpace,
+  after: Uint8Array | undefined,
+): Promise<Page> {
+  const { database, limits } = parts
   const page = new PageBuilder(parts)
-  const range = { ...layout.noteRange, ...(after === undefined ? {} : { gte: after }) }
+  const range = { ...all, ...(after === undefined ? {} : { gte: after }) }
   return reading(async () => {
     const iterator = database.keys({ ...BINARY, ...range, limit: limits.pageRecords + 1 })
     try {
       const noteKeys = await iterator.nextv(limits.pageRecords + 1)
       for (const noteKey of noteKeys) {
-        const key = layout.dataKeyOf(noteKey)
+        const key = dataKeyOf(noteKey)
         const bytes = (await database.get(key, BINARY)) ?? new Uint8Array(0)
         if (page.isFullWith(key, bytes)) return page.end(noteKey)
         page.add(key, bytes, noteKey)
@@ -126,7 +136,7 @@ class PageBuilder {
   #rows = 0
   #bytes = 0
   #keyBytes = 0
-  #corrupt = 0
+  readonly #corrupt: Uint8Array[] = []
 
   constructor(parts: PageParts) {
     this.#parts = parts
@@ -156,7 +166,7 @@ class PageBuilder {
     if (bytes.length === 0) return
     const { record, corrupt } = reader.decode(key, bytes)
     if (record === undefined || corrupt) {
-      this.#corrupt += 1
+      this.#corrupt.push(key)
       return
     }
     const digest = clockDigest(record, runtime.digest.sha1)

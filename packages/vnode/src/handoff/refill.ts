@@ -1,7 +1,8 @@
 import type { KeyId } from '@atoll/core'
 import { Job } from './jobs.ts'
-import { type MovingRecord, type Page, pagesFrom } from './pages.ts'
+import { pagesFrom } from './pages.ts'
 import type { Place } from './sender.ts'
+import { Shares } from './shares.ts'
 import type { Site } from './site.ts'
 
 export interface RefillRequest {
@@ -24,44 +25,39 @@ export interface Refilled {
 export class Refill {
   readonly job: Job
   readonly #site: Site
-  readonly #request: RefillRequest
-  readonly #targets = new Map<string, Place>()
+  readonly #request: Pick<RefillRequest, 'id' | 'partition'>
+  readonly #shares: Shares
 
   constructor(site: Site, request: RefillRequest) {
     this.#site = site
     this.#request = request
-    const { partition } = request
+    const { partition, select } = request
     this.job = new Job(site.runtime, { kind: 'refill', direction: 'out', partition, from: site.node, to: '' })
+    this.#shares = new Shares(site, { job: this.job, select })
   }
 
   async run(signal: AbortSignal): Promise<Refilled> {
     const { id, partition } = this.#request
-    const vnode = this.#site.host.handoffOf(partition)
     this.job.phase = 'refilling'
-    // What is being written may have been asked for before the other vnodes were known.
-    await vnode.idle()
-    const read = (cursor: Uint8Array | undefined) => vnode.page(cursor, this.#site.options)
-    for await (const page of pagesFrom(await vnode.readRefill(id), read)) {
-      await this.#push(page, signal)
-      if (page.next !== undefined) await vnode.saveRefill(id, page.next)
-    }
-    await vnode.forgetRefill(id)
-    for (const target of this.#targets.values()) await this.#site.sender.end(target, this.job.identity)
+    await copyAll(this.#site, { id, partition, shares: this.#shares }, signal)
+    await this.#shares.end()
     return { records: this.job.records, bytes: this.job.bytes }
   }
+}
 
-  async #push(page: Page, signal: AbortSignal): Promise<void> {
-    const shares = new Map<string, MovingRecord[]>()
-    for (const record of page.records) {
-      for (const target of this.#request.select(record.id)) {
-        const name = `${target.node} ${target.partition}`
-        this.#targets.set(name, target)
-        shares.set(name, [...(shares.get(name) ?? []), record])
-      }
-    }
-    for (const [name, records] of shares) {
-      const target = this.#targets.get(name)
-      if (target !== undefined) await this.#site.sender.push(records, target, { job: this.job, signal })
-    }
+/** Goes over all records of a vnode, from where an earlier call of that id has come to. */
+export async function copyAll(
+  site: Site,
+  { id, partition, shares }: { readonly id: string; readonly partition: number; readonly shares: Shares },
+  signal: AbortSignal,
+): Promise<void> {
+  const vnode = site.host.handoffOf(partition)
+  // What is being written may have been asked for before the other vnodes were known.
+  await vnode.idle()
+  const read = (cursor: Uint8Array | undefined) => vnode.page(cursor, site.options)
+  for await (const page of pagesFrom(await vnode.readRefill(id), read)) {
+    await shares.push(page.records, signal)
+    if (page.next !== undefined) await vnode.saveRefill(id, page.next)
   }
+  await vnode.forgetRefill(id)
 }
