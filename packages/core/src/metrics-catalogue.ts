@@ -242,14 +242,17 @@ export const METRICS = {
   },
   atoll_vnode_batch_bytes: {
     type: 'histogram',
-    help: 'Bytes of the writes that one sync made durable together.',
+    help: 'Bytes of a batch of the database, of which all becomes durable together.',
   },
   atoll_vnode_batch_failures_total: {
     type: 'counter',
     help: 'Batches that the database below did not take.',
   },
   atoll_vnode_batch_ms: { type: 'histogram', help: 'How long a batch took to be durable, in milliseconds.' },
-  atoll_vnode_batch_writes: { type: 'histogram', help: 'Writes that one sync made durable together.' },
+  atoll_vnode_batch_writes: {
+    type: 'histogram',
+    help: 'Writes of a batch of the database, which become durable together.',
+  },
   atoll_vnode_corrupt_index_entries_total: {
     type: 'counter',
     help: 'Damaged index entries that were found on the disk.',

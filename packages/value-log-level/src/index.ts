@@ -2,6 +2,14 @@ export { levelExists, nodeFiles } from './node-files.ts'
 export { nodeRuntime } from './node-runtime.ts'
 export { VALUE_LOG_DEFAULTS, type ValueLogOptions } from './options.ts'
 export type { DataFile, Files, InnerLevel, ValueLogRuntime } from './ports.ts'
-export type { BytesOperation, GetRangeOptions, SummedValue, ValueLogUsage, WriteOptions } from './requests.ts'
+export type {
+  BatchChain,
+  BytesBatchOptions,
+  BytesOperation,
+  GetRangeOptions,
+  SummedValue,
+  ValueLogUsage,
+  WriteOptions,
+} from './requests.ts'
 export type { ValueLogParts } from './value-log.ts'
 export { ValueLogLevel, type ValueLogLevelOptions } from './value-log-level.ts'

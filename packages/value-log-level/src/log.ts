@@ -7,10 +7,20 @@ import type { ValueLogSettings } from './options.ts'
 import type { Overlay } from './overlay.ts'
 import type { ValueLogRuntime } from './ports.ts'
 import type { Op } from './record.ts'
+import type { BatchChain } from './requests.ts'
 import type { Salt } from './salt.ts'
 import type { Segments } from './segments.ts'
 import { storageError } from './storage-error.ts'
-import { type Group, type Stage, type Waiting, WriteQueue } from './write-queue.ts'
+import {
+  type Group,
+  type PushOptions,
+  refuse,
+  refused,
+  type Stage,
+  unbuilt,
+  type Waiting,
+  WriteQueue,
+} from './write-queue.ts'
 
 export interface LogContext {
   readonly runtime: ValueLogRuntime
@@ -38,7 +48,7 @@ const AHEAD_BYTES = 64 * 1024 * 1024
  * as soon as it is written; until it is applied the overlay answers for it.
  *
  * The inner database never holds what the synced log does not: otherwise a crash could leave it with pointers to
- * nothing. A failed write costs its batches alone: the next record takes its place. A failed sync ends all writing until
+ * nothing. A failed write costs its batches, and those that build on them: the next record takes its place. A failed sync ends all writing until
  * the log is opened again, since nobody knows what it has left behind; what was durable before is applied all the same.
  * If applying fails, it is the next open that brings it into the inner database.
  */
@@ -96,13 +106,14 @@ export class Log {
   }
 
   /** Appends a batch, which is applied as a whole or not at all. Resolves when it has come as far as `until`. */
-  append(ops: readonly Op[], until: Stage): Promise<void> {
-    return this.#enqueue(ops, until)
+  append(ops: readonly Op[], until: Stage, chain?: BatchChain): Promise<void> {
+    if (chain?.failure !== undefined) return Promise.reject(unbuilt(chain.failure))
+    return this.#enqueue(ops, until, { chain })
   }
 
   /** Calls `run` when all batches so far have been applied, and none after them. */
   barrier(run: () => void): Promise<void> {
-    return this.#enqueue([], 'applied', run)
+    return this.#enqueue([], 'applied', { run })
   }
 
   /** Calls `run` when all that was acknowledged has been applied, and nothing that is still to come. */
@@ -112,7 +123,7 @@ export class Log {
     if (failure !== undefined) return Promise.reject(failure)
     return new Promise((resolve, reject) => {
       const group = groupOfNothing([
-        { ops: [], metaBytes: 0, bodyBytes: 0, until: 'applied', run, resolve, reject },
+        { ops: [], metaBytes: 0, bodyBytes: 0, until: 'applied', run, chain: undefined, resolve, reject },
       ])
       if (isDurable) this.#startApplying([group])
       else this.#passOn(group)
@@ -126,9 +137,9 @@ export class Log {
     }
   }
 
-  #enqueue(ops: readonly Op[], until: Stage, run?: () => void): Promise<void> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    const acknowledged = this.#queue.push(ops, until, run)
+  #enqueue(ops: readonly Op[], until: Stage, options: PushOptions): Promise<void> {
+    if (this.#failure !== undefined) return refused(this.#failure, options.chain)
+    const acknowledged = this.#queue.push(ops, until, options)
     if (!this.#writing && this.#queue.length > 0) {
       this.#writing = true
       // Whatever else is appended in this turn shares the record.
@@ -173,7 +184,7 @@ export class Log {
       this.#startSync()
     } catch (error) {
       this.#writeFailure = storageError('writing the log', error)
-      for (const { reject } of waiting) reject(this.#writeFailure)
+      this.#queue.fail(waiting, this.#writeFailure)
     }
   }
 
@@ -184,7 +195,7 @@ export class Log {
       void this.#context.segments.makeReady()
     } catch (error) {
       this.#writeFailure = storageError('going on to the next segment', error)
-      for (const { reject } of this.#queue.take(1)) reject(this.#writeFailure)
+      this.#queue.fail(this.#queue.take(1), this.#writeFailure)
     }
   }
 
@@ -344,7 +355,7 @@ export class Log {
   }
 
   #reject(groups: readonly Group[], failure: AtollError): void {
-    for (const { waiting } of groups) for (const { reject } of waiting) reject(failure)
+    for (const { waiting } of groups) for (const one of waiting) refuse(one, failure)
   }
 }
 

@@ -1,8 +1,23 @@
+import type { AtollError } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 
 export interface WriteOptions {
   /** Acknowledge the write when it is durable. Default false: when it is with the operating system. */
   readonly sync?: boolean
+}
+
+/**
+ * Batches that build on each other, and do not wait for each other: all that are written with the same object. Once one of them
+ * has failed, those that come later fail as well, definitely, and none of them is written. Begin a new chain then.
+ */
+export interface BatchChain {
+  /** Why one of them failed, set as soon as it has. */
+  failure?: AtollError | undefined
+}
+
+export interface BytesBatchOptions extends WriteOptions {
+  /** What the batch builds on; default nothing. */
+  readonly chain?: BatchChain | undefined
 }
 
 export interface ReadOptions {

@@ -27,6 +27,7 @@ import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from '.
 import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
 import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
 import type {
+  BytesBatchOptions,
   BytesOperation,
   GetRangeOptions,
   ReadOptions,
@@ -34,6 +35,7 @@ import type {
   ValueLogUsage,
   WriteOptions,
 } from './requests.ts'
+import { storageError } from './storage-error.ts'
 import { openValueLog, type ValueLog, type ValueLogParts } from './value-log.ts'
 import { ValueLogIterator } from './value-log-iterator.ts'
 import { ValueLogSnapshot } from './value-log-snapshot.ts'
@@ -174,9 +176,20 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   /**
    * As `batch`, for those who have bytes already: keys and values are taken as they are, whatever the encodings, and a
    * value may come in two parts, of which none is copied. Hooks, sublevels and events of abstract-level have no part in it.
+   * Batches of one chain need not wait for each other.
    */
-  async batchBytes(operations: readonly BytesOperation[], options: WriteOptions = {}): Promise<void> {
-    if (this.status === 'opening') await this.open({ passive: true })
+  async batchBytes(operations: readonly BytesOperation[], options: BytesBatchOptions = {}): Promise<void> {
+    const { chain } = options
+    try {
+      if (this.status === 'opening') await this.open({ passive: true })
+      await this.#batchBytes(operations, options)
+    } catch (error) {
+      if (chain !== undefined) chain.failure ??= storageError('a batch', error)
+      throw error
+    }
+  }
+
+  async #batchBytes(operations: readonly BytesOperation[], options: BytesBatchOptions): Promise<void> {
     const ops = operations.map((operation): Op => {
       const key = checkBytes('key', operation.key, UP_TO_ANY)
       return operation.type === 'put' ? this.#putInParts(operation) : { type: OP_DELETE, key }
@@ -352,8 +365,8 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     throw new AtollError('ATOLL_CLOSED', `the value log at ${this.#parts.files.label} is ${this.status}`)
   }
 
-  #append(ops: readonly Op[], { sync }: WriteOptions): Promise<void> {
-    return this.#open.log.append(ops, sync === true ? 'durable' : 'written')
+  #append(ops: readonly Op[], { sync, chain }: BytesBatchOptions): Promise<void> {
+    return this.#open.log.append(ops, sync === true ? 'durable' : 'written', chain)
   }
 
   #putOf(key: Uint8Array, value: Uint8Array): Op {

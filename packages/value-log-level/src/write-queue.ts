@@ -1,6 +1,7 @@
-import { AtollError } from '@atoll/core'
+import { AtollError, storageFailure } from '@atoll/core'
 import type { ValueLogSettings } from './options.ts'
 import { bodyBytesOf, type LoggedOp, metaBytesOf, type Op, recordBytes } from './record.ts'
+import type { BatchChain } from './requests.ts'
 
 /** How far a batch has come when it is acknowledged: with the operating system, on the disk, or in the inner database. */
 export type Stage = 'written' | 'durable' | 'applied'
@@ -11,10 +12,17 @@ export interface Waiting {
   readonly metaBytes: number
   readonly bodyBytes: number
   readonly until: Stage
+  /** What it builds on. */
+  readonly chain: BatchChain | undefined
   /** Called when everything before has been applied and nothing after. */
   readonly run: (() => void) | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
+}
+
+export interface PushOptions {
+  readonly run?: (() => void) | undefined
+  readonly chain?: BatchChain | undefined
 }
 
 /** Batches that share one record of the log. */
@@ -36,6 +44,9 @@ interface Joined extends Waiting {
   metaBytes: number
   readonly acknowledged: Promise<void>
 }
+
+/** What batches must have in common that are joined. */
+type Kind = Pick<Waiting, 'until' | 'chain'>
 
 /** How many operations are joined at most: the inner database gets them in one go. */
 const JOINED_OPS = 512
@@ -68,7 +79,7 @@ export class WriteQueue {
    * Resolves when the batch is acknowledged. Small ones join the one before: a promise, and what the stages do for each
    * batch, cost more than writing 200 bytes.
    */
-  push(ops: readonly Op[], until: Stage, run?: () => void): Promise<void> {
+  push(ops: readonly Op[], until: Stage, { run, chain }: PushOptions = {}): Promise<void> {
     let metaBytes = 0
     let bodyBytes = 0
     for (const op of ops) {
@@ -77,25 +88,26 @@ export class WriteQueue {
     }
     const bytes = metaBytes + bodyBytes
     const refusal = this.#refusal(bytes)
-    if (refusal !== undefined) return Promise.reject(refusal)
+    if (refusal !== undefined) return refused(refusal, chain)
     this.#bytes += bytes
     if (run !== undefined || bodyBytes > 0 || bytes > this.#joinedBytes) {
       this.#last = undefined
       return new Promise((resolve, reject) => {
-        this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, resolve, reject })
+        this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, chain, resolve, reject })
       })
     }
-    return this.#join(ops, until, metaBytes)
+    return this.#join(ops, metaBytes, { until, chain })
   }
 
-  #join(ops: readonly Op[], until: Stage, metaBytes: number): Promise<void> {
+  #join(ops: readonly Op[], metaBytes: number, { until, chain }: Kind): Promise<void> {
     let last = this.#last
     const hasRoom =
       last?.until === until &&
+      last.chain === chain &&
       last.ops.length + ops.length <= JOINED_OPS &&
       last.metaBytes + metaBytes <= this.#joinedBytes
     if (last === undefined || !hasRoom) {
-      last = joined(until)
+      last = joined({ until, chain })
       this.#last = last
       this.#waiting.push(last)
     }
@@ -129,7 +141,21 @@ export class WriteQueue {
   }
 
   abandon(error: AtollError): void {
-    for (const { reject } of this.take(this.#waiting.length)) reject(error)
+    for (const one of this.take(this.#waiting.length)) refuse(one, error)
+  }
+
+  /** Rejects what was taken, and all that waits and builds on it. */
+  fail(taken: readonly Waiting[], error: AtollError): void {
+    for (const one of taken) refuse(one, error)
+    const broken = new Set(taken.flatMap(({ chain }) => (chain === undefined ? [] : [chain])))
+    if (broken.size === 0) return
+    const isBroken = ({ chain }: Waiting) => chain !== undefined && broken.has(chain)
+    for (const one of this.#waiting.filter(isBroken)) {
+      this.#bytes -= one.metaBytes + one.bodyBytes
+      refuse(one, unbuilt(error))
+    }
+    this.#waiting = this.#waiting.filter((one) => !isBroken(one))
+    this.#last = undefined
   }
 
   #refusal(bytes: number): AtollError | undefined {
@@ -146,12 +172,27 @@ export class WriteQueue {
   }
 }
 
-function joined(until: Stage): Joined {
+/** Rejects a batch, and with it whatever is yet to come of its chain. */
+export function refuse({ chain, reject }: Pick<Waiting, 'chain' | 'reject'>, error: AtollError): void {
+  if (chain !== undefined) chain.failure ??= error
+  reject(error)
+}
+
+export function refused(error: AtollError, chain: BatchChain | undefined): Promise<never> {
+  return new Promise((_, reject) => refuse({ chain, reject }, error))
+}
+
+/** What a batch fails with that builds on one that has failed. */
+export function unbuilt(cause: AtollError): AtollError {
+  return storageFailure('a batch before this one failed', cause, { definite: true })
+}
+
+function joined({ until, chain }: Kind): Joined {
   let resolve: () => void = () => {}
   let reject: (error: unknown) => void = () => {}
   const acknowledged = new Promise<void>((whenDone, whenFailed) => {
     resolve = whenDone
     reject = whenFailed
   })
-  return { ops: [], metaBytes: 0, bodyBytes: 0, until, run: undefined, resolve, reject, acknowledged }
+  return { ops: [], metaBytes: 0, bodyBytes: 0, until, run: undefined, chain, resolve, reject, acknowledged }
 }

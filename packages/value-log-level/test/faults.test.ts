@@ -1,5 +1,6 @@
 import { isAtollError } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
+import type { BatchChain } from '../src/index.ts'
 import { held } from './held.ts'
 import { drawFrom, emptyImage, type Image, SimDisk } from './sim-disk.ts'
 import {
@@ -195,6 +196,72 @@ describe('a full disk', () => {
       expect(await contents(db)).toEqual(modelAfter(taken, taken.length))
       await db.close()
     }
+  })
+})
+
+describe('batches of a chain', () => {
+  const bytes = (text: string) => new TextEncoder().encode(text)
+  const put = (key: string, size: number) =>
+    [{ type: 'put', key: bytes(key), value: new Uint8Array(size).fill(7) }] as const
+
+  test('fail behind one that could not be written, and none of them is written', async () => {
+    const disk = new SimDisk()
+    const db = openOn(disk, { segmentBytes: 1e6, groupBytes: 4096 })
+    await db.open()
+    await db.put('before', Buffer.of(1), { sync: true })
+    disk.delay = () => new Promise((resolve) => setImmediate(resolve))
+    let writes = 0
+    disk.fault = (_, op) => (op === 'write' && ++writes === 2 ? new Error('EIO') : undefined)
+    const chain: BatchChain = {}
+    const other: BatchChain = {}
+    const outcomes: string[] = []
+    const batch = async (key: string, own: BatchChain, size = 900) => {
+      const done = db.batchBytes(put(key, size), { sync: true, chain: own })
+      done.then(
+        () => outcomes.push(`${key} durable`),
+        ({ code, definite }) => outcomes.push(`${key} ${code} ${definite}`),
+      )
+      await new Promise((resolve) => setImmediate(resolve))
+      return done.catch(() => {})
+    }
+    // The first is being written. The large ones have a record each.
+    await Promise.all([
+      batch('a', chain),
+      batch('b', chain, 5000),
+      batch('c', chain, 5000),
+      batch('d', other),
+      batch('e', chain, 10),
+    ])
+    expect(outcomes.sort()).toEqual([
+      'a durable',
+      'b ATOLL_STORAGE false',
+      'c ATOLL_STORAGE true',
+      'd durable',
+      'e ATOLL_STORAGE true',
+    ])
+    await batch('f', chain)
+    expect(outcomes.at(-1)).toBe('f ATOLL_STORAGE true')
+    await batch('g', {})
+    expect(await db.keys().all()).toEqual(['a', 'before', 'd', 'g'])
+    await db.close()
+  })
+
+  test('fail behind one that was refused', async () => {
+    const db = openOn(new SimDisk(), { maxBatchBytes: 10_000 })
+    await db.open()
+    const chain: BatchChain = {}
+    const outcomes = await Promise.allSettled([
+      db.batchBytes(put('a', 900), { sync: true, chain }),
+      db.batchBytes(put('b', 20_000), { sync: true, chain }),
+      db.batchBytes(put('c', 900), { sync: true, chain }),
+    ])
+    expect(outcomes).toMatchObject([
+      { status: 'fulfilled' },
+      { reason: { code: 'ATOLL_TOO_LARGE' } },
+      { reason: { code: 'ATOLL_STORAGE', definite: true } },
+    ])
+    expect(await db.keys().all()).toEqual(['a'])
+    await db.close()
   })
 })
 

@@ -1,5 +1,5 @@
-import { type Clock, isAtollError, type Metrics, storageFailure } from '@atoll/core'
-import type { Database, Operation } from './ports.ts'
+import { assert, type Clock, isAtollError, KiB, type Metrics, MiB, storageFailure } from '@atoll/core'
+import type { BytesBatchOptions, Database, Operation } from './ports.ts'
 
 export interface CommitterParts {
   readonly database: Pick<Database, 'batch' | 'batchBytes'>
@@ -25,18 +25,33 @@ interface Write {
 
 const SYNCED = { keyEncoding: 'view', valueEncoding: 'view', sync: true } as const
 
+/** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
+const CHAINED_BYTES = MiB
+/** To write less than this takes no time, so that it waits for others to share its sync. */
+const LARGE_BYTES = 64 * KiB
+/** How many are under way at most. */
+const MAX_BATCHES = 16
+
 /**
  * Group commit: everything that arrives while a batch is on its way to the disk shares the next one, and its sync.
- * Batches go one after the other, in the order of arrival.
+ * Batches go one after the other, in the order of arrival. Where the database knows chains, and there are large values, the next
+ * ones do not wait: they are written while those before are synced. They are acknowledged in order all the same.
  *
- * A batch that fails takes everything with it that waits behind it: what waits may have been computed from a write
+ * A batch that fails takes everything with it that comes behind it: what waits may have been computed from a write
  * that is not there. Callers read again and retry.
  */
 export class Committer {
   readonly #parts: CommitterParts
   readonly #limits: CommitterLimits
   #queue: Write[] = []
-  #running = false
+  #queuedBytes = 0
+  #isStarting = false
+  #batchesUnderWay = 0
+  #bytesUnderWay = 0
+  /** The batches of one chain build on each other. */
+  #chain: BytesBatchOptions['chain'] = {}
+  /** Resolves when the outcome of the last batch has been told. */
+  #last: Promise<void> = Promise.resolve()
 
   constructor(parts: CommitterParts, limits: CommitterLimits) {
     this.#parts = parts
@@ -45,55 +60,95 @@ export class Committer {
 
   /** Queues operations that become durable together; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound. */
   commit(operations: readonly Operation[]): Promise<void> {
+    const bytes = bytesOf(operations)
     const durable = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ operations, bytes: bytesOf(operations), resolve, reject })
+      this.#queue.push({ operations, bytes, resolve, reject })
     })
+    this.#queuedBytes += bytes
     // Commits of the same turn of the event loop begin together: the first does not go alone.
-    if (!this.#running) void this.#run()
+    if (!this.#isStarting) void this.#start()
     return durable
   }
 
-  async #run(): Promise<void> {
-    this.#running = true
+  async #start(): Promise<void> {
+    this.#isStarting = true
     await Promise.resolve()
-    while (this.#queue.length > 0) await this.#commitNext()
-    this.#running = false
+    this.#isStarting = false
+    while (this.#queue.length > 0 && this.#mayBegin()) this.#last = this.#commitNext(this.#last)
   }
 
-  async #commitNext(): Promise<void> {
-    const { database, clock, metrics, onFailed, onDone } = this.#parts
+  #mayBegin(): boolean {
+    if (this.#batchesUnderWay === 0) return true
+    if (this.#parts.database.batchBytes === undefined) return false
+    if (this.#batchesUnderWay >= MAX_BATCHES || this.#bytesUnderWay >= this.#limits.batchBytes) return false
+    return this.#bytesUnderWay + this.#queuedBytes >= LARGE_BYTES
+  }
+
+  async #commitNext(before: Promise<void>): Promise<void> {
+    const { clock, metrics } = this.#parts
+    const chain = this.#chain
     const writes = this.#takeBatch()
+    const bytes = sumOf(writes, 'bytes')
     const startMs = clock.monotonicMs()
+    this.#batchesUnderWay += 1
+    this.#bytesUnderWay += bytes
+    this.#queuedBytes -= bytes
+    const failed = await this.#write(writes, chain)
+    await before
+    this.#batchesUnderWay -= 1
+    this.#bytesUnderWay -= bytes
+    if (failed !== undefined) this.#fail(writes, chain, failed.cause)
+    else {
+      assert(chain === this.#chain, 'a batch that builds on one that has failed is not written')
+      this.#parts.onDone()
+      metrics.observe('atoll_vnode_batch_writes', writes.length)
+      metrics.observe('atoll_vnode_batch_bytes', bytes)
+      metrics.observe('atoll_vnode_batch_ms', clock.monotonicMs() - startMs)
+      for (const write of writes) write.resolve()
+    }
+    void this.#start()
+  }
+
+  async #write(
+    writes: readonly Write[],
+    chain: BytesBatchOptions['chain'],
+  ): Promise<{ readonly cause: unknown } | undefined> {
+    const { database } = this.#parts
     try {
       const operations = writes.flatMap((write) => write.operations)
-      await (database.batchBytes?.(operations, SYNCED) ?? database.batch(operations, SYNCED))
+      await (database.batchBytes?.(operations, { sync: true, chain }) ?? database.batch(operations, SYNCED))
+      return undefined
     } catch (cause) {
-      metrics.count('atoll_vnode_batch_failures_total')
-      onFailed(cause)
-      this.#fail(writes, cause)
-      return
+      return { cause }
     }
-    onDone()
-    metrics.observe('atoll_vnode_batch_writes', writes.length)
-    metrics.observe('atoll_vnode_batch_bytes', sumOf(writes, 'bytes'))
-    metrics.observe('atoll_vnode_batch_ms', clock.monotonicMs() - startMs)
-    for (const write of writes) write.resolve()
   }
 
   #takeBatch(): readonly Write[] {
     let operations = 0
     let bytes = 0
+    const { batchOperations } = this.#limits
+    const isChained = this.#parts.database.batchBytes !== undefined
+    const batchBytes = isChained ? Math.min(CHAINED_BYTES, this.#limits.batchBytes) : this.#limits.batchBytes
     const end = this.#queue.findIndex((write, at) => {
       operations += write.operations.length
       bytes += write.bytes
-      return at > 0 && (operations > this.#limits.batchOperations || bytes > this.#limits.batchBytes)
+      return at > 0 && (operations > batchOperations || bytes > batchBytes)
     })
     return this.#queue.splice(0, end < 0 ? this.#queue.length : end)
   }
 
-  #fail(writes: readonly Write[], cause: unknown): void {
-    const behind = this.#queue
-    this.#queue = []
+  /** What was there before has been told by now: so all that is pending is of this batch, or behind it. */
+  #fail(writes: readonly Write[], chain: BytesBatchOptions['chain'], cause: unknown): void {
+    const { metrics, onFailed } = this.#parts
+    metrics.count('atoll_vnode_batch_failures_total')
+    const isFirst = chain === this.#chain
+    const behind = isFirst ? this.#queue : []
+    if (isFirst) {
+      this.#chain = {}
+      this.#queue = []
+      this.#queuedBytes = 0
+      onFailed(cause)
+    }
     // A database of Atoll's, or its guard, may know that nothing was written.
     const known = isAtollError(cause) ? { definite: cause.definite, transient: cause.transient } : {}
     const failed = storageFailure('the database failed a batch', cause, known)

@@ -39,10 +39,7 @@ export function guardDatabase(database: Database, parts: GuardParts): Database {
 export class GuardedDatabase implements Database {
   readonly hasRoom?: () => boolean
   readonly getSummed?: (key: Uint8Array) => Promise<SummedBytes | undefined>
-  readonly batchBytes?: (
-    operations: readonly Operation[],
-    options: { readonly sync: boolean },
-  ) => Promise<void>
+  readonly batchBytes?: NonNullable<Database['batchBytes']>
   watcher: GuardWatcher | undefined
   readonly #database: Database
   readonly #fence: WriteFence

@@ -1,4 +1,4 @@
-import type { FencedDatabase } from '@atoll/core'
+import type { AtollError, FencedDatabase } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 
 /**
@@ -28,8 +28,8 @@ export interface Database {
   /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */
   getSummed?(key: Uint8Array): Promise<SummedBytes | undefined>
   batch(operations: Operation[], options: BatchOptions): Promise<void>
-  /** What a value log has: as `batch`, for values in two parts, of which it copies none. */
-  batchBytes?(operations: readonly Operation[], options: { readonly sync: boolean }): Promise<void>
+  /** What a value log has: as `batch`, for values in two parts, of which it copies none, and for batches that do not wait. */
+  batchBytes?(operations: readonly Operation[], options: BytesBatchOptions): Promise<void>
   /** What a value log has: false while the disk has no more room than is kept for writes that make room. */
   hasRoom?(): boolean
   iterator(options: RangeOptions): DatabaseIterator<[Uint8Array, Uint8Array]>
@@ -61,6 +61,15 @@ export interface RangeOptions extends ReadOptions {
 /** `sync` reaches databases that know it, and is ignored by those without a disk. */
 export interface BatchOptions extends BinaryEncodings {
   readonly sync: boolean
+}
+
+export interface BytesBatchOptions {
+  readonly sync: boolean
+  /**
+   * The batches that are written with one object build on each other. Once one of them has failed the database fails all that
+   * come later, and writes none of them.
+   */
+  readonly chain: { failure?: AtollError | undefined }
 }
 
 export type Operation =

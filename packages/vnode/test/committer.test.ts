@@ -1,7 +1,7 @@
-import { utf8 } from '@atoll/core'
+import { AtollError, KiB, utf8 } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { Committer } from '../src/committer.ts'
-import type { Operation } from '../src/ports.ts'
+import type { BytesBatchOptions, Operation } from '../src/ports.ts'
 import { testRuntime } from './world.ts'
 
 /** A database of which each batch ends when the test says so. */
@@ -16,18 +16,31 @@ class SlowDatabase {
     return new Promise((resolve, reject) => this.#ends.push({ resolve, reject }))
   }
 
-  async end(error?: Error): Promise<void> {
-    const next = this.#ends.shift()
+  /** The batch `at` of those that are under way. */
+  async end({ error, at = 0 }: { error?: Error; at?: number } = {}): Promise<void> {
+    const [next] = this.#ends.splice(at, 1)
     if (error === undefined) next?.resolve()
     else next?.reject(error)
     await settle()
   }
 }
 
+/** One that takes batches while others are under way. Each ends when the test says so, in whatever order. */
+class ChainedDatabase extends SlowDatabase {
+  readonly chains: BytesBatchOptions['chain'][] = []
+
+  batchBytes(operations: readonly Operation[], { chain, ...options }: BytesBatchOptions): Promise<void> {
+    this.chains.push(chain)
+    return this.batch([...operations], options)
+  }
+}
+
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
-function setUp(limits: { batchOperations?: number; batchBytes?: number } = {}) {
-  const database = new SlowDatabase()
+function setUp<T extends SlowDatabase>(
+  database: T,
+  limits: { batchOperations?: number; batchBytes?: number } = {},
+) {
   const { clock, metrics } = testRuntime()
   let failures = 0
   const onFailed = () => {
@@ -50,7 +63,7 @@ function setUp(limits: { batchOperations?: number; batchBytes?: number } = {}) {
 
 describe('group commit', () => {
   it('writes together what comes in one turn, and then what came meanwhile', async () => {
-    const { database, put, outcomes, metrics } = setUp()
+    const { database, put, outcomes, metrics } = setUp(new SlowDatabase())
     for (const name of ['a', 'b']) put(name)
     await settle()
     for (const name of ['c', 'd', 'e']) put(name)
@@ -70,7 +83,7 @@ describe('group commit', () => {
   })
 
   it('cuts batches at either limit, in order, and lets a large write pass alone', async () => {
-    const { database, put } = setUp({ batchOperations: 3, batchBytes: 10 })
+    const { database, put } = setUp(new SlowDatabase(), { batchOperations: 3, batchBytes: 10 })
     for (const [name, bytes] of [
       ['a', 1],
       ['b', 1],
@@ -90,11 +103,11 @@ describe('group commit', () => {
   })
 
   it('fails a batch as a whole, and what waits behind it definitely', async () => {
-    const { database, put, outcomes, failures } = setUp()
+    const { database, put, outcomes, failures } = setUp(new SlowDatabase())
     for (const name of ['a', 'b']) put(name)
     await settle()
     put('c')
-    await database.end(new Error('disk full'))
+    await database.end({ error: new Error('disk full') })
     expect(outcomes).toEqual(['a ATOLL_STORAGE false', 'b ATOLL_STORAGE false', 'c ATOLL_STORAGE true'])
     expect(failures()).toBe(1)
     expect(database.batches).toEqual([['a', 'b']])
@@ -102,5 +115,75 @@ describe('group commit', () => {
     await settle()
     await database.end()
     expect(outcomes.at(-1)).toBe('d durable')
+  })
+})
+
+describe('batches in a chain', () => {
+  const LARGE = 64 * KiB
+  const chained = (limits = { batchBytes: 1000 * LARGE }) => setUp(new ChainedDatabase(), limits)
+
+  it('do not wait for each other if there is much to write, and are acknowledged in order', async () => {
+    const { database, put, outcomes } = chained()
+    put('a')
+    await settle()
+    put('b')
+    await settle()
+    expect(database.batches).toEqual([['a']])
+    put('c', LARGE)
+    await settle()
+    put('d')
+    await settle()
+    expect(database.batches).toEqual([['a'], ['b', 'c'], ['d']])
+    expect(new Set(database.chains).size).toBe(1)
+    await database.end({ at: 2 })
+    await database.end({ at: 1 })
+    expect(outcomes).toEqual([])
+    await database.end()
+    expect(outcomes).toEqual(['a durable', 'b durable', 'c durable', 'd durable'])
+    put('e')
+    await settle()
+    put('f')
+    await settle()
+    expect(database.batches.slice(3)).toEqual([['e']])
+  })
+
+  it('are bounded in number and in bytes', async () => {
+    const many = chained()
+    for (let n = 0; n < 40; n++) many.put(`${n}`, 1024 * KiB)
+    await settle()
+    expect(many.database.batches).toHaveLength(16)
+    await many.database.end()
+    expect(many.database.batches).toHaveLength(17)
+    const large = chained({ batchBytes: 2 * LARGE })
+    for (let n = 0; n < 10; n++) large.put(`${n}`, LARGE)
+    await settle()
+    expect(large.database.batches).toHaveLength(1)
+    await large.database.end()
+    expect(large.database.batches).toHaveLength(2)
+  })
+
+  it('fail behind one that has failed, as the database says, once those before are told', async () => {
+    const { database, put, outcomes, failures } = chained()
+    for (const name of ['a', 'b', 'c']) {
+      put(name, LARGE)
+      await settle()
+    }
+    const unwritten = new AtollError('ATOLL_STORAGE', 'a batch before this one failed', { definite: true })
+    await database.end({ at: 1, error: new Error('EIO') })
+    await database.end({ at: 1, error: unwritten })
+    expect(failures()).toBe(0)
+    put('d')
+    await database.end()
+    expect(failures()).toBe(1)
+    expect(outcomes).toEqual(['a durable', 'b ATOLL_STORAGE false', 'c ATOLL_STORAGE true'])
+    // It was asked for before anybody knew, and the database has it in the old chain.
+    await database.end({ error: unwritten })
+    expect(outcomes.at(-1)).toBe('d ATOLL_STORAGE true')
+    expect(failures()).toBe(1)
+    put('e')
+    await settle()
+    await database.end()
+    expect(outcomes.at(-1)).toBe('e durable')
+    expect(database.chains.map((chain) => database.chains.indexOf(chain))).toEqual([0, 0, 0, 0, 4])
   })
 })

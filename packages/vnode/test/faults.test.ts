@@ -1,9 +1,10 @@
 import { EMPTY_RECORD, type StoredRecord } from '@atoll/causality'
-import { AtollError, type KeyId, utf8 } from '@atoll/core'
+import { AtollError, concatBytes, type KeyId, utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { VnodeHost } from '../src/index.ts'
 import { VnodeLayout } from '../src/layout.ts'
+import type { BytesBatchOptions, Operation } from '../src/ports.ts'
 import {
   collect,
   content,
@@ -194,13 +195,48 @@ class Failing extends MemoryLevel {
   }
 }
 
-describe('a database that fails batches', () => {
+/** As a value log has it: takes a batch while others are under way, and writes none that builds on one that has failed. */
+class FailingInChains extends Failing {
+  together = 0
+  #underWay = 0
+  #last: Promise<unknown> = Promise.resolve()
+  batchBytes(operations: readonly Operation[], { chain }: BytesBatchOptions): Promise<void> {
+    this.#underWay += 1
+    this.together = Math.max(this.together, this.#underWay)
+    const before = this.#last
+    const write = async () => {
+      await before
+      try {
+        if (chain.failure !== undefined) throw chain.failure
+        await this.batch(operations.map(whole), BINARY)
+      } catch (cause) {
+        chain.failure ??= new AtollError('ATOLL_STORAGE', 'a batch has failed', { cause })
+        throw cause
+      } finally {
+        this.#underWay -= 1
+      }
+    }
+    const written = write()
+    this.#last = written.catch(() => {})
+    return written
+  }
+}
+
+function whole(operation: Operation): Operation {
+  if (operation.type === 'del' || operation.tail === undefined) return operation
+  return { type: 'put', key: operation.key, value: concatBytes([operation.value, operation.tail]) }
+}
+
+describe.each([
+  ['one after the other', 3, () => new Failing()],
+  ['in a chain', 5, () => new FailingInChains()],
+] as const)('a database that fails batches %s', (_, every, makeDatabase) => {
   it('loses no acknowledged write, and no dot is given twice', async () => {
-    const database = new Failing()
+    const database = makeDatabase()
     const runtime = testRuntime()
     let host = makeHost(database, runtime)
     await host.open()
-    database.every = 3
+    database.every = every
     const acknowledged = new Map<string, Set<string>>()
     const dots = new Map<string, string>()
     const outcomes = { durable: 0, failed: 0 }
@@ -208,6 +244,8 @@ describe('a database that fails batches', () => {
       const key = `k${at % 5}`
       const value = `${round}/${at}`
       try {
+        const block = id(value, 'blocks')
+        if (at % 10 === 0) await host.coordinate(write(block, content(new Uint8Array(100_000))))
         const { record } = await host.coordinate(write(id(key), content(value)))
         outcomes.durable += 1
         acknowledged.set(key, (acknowledged.get(key) ?? new Set()).add(value))
@@ -229,7 +267,7 @@ describe('a database that fails batches', () => {
       await host.close()
       host = makeHost(database, runtime)
       await host.open()
-      database.every = 3
+      database.every = every
     }
     expect(outcomes.durable).toBeGreaterThan(50)
     expect(outcomes.failed).toBeGreaterThan(50)
@@ -238,12 +276,13 @@ describe('a database that fails batches', () => {
       const there = new Set(valuesOf(record))
       expect([...values].filter((value) => !there.has(value))).toEqual([])
     }
+    if (database instanceof FailingInChains) expect(database.together).toBeGreaterThan(2)
     database.every = Number.POSITIVE_INFINITY
     await host.close()
   })
 
   it('fails writes that were built on a failed one, and goes on as a new actor', async () => {
-    const database = new Failing()
+    const database = makeDatabase()
     const runtime = testRuntime()
     const host = makeHost(database, runtime)
     await host.open()
