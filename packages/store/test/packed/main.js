@@ -1,9 +1,11 @@
 // Packs the packages, installs them by npm and by pnpm in empty folders, compiles a strict program with declarations against
-// them, and runs every JavaScript program of the README. Takes a minute, and the package registry: `npm run packed`.
+// them, and runs every JavaScript program of the README. Takes a minute, and the package registry: `npm run packed`. The
+// programs run on the Node.js that runs this, or on another one: `npm run packed -- --node 20.19.0`.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
 const PNPM = ['--yes', 'pnpm@10.34.8']
@@ -66,6 +68,19 @@ function installByPnpm(tarballs) {
   return folder
 }
 
+/** The Node.js that programs run on: this one, or the one of the version behind `--node`, from its npm package. */
+function nodeToRun() {
+  const { node: version } = parseArgs({ options: { node: { type: 'string' } } }).values
+  if (version === undefined) return process.execPath
+  const system = process.platform === 'win32' ? 'win' : process.platform
+  const name = `node-${system}-${process.arch}`
+  const folder = join(work, 'node')
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }')
+  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `${name}@${version}`], folder)
+  return join(folder, 'node_modules', name, 'bin', system === 'win' ? 'node.exe' : 'node')
+}
+
 /** Every exported name is a type that a program can name, and every inferred type one that a declaration can write. */
 function compile(folder) {
   const door = readFileSync(join(ROOT, 'packages/store/src/index.ts'), 'utf8')
@@ -106,7 +121,7 @@ function compile(folder) {
 }
 
 /** Runs the programs of the README that end by themselves. */
-function runPrograms(folder) {
+function runPrograms(folder, node) {
   const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
   const programs = [...readme.matchAll(/^```js\n([\s\S]*?)^```/gm)].map(([, code]) => code)
   for (const [at, code] of programs.entries()) {
@@ -116,16 +131,18 @@ function runPrograms(folder) {
       file,
       isServer ? `${code}\nsetTimeout(() => process.kill(process.pid, 'SIGTERM'), 300)\n` : code,
     )
-    run(process.execPath, [file], folder)
+    run(node, [file], folder)
   }
   return programs.length
 }
 
 try {
+  const node = nodeToRun()
+  const version = run(node, ['--version'], work).trim()
   const tarballs = pack()
   for (const folder of [installByNpm(tarballs), installByPnpm(tarballs)]) {
-    const [names, programs] = [compile(folder), runPrograms(folder)]
-    process.stdout.write(`${folder}: ${names} names compile, ${programs} programs run\n`)
+    const [names, programs] = [compile(folder), runPrograms(folder, node)]
+    process.stdout.write(`${folder}: ${names} names compile, ${programs} programs run on ${version}\n`)
   }
 } finally {
   rmSync(work, { recursive: true, force: true })
