@@ -23,7 +23,10 @@ const REPLICAS = 3
 const LOOK_MS = 50
 const WHOLE_WITHIN_MS = 60_000
 
-/** A file goes in through node 1, nodes 5 and 4 die and return, it comes out of nodes 2 and 5. Throws at the first thing that is not so. */
+/**
+ * A file goes in through node 1, nodes 5 and 4 die and return, it comes out of nodes 2 and 5. Throws at the first thing
+ * that is not so.
+ */
 export async function runTour(plan: TourPlan): Promise<void> {
   say(
     colors.bold(`Atoll: ${plan.file} (${megabytes(plan.sizeBytes)}) goes through five nodes in this process`),

@@ -9,7 +9,10 @@ x509.cryptoProvider.set(webcrypto)
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const HOUR_MS = 3_600_000
 
-/** Signs the certificates of the nodes of one cluster, each of them good for a day. In life, this key stays off the nodes. */
+/**
+ * Signs the certificates of the nodes of one cluster, each of them good for a day. In life, this key stays off the
+ * nodes.
+ */
 export class Authority {
   /** Its own certificate, as PEM: what every node has to believe. */
   readonly ca: string

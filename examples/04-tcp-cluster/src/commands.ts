@@ -37,7 +37,10 @@ export interface Commands {
   createBucket(bucket: string): Promise<void>
   put(bucket: string, key: string, body: Uint8Array): Promise<void>
   get(bucket: string, key: string): Promise<Uint8Array>
-  /** Of all that these objects consist of, how many records there are, and how many replicas are on the disk of this node. */
+  /**
+   * Of all that these objects consist of, how many records there are, and how many replicas are on the disk of this
+   * node.
+   */
   count(
     bucket: string,
     keys: readonly string[],

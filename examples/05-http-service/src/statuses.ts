@@ -24,7 +24,10 @@ export interface Answer {
   readonly transient: boolean
 }
 
-/** What a client is told about anything that was thrown. The message of an error that is not about the request stays here. */
+/**
+ * What a client is told about anything that was thrown. The message of an error that is not about the request stays
+ * here.
+ */
 export function answerOf(error: unknown): Answer {
   if (!isAtollError(error) && !isArgumentError(error))
     return { status: 500, code: 'INTERNAL', message: 'internal error', transient: false }

@@ -10,7 +10,10 @@ import { runPart, tellRow } from './parts.ts'
 import { type Compared, changes, headLine, line } from './report.ts'
 import { storageParts } from './storage-suite.ts'
 
-/** Measures some rows. Each part has a process of its own: what one leaves behind in heap and compiled code must not burden the next. */
+/**
+ * Measures some rows. Each part has a process of its own: what one leaves behind in heap and compiled code must not
+ * burden the next.
+ */
 type Part = (onRow: (row: Compared, line: string) => void) => Promise<void>
 
 interface Suite {

@@ -10,7 +10,10 @@ interface Told {
 
 const PROGRAM = fileURLToPath(new URL('./main.js', import.meta.url))
 
-/** Runs the bench, of this build or of another, with these arguments in a process of its own, which prints nothing. Throws if that fails. */
+/**
+ * Runs the bench, of this build or of another, with these arguments in a process of its own, which prints nothing.
+ * Throws if that fails.
+ */
 export async function runPart(
   args: readonly string[],
   onRow: (row: Compared, line: string) => void,

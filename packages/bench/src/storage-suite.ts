@@ -22,7 +22,10 @@ interface Case {
   readonly keys?: number
 }
 
-/** A round takes about a tenth of a second, as one of the floor does. Code is new in each process: a whole round warms up. */
+/**
+ * A round takes about a tenth of a second, as one of the floor does. Code is new in each process: a whole round warms
+ * up.
+ */
 const LARGE: Case = {
   label: '1 MiB',
   sizeBytes: MiB,

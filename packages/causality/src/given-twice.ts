@@ -8,8 +8,8 @@ const ACTOR_BYTES = 8
 const NONE: readonly ActorId[] = []
 
 /**
- * The actors of dots that both hold, each with another write, ascending. There are none unless data was put back from an older
- * copy that nobody took for one, and gave dots out again.
+ * The actors of dots that both hold, each with another write, ascending. There are none unless data was put back from
+ * an older copy that nobody took for one, and gave dots out again.
  */
 export function givenTwice(a: StoredRecord, b: StoredRecord): readonly ActorId[] {
   if (a === b) return NONE
@@ -52,7 +52,10 @@ export function renameSiblings(record: StoredRecord, actors: readonly ActorId[])
   )
 }
 
-/** Whether `other` has, or had, a write of this actor's in `record` under the name that it gets when its dot was given twice. */
+/**
+ * Whether `other` has, or had, a write of this actor's in `record` under the name that it gets when its dot was given
+ * twice.
+ */
 export function isRenamedIn(other: StoredRecord, record: StoredRecord, actor: ActorId): boolean {
   return record.siblings.some(
     (sibling) => sibling.dot.actor === actor && other.clock.has(nameOfWrite(sibling).actor),

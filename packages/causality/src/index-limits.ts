@@ -2,8 +2,8 @@ import { checkBytes, checkObject, checkText, describe, wrongRange, wrongType } f
 import type { IndexEntry } from './record.ts'
 
 /**
- * What a client may write to indexes. An entry is a key of the database, and travels in a page of a scan: all that it is made
- * of must fit. What was stored before there were limits is merged, moved and repaired as ever.
+ * What a client may write to indexes. An entry is a key of the database, and travels in a page of a scan: all that it
+ * is made of must fit. What was stored before there were limits is merged, moved and repaired as ever.
  */
 export const INDEX_LIMITS = {
   /** Entries of one record. */

@@ -28,8 +28,8 @@ export interface ResolveMeans {
 }
 
 /**
- * Applies the policy to a record as a reader must see it. An error of a merge function comes through as it is; one that answers
- * anything but bytes is a `TypeError`.
+ * Applies the policy to a record as a reader must see it. An error of a merge function comes through as it is; one that
+ * answers anything but bytes is a `TypeError`.
  */
 export function resolve(policy: MergePolicy, record: StoredRecord, means: ResolveMeans): Resolved {
   const candidates = policy.kind === 'last-write-wins' ? latest(record.siblings) : record.siblings

@@ -107,8 +107,8 @@ export class BucketTypes {
   }
 
   /**
-   * How many replicas of a type may be counted on to have what was written long ago: n, or fewer while n goes up and the next
-   * replica is being filled. Reads go by so many, and writes by one more.
+   * How many replicas of a type may be counted on to have what was written long ago: n, or fewer while n goes up and
+   * the next replica is being filled. Reads go by so many, and writes by one more.
    */
   filled(type: string): number {
     const { n } = this.get(type)
@@ -137,8 +137,8 @@ export class BucketTypes {
 
   /**
    * Takes the types of a cluster document in place of all there were; `default` stays if it is not among them. What was
-   * decided is taken as it is: changes are checked before. `filled` says of those whose n goes up how many replicas are filled.
-   * Throws `RangeError` for too many types or a bad name of one, and then changes nothing.
+   * decided is taken as it is: changes are checked before. `filled` says of those whose n goes up how many replicas are
+   * filled. Throws `RangeError` for too many types or a bad name of one, and then changes nothing.
    */
   replaceAll(
     encoded: ReadonlyMap<string, Uint8Array>,

@@ -8,7 +8,10 @@ export type MergeByName = (name: string) => MergeFunction
 
 const NAME = 'the properties of a bucket type'
 
-/** `[n, r, w, dw, pr, pw, notfoundOk, basicQuorum, sloppy, replicate, policy, merge]`; sizes are texts, merge may be null. */
+/**
+ * `[n, r, w, dw, pr, pw, notfoundOk, basicQuorum, sloppy, replicate, policy, merge]`; sizes are texts, merge may be
+ * null.
+ */
 const firstCodec = (mergeOf: MergeByName): TupleCodec<BucketProperties> => ({
   name: NAME,
   version: 1,

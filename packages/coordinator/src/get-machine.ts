@@ -58,14 +58,13 @@ export interface GetPlan {
 const NOTHING: readonly GetEffect[] = []
 
 /**
- * One read: Riak's get (riak_kv_get_core), with four of its faults repaired. Unless the reader is content with `any`, it
- * takes the word of r primaries that there is nothing, or nothing that shows: a fallback's "I have none" proves nothing. And
- * it ends no read while a primary may still know better that is not silent. An answer that comes after the caller was served
- * takes part in the repair. And where those that were asked cannot give the answer any more, since nodes died that nobody knew
- * to be dead, the fallbacks are asked that writes of this moment go to.
- *
- * A corrupt replica counts as a failure: it is no evidence of anything. Nor is one whose data is an older copy, but what it has
- * is merged.
+ * One read: Riak's get (riak_kv_get_core), with four of its faults repaired. Unless the reader is content with `any`,
+ * it takes the word of r primaries that there is nothing, or nothing that shows: a fallback's "I have none" proves
+ * nothing. And it ends no read while a primary may still know better that is not silent. An answer that comes after the
+ * caller was served takes part in the repair. And where those that were asked cannot give the answer any more, since
+ * nodes died that nobody knew to be dead, the fallbacks are asked that writes of this moment go to. A corrupt replica
+ * counts as a failure: it is no evidence of anything. Nor is one whose data is an older copy, but what it has is
+ * merged.
  */
 export class GetMachine {
   readonly #plan: GetPlan

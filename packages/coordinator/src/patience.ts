@@ -24,10 +24,11 @@ export const READ_AGAIN = ['ATOLL_QUORUM_IMPOSSIBLE', 'ATOLL_QUORUM_UNMET'] as c
 export const WRITE_AGAIN = ['ATOLL_QUORUM_IMPOSSIBLE'] as const
 
 /**
- * Gives a request that fails for want of nodes a moment: a node that stood still, or whose connections all broke, for some
- * milliseconds takes everybody else for dead. It looks whether they are back, and tries again after 20 ms, 40 ms and so on,
- * within 400 ms in all; within 2 s while one that it lacks is suspect, which says that nobody knows yet what becomes of it: on a
- * busy machine some hundred connections do not stand again in less. Throws what it failed with last.
+ * Gives a request that fails for want of nodes a moment: a node that stood still, or whose connections all broke, for
+ * some milliseconds takes everybody else for dead. It looks whether they are back, and tries again after 20 ms, 40 ms
+ * and so on, within 400 ms in all; within 2 s while one that it lacks is suspect, which says that nobody knows yet what
+ * becomes of it: on a busy machine some hundred connections do not stand again in less. Throws what it failed with
+ * last.
  */
 export async function patiently<T>(
   attempts: Attempts<T>,

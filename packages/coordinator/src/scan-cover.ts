@@ -50,7 +50,10 @@ export interface CoverGap extends SliceNeed {
   readonly down: readonly string[]
 }
 
-/** A slice of which no primary is up has no one who could vouch for what its fallbacks lack, whoever is content with them. */
+/**
+ * A slice of which no primary is up has no one who could vouch for what its fallbacks lack, whoever is content with
+ * them.
+ */
 export function findGap({ lists, holders, needs }: CoverPlan): CoverGap | undefined {
   for (const [slice, list] of lists.entries()) {
     const need = needs[slice] ?? NO_NEED

@@ -78,11 +78,11 @@ const MAX_GONE = 1000
 
 /**
  * One page of an ordered scan: merges what the nodes of a cover answer. An entry on which all r replicas of its slice
- * agree, by the digest of the record's clock, is answered as it is; where they differ the key is read.
- *
- * Of a group of terms each node brings the first entry that it has. The least of them all is the first one of the group: the
- * replicas of its slice have none before it. So it is judged as any other entry; if it is shown, the streams go on behind the
- * group, and if it is gone, they go back to it and bring every entry of the group, for what they have passed over may be shown.
+ * agree, by the digest of the record's clock, is answered as it is; where they differ the key is read. Of a group of
+ * terms each node brings the first entry that it has. The least of them all is the first one of the group: the replicas
+ * of its slice have none before it. So it is judged as any other entry; if it is shown, the streams go on behind the
+ * group, and if it is gone, they go back to it and bring every entry of the group, for what they have passed over may
+ * be shown.
  */
 export class ScanMachine {
   readonly #plan: ScanPlan
@@ -252,7 +252,10 @@ export class ScanMachine {
     return short
   }
 
-  /** At first by a node's share of the keys; then by its share of what was merged: of groups each node may have its own first entry. */
+  /**
+   * At first by a node's share of the keys; then by its share of what was merged: of groups each node may have its own
+   * first entry.
+   */
   #fetchLimit({ from, brought, mergedBefore }: Stream, cover: Cover): number {
     const merged = this.#slots.length - mergedBefore
     const share = from.slices / cover.bySlice.length

@@ -19,7 +19,10 @@ const createCover = (): Cover => ({
   bySlice: SLICES,
 })
 
-/** Where a term lies, and which of the two replicas of its slice have it. Whoever lacks what is there, or has what is gone, is behind. */
+/**
+ * Where a term lies, and which of the two replicas of its slice have it. Whoever lacks what is there, or has what is
+ * gone, is behind.
+ */
 interface Filed {
   readonly name: string
   readonly slice: number

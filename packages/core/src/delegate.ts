@@ -1,6 +1,6 @@
 /**
- * An object with everything that `original` has, itself or by its class, but for what is given instead. What is asked of it is asked
- * of the original at that moment: getters and methods run there, so that private fields are found.
+ * An object with everything that `original` has, itself or by its class, but for what is given instead. What is asked
+ * of it is asked of the original at that moment: getters and methods run there, so that private fields are found.
  */
 export function delegate<Port extends object, T extends Port>(original: T, instead: Partial<Port>): T {
   const properties: PropertyDescriptorMap = {}

@@ -59,9 +59,9 @@ interface Plain {
 }
 
 /**
- * A registry in which nothing was counted. Every counter and histogram of the catalogue is there at 0, so that whoever reads it can
- * tell 0 from a metric that there is not, with each set of labels whose values the catalogue lists. A gauge is there once it
- * is set. Its series are as many as the names and label values of the code, which are few.
+ * A registry in which nothing was counted. Every counter and histogram of the catalogue is there at 0, so that whoever
+ * reads it can tell 0 from a metric that there is not, with each set of labels whose values the catalogue lists. A
+ * gauge is there once it is set. Its series are as many as the names and label values of the code, which are few.
  */
 export function createMetrics({ to }: MetricsRegistryOptions = {}): MetricsRegistry {
   const plain = new Map<string, Plain>()

@@ -46,7 +46,10 @@ export interface Digests {
 export type StreamAlgorithm = 'md5' | 'sha256'
 
 export interface DigestStream {
-  /** Takes the next chunk, which must not change until the digest is done. If there is a promise, await it before the next call. */
+  /**
+   * Takes the next chunk, which must not change until the digest is done. If there is a promise, await it before the
+   * next call.
+   */
   update(chunk: Uint8Array): void | Promise<void>
   /** Ends the stream. */
   digest(): Promise<Uint8Array>

@@ -16,8 +16,8 @@ const tellers = new WeakMap<Metrics, Tell>()
 
 /**
  * The same runtime, of which log, metrics and probe may throw without stopping anything: each failure is counted as
- * `atoll_port_failures_total`, and written to the log once a minute, as far as these two still work. All else that the runtime and its
- * metrics have stays, by a class too. Answers a runtime that is shielded as it is.
+ * `atoll_port_failures_total`, and written to the log once a minute, as far as these two still work. All else that the
+ * runtime and its metrics have stays, by a class too. Answers a runtime that is shielded as it is.
  */
 export function shielded<R extends Observers>(runtime: R): R {
   if (tellers.has(runtime.metrics)) return runtime

@@ -7,12 +7,11 @@ export interface StorageFeatures {
 }
 
 /**
- * What a database must be to hold a node, or a value log's index; the storage suite of `@atoll/conformance` asks the same. It is
- * written for abstract-level 2 or 3, its iterators see no write that came after them (by implicit snapshots, or by explicit
- * ones), and it stores bytes. Throws `ATOLL_STORE_UNSUPPORTED` that says what is missing.
- *
- * What no database says of itself is what it does with `sync: true`: that must not be answered before the write, and all before
- * it, would survive a loss of power.
+ * What a database must be to hold a node, or a value log's index; the storage suite of `@atoll/conformance` asks the
+ * same. It is written for abstract-level 2 or 3, its iterators see no write that came after them (by implicit
+ * snapshots, or by explicit ones), and it stores bytes. Throws `ATOLL_STORE_UNSUPPORTED` that says what is missing.
+ * What no database says of itself is what it does with `sync: true`: that must not be answered before the write, and
+ * all before it, would survive a loss of power.
  */
 export function checkStorage(database: StorageFeatures): void {
   const { supports } = database

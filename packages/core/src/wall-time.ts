@@ -5,8 +5,8 @@ import type { Clock } from './runtime.ts'
 export const LATEST_WALL_MS: number = 2 ** 52
 
 /**
- * The time of the wall clock for something that is stored: whole milliseconds since 1970. Throws `ATOLL_CLOCK` for a clock that is
- * before that: what it stamps could not be read again.
+ * The time of the wall clock for something that is stored: whole milliseconds since 1970. Throws `ATOLL_CLOCK` for a
+ * clock that is before that: what it stamps could not be read again.
  */
 export function wallTimeOf(clock: Pick<Clock, 'wallMs'>): number {
   const wallMs = Math.floor(clock.wallMs())

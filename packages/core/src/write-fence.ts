@@ -57,10 +57,9 @@ export class WriteFence {
   }
 
   /**
-   * Writes, unless a write has failed before. A write is not acknowledged while others are under way: of two at a time nobody
-   * knows which came first in the log, and if the other one fails, this one may be lost behind it.
-   *
-   * Throws what `write` throws, and `ATOLL_STORAGE` or `ATOLL_DISK_FULL`: definite if nothing was passed on.
+   * Writes, unless a write has failed before. A write is not acknowledged while others are under way: of two at a time
+   * nobody knows which came first in the log, and if the other one fails, this one may be lost behind it. Throws what
+   * `write` throws, and `ATOLL_STORAGE` or `ATOLL_DISK_FULL`: definite if nothing was passed on.
    */
   async run<T>(write: () => Promise<T>): Promise<T> {
     if (this.#failure !== undefined) throw refusal(this.#failure.cause)

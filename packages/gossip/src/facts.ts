@@ -10,8 +10,8 @@ export interface Fact {
 }
 
 /**
- * What somebody lacks of the facts of one node: all that there is between `after` (excluded; 0 for everything) and `upTo`, in
- * the order of publication, so that a delta cut short is a shorter delta.
+ * What somebody lacks of the facts of one node: all that there is between `after` (excluded; 0 for everything) and
+ * `upTo`, in the order of publication, so that a delta cut short is a shorter delta.
  */
 export interface FactsDelta {
   readonly node: string
@@ -77,7 +77,10 @@ export class Facts {
     return { node: mine.node, generation: mine.generation, after, upTo, facts }
   }
 
-  /** Takes over what a delta brings to the holder of `mine`; answers the names that changed, or undefined if it does not fit. */
+  /**
+   * Takes over what a delta brings to the holder of `mine`; answers the names that changed, or undefined if it does not
+   * fit.
+   */
   apply(mine: Digest, delta: FactsDelta, limits: FactLimits): readonly string[] | undefined {
     const { node, generation, after, upTo } = delta
     const same = generation === mine.generation

@@ -100,7 +100,10 @@ export class Gossip extends Lifecycle {
     return new Map([...this.#machine.factsOf(node)].map(([name, { value }]) => [name, value]))
   }
 
-  /** Sets who takes part; this node may be among them. A new one counts as up, and is probed at once; one that is left out is forgotten. */
+  /**
+   * Sets who takes part; this node may be among them. A new one counts as up, and is probed at once; one that is left
+   * out is forgotten.
+   */
   setMembers(names: readonly string[]): void {
     this.#step({ kind: 'members', names })
     this.#countMembers()
@@ -112,8 +115,8 @@ export class Gossip extends Lifecycle {
   }
 
   /**
-   * Says something of this node to all; a later value takes the place of an earlier one. Throws `TypeError` or `RangeError` for
-   * an invalid name or value, `ATOLL_OVERLOADED` for one name too many.
+   * Says something of this node to all; a later value takes the place of an earlier one. Throws `TypeError` or
+   * `RangeError` for an invalid name or value, `ATOLL_OVERLOADED` for one name too many.
    */
   publish(name: string, value: Uint8Array): void {
     this.#step({ kind: 'publish', name, value: value.slice() })

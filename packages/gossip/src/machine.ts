@@ -17,9 +17,9 @@ import { View } from './view.ts'
 const MAX_FIRST_INCARNATION = 2 ** 30
 
 /**
- * What one node believes of the others, as a step machine: SWIM (Das, Gupta and Motivala, 2002) with the repairs of Lifeguard
- * (Dadgar, Phillips and Currey, 2017), facts with one writer each, and the version of one document. Events say what happened
- * and at what time, decisions what to do about it; `nextMs` is when it wants a tick.
+ * What one node believes of the others, as a step machine: SWIM (Das, Gupta and Motivala, 2002) with the repairs of
+ * Lifeguard (Dadgar, Phillips and Currey, 2017), facts with one writer each, and the version of one document. Events
+ * say what happened and at what time, decisions what to do about it; `nextMs` is when it wants a tick.
  */
 export class GossipMachine {
   readonly #random: Random

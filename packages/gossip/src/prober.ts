@@ -50,8 +50,8 @@ const MAX_EXTRA = 3
 const NOTHING: readonly ProbeStep[] = []
 
 /**
- * The probes of one node (SWIM, section 3.1): directly, then through others; and what Lifeguard adds: a node that gets no answers
- * where it should doubts its own health, and waits longer.
+ * The probes of one node (SWIM, section 3.1): directly, then through others; and what Lifeguard adds: a node that gets
+ * no answers where it should doubts its own health, and waits longer.
  */
 export class Prober {
   readonly #options: FullGossipOptions

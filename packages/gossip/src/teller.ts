@@ -29,8 +29,8 @@ export class Teller {
   }
 
   /**
-   * What goes with a message to `peer`: this node, what is said of the peer itself (Lifeguard's buddy system: a suspect learns of
-   * it with the next message), and some of the news.
+   * What goes with a message to `peer`: this node, what is said of the peer itself (Lifeguard's buddy system: a suspect
+   * learns of it with the next message), and some of the news.
    */
   newsFor(peer: string): readonly Digest[] {
     const { own, view, rumours, options } = this.#parts

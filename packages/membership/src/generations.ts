@@ -8,7 +8,10 @@ import { votersOf } from './voters.ts'
 export interface Life {
   /** A token that was made at this open: 16 to 64 digits of lower-case hexadecimal. */
   readonly generation: string
-  /** The generations of this data that the document may know, as far as the data itself knows them; this one need not be there. */
+  /**
+   * The generations of this data that the document may know, as far as the data itself knows them; this one need not be
+   * there.
+   */
   readonly known: readonly string[]
   /** True if an operator says that the data is an older copy. */
   readonly isRestored: boolean

@@ -87,7 +87,10 @@ export function isNamed({ replicas, moves }: Layout, node: NodeName): boolean {
   )
 }
 
-/** `after`, of the epoch that it has, with what it says of when its lists got longer. A ring of more partitions splits lists. */
+/**
+ * `after`, of the epoch that it has, with what it says of when its lists got longer. A ring of more partitions splits
+ * lists.
+ */
 export function withGrowth(before: ClusterDocument, after: ClusterDocument): ClusterDocument {
   if (before.replicas.length !== after.replicas.length) return after
   const hasGrown = (partition: number) =>

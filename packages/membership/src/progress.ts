@@ -15,8 +15,9 @@ export interface Handed {
 }
 
 /**
- * `source` has done its part of these moves. A replacement or a drop is over with that; an addition when nobody has to copy
- * any more. A node that leaves, and is in no list any more, is exiting. Copies that `source` still owes are owed by its heirs, too.
+ * `source` has done its part of these moves. A replacement or a drop is over with that; an addition when nobody has to
+ * copy any more. A node that leaves, and is in no list any more, is exiting. Copies that `source` still owes are owed
+ * by its heirs, too.
  *
  * @throws `ATOLL_CHANGE_REFUSED` unless each of them is a move of `source` that could begin.
  */

@@ -24,8 +24,8 @@ export interface ClocksParts {
 }
 
 /**
- * The wall clocks of the members that have a vote. One that is not reached, or of a build before, has a clock that counts and does
- * not answer.
+ * The wall clocks of the members that have a vote. One that is not reached, or of a build before, has a clock that
+ * counts and does not answer.
  */
 export class Clocks implements ClusterClocks {
   readonly #parts: ClocksParts

@@ -21,13 +21,14 @@ const CLUSTER_ID_BYTES = 8
 
 /**
  * One node on one database, opened: an object store inside the process. Alone it keeps one replica of everything, since
- * two on the same disk would guard against nothing. With a transport it comes back to the cluster of its data; without data
- * it joins the cluster of its seeds, or begins one if it is told to.
+ * two on the same disk would guard against nothing. With a transport it comes back to the cluster of its data; without
+ * data it joins the cluster of its seeds, or begins one if it is told to.
  *
  * @throws TypeError, RangeError for invalid options; `ATOLL_LOCKED` if another process has the directory or the
  * address; `ATOLL_STORE_UNSUPPORTED` for a database without snapshots; `ATOLL_FORMAT` if it holds something else, or if
  * the cluster knows this node with other data; `ATOLL_UNREACHABLE` if no cluster was found within `joinTimeoutMs`;
- * `ATOLL_UNAUTHORIZED`, `ATOLL_PROTOCOL` for what the seeds answer; `ATOLL_CHANGE_REFUSED` if the cluster does not take the node.
+ * `ATOLL_UNAUTHORIZED`, `ATOLL_PROTOCOL` for what the seeds answer; `ATOLL_CHANGE_REFUSED` if the cluster does not take
+ * the node.
  */
 export async function createNode(options: NodeOptions): Promise<AtollNode> {
   validateNodeOptions(options)

@@ -18,7 +18,10 @@ import {
 import { MD5_BLOCK_BYTES, MD5_KERNELS, MD5_LAYOUT, MD5_START, md5Module } from './md5-kernels.ts'
 import { md5Padding } from './md5-padding.ts'
 
-/** A page of the memory of WebAssembly. The first one of a thread is for the kernels, each of the others is a slot for bytes. */
+/**
+ * A page of the memory of WebAssembly. The first one of a thread is for the kernels, each of the others is a slot for
+ * bytes.
+ */
 const PAGE_BYTES = 64 * KiB
 /** Slots that a stream takes before it is the turn of the next one, if others wait. */
 const SLOTS_PER_TURN = 16
@@ -82,7 +85,10 @@ export class DigestThread {
     return this.#streams
   }
 
-  /** Whether one more stream would not wait for the others, or hardly: four in step have three quarters of the speed of one. */
+  /**
+   * Whether one more stream would not wait for the others, or hardly: four in step have three quarters of the speed of
+   * one.
+   */
   hasRoom(algorithm: StreamAlgorithm): boolean {
     const inStep = algorithm === 'md5' && this.#shared?.blockwise === true
     return this.#streams < (inStep ? STREAMS_IN_STEP : 1)
@@ -135,7 +141,10 @@ export class DigestThread {
     }
   }
 
-  /** Copies into as many slots as there are, and answers where the rest of the chunk begins. All slots but the last are full. */
+  /**
+   * Copies into as many slots as there are, and answers where the rest of the chunk begins. All slots but the last are
+   * full.
+   */
   #sendSome(stream: Sending, chunk: Uint8Array, { from, slots }: { from: number; slots: number }): number {
     assert(this.#shared !== undefined, 'there are slots once the thread has begun')
     const { memory } = this.#shared

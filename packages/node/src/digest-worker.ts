@@ -43,7 +43,10 @@ const { parentPort, receiveMessageOnPort, workerData } = require('node:worker_th
 const { createHash } = require('node:crypto')
 const { layout, start, blockBytes, memoryPages, slotsAt, slotBytes } = workerData
 
-/** A run of a kernel ends where a lane has no more blocks; answers wait for this many slots, unless there is nothing else to do. */
+/**
+ * A run of a kernel ends where a lane has no more blocks; answers wait for this many slots, unless there is nothing
+ * else to do.
+ */
 const FREED_AT_ONCE = 16
 
 const { memory, kernels } = shared()

@@ -24,10 +24,9 @@ const NOBODY = { clusterId: undefined, memberId: undefined, generation: undefine
 const FINAL: readonly string[] = ['ATOLL_FORMAT', 'ATOLL_UNAUTHORIZED', 'ATOLL_PROTOCOL']
 
 /**
- * Looks for the cluster of the seeds, for a node that has no data. Meanwhile it tells others who ask that it has none either.
- * Resolves with nobody if the node may begin one: that is after one round, whoever does not answer.
- *
- * Throws what a seed answered that will not change, else `ATOLL_UNREACHABLE` when the time is over.
+ * Looks for the cluster of the seeds, for a node that has no data. Meanwhile it tells others who ask that it has none
+ * either. Resolves with nobody if the node may begin one: that is after one round, whoever does not answer. Throws what
+ * a seed answered that will not change, else `ATOLL_UNREACHABLE` when the time is over.
  */
 export async function findCluster(node: NodeName, network: NodeNetwork, search: Search): Promise<Found> {
   const { runtime } = search

@@ -134,7 +134,10 @@ const VECTOR: Words = {
   ],
 }
 
-/** The variables of a kernel: its parameter, a pointer for each lane, five words for each chain (a, b, c, d, sum), eight more words. */
+/**
+ * The variables of a kernel: its parameter, a pointer for each lane, five words for each chain (a, b, c, d, sum), eight
+ * more words.
+ */
 interface Kernel {
   readonly words: Words
   readonly chains: readonly number[]

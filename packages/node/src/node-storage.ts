@@ -39,8 +39,8 @@ export interface NodeStorageParts {
 }
 
 /**
- * Opens a database and reads what it says of its cluster. It stays closed after a failure. What the cluster notes and what the
- * vnodes write go through one guard, so that neither is written into a database of which a write has failed.
+ * Opens a database and reads what it says of its cluster. It stays closed after a failure. What the cluster notes and
+ * what the vnodes write go through one guard, so that neither is written into a database of which a write has failed.
  */
 export async function openData(given: Database, runtime: Runtime): Promise<NodeData> {
   const database = guardDatabase(given, { runtime, freeBytes: () => freeBytesBelow(given) })

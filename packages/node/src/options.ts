@@ -23,8 +23,8 @@ import type { Database, HandoffOptions, VnodeHostOptions } from '@atoll/vnode'
 /** What every node of a cluster shares, and a single node as well. Everything may be left out. */
 export interface CommonOptions {
   /**
-   * Partitions of the ring that a cluster begins with, a power of two from 8 to 1024; default 64. A plan with a `resize` gives
-   * it more; until then a cluster with another number is refused, and thereafter this is not looked at.
+   * Partitions of the ring that a cluster begins with, a power of two from 8 to 1024; default 64. A plan with a
+   * `resize` gives it more; until then a cluster with another number is refused, and thereafter this is not looked at.
    */
   readonly partitions?: number
   /**
@@ -52,32 +52,34 @@ export interface CommonOptions {
 
 export interface NodeOptions extends CommonOptions {
   /**
-   * Where everything is kept: a database of its own for each node, or what makes one in the runtime of the node. The node opens
-   * and closes it. LevelDB (classic-level 2 and 3), memory (memory-level 2 and 3), a value log (`@atoll/value-log-level`), or a
-   * sublevel of one of these in which nothing else is kept; `checkStorage` of `@atoll/core` says what is asked of any other. A batch
-   * with `sync: true` must not be answered before it, and all before it, would survive a loss of power: no database can promise
-   * that by what it says of itself. To be sure of one, count its calls of fdatasync during 20 writes.
+   * Where everything is kept: a database of its own for each node, or what makes one in the runtime of the node. The
+   * node opens and closes it. LevelDB (classic-level 2 and 3), memory (memory-level 2 and 3), a value log
+   * (`@atoll/value-log-level`), or a sublevel of one of these in which nothing else is kept; `checkStorage` of
+   * `@atoll/core` says what is asked of any other. A batch with `sync: true` must not be answered before it, and all
+   * before it, would survive a loss of power: no database can promise that by what it says of itself. To be sure of
+   * one, count its calls of fdatasync during 20 writes.
    */
   readonly storage: Database | ((runtime: Runtime) => Database)
   /** Default what the data says, or "n1" where there is none. */
   readonly name?: string
   /**
-   * Default the real world, quiet, with metrics in memory; its threads end when the node is closed. One that is given here is
-   * the giver's to close.
+   * Default the real world, quiet, with metrics in memory; its threads end when the node is closed. One that is given
+   * here is the giver's to close.
    */
   readonly runtime?: Runtime
   /** How to reach other nodes, such as `tcp({ … })` of `@atoll/transport-tcp`. Without it the node is alone for ever. */
   readonly transport?: TransportFactory
   /**
-   * Addresses of members of the cluster, such as "10.0.0.1:7400" or "db.example:7400" (a name may have several addresses); a record
-   * from anything to addresses works, too. This node may be among them. A node without data joins the cluster that they know: it
-   * takes part at once, and holds data when a plan with it is committed. A node with data asks them where the others are.
+   * Addresses of members of the cluster, such as "10.0.0.1:7400" or "db.example:7400" (a name may have several
+   * addresses); a record from anything to addresses works, too. This node may be among them. A node without data joins
+   * the cluster that they know: it takes part at once, and holds data when a plan with it is committed. A node with
+   * data asks them where the others are.
    */
   readonly seeds?: readonly string[] | Readonly<Record<string, string>>
   /**
-   * Whether this node, if it has no data, begins a cluster; or the name of the node that does, so that all nodes can have the
-   * same options. Seeds are asked first: if one of them is of a cluster, the node joins that. Default false. Not looked at
-   * without a transport, where a node is alone.
+   * Whether this node, if it has no data, begins a cluster; or the name of the node that does, so that all nodes can
+   * have the same options. Seeds are asked first: if one of them is of a cluster, the node joins that. Default false.
+   * Not looked at without a transport, where a node is alone.
    */
   readonly begin?: boolean | string
   /** How long a node without data looks for a cluster and asks to join it, in milliseconds; default 60 000. */
@@ -90,9 +92,9 @@ export interface NodeOptions extends CommonOptions {
    */
   readonly membersOnly?: boolean
   /**
-   * Says that the storage was put back from a copy that was made while the node ran, such as a snapshot of its volume, which
-   * cannot be told from a crash: the node gets from the others what the copy lacks. Say it at the first open behind the copy, and
-   * not again. A copy of a node that was closed is recognized without it. Default false.
+   * Says that the storage was put back from a copy that was made while the node ran, such as a snapshot of its volume,
+   * which cannot be told from a crash: the node gets from the others what the copy lacks. Say it at the first open
+   * behind the copy, and not again. A copy of a node that was closed is recognized without it. Default false.
    */
   readonly restored?: boolean
 }
@@ -106,13 +108,22 @@ export interface ClusterOptions extends CommonOptions {
   readonly storage: (node: string, runtime: Runtime) => Database
   /** Failure zone of each node; a node that is not named is a zone of its own. */
   readonly zones?: Readonly<Record<string, string>>
-  /** The world of each node; default the real one, with threads that end with the cluster. Others are the giver's to close. */
+  /**
+   * The world of each node; default the real one, with threads that end with the cluster. Others are the giver's to
+   * close.
+   */
   readonly runtime?: (node: string) => Runtime
-  /** The network between the nodes; default one without delay or loss, inside the process, in the world `runtime('network')`. */
+  /**
+   * The network between the nodes; default one without delay or loss, inside the process, in the world
+   * `runtime('network')`.
+   */
   readonly network?: MemoryNetwork
   /** Called in the middle of `crash`: a simulated disk loses what was not synced here. */
   readonly onCrash?: (node: string) => void
-  /** Stands between the coordinator of a node and all replicas, to watch or to lose what it asks of them; default nothing. */
+  /**
+   * Stands between the coordinator of a node and all replicas, to watch or to lose what it asks of them; default
+   * nothing.
+   */
   readonly replicas?: (node: string, replicas: Replicas) => Replicas
 }
 

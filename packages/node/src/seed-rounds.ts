@@ -17,9 +17,9 @@ export interface SeedRoundsParts {
 const BACKOFF = { baseMs: 1000, capMs: 15_000 } as const
 
 /**
- * A member may know only where the others were. It asks its seeds when it opens, and from time to time while a member of its cluster is
- * not up: whoever answers for a member, with its data, is at that address from then on. An older copy may not know all members, so that
- * a seed from which nothing was heard is asked again in any case.
+ * A member may know only where the others were. It asks its seeds when it opens, and from time to time while a member
+ * of its cluster is not up: whoever answers for a member, with its data, is at that address from then on. An older copy
+ * may not know all members, so that a seed from which nothing was heard is asked again in any case.
  */
 export class SeedRounds extends Lifecycle {
   readonly label: string

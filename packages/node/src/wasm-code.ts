@@ -1,6 +1,6 @@
 /**
- * Bytes of a WebAssembly module, nested as they come. Opcodes are those of the WebAssembly specification 2.0, section 5.4, and
- * `V_…` those of its vectors.
+ * Bytes of a WebAssembly module, nested as they come. Opcodes are those of the WebAssembly specification 2.0, section
+ * 5.4, and `V_…` those of its vectors.
  */
 export type Code = readonly (number | Code)[]
 

@@ -9,9 +9,10 @@ export interface AgreedTime {
 }
 
 /**
- * The time that holds if fewer than half of the members have a wrong clock, and whoever has not answered may have a right one: of
- * the clocks, in order, those on either side of the middle, and further outwards by as many as do not answer (K. Marzullo,
- * "Maintaining the Time in a Distributed System", 1983, with clocks as points). Undefined where no majority of the members answers.
+ * The time that holds if fewer than half of the members have a wrong clock, and whoever has not answered may have a
+ * right one: of the clocks, in order, those on either side of the middle, and further outwards by as many as do not
+ * answer (K. Marzullo, "Maintaining the Time in a Distributed System", 1983, with clocks as points). Undefined where no
+ * majority of the members answers.
  */
 export function agreedTime({ members, wallMs }: ClockReadings): AgreedTime | undefined {
   const count = wallMs.length

@@ -12,12 +12,11 @@ export interface Belief {
 }
 
 /**
- * Puts the time at which they are seen in the place of marks that a clock has made which was ahead: else what they stand on would
- * stay until the time comes that it has shown. So the leeway counts from the first collection that sees them, and an
- * upload that is under way has a whole lease. Answers the same object if all is believed.
- *
- * The content of a version never changes. Where a retired one without blocks tells of the future a note of when it was seen stands beside
- * it: a removed version of no blocks, which builds of before clear away as any.
+ * Puts the time at which they are seen in the place of marks that a clock has made which was ahead: else what they
+ * stand on would stay until the time comes that it has shown. So the leeway counts from the first collection that sees
+ * them, and an upload that is under way has a whole lease. Answers the same object if all is believed. The content of a
+ * version never changes. Where a retired one without blocks tells of the future a note of when it was seen stands
+ * beside it: a removed version of no blocks, which builds of before clear away as any.
  */
 export function believed(history: History, belief: Belief): History {
   const { untilMs, seenMs } = belief

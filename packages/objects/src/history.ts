@@ -120,9 +120,10 @@ export function settle(history: History, nowMs: number): History {
 }
 
 /**
- * What becomes of a version with blocks that was written beside others: it goes above them all, unless one of them has retired it,
- * and those stay as they are; of those that it is above already it retires the ones that are over by that. An upload is
- * retired only by one that began above it. So of several that do this at the same time never each is retired by another.
+ * What becomes of a version with blocks that was written beside others: it goes above them all, unless one of them has
+ * retired it, and those stay as they are; of those that it is above already it retires the ones that are over by that.
+ * An upload is retired only by one that began above it. So of several that do this at the same time never each is
+ * retired by another.
  */
 export function ascend(history: History, uuid: string, nowMs: number): History {
   const manifest = history.manifests.get(uuid)

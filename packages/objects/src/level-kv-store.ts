@@ -54,10 +54,9 @@ const DECLINED: KvWritten = { accepted: 0, primaries: 0, context: undefined, alo
 /**
  * A key-value store on one abstract-level database, for one process without a ring. The database belongs to the caller,
  * who opens and closes it; nobody else may write to it meanwhile. A write is on disk, with its index entries, before it
- * is answered. A record that fails its checks is answered as missing, and counted. After a failed write no more are taken until
- * the caller has closed and opened the database (see `writeFenceOf` of `@atoll/core`).
- *
- * Throws `ATOLL_STORAGE` or `ATOLL_CLOSED` if the database does, and `ATOLL_OVERLOADED` past `maxWrites`.
+ * is answered. A record that fails its checks is answered as missing, and counted. After a failed write no more are
+ * taken until the caller has closed and opened the database (see `writeFenceOf` of `@atoll/core`). Throws
+ * `ATOLL_STORAGE` or `ATOLL_CLOSED` if the database does, and `ATOLL_OVERLOADED` past `maxWrites`.
  */
 export class LevelKvStore implements KvStore {
   readonly #runtime: Runtime

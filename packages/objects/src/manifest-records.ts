@@ -74,13 +74,12 @@ export interface HistoryRead extends Known {
 }
 
 /**
- * The manifest records: one for each object, under the object's own name.
- *
- * A manifest in state `writing`, with a lease, is the proof that no collection has decided against the upload. Who may write
- * one: the upload itself, before its first block; and whoever has read one, on condition that the record is unchanged at
- * a primary (`ifUnchanged: 'one'`). A collection decides against an upload by a write on condition that it is unchanged at
- * every primary (`'all'`), and only then deletes blocks. An upload becomes a version by a write with `'one'` over its proof. At
- * each primary one of the two comes first, and the other one learns of it; no clock and no lease has a say in that.
+ * The manifest records: one for each object, under the object's own name. A manifest in state `writing`, with a lease,
+ * is the proof that no collection has decided against the upload. Who may write one: the upload itself, before its
+ * first block; and whoever has read one, on condition that the record is unchanged at a primary (`ifUnchanged: 'one'`).
+ * A collection decides against an upload by a write on condition that it is unchanged at every primary (`'all'`), and
+ * only then deletes blocks. An upload becomes a version by a write with `'one'` over its proof. At each primary one of
+ * the two comes first, and the other one learns of it; no clock and no lease has a say in that.
  */
 export class ManifestRecords {
   readonly #runtime: Pick<Runtime, 'clock' | 'random'>

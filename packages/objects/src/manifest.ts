@@ -31,8 +31,8 @@ export interface Manifest {
   readonly blocks: number
   readonly sealed: boolean
   /**
-   * While `writing`: the wall time at which the upload may be taken for dead, greater than 0; or 0 in a copy that a write without a guard
-   * took along, which proves no more that nobody has decided against the upload. Else 0.
+   * While `writing`: the wall time at which the upload may be taken for dead, greater than 0; or 0 in a copy that a
+   * write without a guard took along, which proves no more that nobody has decided against the upload. Else 0.
    */
   readonly leaseEndsMs: number
   /** Once `pending-delete` or `deleted`: the wall time since when nobody can begin to read it; else 0. */

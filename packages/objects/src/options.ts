@@ -41,8 +41,9 @@ export interface ObjectStoreOptions {
    */
   readonly blockPatienceMs?: number
   /**
-   * How far ahead of the clocks of the cluster a mark of time is believed by `collect`, 1 s to 7 days; default 1 hour. What was
-   * deleted, overwritten or being uploaded by a clock that was further ahead counts from when a collection first sees it.
+   * How far ahead of the clocks of the cluster a mark of time is believed by `collect`, 1 s to 7 days; default 1 hour.
+   * What was deleted, overwritten or being uploaded by a clock that was further ahead counts from when a collection
+   * first sees it.
    */
   readonly clockSkewMs?: number
   /** Objects that `collect` clears at the same time, 1 to 64; default 4. */

@@ -96,8 +96,8 @@ export class Traffic {
   }
 
   /**
-   * Resolves when nothing is under way. Of several calls the one that cuts first counts. What was cut and does not end is not
-   * waited for beyond `CLEAR_MS`.
+   * Resolves when nothing is under way. Of several calls the one that cuts first counts. What was cut and does not end
+   * is not waited for beyond `CLEAR_MS`.
    */
   close(drainMs: number): Promise<void> {
     this.#closing ??= newClosing()

@@ -36,8 +36,8 @@ export class Placement {
   readonly #primaries = new Map<number, readonly (readonly PreferenceEntry[])[]>()
 
   /**
-   * `behind` are the nodes whose data is an older copy. Throws `TypeError` or `RangeError` unless `epoch` is an integer from 0
-   * on, and `table` has a list per partition.
+   * `behind` are the nodes whose data is an older copy. Throws `TypeError` or `RangeError` unless `epoch` is an integer
+   * from 0 on, and `table` has a list per partition.
    */
   constructor(
     ring: Ring,

@@ -28,8 +28,9 @@ export interface DiskOptions {
    */
   readonly maxUnsynced?: number
   /**
-   * Whether a failed write leaves half a record in the log, as one of LevelDB does: what is written after it is acknowledged and
-   * can be read, and is gone when the database is opened again. Default false: a failed write leaves nothing behind.
+   * Whether a failed write leaves half a record in the log, as one of LevelDB does: what is written after it is
+   * acknowledged and can be read, and is gone when the database is opened again. Default false: a failed write leaves
+   * nothing behind.
    */
   readonly tornByFailure?: boolean
 }

@@ -99,7 +99,10 @@ function remembering<T>(make: (node: string) => T): (node: string) => T {
   }
 }
 
-/** Throws `TypeError` or `RangeError` for what names no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none can be made. */
+/**
+ * Throws `TypeError` or `RangeError` for what names no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none can be
+ * made.
+ */
 async function makeDirectory(path: unknown): Promise<void> {
   const name = checkText('path', path, /^[^\0]+$/, 'the name of a directory')
   try {

@@ -4,8 +4,8 @@ import type { Client, Work } from './client.ts'
 import type { Scene } from './scene.ts'
 
 /**
- * A bucket of the client's own: made, used, emptied, deleted. Nobody else touches it, so that what was acknowledged has to be
- * seen by the next step; a step that fails ends the round.
+ * A bucket of the client's own: made, used, emptied, deleted. Nobody else touches it, so that what was acknowledged has
+ * to be seen by the next step; a step that fails ends the round.
  */
 const ownBucket: Work = async (scene, client, node) => {
   const bucket = `own-${client.nextName().replace('.', '-')}`

@@ -10,8 +10,8 @@ export interface Absences {
 }
 
 /**
- * Nothing is said to be absent that is there: that so many primaries had on disk when it was acknowledged that any read has to
- * meet one of them, and that nobody has deleted since. Whatever goes wrong meanwhile.
+ * Nothing is said to be absent that is there: that so many primaries had on disk when it was acknowledged that any read
+ * has to meet one of them, and that nobody has deleted since. Whatever goes wrong meanwhile.
  */
 export function checkAbsence({ operations, confirmed, skewed }: Absences): Violation[] {
   const denials = operations.filter(

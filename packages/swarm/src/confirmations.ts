@@ -24,7 +24,10 @@ function note(kv: Coordinator, id: KeyId, { primaries }: KvWritten): void {
   else known.push(written)
 }
 
-/** What layers above the coordinator do not pass on is seen here: the class is seen through, since a node has a new one in each life. */
+/**
+ * What layers above the coordinator do not pass on is seen here: the class is seen through, since a node has a new one
+ * in each life.
+ */
 const { put, delete: remove } = Coordinator.prototype
 Coordinator.prototype.put = async function (this: Coordinator, id, ...rest) {
   const written = await put.call(this, id, ...rest)

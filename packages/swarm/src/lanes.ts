@@ -14,8 +14,8 @@ export interface LanesRange<T extends object> {
 }
 
 /**
- * Runs seeds on several lanes, each the next one as soon as it is free. No seed is begun after one has failed; those under way
- * are finished, and failures are told in the order of their seeds.
+ * Runs seeds on several lanes, each the next one as soon as it is free. No seed is begun after one has failed; those
+ * under way are finished, and failures are told in the order of their seeds.
  */
 export async function runOnLanes<T extends object>(
   lanes: readonly Lane<T>[],

@@ -16,7 +16,10 @@ import { newScene } from './scene.ts'
 
 const MAX_VIRTUAL_MS = 600_000
 
-/** The whole house under one seed, sound or with a bug; kinds of faults and changes that are asked for happen in every run. */
+/**
+ * The whole house under one seed, sound or with a bug; kinds of faults and changes that are asked for happen in every
+ * run.
+ */
 export function houseScenario(bug: Bug = NO_BUG, kinds: readonly string[] = []): Scenario<HouseOptions> {
   return {
     draws: kinds.length === 0 ? DRAWS : drawsWith(kinds),

@@ -7,8 +7,8 @@ import { nameOf } from './names.ts'
 import { newestDocument, type Scene } from './scene.ts'
 
 /**
- * A record that lies on a node which is none of its holders: what a fallback took, or what a former holder still has. A node that
- * holds the partition for other bucket types is none if the record's type has fewer replicas.
+ * A record that lies on a node which is none of its holders: what a fallback took, or what a former holder still has. A
+ * node that holds the partition for other bucket types is none if the record's type has fewer replicas.
  */
 export interface Stray {
   readonly node: string

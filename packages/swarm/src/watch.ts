@@ -106,7 +106,10 @@ export class Watch {
 /** Phases in which the source of a transfer still takes writes. */
 const OPEN: ReadonlySet<string> = new Set(['copying'])
 
-/** Until its own replica has gone to another node, the target of a replacement holds the partition anyway, and takes writes. */
+/**
+ * Until its own replica has gone to another node, the target of a replacement holds the partition anyway, and takes
+ * writes.
+ */
 function isHolder({ replicas }: ClusterDocument, { partition, to }: Move): boolean {
   return replicas[partition]?.includes(to) === true
 }

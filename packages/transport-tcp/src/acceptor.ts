@@ -83,7 +83,8 @@ export class Acceptor implements Listener {
   #createTls(credentials: Credentials): TlsServer {
     const { key, cert, ca, minVersion, names } = credentials
     const { handshakeTimeoutMs: handshakeTimeout } = this.#context.settings
-    // Everybody is asked for a certificate. One that is not good is refused in `#onSecure`, where the caller can be told why.
+    // Everybody is asked for a certificate. One that is not good is refused in `#onSecure`, where the caller can be
+    // told why.
     const policy = { requestCert: true, rejectUnauthorized: false }
     return createTlsServer({ key, cert, ca, minVersion, handshakeTimeout, ...policy })
       .on('secureConnection', (socket) => this.#onSecure(socket, names))

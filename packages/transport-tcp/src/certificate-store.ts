@@ -41,8 +41,8 @@ export class CertificateStore {
   }
 
   /**
-   * Changes the certificates for whoever follows. Throws `TypeError` or `RangeError`, also for one that is not valid at `nowMs`,
-   * and then changes nothing.
+   * Changes the certificates for whoever follows. Throws `TypeError` or `RangeError`, also for one that is not valid at
+   * `nowMs`, and then changes nothing.
    */
   replace(files: TlsFiles, nowMs: number): void {
     const credentials = loadCredentials(files, { names: this.names, node: this.#current.node })
@@ -57,7 +57,10 @@ export class CertificateStore {
     return () => this.#followers.delete(follow)
   }
 
-  /** Takes what changes in the files, until the function that is returned is called. What cannot be used is logged, and not taken. */
+  /**
+   * Takes what changes in the files, until the function that is returned is called. What cannot be used is logged, and
+   * not taken.
+   */
   watch(runtime: Runtime): () => void {
     const { clock, log } = runtime
     const { node } = this.#current

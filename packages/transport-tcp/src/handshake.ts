@@ -35,9 +35,9 @@ export interface Progress {
 }
 
 /**
- * The conversation before all others, as two step machines: hello and challenge bring a version and a nonce of each side, proof
- * and welcome a name of each side, with proof of the secret if there is one. The caller proves first, so that a stranger
- * learns nothing. Both throw an `AtollError` when the other side is to be refused.
+ * The conversation before all others, as two step machines: hello and challenge bring a version and a nonce of each
+ * side, proof and welcome a name of each side, with proof of the secret if there is one. The caller proves first, so
+ * that a stranger learns nothing. Both throw an `AtollError` when the other side is to be refused.
  */
 export class ClientHandshake {
   readonly #parts: HandshakeParts

@@ -70,8 +70,8 @@ export interface TcpOptions extends Partial<FrameLimits> {
   /** Connections that one listener has accepted, strangers included; default 4096. */
   readonly maxConnections?: number
   /**
-   * Whether listening, and connections on which nobody waits for anything, keep the process alive, as those of a server do; default true. With false a
-   * node that a test forgot to close does not hold its process.
+   * Whether listening, and connections on which nobody waits for anything, keep the process alive, as those of a server
+   * do; default true. With false a node that a test forgot to close does not hold its process.
    */
   readonly holdProcess?: boolean
   /** Silence of a peer after which it is asked for a sign of life, in milliseconds; default 1000. */
@@ -96,8 +96,8 @@ export interface TcpFactoryOptions extends Omit<TcpOptions, 'node'> {
   /** Where to listen, as "host:port"; port 0 takes a free one. */
   readonly listen: string
   /**
-   * Where other nodes find this one, as "host:port", if that is not where it listens: behind a translated address, or when it listens
-   * at every address of the machine (0.0.0.0 or [::]), where it must be given.
+   * Where other nodes find this one, as "host:port", if that is not where it listens: behind a translated address, or
+   * when it listens at every address of the machine (0.0.0.0 or [::]), where it must be given.
    */
   readonly advertise?: string | undefined
 }

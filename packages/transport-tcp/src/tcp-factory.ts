@@ -39,8 +39,8 @@ export class TcpFactory implements TransportFactory {
 }
 
 /**
- * TCP for a node: what `createNode` takes as its `transport`. Throws `TypeError` or `RangeError` at once for options that cannot
- * be, certificates included.
+ * TCP for a node: what `createNode` takes as its `transport`. Throws `TypeError` or `RangeError` at once for options
+ * that cannot be, certificates included.
  */
 export function tcp(options: TcpFactoryOptions): TcpFactory {
   return new TcpFactory(options)

@@ -77,8 +77,9 @@ export class TcpTransport implements Transport {
   }
 
   /**
-   * Changes the certificates: connections from now on, in either direction, use the new ones; those that stand stay. Throws
-   * `TypeError` or `RangeError` for certificates that cannot be used here, or that are not valid now, and then changes nothing.
+   * Changes the certificates: connections from now on, in either direction, use the new ones; those that stand stay.
+   * Throws `TypeError` or `RangeError` for certificates that cannot be used here, or that are not valid now, and then
+   * changes nothing.
    */
   setCertificates(files: TlsFiles): void {
     if (this.#certificates === undefined)

@@ -12,8 +12,8 @@ export interface Compiled {
 }
 
 /**
- * A process of its own needs JavaScript, and tests run without a build: so files of a package, and all packages that it depends
- * on, are compiled into a folder that looks as the repository does.
+ * A process of its own needs JavaScript, and tests run without a build: so files of a package, and all packages that it
+ * depends on, are compiled into a folder that looks as the repository does.
  */
 export function compile(folder: string, files: readonly string[]): Compiled {
   const work = mkdtempSync(join(tmpdir(), 'atoll-compiled-'))

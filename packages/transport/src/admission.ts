@@ -1,8 +1,8 @@
 import { AtollError } from '@atoll/core'
 
 /**
- * Whether a node may call a method that is not open to strangers. Asked for every request and every stream; a promise says that it is not known yet, and
- * the request waits for it. One that rejects is a no.
+ * Whether a node may call a method that is not open to strangers. Asked for every request and every stream; a promise
+ * says that it is not known yet, and the request waits for it. One that rejects is a no.
  */
 export type Admits = (node: string, method: string) => boolean | Promise<boolean>
 

@@ -109,7 +109,10 @@ export class RpcEndpoint extends Lifecycle {
     return this.#peers.names
   }
 
-  /** Where this node listens, as the transport says it: with the port that was taken if it was asked for any. `ATOLL_CLOSED` unless open. */
+  /**
+   * Where this node listens, as the transport says it: with the port that was taken if it was asked for any.
+   * `ATOLL_CLOSED` unless open.
+   */
   get address(): string {
     this.assertOpen()
     assert(this.#listener !== undefined, `${this.label} listens while it is open`)
@@ -139,9 +142,10 @@ export class RpcEndpoint extends Lifecycle {
 
   /**
    * Asks another node, and resolves with its answer. Rejects with the handler's own `AtollError`, or with
-   * `ATOLL_UNREACHABLE` (definite if nothing was sent; at once in the pause after a connection could not be made), `ATOLL_TIMEOUT` (sent, no answer in time), `ATOLL_ABORTED`
-   * (cause: the signal's reason), `ATOLL_OVERLOADED`, `ATOLL_TOO_LARGE`, `ATOLL_PROTOCOL` (another cluster or version, or a
-   * method that is not served), `ATOLL_UNAUTHORIZED` (a name without proof), `ATOLL_CORRUPT` (an answer that cannot be read), `ATOLL_CLOSED`.
+   * `ATOLL_UNREACHABLE` (definite if nothing was sent; at once in the pause after a connection could not be made),
+   * `ATOLL_TIMEOUT` (sent, no answer in time), `ATOLL_ABORTED` (cause: the signal's reason), `ATOLL_OVERLOADED`,
+   * `ATOLL_TOO_LARGE`, `ATOLL_PROTOCOL` (another cluster or version, or a method that is not served),
+   * `ATOLL_UNAUTHORIZED` (a name without proof), `ATOLL_CORRUPT` (an answer that cannot be read), `ATOLL_CLOSED`.
    */
   call<Request, Response, Progress = never>(
     node: string,
@@ -157,8 +161,8 @@ export class RpcEndpoint extends Lifecycle {
   }
 
   /**
-   * Asks whoever listens at an address, over a connection for this call alone. Rejects as `call` does; one that turns out to be
-   * this node itself is `ATOLL_PROTOCOL` with `details.reason` "own-name".
+   * Asks whoever listens at an address, over a connection for this call alone. Rejects as `call` does; one that turns
+   * out to be this node itself is `ATOLL_PROTOCOL` with `details.reason` "own-name".
    */
   async visit<Request, Response>(
     address: string,

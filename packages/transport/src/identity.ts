@@ -28,8 +28,8 @@ export interface IdentityPort {
   /** What this node says of itself, asked for every connection. */
   own(): Identity
   /**
-   * Called for every peer that says what it is, again after `judgeAnew`. `ATOLL_FORMAT` for one that is not what its name stands
-   * for; it is refused, and both sides write that down.
+   * Called for every peer that says what it is, again after `judgeAnew`. `ATOLL_FORMAT` for one that is not what its
+   * name stands for; it is refused, and both sides write that down.
    */
   judge(peer: Peer): Standing | AtollError
 }

@@ -46,7 +46,10 @@ export class MemoryNetwork {
     }
   }
 
-  /** The same as `transport(address)`, for who takes a factory. The network knows no clusters: `clusterName` is told, not enforced. */
+  /**
+   * The same as `transport(address)`, for who takes a factory. The network knows no clusters: `clusterName` is told,
+   * not enforced.
+   */
   factory(clusterName: string, address: string): TransportFactory {
     return { clusterName, listen: address, create: () => this.transport(address) }
   }
@@ -57,8 +60,8 @@ export class MemoryNetwork {
   }
 
   /**
-   * Lets frames from `groupA` to `groupB` vanish, and by default those in the other direction too. Connections stay open, and
-   * new ones time out, until `heal`.
+   * Lets frames from `groupA` to `groupB` vanish, and by default those in the other direction too. Connections stay
+   * open, and new ones time out, until `heal`.
    */
   partition(
     groupA: Iterable<string>,

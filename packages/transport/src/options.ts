@@ -52,10 +52,11 @@ export interface RpcOptions extends Partial<FrameLimits> {
   /** Connections accepted from peers at one time; default 4096. */
   readonly maxConnections?: number
   /**
-   * Answers and stream frames that wait for one connection that is full, in bytes; past it the peer does not read and the
-   * connection is closed, which the peer is told. Before that: past an eighth of it, the peer's further requests wait until there is room, up to
-   * `maxInFlightPerPeer` of them; one that makes answers and requests together more than seven eighths is refused, and an answer that does is
-   * not sent, with `ATOLL_OVERLOADED` for that call alone. Default 256 MiB.
+   * Answers and stream frames that wait for one connection that is full, in bytes; past it the peer does not read and
+   * the connection is closed, which the peer is told. Before that: past an eighth of it, the peer's further requests
+   * wait until there is room, up to `maxInFlightPerPeer` of them; one that makes answers and requests together more
+   * than seven eighths is refused, and an answer that does is not sent, with `ATOLL_OVERLOADED` for that call alone.
+   * Default 256 MiB.
    */
   readonly maxQueuedBytes?: number
   /** What a peer may send on a stream ahead of its reader, in bytes; default 4 MiB. */

@@ -21,8 +21,9 @@ export interface Connection {
   /** The name of the node on the other side, if the transport has proof of it. */
   readonly identity?: string | undefined
   /**
-   * Hands a frame over. Frames arrive in order, but for urgent ones. The bytes belong to the receiver from here on. Returns a promise when
-   * the channel is full: await it before sending more. It never rejects. Does nothing once closed.
+   * Hands a frame over. Frames arrive in order, but for urgent ones. The bytes belong to the receiver from here on.
+   * Returns a promise when the channel is full: await it before sending more. It never rejects. Does nothing once
+   * closed.
    */
   send(frame: Frame): Promise<void> | undefined
   /** Called for every frame that arrives. Frames wait until it is set, once, after the connection was made. */
@@ -33,13 +34,13 @@ export interface Connection {
    */
   onClose: (reason: Error | undefined) => void
   /**
-   * Says whether anybody waits for what is to arrive, at first nobody; a transport whose connections need not keep the process alive has them do so
-   * only meanwhile.
+   * Says whether anybody waits for what is to arrive, at first nobody; a transport whose connections need not keep the
+   * process alive has them do so only meanwhile.
    */
   hold?(isAwaited: boolean): void
   /**
-   * Ends the connection. What was sent before still arrives at the other side, and after it the reason, as an `AtollError` of the same code that says
-   * who told it; what the other side sends now does not arrive here.
+   * Ends the connection. What was sent before still arrives at the other side, and after it the reason, as an
+   * `AtollError` of the same code that says who told it; what the other side sends now does not arrive here.
    */
   close(reason?: AtollError): void
 }

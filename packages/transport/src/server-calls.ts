@@ -13,9 +13,9 @@ const PAUSE_MS = 5
 type Overload = 'handlers' | 'queue'
 
 /**
- * The calls that one connection serves. While too many answers wait for the peer, its further requests wait as well, urgent ones and those
- * that strangers may ask excepted: memory is for what was begun. Then one request is taken up for each frame that leaves, so that handlers
- * and answers together do not become more.
+ * The calls that one connection serves. While too many answers wait for the peer, its further requests wait as well,
+ * urgent ones and those that strangers may ask excepted: memory is for what was begun. Then one request is taken up for
+ * each frame that leaves, so that handlers and answers together do not become more.
  */
 export class ServerCalls implements ServerCallOwner {
   readonly #wire: Wire
@@ -96,7 +96,8 @@ export class ServerCalls implements ServerCallOwner {
       if (call === undefined) return
       this.#start(call)
     }
-    // A full wire tells when there is room again; otherwise there may be nothing to wait for, as when handlers wait for other nodes.
+    // A full wire tells when there is room again; otherwise there may be nothing to wait for, as when handlers wait for
+    // other nodes.
     if (this.#held.size > 0 && !this.#wire.full) this.#pause ??= this.#createPause()
   }
 

@@ -9,8 +9,9 @@ export interface WireLimits extends FrameLimits {
 }
 
 /**
- * Of `maxQueuedBytes`, past which the connection is closed: when an eighth waits, the peer's further requests wait as well. What handlers that
- * are at work by then still answer has room up to seven eighths, and the last one is for small words, such as that an answer had none.
+ * Of `maxQueuedBytes`, past which the connection is closed: when an eighth waits, the peer's further requests wait as
+ * well. What handlers that are at work by then still answer has room up to seven eighths, and the last one is for small
+ * words, such as that an answer had none.
  */
 const HOLD_SHARE = 1 / 8
 const ANSWER_SHARE = 7 / 8

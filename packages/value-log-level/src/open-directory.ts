@@ -23,7 +23,10 @@ export interface OpenChoice {
 /** What is met in an empty file system, or left by an interrupted creation: no reason not to begin a log there. */
 const HARMLESS_NAMES = /^(LOCK.*|VALUELOG\.new|lost\+found)$/
 
-/** Files by which programs before this one locked the directory. Those who wrote them held the lock of the inner database. */
+/**
+ * Files by which programs before this one locked the directory. Those who wrote them held the lock of the inner
+ * database.
+ */
 const OLD_LOCKS = /^LOCK(\.[0-9a-f-]+)?$/
 
 interface Inspected {

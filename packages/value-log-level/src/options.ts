@@ -5,7 +5,10 @@ export interface ValueLogOptions {
   readonly thresholdBytes?: number
   /** Size of a segment file, fixed when it is created. Default 64 MiB. */
   readonly segmentBytes?: number
-  /** Segment files made ready when the database opens, each byte touched once, so that later writes are rewrites. Default 0. */
+  /**
+   * Segment files made ready when the database opens, each byte touched once, so that later writes are rewrites.
+   * Default 0.
+   */
   readonly preallocateBytes?: number
   /** How much space in free segments is kept for later writes; the rest is given back. Default 256 MiB. */
   readonly reserveBytes?: number

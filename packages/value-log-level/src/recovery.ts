@@ -24,10 +24,11 @@ const APPLY_OPS = 2048
 
 /**
  * Brings the inner database up to the end of the log: every record behind the checkpoint is applied once more, in
- * order, until one is missing or torn. That is where the log was cut by a crash, unless the broken one is known to
- * have been durable: because it was applied once, or because a later record says so. Then it was lost by the disk, and
- * opening fails with `ATOLL_CORRUPT`. Only what the last opening of this log wrote at this place is a record: not
- * bytes of a value, whatever they look like. A large value that the disk has lost does not keep the log from opening; reading it fails.
+ * order, until one is missing or torn. That is where the log was cut by a crash, unless the broken one is known to have
+ * been durable: because it was applied once, or because a later record says so. Then it was lost by the disk, and
+ * opening fails with `ATOLL_CORRUPT`. Only what the last opening of this log wrote at this place is a record: not bytes
+ * of a value, whatever they look like. A large value that the disk has lost does not keep the log from opening; reading
+ * it fails.
  */
 export class Recovery {
   readonly #context: RecoveryContext

@@ -11,8 +11,9 @@ const LONGEST_PAUSE = 16_384
 
 /**
  * Which reads are made in place. A hop to another thread and back costs several times what it takes to read what is in
- * memory, so they are, within limits: only so often, and for a millisecond with all that their callers do in between, until
- * some other read has come back, so that everyone else has a turn; and for a while not at all after one that had to wait for a disk.
+ * memory, so they are, within limits: only so often, and for a millisecond with all that their callers do in between,
+ * until some other read has come back, so that everyone else has a turn; and for a while not at all after one that had
+ * to wait for a disk.
  */
 export class Turns {
   readonly #clock: Pick<ValueLogRuntime['clock'], 'monotonicMs'>

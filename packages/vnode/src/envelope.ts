@@ -92,8 +92,8 @@ export function checkValue(value: SummedValue, crc32: Crc32): void {
 type SummedValue = Pick<Sibling, 'value' | 'valueCrc32'>
 
 /**
- * Values and the checksums that they were found to have. A value that goes from node to node inside one process is one and the
- * same object, and is summed once; what comes from a disk or a network is always another one.
+ * Values and the checksums that they were found to have. A value that goes from node to node inside one process is one
+ * and the same object, and is summed once; what comes from a disk or a network is always another one.
  */
 const sound = new WeakMap<Uint8Array, number>()
 

@@ -17,9 +17,9 @@ interface Lease {
 }
 
 /**
- * In which line of lives of the data the vnodes are. A line goes on only from a life that was closed in order to the next one
- * that follows on it; any other life begins a new one, since dots may have been given behind its back: by the life that a
- * copy was restored over, or by one whose last batches the disk has lost.
+ * In which line of lives of the data the vnodes are. A line goes on only from a life that was closed in order to the
+ * next one that follows on it; any other life begins a new one, since dots may have been given behind its back: by the
+ * life that a copy was restored over, or by one whose last batches the disk has lost.
  */
 export interface Lineage {
   /** 1 to 64 characters; different for every line that there will ever be. */
@@ -45,9 +45,9 @@ export interface IncarnationParts {
 
 /**
  * Who a vnode is as an actor, so that no dot is ever given twice (the fault behind riak_kv#679). Counters are leased:
- * after an orderly restart counting goes on from the ceiling, which skips some but repeats none. A vnode that has lost data, or
- * does not know whether it has, becomes a new actor: a clock of the old one would claim to know what was lost. So does a
- * vnode whose lease is of another lineage than the data: the lease may have been gone on with elsewhere.
+ * after an orderly restart counting goes on from the ceiling, which skips some but repeats none. A vnode that has lost
+ * data, or does not know whether it has, becomes a new actor: a clock of the old one would claim to know what was lost.
+ * So does a vnode whose lease is of another lineage than the data: the lease may have been gone on with elsewhere.
  */
 export class Incarnation {
   readonly #parts: IncarnationParts
@@ -55,7 +55,10 @@ export class Incarnation {
   #counter: number
   #ceiling: number
 
-  /** `stored` is what lies under the key; without it, or if it cannot be read or counts no more, the vnode is a new actor. */
+  /**
+   * `stored` is what lies under the key; without it, or if it cannot be read or counts no more, the vnode is a new
+   * actor.
+   */
   constructor(parts: IncarnationParts, stored: Uint8Array | undefined) {
     this.#parts = parts
     const { name, continues } = parts.lineage

@@ -29,10 +29,11 @@ import { Admission } from './admission.ts'
 import { versioned } from './codec.ts'
 
 /**
- * Records that are larger than a frame. What a client writes fits into one; but what two sides of a partition have written
- * is merged, siblings beside siblings, and has to be read, repaired and moved all the same. Such a request or answer goes as
- * a byte stream: every method has a second one of its name with `.large` behind it, that takes the same message and gives the
- * same answer. Small ones go as calls. A node of an earlier build serves no streams, and refuses such records as it always did.
+ * Records that are larger than a frame. What a client writes fits into one; but what two sides of a partition have
+ * written is merged, siblings beside siblings, and has to be read, repaired and moved all the same. Such a request or
+ * answer goes as a byte stream: every method has a second one of its name with `.large` behind it, that takes the same
+ * message and gives the same answer. Small ones go as calls. A node of an earlier build serves no streams, and refuses
+ * such records as it always did.
  */
 const SUFFIX = '.large'
 
@@ -84,8 +85,8 @@ interface AnyCall<Request, Response, Progress> {
 }
 
 /**
- * Calls, or where the request is too large for a frame, or the answer turns out to be, asks by a stream: so for methods that may
- * be asked twice. Rejects as `call` does, and with `ATOLL_TOO_LARGE` if the other node serves no streams.
+ * Calls, or where the request is too large for a frame, or the answer turns out to be, asks by a stream: so for methods
+ * that may be asked twice. Rejects as `call` does, and with `ATOLL_TOO_LARGE` if the other node serves no streams.
  */
 export async function callOrStream<Request, Response, Progress>(
   means: Means,
@@ -133,8 +134,8 @@ async function callByStream<Request, Response, Progress>(
 }
 
 /**
- * Serves a method by calls, and by streams for what is too large for them. `recordOf` says what an answer holds: a call is told
- * to ask by a stream if that does not fit into a frame.
+ * Serves a method by calls, and by streams for what is too large for them. `recordOf` says what an answer holds: a call
+ * is told to ask by a stream if that does not fit into a frame.
  */
 export class LargeServer {
   readonly #endpoint: Server

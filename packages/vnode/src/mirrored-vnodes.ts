@@ -88,7 +88,10 @@ export class MirroredVnodes {
     return stored
   }
 
-  /** Throws `ATOLL_UNREACHABLE` for a scan by a ring of `by` partitions of which the coordinator does not know all holders. */
+  /**
+   * Throws `ATOLL_UNREACHABLE` for a scan by a ring of `by` partitions of which the coordinator does not know all
+   * holders.
+   */
   checkLists({ vnodes, routing }: Routed<ScanRequest>, by: number): void {
     const { mirrors, filed } = this.#parts.host
     if (mirrors.isEmpty) return

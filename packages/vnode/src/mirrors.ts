@@ -32,7 +32,10 @@ export class Mirrors {
     return this.#mirrors.get(partition)
   }
 
-  /** From now on it is followed who comes to lists, which are those of this epoch. Until it is said that is so since ever. */
+  /**
+   * From now on it is followed who comes to lists, which are those of this epoch. Until it is said that is so since
+   * ever.
+   */
   watchFrom(epoch: number): void {
     this.#sinceEpoch = epoch
   }
@@ -111,8 +114,8 @@ export function needsMirror({ stage, spoilt }: Mirror, epoch: number): boolean {
 }
 
 /**
- * Whether somebody has, or gets, what a coordinator that goes by `epoch` (0 for unknown) does not know of as a holder. Not those
- * that it knows by now: it asks them itself.
+ * Whether somebody has, or gets, what a coordinator that goes by `epoch` (0 for unknown) does not know of as a holder.
+ * Not those that it knows by now: it asks them itself.
  */
 export function hasStrangers(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): boolean {
   if (mirrors === undefined) return false

@@ -5,17 +5,20 @@ export interface Ownership {
   /** Epoch of the document, from 1. */
   readonly epoch: number
   /**
-   * How many partitions the ring has, and since which epoch; default as many as the host, since ever. Requests of other epochs
-   * may go by another number.
+   * How many partitions the ring has, and since which epoch; default as many as the host, since ever. Requests of other
+   * epochs may go by another number.
    */
   readonly ring?: { readonly partitions: number; readonly since: number } | undefined
   /**
-   * The epoch from which on whoever asks knows how far this node's word goes: others are told nothing of what it has or lacks. It
-   * is never while the node does not know whether its data is an older copy, and the epoch that says so while it is one; default
-   * always.
+   * The epoch from which on whoever asks knows how far this node's word goes: others are told nothing of what it has or
+   * lacks. It is never while the node does not know whether its data is an older copy, and the epoch that says so while
+   * it is one; default always.
    */
   readonly readsFrom?: number | undefined
-  /** The same of another node, as far as this one knows it: for what is sent on, since the other one learns the epoch of this node alone. */
+  /**
+   * The same of another node, as far as this one knows it: for what is sent on, since the other one learns the epoch of
+   * this node alone.
+   */
   readonly readsFromOf?: ((node: string) => number) | undefined
   /** By partition: the epoch that its list got longer with, for the last time; 0, the default, for never. */
   readonly grownAt?: readonly number[] | undefined
@@ -47,8 +50,8 @@ export interface Standing {
   /** Undefined if nobody decides who owns what: everything is served where it is asked. */
   readonly ownership: Ownership | undefined
   /**
-   * Whether this node knows all holders that came to the list of the partition since the epoch of the request, and hands on to
-   * them what is written by it; default false, as after a restart.
+   * Whether this node knows all holders that came to the list of the partition since the epoch of the request, and
+   * hands on to them what is written by it; default false, as after a restart.
    */
   readonly handsOn?: boolean
 }
@@ -76,12 +79,11 @@ const REFUSE_UNSEALED: Route = { kind: 'refuse', unsealed: true }
 const MAX_FORWARDS = 4
 
 /**
- * Whoever sends a request on makes sure that who asked knows what this node knows of who is asked next, since its own epoch goes along. So the first
- * node on the way whose document says something that the asker has to know refuses.
- *
- * Who serves a request. Of the nodes that a partition moves between, one accepts at a time: the source until it has
- * sealed, thereafter the target, first by what the source forwards and then by the document. A request that is sent on
- * has a greater epoch each time, or goes over a seal, which a partition has one of; and it is sent on four times at most.
+ * Whoever sends a request on makes sure that who asked knows what this node knows of who is asked next, since its own
+ * epoch goes along. So the first node on the way whose document says something that the asker has to know refuses. Who
+ * serves a request. Of the nodes that a partition moves between, one accepts at a time: the source until it has sealed,
+ * thereafter the target, first by what the source forwards and then by the document. A request that is sent on has a
+ * greater epoch each time, or goes over a seal, which a partition has one of; and it is sent on four times at most.
  */
 export function route(request: Request, standing: Standing): Route {
   const { gate } = standing
@@ -119,7 +121,10 @@ function routeOpen({ partition, kind, routing }: Request, standing: Standing): R
   return owner === undefined ? REFUSE : forward(owner, { partition, kind, routing }, standing, false)
 }
 
-/** Whoever goes by a list from before it got longer takes too few replicas for a majority, and has to learn of that first. */
+/**
+ * Whoever goes by a list from before it got longer takes too few replicas for a majority, and has to learn of that
+ * first.
+ */
 function isByShorterList(
   { partition, routing }: Pick<Request, 'partition' | 'routing'>,
   { ownership, handsOn = false }: Standing,

@@ -5,14 +5,17 @@ import { content, id, makeHost, memoryStore, testRuntime, write } from './world.
 
 const CALL = { timeoutMs: 5000 }
 const KEY = id('k')
-/** Of the documents that `former` has handed its partition over by, and in which `heir` is an older copy or has more holders beside it. */
+/**
+ * Of the documents that `former` has handed its partition over by, and in which `heir` is an older copy or has more
+ * holders beside it.
+ */
 const MOVED = 6
 const NOW = 9
 const REFUSED = { code: 'ATOLL_UNREACHABLE', definite: true, transient: true }
 
 /**
- * `asker` goes by an old document, in which partition 1 is `former`'s; that one has handed it over to `heir`. `former` has, or has not,
- * the newest document; `heir` has.
+ * `asker` goes by an old document, in which partition 1 is `former`'s; that one has handed it over to `heir`. `former`
+ * has, or has not, the newest document; `heir` has.
  */
 describe.each([NOW, NOW - 1])('a request that is sent on by a node with epoch %i', (formerEpoch) => {
   let hosts: VnodeHost[]

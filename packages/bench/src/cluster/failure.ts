@@ -20,8 +20,8 @@ const WINDOW_MS = 500
 const STEP_MS = 10
 
 /**
- * When everyone knows that one of five is dead, by the defaults of the failure detector: two periods until each has probed it
- * (three of four others in each), a direct and an indirect probe, and the shortest suspicion.
+ * When everyone knows that one of five is dead, by the defaults of the failure detector: two periods until each has
+ * probed it (three of four others in each), a direct and an indirect probe, and the shortest suspicion.
  */
 const NOTICED_BY_MS = 2 * 500 + 2 * 300 + 1000
 
@@ -41,7 +41,10 @@ interface Times {
   readonly limits: { readonly processMs: number; readonly copyMs: number; readonly idleMs: number }
 }
 
-/** Five processes over TLS under load, of which one is killed and comes back. `bytesPerSecond` is what a move was measured to do. */
+/**
+ * Five processes over TLS under load, of which one is killed and comes back. `bytesPerSecond` is what a move was
+ * measured to do.
+ */
 export function failureRows(bytesPerSecond: number, onRow: (row: ClusterRow) => void): Promise<void> {
   return inDirectory(async (directory) => {
     const fleet = await openFleet(directory)

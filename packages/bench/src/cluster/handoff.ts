@@ -23,8 +23,8 @@ const MOVED_BYTES = OBJECTS * BODY_BYTES
 const WRITERS = 4
 
 /**
- * A node on disk in whose place another one comes, again and again: all that is stored moves each time. Answers the row of moves
- * over TLS.
+ * A node on disk in whose place another one comes, again and again: all that is stored moves each time. Answers the row
+ * of moves over TLS.
  */
 export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<ClusterRow> {
   const row = async (way: string, limitIs: string, contest: Contest) => {

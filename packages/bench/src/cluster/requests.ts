@@ -22,7 +22,10 @@ const SHAPES = [
 
 type Shape = (typeof SHAPES)[number]
 
-/** Three nodes of this process, their data in memory, over TCP and TLS, and beside them the same over the network in memory. */
+/**
+ * Three nodes of this process, their data in memory, over TCP and TLS, and beside them the same over the network in
+ * memory.
+ */
 export async function requestRows(onRow: (row: ClusterRow) => void): Promise<void> {
   await using memory = await openCluster({ nodes: NAMES })
   const limit = memory.node(1)

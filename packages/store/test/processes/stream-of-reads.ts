@@ -21,8 +21,8 @@ const WRONG = /^(wrong|ATOLL_OBJECT_NOT_FOUND|ATOLL_BUCKET_NOT_FOUND|ATOLL_CORRU
 const EVERY = { remove: 10, list: 25 }
 
 /**
- * Asks every node for an object that is there, again and again at a steady pace, whether it has answered or not; and now and then
- * deletes one that is there, or lists all.
+ * Asks every node for an object that is there, again and again at a steady pace, whether it has answered or not; and
+ * now and then deletes one that is there, or lists all.
  */
 export class StreamOfReads {
   /** By label. */

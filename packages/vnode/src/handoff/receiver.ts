@@ -108,7 +108,10 @@ export class Receiver {
     return job
   }
 
-  /** What comes for a vnode that is just leaving would be overlooked, and what is about to be sent must not be given back. */
+  /**
+   * What comes for a vnode that is just leaving would be overlooked, and what is about to be sent must not be given
+   * back.
+   */
   #refuseInMotion({ partition, kind, partitions }: Incoming, from: string): void {
     this.#parts.checkRing({ partitions })
     const gate = this.#parts.host.gates.get(partition)

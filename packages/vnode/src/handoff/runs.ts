@@ -37,7 +37,10 @@ export class Runs {
     return [...this.#running.values()].flatMap(({ job }) => job ?? [])
   }
 
-  /** Does the work once there is a slot for it; without a job it needs none. Throws `ATOLL_OVERLOADED` if it is being done. */
+  /**
+   * Does the work once there is a slot for it; without a job it needs none. Throws `ATOLL_OVERLOADED` if it is being
+   * done.
+   */
   async run<T>(name: string, { job, signal }: RunOptions, work: Work<T>): Promise<T> {
     if (this.#running.has(name)) throw new AtollError('ATOLL_OVERLOADED', `${name} is under way`)
     return this.#begin(name, { job, signal }, (running) =>
