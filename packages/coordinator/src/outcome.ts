@@ -43,7 +43,7 @@ export function unmetRead(read: FailedRead): AtollError {
     details: { ...tally, needed: { n, r, pr, absence }, down, unreachable, silent },
   }
   if (isCorrupt)
-    return new AtollError('ATOLL_CORRUPT', 'every replica was heard, and none has it whole', options)
+    return new AtollError('ATOLL_CORRUPT', 'every replica answered, and none has an undamaged copy', options)
   const counts = [
     ...(tally.behind === 0 ? [] : [`${tally.behind} restored and not caught up yet`]),
     `${tally.found} found`,

@@ -49,7 +49,7 @@ export class PackedWriter {
   }
 
   tuple(fields: readonly TupleValue[], depth: number): void {
-    if (depth > MAX_DEPTH) throw wrongRange('tuples', `may go ${MAX_DEPTH} deep, not deeper`)
+    if (depth > MAX_DEPTH) throw wrongRange('tuples', `must be nested at most ${MAX_DEPTH} deep`)
     const { length } = fields
     if (length < 0x10) this.#byte(0x90 | length)
     else if (length < 0x10000) this.#byte16(0xdc, length)
@@ -105,7 +105,8 @@ export class PackedWriter {
   }
 
   #longText(text: string): void {
-    if (LONE_SURROGATE.test(text)) throw wrongType('value', 'must be well-formed Unicode if it is a text')
+    if (LONE_SURROGATE.test(text))
+      throw wrongType('value', 'must not be a string with half of a surrogate pair')
     const bytes = utf8(text)
     const { length } = bytes
     if (length < 0x20) this.#byte(0xa0 | length)

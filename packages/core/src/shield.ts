@@ -58,7 +58,7 @@ function tellerOf({ clock, log, metrics }: Observers): Tell {
     ignoring(() => metrics.count('atoll_port_failures_total', 1, { port }))
     const held = limit.take(port)
     if (held === undefined) return
-    ignoring(() => log.error({ port, err: error, held }, 'what a user gave has thrown'))
+    ignoring(() => log.error({ port, err: error, held }, 'a port or function of the user threw an error'))
   }
 }
 

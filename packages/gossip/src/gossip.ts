@@ -181,7 +181,7 @@ export class Gossip extends Lifecycle {
       if (document.version() !== version) continue
       const max = this.#options.maxDocumentBytes
       if (bytes.length > max)
-        throw new AtollError('ATOLL_TOO_LARGE', `the document has ${bytes.length} bytes, at most ${max} go`)
+        throw new AtollError('ATOLL_TOO_LARGE', `the document has ${bytes.length} bytes; the limit is ${max}`)
       return { version, bytes }
     }
     throw new AtollError('ATOLL_OVERLOADED', 'the document changes faster than it can be read')

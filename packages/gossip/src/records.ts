@@ -22,10 +22,10 @@ export function record({ log, metrics }: Runtime, node: string, decision: Gossip
       break
     case 'refuted':
       metrics.count('atoll_gossip_refutations_total')
-      log.info({ node, incarnation: decision.incarnation }, 'refuted what was said of this node')
+      log.info({ node, incarnation: decision.incarnation }, 'this node refuted that it is suspect or dead')
       break
     case 'stalled':
       metrics.count('atoll_gossip_stalls_total')
-      log.warn({ node, lateMs: decision.lateMs }, 'this node stood still')
+      log.warn({ node, lateMs: decision.lateMs }, 'this process was stalled')
   }
 }

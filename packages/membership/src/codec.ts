@@ -345,5 +345,5 @@ function keyed<T>(items: readonly T[], keyOf: (item: T) => string): ReadonlyMap<
 }
 
 function corrupt(why: string): AtollError {
-  return new AtollError('ATOLL_CORRUPT', `what is said of a cluster cannot be read: ${why}`)
+  return new AtollError('ATOLL_CORRUPT', `a message about a cluster cannot be read: ${why}`)
 }

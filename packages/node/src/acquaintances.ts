@@ -116,7 +116,10 @@ export class Acquaintances {
     } catch (error) {
       if (!isAtollError(error)) throw error
       const { node: self } = this.#parts
-      this.#runtime.log.info({ node: self, peer: node, why: error.message }, 'a newer document was not got')
+      this.#runtime.log.info(
+        { node: self, peer: node, why: error.message },
+        'a newer cluster document could not be fetched',
+      )
     } finally {
       this.#isAsking = false
     }
@@ -127,6 +130,6 @@ export class Acquaintances {
     if (node === self) return network.listen
     const address = network.addressOf?.(node) ?? this.book.addressOf(node)
     if (address !== undefined) return address
-    throw new AtollError('ATOLL_UNREACHABLE', `nobody has told ${self} where ${node} listens`)
+    throw new AtollError('ATOLL_UNREACHABLE', `${self} knows no address of ${node}`)
   }
 }

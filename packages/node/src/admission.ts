@@ -55,7 +55,7 @@ export class Admission {
     metrics.count('atoll_node_strangers_refused_total')
     const others = this.#lines.take('')
     if (others !== undefined)
-      log.warn({ stranger: node, others }, 'a node that is no member of the cluster was refused')
+      log.warn({ stranger: node, others }, 'a call by a node that is not a member of the cluster was refused')
     return false
   }
 }

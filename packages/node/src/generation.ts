@@ -150,7 +150,7 @@ export class Generation {
     this.#writing = this.#writing
       .then(() => storage.put(GENERATION, encodeWith(noteCodec, note)))
       .catch((error: unknown) => {
-        runtime.log.warn({ node, reason: messageOf(error) }, 'the life of the data could not be noted')
+        runtime.log.warn({ node, reason: messageOf(error) }, 'the generation of the data could not be stored')
       })
     return this.#writing
   }

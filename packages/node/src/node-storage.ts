@@ -137,7 +137,7 @@ function partitionsOf(known: ClusterDocument | undefined, { partitions }: Common
 
 function checkReplicas(known: ClusterDocument | undefined, { n }: CommonOptions): void {
   if (known === undefined || n === undefined || n === known.n) return
-  throw new AtollError('ATOLL_FORMAT', `the cluster keeps ${known.n} replicas apart, not ${n}`)
+  throw new AtollError('ATOLL_FORMAT', `the cluster was begun with n = ${known.n}, not ${n}`)
 }
 
 /** Those of the objects, and what the options say of these and of others. */

@@ -184,7 +184,7 @@ export function validateNodeOptions(options: NodeOptions): void {
   if (options.transport !== undefined) checkMethods('transport', options.transport, ['create'])
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
-    throw wrongType('seeds', 'are of no use without transport')
+    throw wrongType('seeds', 'must not be given without a transport: such a node is alone')
   if (options.zone !== undefined) checkZoneName(options.zone)
   for (const name of ['membersOnly', 'restored'] as const)
     if (options[name] !== undefined) checkBoolean(name, options[name])
@@ -275,7 +275,7 @@ function checkPorts({
   ] as const) {
     if (port === undefined) continue
     if (runtime !== undefined)
-      throw wrongType(name, 'is that of the runtime, and must not be given beside one')
+      throw wrongType(name, 'must not be given together with runtime, which has its own')
     checkMethods(name, port, methods)
   }
   if (runtime !== undefined) checkRuntime(runtime)

@@ -52,7 +52,7 @@ export class SeedRounds extends Lifecycle {
   }
 
   protected async onClose(): Promise<void> {
-    this.#stop.abort(new AtollError('ATOLL_CLOSED', `${this.label} are not asked any more`))
+    this.#stop.abort(new AtollError('ATOLL_CLOSED', `${this.label} were being asked when this node closed`))
     this.#timer?.cancel()
     await this.#asking
   }
@@ -118,7 +118,7 @@ export class SeedRounds extends Lifecycle {
       const { seed } = meeting
       if (before.get(seed) === outcomeOf(meeting)) continue
       if (meeting.kind === 'failed')
-        log.warn({ node, seed, why: meeting.error.message }, 'a seed was not met')
+        log.warn({ node, seed, why: meeting.error.message }, 'a seed could not be asked for its cluster')
       else if (meeting.kind === 'met') log.info({ node, seed, peer: meeting.met.node }, 'a seed was met')
     }
   }

@@ -105,5 +105,5 @@ export class BodySource {
 
 function checkSize(bytes: number, maxBytes: number): void {
   if (bytes > maxBytes)
-    throw new AtollError('ATOLL_TOO_LARGE', `an object may have ${maxBytes} bytes, not ${bytes}`)
+    throw new AtollError('ATOLL_TOO_LARGE', `an object may have at most ${maxBytes} bytes, got ${bytes}`)
 }

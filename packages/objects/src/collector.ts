@@ -97,7 +97,7 @@ export class Collector {
     const { earliestMs, latestMs } = agreed
     if (ownMs < earliestMs - clockSkewMs || ownMs > latestMs + clockSkewMs) {
       const fields = { ownMs, earliestMs, latestMs }
-      runtime.log.warn(fields, 'the wall clock of this node is not that of most members: set it')
+      runtime.log.warn(fields, 'the wall clock of this node differs from those of most members: set it')
     }
     const belief = { untilMs: latestMs + clockSkewMs, leaseMs, seenMs: latestMs }
     return { nowMs: now ?? earliestMs, leewayMs, belief }

@@ -111,7 +111,7 @@ describe('what the data knows', () => {
       await n1.stop()
       await expect(n1.start({ listen, n: 5 })).rejects.toMatchObject({
         code: 'ATOLL_FORMAT',
-        message: 'the cluster keeps 3 replicas apart, not 5',
+        message: 'the cluster was begun with n = 3, not 5',
       })
       await expect(n1.start({ listen, partitions: 32 })).rejects.toMatchObject({ code: 'ATOLL_FORMAT' })
       await n1.start({ listen, n: 3, name: null })
@@ -177,8 +177,12 @@ describe('seeds', () => {
       await n2.start({ listen, seeds: [stranger.address] })
       await until('n1 has it for up', () => n1.node.isUp('n2'))
       expect(clusterOf(n2)).toBe(clusterOf(n1))
-      expect(n2.errors.map(({ text }) => text)).toContain('a node is not what its name stands for')
-      expect(stranger.errors.map(({ text }) => text)).toContain('a node is not what its name stands for')
+      expect(n2.errors.map(({ text }) => text)).toContain(
+        'a node of a known name has other data than the cluster knows of that name',
+      )
+      expect(stranger.errors.map(({ text }) => text)).toContain(
+        'a node of a known name has other data than the cluster knows of that name',
+      )
     },
     LONG_MS,
   )

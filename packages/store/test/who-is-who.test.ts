@@ -145,7 +145,9 @@ describe('a node that lost its disk', () => {
       await until('the others have said so', () => [n2, n3].every(({ errors }) => errors.length > 0))
       await until('it has said so', () => n1.errors.length > 0)
       for (const machine of all) {
-        expect(machine.errors.map(({ text }) => text)).toContain('a node is not what its name stands for')
+        expect(machine.errors.map(({ text }) => text)).toContain(
+          'a node of a known name has other data than the cluster knows of that name',
+        )
         // One line for each of the other names, however often they knock.
         expect(machine.errors.length).toBeLessThanOrEqual(2)
         expect(machine.errors.map(({ fields }) => JSON.stringify(fields)).join()).toContain(clusterOf(n1))

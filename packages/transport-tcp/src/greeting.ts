@@ -117,5 +117,5 @@ export function noteRefusal(context: TcpContext, peer: string, error: AtollError
   const others = refusals.take(reason)
   if (others === undefined) return
   const facts = { node: settings.node, peer, reason, why: error.message, others }
-  runtime.log.warn(facts, 'a connection was refused; others for the same reason since the last such line')
+  runtime.log.warn(facts, 'a connection was refused (others: for the same reason, since the last such line)')
 }

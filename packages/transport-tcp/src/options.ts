@@ -191,7 +191,7 @@ function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'n
     )
   }
   if (secret === undefined && tls === undefined) {
-    throw wrongType('secret', 'or tls must be given: a node does not talk to strangers')
+    throw wrongType('secret', 'or tls must be given: nodes have to prove who they are')
   }
   return settings
 }

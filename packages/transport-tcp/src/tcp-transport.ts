@@ -83,7 +83,7 @@ export class TcpTransport implements Transport {
    */
   setCertificates(files: TlsFiles): void {
     if (this.#certificates === undefined)
-      throw wrongType('tls', 'must be among the options: this transport was made without tls')
+      throw wrongType('tls', 'was not given when this transport was made, so it cannot be renewed')
     this.#certificates.replace(files, this.#context.runtime.clock.wallMs())
   }
 }

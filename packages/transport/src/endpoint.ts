@@ -177,7 +177,12 @@ export class RpcEndpoint extends Lifecycle {
       assert(link.peer !== undefined, 'whoever answers was introduced')
       return { ...link.peer, answer }
     } finally {
-      link.close(new AtollError('ATOLL_CLOSED', `the visit to ${address} is over`))
+      link.close(
+        new AtollError(
+          'ATOLL_CLOSED',
+          `the connection to ${address}, made to ask for its cluster, is closed`,
+        ),
+      )
     }
   }
 

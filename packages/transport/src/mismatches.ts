@@ -19,6 +19,9 @@ export class Mismatches {
     const held = this.#lines.take(peer)
     if (held === undefined) return
     const fields = { node: this.#node, peer, why: error.message, held }
-    this.#runtime.log.error(fields, 'a node is not what its name stands for')
+    this.#runtime.log.error(
+      fields,
+      'a node of a known name has other data than the cluster knows of that name',
+    )
   }
 }

@@ -168,7 +168,7 @@ export class Handoffs extends Lifecycle {
   ): Promise<void> {
     this.assertOpen()
     if (this.#runs.jobs().length > 0)
-      throw new AtollError('ATOLL_CHANGE_REFUSED', 'records are on their way', { transient: true })
+      throw new AtollError('ATOLL_CHANGE_REFUSED', 'a handoff is under way', { transient: true })
     await this.#site.host.refile(partitions, options)
     this.#receiver.clear()
   }

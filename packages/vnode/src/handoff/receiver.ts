@@ -163,5 +163,5 @@ function nameOf({ partition, kind }: Incoming, from: string): string {
 }
 
 function inMotion(partition: number, why: string): AtollError {
-  return new AtollError('ATOLL_OVERLOADED', `partition ${partition} ${why}; later`)
+  return new AtollError('ATOLL_OVERLOADED', `partition ${partition} ${why}; try again later`)
 }

@@ -45,7 +45,7 @@ export class Seals {
   async onAskedBack(partition: number, from: string): Promise<'done'> {
     const { host, ownership, node } = this.#site
     if (ownership !== undefined && ownerOfFiled(partition, host.filed, ownership()) === node) {
-      throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to ${node} by now`)
+      throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to ${node} now`)
     }
     const gate = host.gates.get(partition)
     const isUnderWay = gate?.isReturn === true && gate.to === from
