@@ -14,8 +14,8 @@ const projects = ['packages', 'examples'].flatMap((group) =>
       include: ['test/**/*.test.ts'],
       environment: 'node' as const,
       // Only what hangs meets these: on a busy machine everything takes ten times as long.
-      testTimeout: 180_000,
-      hookTimeout: 180_000,
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
     },
   })),
 )

@@ -71,7 +71,7 @@ async function change(cluster: Cluster) {
   if (node === undefined) throw new Error('no node runs')
   const plan = await node.cluster.plan()
   await node.cluster.commit(plan)
-  await node.cluster.settled({ signal: AbortSignal.timeout(30_000) }).catch(async (error: unknown) => {
+  await node.cluster.settled({ signal: AbortSignal.timeout(150_000) }).catch(async (error: unknown) => {
     const { moves, refills, epoch } = node.cluster.document
     const transfers = await node.cluster.transfers()
     throw new Error(`epoch ${epoch} does not settle: ${JSON.stringify({ moves, refills, transfers })}`, {
@@ -114,7 +114,7 @@ test('a cluster grows from 1 to 5, shrinks to 3 and replaces a node, and its cli
       .cluster.status()
       .members.filter(({ state }) => state === 'valid'),
   ).toHaveLength(3)
-}, 120_000)
+})
 
 test('a bucket type gets more replicas while it is in use, and fewer again', async () => {
   await using cluster = await createCluster({
@@ -141,14 +141,14 @@ test('a bucket type gets more replicas while it is in use, and fewer again', asy
     [2, 60],
   ] as const) {
     await control.setBucketType('notes', { n })
-    await control.settled({ signal: AbortSignal.timeout(20_000) })
+    await control.settled({ signal: AbortSignal.timeout(150_000) })
     await until(async () => (await replicas()) === copies)
     for (const node of cluster.nodes) expect(node.bucketTypes.get('notes').n).toBe(n)
   }
   await expect(control.setBucketType('notes', { policy: { kind: 'write-once' } })).rejects.toMatchObject({
     code: 'ATOLL_CHANGE_REFUSED',
   })
-}, 60_000)
+})
 
 test('nothing is denied and nothing older is read while n goes up, twice, and down again', async () => {
   await using cluster = await createCluster({
@@ -175,10 +175,10 @@ test('nothing is denied and nothing older is read while n goes up, twice, and do
   for (const n of [3, 5]) {
     for (const type of ['notes', 'bodies']) await control.setBucketType(type, { n })
     expect(await wrong(old)).toBe(0)
-    await control.settled({ signal: AbortSignal.timeout(20_000) })
+    await control.settled({ signal: AbortSignal.timeout(150_000) })
     expect(await wrong(old)).toBe(0)
   }
-}, 60_000)
+})
 
 test('a cluster refuses what would harm it, and says what to do instead', async () => {
   await using cluster = await createCluster({ nodes: 3, partitions: 8, storage: inMemory })
@@ -199,7 +199,7 @@ test('a cluster refuses what would harm it, and says what to do instead', async 
   cluster.partition(['n1'], ['n2', 'n3'])
   await expect(control.clear({ timeoutMs: 1500 })).rejects.toMatchObject({ code: 'ATOLL_QUORUM_UNMET' })
   cluster.heal()
-}, 60_000)
+})
 
 test('nodes that are staged to join and never come back hold nothing up: the refusal says how to be rid of them', async () => {
   await using cluster = await createCluster({ nodes: 3, partitions: 8, storage: inMemory })
@@ -227,7 +227,7 @@ test('nodes that are staged to join and never come back hold nothing up: the ref
     ['n2', 'valid', undefined],
     ['n3', 'valid', 'east'],
   ])
-}, 60_000)
+})
 
 /** Looks until it is so; the test's own time limit ends it otherwise. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {

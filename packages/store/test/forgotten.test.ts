@@ -8,7 +8,7 @@ import { type Compiled, compile } from '../../transport-tcp/test/compiled.ts'
 import type { Printed } from './processes/forgetful.ts'
 
 const PROGRAM = 'test/processes/forgetful.ts'
-const LONG_MS = 120_000
+const LONG_MS = 300_000
 
 const work = mkdtempSync(join(tmpdir(), 'atoll-forgotten-'))
 let compiled: Compiled
@@ -26,8 +26,8 @@ test.each([
   ['a node alone on a directory', join(work, 'data')],
 ])('%s that nobody closes do not keep their process alive', { timeout: LONG_MS }, async (_, place) => {
   const run = promisify(execFile)
-  // Ended by force after a minute: then this rejects.
-  const { stdout } = await run(process.execPath, [compiled.path(PROGRAM), place], { timeout: 60_000 })
+  // Ended by force after a while: then this rejects.
+  const { stdout } = await run(process.execPath, [compiled.path(PROGRAM), place], { timeout: 150_000 })
   const printed: Printed = '3000000\n'
   expect(stdout).toBe(printed)
 })

@@ -6,7 +6,8 @@ import { Authority } from '../../transport-tcp/test/authority.ts'
 import { getMethod, putMethod } from '../../vnode/src/methods.ts'
 import { type OpenNodeOptions, openNode, tcp } from '../src/index.ts'
 
-const SOON = { timeoutMs: 10_000 }
+/** Only what hangs meets it. */
+const SOON = { timeoutMs: 150_000 }
 const ANYWHERE = { cluster: 'reef', listen: '127.0.0.1:0' }
 const ROUTING = { role: 'primary', epoch: 0, forwards: 0, bySeal: false } as const
 const KEY = { type: 'default', bucket: utf8('b'), key: utf8('k') }

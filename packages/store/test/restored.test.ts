@@ -59,7 +59,7 @@ test('a node whose directory was put back from an older copy is told from one th
   expect(metrics.value('atoll_node_catching_up_from')).toBe(0)
   await three.stop('n1')
   await runtime.close()
-}, 120_000)
+})
 
 test('what only the copy lacks is not denied while it catches up, and the copy has it thereafter', async () => {
   await using three = new ThreeDirectories(path)
@@ -80,7 +80,7 @@ test('what only the copy lacks is not denied while it catches up, and the copy h
   )
   expect(held.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(KEYS.length)
   await three.start('n2')
-}, 120_000)
+})
 
 test('a cluster that was backed up one node at a time, and put back as a whole, answers what was written last', async () => {
   await using three = new ThreeDirectories(path)
@@ -101,7 +101,7 @@ test('a cluster that was backed up one node at a time, and put back as a whole, 
     await three.write(name, `anew ${name}`, KEYS)
     expect(await three.wrong(`anew ${name}`, KEYS)).toEqual(NONE)
   }
-}, 180_000)
+})
 
 test('a node that was only stopped goes on as who it was, and nobody is told of a copy', async () => {
   await using three = new ThreeDirectories(path)
@@ -115,7 +115,7 @@ test('a node that was only stopped goes on as who it was, and nobody is told of 
   expect(lines.filter((line) => /older copy|caught up/.test(line))).toEqual([])
   await three.stop('n1')
   await runtime.close()
-}, 120_000)
+})
 
 test('an operator may say that the data is an older copy', async () => {
   await using three = new ThreeDirectories(path)
@@ -129,4 +129,4 @@ test('an operator may say that the data is an older copy', async () => {
   expect(lines.filter((line) => /older copy/.test(line))).toHaveLength(1)
   await three.stop('n1')
   await runtime.close()
-}, 120_000)
+})

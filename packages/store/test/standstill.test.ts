@@ -18,10 +18,10 @@ const AFTERWARDS_MS = 2000
 const RESETS = IS_SHORT ? 2 : 8
 const RESET_MS = 1500
 const EVERY_MS = 25
-const PATIENCE_MS = 30_000
+const PATIENCE_MS = 150_000
 const NOTHING: Body = { seed: 0, bytes: 0 }
 const HONEST = / ATOLL_(QUORUM_UNMET|QUORUM_IMPOSSIBLE|TIMEOUT)$/
-const LONG_MS = 120_000
+const LONG_MS = 600_000
 
 let compiled: Compiled
 let fleet: Fleet
@@ -30,7 +30,7 @@ beforeAll(async () => {
   fleet = new Fleet(compiled.path(CHILD))
   await fleet.begin(NODES, { cables: NODES })
   await fleet.node('n1').ask('commit')
-  await until('the data is spread, and all know it', 60_000, async () => {
+  await until('the data is spread, and all know it', PATIENCE_MS, async () => {
     const layouts = await Promise.all(NODES.map((name) => fleet.node(name).ask('layout')))
     return layouts.every(({ epoch, pendingMoves }) => epoch === layouts[0]?.epoch && pendingMoves === 0)
   })

@@ -10,7 +10,7 @@ import type { Started } from './processes/starter.ts'
 const CHILD = 'test/processes/starter.ts'
 const ROUNDS = 3
 const STARTERS = 4
-const LONG_MS = 120_000
+const LONG_MS = 300_000
 /** A process of its own world of process ids, in which it is number 1, as in a container. */
 const CONTAINER = ['unshare', '--pid', '--fork', '--kill-child']
 

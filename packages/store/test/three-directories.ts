@@ -9,7 +9,7 @@ export const NAMES = ['n1', 'n2', 'n3'] as const
 type Name = (typeof NAMES)[number]
 
 const SECRET = 'three directories of one machine'
-const PATIENCE_MS = 60_000
+const PATIENCE_MS = 150_000
 
 /** Three nodes on directories of their own that talk over TCP, as three machines would; of n = 3. */
 export class ThreeDirectories {

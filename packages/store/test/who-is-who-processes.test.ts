@@ -10,7 +10,7 @@ const CHILD = 'test/processes/child.ts'
 const NAMES = ['n1', 'n2', 'n3']
 const KEYS = ['coral', 'urchin', 'crab', 'eel', 'ray']
 const BODY = { seed: 7, bytes: 20_000 }
-const LONG_MS = 120_000
+const LONG_MS = 300_000
 
 const work = mkdtempSync(join(tmpdir(), 'atoll-who-is-who-'))
 let compiled: Compiled

@@ -17,7 +17,7 @@ import {
 
 afterAll(endThreads)
 
-const LONG_MS = 60_000
+const LONG_MS = 300_000
 
 describe('a node that was stopped', () => {
   test(
@@ -182,7 +182,7 @@ describe('a node that lost its disk', () => {
       await cluster.commit(await cluster.plan())
       await n1.start(start)
       await until('they are together', () => areTogether(all))
-      await cluster.settled({ signal: AbortSignal.timeout(30_000) })
+      await cluster.settled({ signal: AbortSignal.timeout(150_000) })
       await readAll(all)
     },
     LONG_MS,
@@ -311,7 +311,7 @@ describe('a copy of a directory', () => {
       await n1.start()
       for (const other of [n2, n3]) await other.start({ seeds: [n1.address] })
       await n1.node.cluster.commit(await n1.node.cluster.plan())
-      await n1.node.cluster.settled({ signal: AbortSignal.timeout(30_000) })
+      await n1.node.cluster.settled({ signal: AbortSignal.timeout(150_000) })
       for (const key of KEYS) await n2.node.objects.put('letters', key, `Dear reader of ${key},`)
       await Promise.all([n1, n2, n3].map((machine) => machine.stop()))
       const [listen = ''] = await freeAddresses(1)

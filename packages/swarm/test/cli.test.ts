@@ -30,7 +30,7 @@ test('a swarm in which all is well', async () => {
   expect(out).toMatch(/\nevery promise was kept\n$/)
 })
 
-test('a swarm with a bug says what is wrong, and how to see it again', { timeout: 60_000 }, async () => {
+test('a swarm with a bug says what is wrong, and how to see it again', async () => {
   const { code, out } = await run('--seeds', '10', '--bug', 'forget-sibling')
   expect(code).toBe(1)
   expect(out).toMatch(/^options \{"nodes":\d/m)

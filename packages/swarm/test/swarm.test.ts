@@ -37,7 +37,7 @@ const WAYS = [
   'vnode.incarnation-renewed',
 ]
 
-test('a seed is the same run every time, whatever ran before', { timeout: 60_000 }, async () => {
+test('a seed is the same run every time, whatever ran before', async () => {
   const report = async (seed: number) => {
     const { traceHash, events, virtualMs } = await runSeed(seed, houseScenario())
     return { traceHash, events, virtualMs }
@@ -49,7 +49,7 @@ test('a seed is the same run every time, whatever ran before', { timeout: 60_000
   expect(other.traceHash).not.toBe(first.traceHash)
 })
 
-test.each(FOUND)('seed $seed: $what', { timeout: 60_000 }, async ({ seed, options }) => {
+test.each(FOUND)('seed $seed: $what', async ({ seed, options }) => {
   const drawn = runSeed(seed, { ...houseScenario(), draws: DRAWS })
   expect((await drawn).failure?.message).toBeUndefined()
   const draws = { ...DRAWS, ...drawsOf({ collecting: false, buckets: false, recordBytes: 0, ...options }) }

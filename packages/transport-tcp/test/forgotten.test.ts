@@ -9,7 +9,7 @@ import { createTalker } from './talk.ts'
 import { SECRET } from './world.ts'
 
 const PROGRAM = 'test/forgetful.ts'
-const LONG_MS = 120_000
+const LONG_MS = 300_000
 
 let compiled: Compiled
 let authority: Authority
@@ -38,8 +38,8 @@ async function run(
   await endpoint.open()
   const errand: Errand = { address: endpoint.address, options: { ...(await optionsOf('n2')), ...more } }
   const args = [compiled.path(PROGRAM), JSON.stringify(errand)]
-  // Ended by force after a minute: then this rejects.
-  const running = promisify(execFile)(process.execPath, args, { timeout: 60_000 })
+  // Ended by force after a while: then this rejects.
+  const running = promisify(execFile)(process.execPath, args, { timeout: 150_000 })
   try {
     const { stdout } = await running
     const told: Told = JSON.parse(stdout)

@@ -17,7 +17,8 @@ const ECHO: Method<string, string> = { name: 'test.echo', request: text, respons
 const PING: Method<string, string> = { name: 'test.ping', request: text, response: text, urgent: true }
 const PUT: Method<Uint8Array, string> = { name: 'test.put', request: bytes, response: text }
 const COPY: StreamMethod<string> = { name: 'test.copy', request: text }
-const SOON = { timeoutMs: 10_000 }
+/** Only what hangs meets it. */
+const SOON = { timeoutMs: 150_000 }
 
 let authority: Authority
 beforeAll(async () => {
@@ -37,7 +38,8 @@ async function createWorld(secure: Secure) {
   const addressOf = (node: string) => addresses.get(node) ?? 'nowhere:1'
   return async (node: string, tcpName = node) => {
     const { transport, runtime, metrics } = createParty(tcpName, await secure(tcpName))
-    const endpoint = new RpcEndpoint(runtime, { transport, addressOf }, { node })
+    const options = { node, connectTimeoutMs: SOON.timeoutMs }
+    const endpoint = new RpcEndpoint(runtime, { transport, addressOf }, options)
     closing.push(endpoint)
     endpoint.handle(ECHO, async (request, { from }) => `${request} from ${from}`)
     endpoint.handle(PING, async () => 'alive')
@@ -98,26 +100,23 @@ describe.each(worlds)('nodes that talk over %s', (_, secure) => {
     expect(answers.indexOf('alive')).toBeLessThan(8)
   })
 
-  test('come back to a node that was restarted, within about a second', async () => {
+  test('come back to a node that was restarted', async () => {
     const create = await createWorld(secure)
     const [{ endpoint: a }, { endpoint: b }] = [await create('n1'), await create('n2')]
     await a.call('n2', ECHO, '', SOON)
     await b.close()
-    const downUntilMs = performance.now() + 300
-    while (performance.now() < downUntilMs) {
+    // How long the pauses between attempts are is a matter of time, and tested where that is virtual.
+    for (let failed = 0; failed < 200; failed++) {
       await expect(a.call('n2', ECHO, '', SOON)).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE' })
       await new Promise((resolve) => setImmediate(resolve))
     }
     await create('n2')
-    const backMs = performance.now()
     let answer = ''
     while (answer === '') {
       answer = await a.call('n2', ECHO, 'again', SOON).catch(() => '')
       await new Promise((resolve) => setImmediate(resolve))
     }
     expect(answer).toBe('again from n1')
-    // The pause is a second at most; the rest is for a busy machine.
-    expect(performance.now() - backMs).toBeLessThan(3000)
   })
 
   test('do not believe a name that is not the proven one', async () => {

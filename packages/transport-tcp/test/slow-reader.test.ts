@@ -2,10 +2,9 @@ import type { TupleReader } from '@atoll/core'
 import { type Method, RpcEndpoint } from '@atoll/transport'
 import { afterEach, expect, test } from 'vitest'
 import { Cable } from './cable.ts'
-import { createParty, until } from './world.ts'
+import { createParty, SOON, until } from './world.ts'
 
 const KiB = 1024
-const SOON = { timeoutMs: 60_000 }
 const LOAD: Method<number, Uint8Array> = {
   name: 'test.load',
   request: { encode: (value) => ({ tuple: [value] }), decode: (reader) => reader.uint() },
@@ -20,11 +19,8 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-/** Nothing may be taken for lost because it waits. */
-const PATIENT = { keepAliveTimeoutMs: 60_000, closeTimeoutMs: 60_000 }
-
 async function createPair(maxQueuedBytes: number) {
-  const party = createParty('n2', PATIENT)
+  const party = createParty('n2')
   const n2 = new RpcEndpoint(
     party.runtime,
     { transport: party.transport, addressOf: () => '127.0.0.1:0' },
@@ -38,7 +34,7 @@ async function createPair(maxQueuedBytes: number) {
   await n2.open()
   const cable = new Cable(n2.address)
   await cable.listen()
-  const caller = createParty('n1', PATIENT)
+  const caller = createParty('n1')
   const n1 = new RpcEndpoint(
     caller.runtime,
     {

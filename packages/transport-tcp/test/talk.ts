@@ -47,7 +47,7 @@ export function createTalker(node: string, factory: TransportFactory, addressOf:
       transport: factory.create(runtime, node),
       addressOf: (name) => (name === node ? factory.listen : addressOf(name)),
     },
-    { node, clusterName: factory.clusterName, capabilities: ['talk'] },
+    { node, clusterName: factory.clusterName, capabilities: ['talk'], connectTimeoutMs: 60_000 },
   )
   let blocks = 0
   endpoint.handle(ECHO, async (request, { from }) => `${request} from ${from}`)

@@ -14,7 +14,8 @@ import type { Connection, Frame, Listener } from '@atoll/transport'
 import { type TcpOptions, type TcpTransport, tcpTransport } from '@atoll/transport-tcp'
 
 export const SECRET = 'a secret of the reef'
-export const SOON = { timeoutMs: 10_000 }
+/** Only what hangs meets it. */
+export const SOON = { timeoutMs: 150_000 }
 
 export interface TestRuntime {
   readonly runtime: Runtime
@@ -97,14 +98,23 @@ export interface Party extends TestRuntime {
   readonly transport: TcpTransport
 }
 
-/** A transport with the usual secret, unless it is made otherwise. */
+/** A busy machine is not silent: only what hangs meets these. */
+const PATIENT = { handshakeTimeoutMs: 150_000, keepAliveTimeoutMs: 150_000, closeTimeoutMs: 150_000 }
+
+/** A transport with the usual secret, and limits of time that mean something with a clock of the test alone, unless it is made otherwise. */
 export function createParty(node: string, options: Partial<TcpOptions> = {}, clock?: Clock): Party {
   const secured = options.tls === undefined && !('secret' in options) ? { secret: SECRET } : {}
   const { runtime, metrics } = createRuntime(clock)
   return {
     runtime,
     metrics,
-    transport: tcpTransport(runtime, { node, cluster: 'reef', ...secured, ...options }),
+    transport: tcpTransport(runtime, {
+      node,
+      cluster: 'reef',
+      ...(clock === undefined ? PATIENT : {}),
+      ...secured,
+      ...options,
+    }),
   }
 }
 

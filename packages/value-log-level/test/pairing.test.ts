@@ -167,7 +167,7 @@ test('an older copy of either beside a newer one of the other is refused before 
     }
   }
   expect(outcomes).toHaveLength(taken.length * (taken.length - 1))
-}, 120_000)
+})
 
 test('copies that were used apart from each other are refused', async () => {
   const disk = new SimDisk()

@@ -195,7 +195,7 @@ describe.each(STORES)('indexes on %s', (name, makeStore) => {
       ),
       { numRuns },
     )
-  }, 30_000)
+  })
 
   it('tell by the digest whether two replicas hold the same record', async () => {
     const store = makeStore()

@@ -108,7 +108,7 @@ export class Machines implements AsyncDisposable {
     await first.start({ begin: true })
     for (const other of others) await other.start({ seeds: [first.address] })
     await first.node.cluster.commit(await first.node.cluster.plan())
-    await first.node.cluster.settled({ signal: AbortSignal.timeout(30_000) })
+    await first.node.cluster.settled({ signal: AbortSignal.timeout(150_000) })
     return [first, ...others]
   }
 
@@ -136,9 +136,12 @@ export async function freeAddresses(count: number): Promise<readonly string[]> {
   return ports.map((port) => `127.0.0.1:${port}`)
 }
 
+/** Only what hangs meets it: on a busy machine everything takes ten times as long. */
+const PATIENCE_MS = 150_000
+
 /** Looks until it is so; what it waits for happens by itself, in its own time. */
 export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + 20_000
+  const endMs = performance.now() + PATIENCE_MS
   while (!(await isSo())) {
     if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 25))
