@@ -7,7 +7,7 @@ import { type Outcome, outcomeOf } from './outcome.ts'
 import { basisOf, type Plan } from './plan.ts'
 import { spacingText } from './plan-text.ts'
 import { allow } from './refusal.ts'
-import { checkCommitable, resized, resizedTo, withoutRefiling } from './resize.ts'
+import { checkCommitable, dueChanges, resized, resizedTo, withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
 import { type SpacingViolation, spacingViolations } from './spacing.ts'
 import { consequencesOf } from './target.ts'
@@ -23,7 +23,7 @@ export interface CommitOptions {
 
 /**
  * Does exactly what the plan says: the ring is that of the plan at once, lost nodes are in no list any more, all else
- * begins to move. Nothing is staged afterwards. More partitions are there at once, each with the nodes of the one that it was
+ * begins to move. Nothing is staged afterwards but what the plan says waits. More partitions are there at once, each with the nodes of the one that it was
  * a part of; until all of them have filed their records anew, only what is lost can be replaced.
  *
  * @throws `ATOLL_STALE_PLAN` if what the plan was made from has changed, `ATOLL_CHANGE_REFUSED` if nothing is staged, or
@@ -39,7 +39,8 @@ export function commit(document: ClusterDocument, plan: Plan, options: CommitOpt
   checkCommitable(document, what)
   const partitions = resizedTo(document)
   if (partitions !== undefined) return resized(document, partitions)
-  const outcome = outcomeOf(document)
+  const due = dueChanges(document)
+  const outcome = outcomeOf({ ...document, staged: due })
   checkOwners(document, outcome, plan)
   const { ring, layout } = consequencesOf(document, outcome, plan.owners)
   if (options.allowViolations !== true) checkSpacing(document, outcome, { goal: goalOf(layout), plan })
@@ -55,7 +56,7 @@ export function commit(document: ClusterDocument, plan: Plan, options: CommitOpt
       // Whose data is lost gets copies of everything.
       .filter((refill) => !isRestored(refill) || !lost.has(refill.node))
       .map((refill) => ({ ...refill, waiting: refill.waiting.filter((node) => !lost.has(node)) })),
-    staged: [],
+    staged: document.staged.filter((change) => !due.includes(change)),
   })
 }
 

@@ -15,6 +15,9 @@ export function planText(document: ClusterDocument, plan: Plan): string {
   return [
     `Plan of epoch ${plan.epoch}`,
     ...plan.changes.map((change) => `  ${describeChange(change)}`),
+    ...plan.later.map(
+      (change) => `  later, when all have filed their records anew: ${describeChange(change)}`,
+    ),
     ...(anew === undefined ? [] : [anew]),
     `Moves: ${moveText(plan)}`,
     ...nodes.map((node) => `  ${node}: ${nodeText(document.replicas, plan, node)}`),

@@ -6,7 +6,7 @@ import { encodeBasis } from './codec.ts'
 import type { ClusterDocument, Member, Move } from './document.ts'
 import { goalOf } from './layout.ts'
 import { outcomeOf } from './outcome.ts'
-import { resizedTo, split } from './resize.ts'
+import { dueChanges, resizedTo, split } from './resize.ts'
 import { type SpacingViolation, spacingViolations } from './spacing.ts'
 import { chooseTarget, consequencesOf } from './target.ts'
 import { zonesOf } from './zones.ts'
@@ -21,6 +21,8 @@ export interface Plan {
   /** Digest of all that it depends on: a commit fails if that has changed. */
   readonly basis: string
   readonly changes: readonly Change[]
+  /** Changes that stay staged, since members have to file their records anew first: until then only lost nodes are dealt with. */
+  readonly later: readonly Change[]
   /** As they are right after the commit. */
   readonly members: ReadonlyMap<NodeName, Member>
   /** Who shall own each partition of the ring, of which the lists of replicas are made. */
@@ -51,16 +53,19 @@ export interface PlanOptions {
  * @throws `ATOLL_CHANGE_REFUSED` if no node would be left to hold partitions.
  */
 export function planOf(document: ClusterDocument, options: PlanOptions = {}): Plan {
-  const outcome = outcomeOf(document)
+  const due = dueChanges(document)
+  const now = { ...document, staged: due }
+  const outcome = outcomeOf(now)
   const partitions = resizedTo(document)
   if (partitions !== undefined) return planResize(document, partitions, outcome.members)
-  const target = chooseTarget(document, outcome)
+  const target = chooseTarget(now, outcome)
   const { ring, layout, created, leastCopies } = consequencesOf(document, outcome, target.owners)
   return {
     ...target,
     epoch: document.epoch,
     basis: basisOf(document),
-    changes: document.staged,
+    changes: due,
+    later: document.staged.filter((change) => !due.includes(change)),
     members: outcome.members,
     transfers: layout.moves.map((move) => ({ ...move, bytes: options.bytesOf?.(move.partition) })),
     moved: created.filter(({ kind }) => kind !== 'drop').length,
@@ -76,6 +81,7 @@ function planResize(document: ClusterDocument, partitions: number, members: Plan
     epoch: document.epoch,
     basis: basisOf(document),
     changes: document.staged,
+    later: [],
     members,
     owners: split(document.ring.owners, partitions),
     transfers: [],

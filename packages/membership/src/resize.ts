@@ -36,16 +36,22 @@ export function checkResize(document: ClusterDocument, partitions: number, what:
 }
 
 /**
- * Throws `ATOLL_CHANGE_REFUSED` while nodes still have to file their records anew, unless it is only about lost ones; and
+ * The staged changes that can be committed now: all of them, or while nodes have to file their records anew those of lost nodes,
+ * of which one may be what the others wait for. The rest stays staged.
+ */
+export function dueChanges({ resizing, staged }: ClusterDocument): readonly Change[] {
+  if (resizing === undefined) return staged
+  const heirs = new Set(staged.flatMap((change) => ('by' in change && isLoss(change) ? [change.by] : [])))
+  return staged.filter((change) => isLoss(change) || (change.kind === 'join' && heirs.has(change.node)))
+}
+
+/**
+ * Throws `ATOLL_CHANGE_REFUSED` while nodes still have to file their records anew, unless it is about lost ones; and
  * for another number of partitions if something has begun to move since that was staged.
  */
 export function checkCommitable(document: ClusterDocument, what: string): void {
-  const { resizing, staged } = document
-  const heirs = new Set(staged.flatMap((change) => ('by' in change && isLoss(change) ? [change.by] : [])))
-  const isOfLoss = (change: Change) => isLoss(change) || (change.kind === 'join' && heirs.has(change.node))
-  const others = resizing === undefined ? [] : staged.filter((change) => !isOfLoss(change))
-  const meanwhile = `; until then only lost nodes can be dealt with, so unstage ${others.map(subjectOf).join(', ')} for that`
-  allow(others.length === 0, what, `first ${waitingText(document)}${meanwhile}`)
+  const meanwhile = 'until then only lost nodes can be dealt with'
+  allow(dueChanges(document).length > 0, what, `first ${waitingText(document)}; ${meanwhile}`)
   const partitions = resizedTo(document)
   if (partitions !== undefined) checkResize({ ...document, staged: [] }, partitions, what)
 }
@@ -91,10 +97,6 @@ export function withoutRefiling(document: ClusterDocument, node: string): Cluste
   if (resizing === undefined) return document
   const waiting = resizing.waiting.filter((other) => other !== node)
   return { ...document, resizing: waiting.length === 0 ? undefined : { ...resizing, waiting } }
-}
-
-function subjectOf(change: Change): string {
-  return change.kind === 'resize' ? 'the resize' : change.node
 }
 
 function waitingText({ resizing, ring }: ClusterDocument): string {

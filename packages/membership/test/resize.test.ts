@@ -108,6 +108,20 @@ describe('a ring that gets more partitions', () => {
     refusing(() => commit(joining, planOf(joining)), 'first n2, n3, n4 have to file records')
     const itself = commitAll(document, [{ kind: 'force-replace', node: 'n3', by: 'n3', id: idOf('n3', 7) }])
     expect(itself.resizing?.waiting).toEqual(['n2', 'n4'])
+    const leaving = stage(document, { kind: 'leave', node: 'n4' })
+    const both = stage(leaving, { kind: 'force-replace', node: 'n3', by: 'n3', id: idOf('n3', 7) })
+    const plan = planOf(both)
+    expect(plan).toMatchObject({
+      changes: [{ kind: 'force-replace' }],
+      later: [{ kind: 'leave', node: 'n4' }],
+    })
+    expect(planText(both, plan)).toMatch(/later, when all have filed their records anew: let n4 leave/)
+    const mended = commit(both, plan)
+    expect(mended).toMatchObject({ staged: plan.later, resizing: { waiting: ['n2', 'n4'] } })
+    expect(mended.members.get('n4')?.state).toBe('valid')
+    refusing(() => commit(mended, planOf(mended)), 'first n2, n4 have to file records')
+    const filed = refiled(refiled(mended, 'n2'), 'n4')
+    expect(commit(filed, planOf(filed)).members.get('n4')?.state).toBe('leaving')
     const other = commitAll(document, [join('n5'), { kind: 'force-replace', node: 'n2', by: 'n5' }])
     expect(other.resizing?.waiting).toEqual(['n3', 'n4'])
     document = commitAll(document, [{ kind: 'force-remove', node: 'n2' }])
