@@ -15,6 +15,7 @@ export {
   type AttemptStep,
   beginAttempt,
   type Change,
+  type Electorate,
   type ProposerDecision,
   type ProposerEvent,
   stepAttempt,

@@ -24,9 +24,16 @@ export type ProposerDecision =
   /** Too few acceptors answer. `proposed` tells if the change may have happened all the same. */
   | { readonly kind: 'unreachable'; readonly proposed: boolean }
 
-export interface AttemptState {
-  readonly ballot: Ballot
+/** Who is asked, and how many of them have to agree. */
+export interface Electorate {
+  /** Names of all acceptors of the register. */
   readonly acceptors: readonly string[]
+  /** More than half of them; default just that. Any two quorums of a register meet, whatever each attempt asks for. */
+  readonly quorum?: number | undefined
+}
+
+export interface AttemptState extends Electorate {
+  readonly ballot: Ballot
   readonly change: Change
   readonly phase: 'prepare' | 'accept' | 'over'
   /** Who agreed in this phase, and who cannot any more. */
@@ -43,9 +50,14 @@ export interface AttemptStep {
 }
 
 /** A new attempt: the shell sends `prepare` with its ballot to every acceptor. */
-export function beginAttempt(ballot: Ballot, acceptors: readonly string[], change: Change): AttemptState {
+export function beginAttempt(
+  ballot: Ballot,
+  { acceptors, quorum }: Electorate,
+  change: Change,
+): AttemptState {
   const nobody = { agreed: [], failed: [] }
-  return { ballot, acceptors, change, phase: 'prepare', ...nobody, latest: undefined, value: undefined }
+  const nothing = { latest: undefined, value: undefined }
+  return { ballot, acceptors, quorum, change, phase: 'prepare', ...nobody, ...nothing }
 }
 
 /**
@@ -93,8 +105,9 @@ function onFailed(state: AttemptState): AttemptStep {
   return over(state, { kind: 'unreachable', proposed: state.phase === 'accept' })
 }
 
-function quorumOf({ acceptors }: AttemptState): number {
-  return Math.floor(acceptors.length / 2) + 1
+function quorumOf({ acceptors, quorum }: Electorate): number {
+  const majority = Math.floor(acceptors.length / 2) + 1
+  return Math.max(majority, quorum ?? majority)
 }
 
 function waiting(state: AttemptState): AttemptStep {

@@ -6,6 +6,7 @@ import {
   type AttemptState,
   beginAttempt,
   type Change,
+  type Electorate,
   type ProposerDecision,
   type ProposerEvent,
   stepAttempt,
@@ -20,9 +21,7 @@ export interface RegistersOptions {
   readonly backoffMs?: number
 }
 
-export interface ChangeOptions {
-  /** Names of all acceptors of the register. */
-  readonly acceptors: readonly string[]
+export interface ChangeOptions extends Electorate {
   readonly signal?: AbortSignal | undefined
 }
 
@@ -66,15 +65,13 @@ export class Registers {
       if (attempt > 0) await this.#pause(attempt, options.signal)
       const ballot = nextBallot(this.#proposer, compareBallots(seen, this.#last) > 0 ? seen : this.#last)
       this.#last = ballot
-      const outcome = await this.#attempt(
-        register,
-        beginAttempt(ballot, options.acceptors, change),
-        options.signal,
-      )
+      const outcome = await this.#attempt(register, beginAttempt(ballot, options, change), options.signal)
       if (outcome.kind === 'decided') return outcome.value
       proposed ||= outcome.proposed
       if (outcome.kind === 'unreachable') {
-        const few = `fewer than a majority of ${options.acceptors.length} acceptors answered`
+        const { acceptors, quorum } = options
+        const many = quorum === undefined ? 'a majority' : `${quorum}`
+        const few = `fewer than ${many} of ${acceptors.length} acceptors answered`
         throw new AtollError('ATOLL_QUORUM_UNMET', few, { definite: !proposed })
       }
       if (compareBallots(outcome.promised, seen) > 0) seen = outcome.promised

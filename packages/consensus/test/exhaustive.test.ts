@@ -6,6 +6,7 @@ import {
   type AttemptState,
   beginAttempt,
   type Change,
+  type Electorate,
   type ProposerEvent,
   stepAttempt,
 } from '../src/proposer.ts'
@@ -32,6 +33,12 @@ interface World {
   readonly decided: Readonly<Record<string, string>>
   readonly attemptsLeft: Readonly<Record<string, number>>
   readonly lossesLeft: number
+  /** Proposers that need the agreement of all acceptors; the others need a majority. */
+  readonly unanimous: readonly string[]
+  /** Acceptors that lose all that they have promised and accepted, at any time. */
+  readonly forgetfulLeft: readonly string[]
+  /** Those that have, and answer only who needs all; undefined where they answer everybody as if nothing were lost. */
+  readonly forgotten: readonly string[] | undefined
 }
 
 const ACCEPTORS = ['x', 'y', 'z']
@@ -49,15 +56,26 @@ function begin(world: World, proposer: string, seen: Ballot | undefined): World 
   const requests = ACCEPTORS.map((to): Message => ({ kind: 'prepare', proposer, to, ballot }))
   return {
     ...world,
-    attempts: { ...world.attempts, [proposer]: beginAttempt(ballot, ACCEPTORS, appendName(proposer)) },
+    attempts: {
+      ...world.attempts,
+      [proposer]: beginAttempt(ballot, electorateOf(world, proposer), appendName(proposer)),
+    },
     messages: [...world.messages, ...requests],
   }
+}
+
+function electorateOf({ unanimous }: World, proposer: string): Electorate {
+  return { acceptors: ACCEPTORS, ...(unanimous.includes(proposer) && { quorum: ACCEPTORS.length }) }
 }
 
 /** The acceptor does what it is asked; the answer may be lost on its way back. */
 function handle(world: World, message: Message): { world: World; answer: Answer } {
   const { proposer, ballot, to } = message
   const before = world.acceptors[to]!
+  if (world.forgotten?.includes(to) && !world.unanimous.includes(proposer)) {
+    const event: ProposerEvent = { kind: 'failed', from: to, phase: message.kind }
+    return { world, answer: { proposer, ballot, event } }
+  }
   if (message.kind === 'prepare') {
     const { state, reply } = prepare(before, ballot)
     const event: ProposerEvent = { kind: 'prepared', from: to, reply }
@@ -94,6 +112,11 @@ function hear(world: World, { proposer, ballot, event }: Answer): World {
 }
 
 function* successors(world: World): Generator<World> {
+  for (const name of world.forgetfulLeft) {
+    const forgetfulLeft = world.forgetfulLeft.filter((other) => other !== name)
+    const forgotten = world.forgotten && [...world.forgotten, name].sort()
+    yield withAcceptor({ ...world, forgetfulLeft, forgotten }, name, EMPTY_ACCEPTOR)
+  }
   for (const [at, message] of world.messages.entries()) {
     const rest = { ...world, messages: world.messages.filter((_, other) => other !== at) }
     const { world: handled, answer } = handle(rest, message)
@@ -117,9 +140,10 @@ function fingerprint(world: World): string {
     failed: [...failed].sort(),
   }))
   const messages = world.messages.map((message) => JSON.stringify(message)).sort()
-  const { decided, attemptsLeft, lossesLeft } = world
+  const { decided, attemptsLeft, lossesLeft, forgetfulLeft, forgotten } = world
+  const memory = [lossesLeft, forgetfulLeft, forgotten]
   const value = (_: string, field: unknown) => (field instanceof Uint8Array ? fromUtf8(field) : field)
-  return JSON.stringify([acceptors, attempts, messages, decided, attemptsLeft, lossesLeft], value)
+  return JSON.stringify([acceptors, attempts, messages, decided, attemptsLeft, ...memory], value)
 }
 
 function explore(start: World, check: (world: World) => void): number {
@@ -138,7 +162,15 @@ function explore(start: World, check: (world: World) => void): number {
   return visited.size
 }
 
-function startWorld(proposers: readonly string[], limits: { retries: number; losses: number }): World {
+interface Limits {
+  readonly retries: number
+  readonly losses: number
+  readonly unanimous?: readonly string[]
+  readonly forgetful?: readonly string[]
+  readonly careless?: boolean
+}
+
+function startWorld(proposers: readonly string[], limits: Limits): World {
   const empty: World = {
     acceptors: Object.fromEntries(ACCEPTORS.map((name) => [name, EMPTY_ACCEPTOR])),
     attempts: {},
@@ -146,6 +178,9 @@ function startWorld(proposers: readonly string[], limits: { retries: number; los
     decided: {},
     attemptsLeft: Object.fromEntries(proposers.map((name) => [name, limits.retries])),
     lossesLeft: limits.losses,
+    unanimous: limits.unanimous ?? [],
+    forgetfulLeft: limits.forgetful ?? [],
+    forgotten: limits.careless ? undefined : [],
   }
   return proposers.reduce((world, proposer) => begin(world, proposer, undefined), empty)
 }
@@ -175,4 +210,24 @@ test('a lone proposer always decides, whatever the order', () => {
     expect(world.decided).toEqual({ a: 'a' })
   })
   expect(ends).toBeGreaterThan(0)
+})
+
+test('an acceptor that has lost its votes, and gives them again, lets two proposers disagree', () => {
+  const careless = startWorld(['a', 'b'], { retries: 0, losses: 0, forgetful: ['z'], careless: true })
+  expect(() => explore(careless, checkChain)).toThrow()
+})
+
+test('one that answers only who needs all acceptors does not, whenever it loses them', () => {
+  const limits = { retries: 0, losses: 0, forgetful: ['z'] }
+  for (const unanimous of [[], ['b'], ['a', 'b']])
+    expect(explore(startWorld(['a', 'b'], { ...limits, unanimous }), checkChain)).toBeGreaterThan(1000)
+})
+
+test('acceptors that have all forgotten decide when all of them agree', () => {
+  const limits = { retries: 0, losses: 0, forgetful: ['x', 'y', 'z'], unanimous: ['a'] }
+  let decided = 0
+  explore(startWorld(['a'], limits), (world) => {
+    if (world.messages.length === 0 && world.decided['a'] === 'a') decided += 1
+  })
+  expect(decided).toBeGreaterThan(0)
 })

@@ -19,6 +19,12 @@ export const ERROR_CODES = {
   ATOLL_CLOSED: { definite: true, transient: false, meaning: 'the component is closed or was never opened' },
   ATOLL_CORRUPT: { definite: true, transient: false, meaning: 'stored or received bytes fail their check' },
   ATOLL_DISK_FULL: { definite: false, transient: true, meaning: 'the disk below has no room; make some' },
+  ATOLL_FORKED: {
+    definite: true,
+    transient: false,
+    meaning:
+      'the cluster has two histories that contradict each other; an operator has to say which one counts',
+  },
   ATOLL_FORMAT: {
     definite: true,
     transient: false,

@@ -22,6 +22,7 @@ import type {
   RestoredRefill,
 } from './document.ts'
 import { checkGeneration, isRestored } from './generations.ts'
+import { DIGEST_BYTES, type History, MAX_HISTORY } from './history.ts'
 
 const STATES: readonly MemberState[] = ['joining', 'valid', 'leaving', 'exiting', 'down']
 
@@ -49,7 +50,7 @@ function packFields(document: ClusterDocument): readonly TupleValue[] {
   ]
 }
 
-type Later = 'resizedAt' | 'resizing' | 'grownAt'
+type Later = 'resizedAt' | 'resizing' | 'grownAt' | 'history'
 
 function unpackFields(reader: TupleReader): Omit<ClusterDocument, Later> {
   const clusterId = reader.string()
@@ -81,7 +82,13 @@ const firstCodec: TupleCodec<ClusterDocument> = {
   name: 'cluster document',
   version: 1,
   encode: packFields,
-  decode: (reader) => ({ ...unpackFields(reader), grownAt: [], resizedAt: 0, resizing: undefined }),
+  decode: (reader) => ({
+    ...unpackFields(reader),
+    grownAt: [],
+    resizedAt: 0,
+    resizing: undefined,
+    history: undefined,
+  }),
 }
 
 /** Of one that got more: earlier versions of the program read it that know of that. */
@@ -89,14 +96,35 @@ const secondCodec: TupleCodec<ClusterDocument> = {
   name: 'cluster document',
   version: 2,
   encode: (document) => [...packFields(document), ...packResizing(document)],
-  decode: (reader) => ({ ...unpackFields(reader), ...unpackResized(reader), grownAt: [] }),
+  decode: (reader) => ({
+    ...unpackFields(reader),
+    ...unpackResized(reader),
+    grownAt: [],
+    history: undefined,
+  }),
 }
 
 /** Whose members tell of the lives of their data. */
-const documentCodec: TupleCodec<ClusterDocument> = {
+const thirdCodec: TupleCodec<ClusterDocument> = {
   name: 'cluster document',
   version: 3,
-  encode: (document) => [
+  encode: packLives,
+  decode: (reader) => ({ ...unpackLives(reader), history: undefined }),
+}
+
+/** That says what came before it. */
+const documentCodec: TupleCodec<ClusterDocument> = {
+  name: 'cluster document',
+  version: 4,
+  encode: (document) => {
+    const { first, digests } = document.history ?? { first: document.epoch, digests: new Uint8Array(0) }
+    return [...packLives(document), first, digests]
+  },
+  decode: (reader) => ({ ...unpackLives(reader), history: unpackHistory(reader) }),
+}
+
+function packLives(document: ClusterDocument): readonly TupleValue[] {
+  return [
     ...packFields(document),
     ...packResizing(document),
     sorted(document.members.values(), ({ node }) => node).flatMap(({ node, generation }) =>
@@ -104,20 +132,30 @@ const documentCodec: TupleCodec<ClusterDocument> = {
     ),
     document.refills.filter(isRestored).map(({ id, node, waiting }) => [id, node, ...waiting]),
     document.grownAt,
-  ],
-  decode: (reader) => {
-    const fields = { ...unpackFields(reader), ...unpackResized(reader) }
-    const generations = new Map(reader.list((item) => unpackGeneration(item.tuple())))
-    const members = new Map(
-      [...fields.members].map(([node, member]) => {
-        const generation = generations.get(node)
-        return [node, generation === undefined ? member : { ...member, generation }] as const
-      }),
-    )
-    const restored = reader.list((item) => unpackRestored(item.tuple()))
-    const grownAt = reader.list((item) => item.uint())
-    return { ...fields, members, refills: [...fields.refills, ...restored], grownAt }
-  },
+  ]
+}
+
+function unpackLives(reader: TupleReader): Omit<ClusterDocument, 'history'> {
+  const fields = { ...unpackFields(reader), ...unpackResized(reader) }
+  const generations = new Map(reader.list((item) => unpackGeneration(item.tuple())))
+  const members = new Map(
+    [...fields.members].map(([node, member]) => {
+      const generation = generations.get(node)
+      return [node, generation === undefined ? member : { ...member, generation }] as const
+    }),
+  )
+  const restored = reader.list((item) => unpackRestored(item.tuple()))
+  const grownAt = reader.list((item) => item.uint())
+  return { ...fields, members, refills: [...fields.refills, ...restored], grownAt }
+}
+
+function unpackHistory(reader: TupleReader): History {
+  const first = reader.uint()
+  // Copied: what is read is a view of all the bytes, and this is kept.
+  const digests = reader.bytes().slice()
+  if (digests.length % DIGEST_BYTES === 0 && digests.length / DIGEST_BYTES <= MAX_HISTORY)
+    return { first, digests }
+  throw corrupt(`a history of ${digests.length} bytes`)
 }
 
 function packResizing({ resizedAt, resizing }: ClusterDocument): readonly TupleValue[] {
@@ -164,10 +202,11 @@ function unpackResizing(reader: TupleReader): Resizing {
 }
 
 /** By the version that they write: the least one is taken that has a place for everything. */
-const CODECS = [firstCodec, secondCodec, documentCodec]
+const CODECS = [firstCodec, secondCodec, thirdCodec, documentCodec]
 
 export function encodeDocument(document: ClusterDocument): Uint8Array {
-  if (!isForAllVersions(document)) return encodeWith(documentCodec, document)
+  if (document.history !== undefined) return encodeWith(documentCodec, document)
+  if (!isForAllVersions(document)) return encodeWith(thirdCodec, document)
   return encodeWith(document.resizedAt === 0 ? firstCodec : secondCodec, document)
 }
 
@@ -175,9 +214,11 @@ export function encodeDocument(document: ClusterDocument): Uint8Array {
  * Whether versions of the program read the document that know nothing of generations. It stays so until the first member
  * tells of one, and is never so again: no member must do that while such a version may be a member as well.
  */
-export function isForAllVersions({ members, refills }: ClusterDocument): boolean {
+export function isForAllVersions({ members, refills, history }: ClusterDocument): boolean {
   return (
-    !refills.some(isRestored) && [...members.values()].every(({ generation }) => generation === undefined)
+    history === undefined &&
+    !refills.some(isRestored) &&
+    [...members.values()].every(({ generation }) => generation === undefined)
   )
 }
 

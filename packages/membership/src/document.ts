@@ -1,5 +1,6 @@
 import type { NodeName, ReplicaTable, Ring } from '@atoll/ring'
 import type { Change } from './changes.ts'
+import type { History } from './history.ts'
 
 /**
  * - `joining`: takes part in gossip, owns nothing until its join is committed.
@@ -121,4 +122,6 @@ export interface ClusterDocument {
   readonly forced: readonly ForcedRecord[]
   /** Ids of the last proposals that were decided, the newest last: so a proposer knows its own, whoever finished it. */
   readonly recent: readonly string[]
+  /** Undefined in a cluster that has, or had, members whose program does not read it. */
+  readonly history: History | undefined
 }

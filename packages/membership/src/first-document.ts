@@ -10,6 +10,7 @@ import {
 } from '@atoll/ring'
 import type { ClusterDocument, Member } from './document.ts'
 import { checkGeneration } from './generations.ts'
+import { historyFrom } from './history.ts'
 import { checkAddress, checkId } from './limits.ts'
 import { zonesOf } from './zones.ts'
 
@@ -64,6 +65,8 @@ export function firstDocument(options: FirstDocumentOptions): ClusterDocument {
     bucketTypes: new Map(options.bucketTypes),
     forced: [],
     recent: [],
+    // A cluster whose members tell of the lives of their data is begun by programs that know of histories, too.
+    history: list.some(({ generation }) => generation !== undefined) ? historyFrom(1) : undefined,
   }
 }
 

@@ -1,5 +1,6 @@
 import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, ForcedRecord } from './document.ts'
+import { historyFrom } from './history.ts'
 import { EPOCHS_PER_FORCE, MAX_FORCED } from './limits.ts'
 import { markDown, markUp } from './member-edits.ts'
 import type { Edit } from './proposal.ts'
@@ -12,12 +13,12 @@ const MAX_REASON_CHARACTERS = 1000
  * The document after an edit that no majority decided. The missing members are marked down unless the edit has taken them
  * out, so that those who are left can decide what follows. The epoch goes beyond all that the missing ones may decide.
  *
- * @throws `ATOLL_CHANGE_REFUSED` if a majority of the voters is left: then a proposal is the way.
+ * @throws `ATOLL_CHANGE_REFUSED` if a majority of the voters is left: then a proposal is the way, unless the cluster has forked.
  */
 export function forcedDocument(
   before: ClusterDocument,
   edit: Edit,
-  record: Omit<ForcedRecord, 'epoch'>,
+  { isForked = false, ...record }: Omit<ForcedRecord, 'epoch'> & { readonly isForked?: boolean },
 ): ClusterDocument {
   const { by, missing } = record
   const what = `force a change from ${by}`
@@ -27,7 +28,7 @@ export function forcedDocument(
   const left = voters.filter((node) => !missing.includes(node))
   const voices = `${left.length} of ${voters.length} voters are left`
   allow(
-    !isMajority(left.length, voters.length),
+    isForked || !isMajority(left.length, voters.length),
     what,
     `${voters.length === 0 ? '' : `${voices}; `}propose it`,
   )
@@ -35,7 +36,9 @@ export function forcedDocument(
   const epoch = (Math.floor(before.epoch / EPOCHS_PER_FORCE) + 1) * EPOCHS_PER_FORCE + 1
   const reason = record.reason.slice(0, MAX_REASON_CHARACTERS)
   const forced = [...before.forced, { ...record, epoch, reason }].slice(-MAX_FORCED)
-  return { ...edited, epoch, forced }
+  // What was decided before is settled by this, whatever it was.
+  const history = edited.history && historyFrom(epoch)
+  return { ...edited, epoch, forced, history }
 }
 
 /** Whoever decides is not down. */

@@ -15,6 +15,7 @@ export type {
 } from './document.ts'
 export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
 export { begun, catchingUp, filledReplicas, isOlderCopy, isRestored, type Life } from './generations.ts'
+export { type History, withHistory } from './history.ts'
 export { isReady } from './layout.ts'
 export { markDown, markUp, setAddress } from './member-edits.ts'
 export {

@@ -3,6 +3,7 @@ import { AtollError, compareBytes, equalBytes, fromUtf8, type Runtime, toHex, ut
 import { decodeAcceptor, encodeAcceptor, type KeptAcceptor } from './acceptor-codec.ts'
 import { decodeDocument } from './codec.ts'
 import type { ClusterDocument } from './document.ts'
+import { forkOf } from './history.ts'
 import type { MembershipStorage } from './ports.ts'
 import type {
   AcceptAnswer,
@@ -20,6 +21,9 @@ const ACCEPTOR_KEY = 'acceptor'
 const ID_KEY = 'id'
 const ID_BYTES = 16
 
+/** What a node says that may have lost its votes. */
+export const FORGOTTEN = { reason: 'votes-forgotten' } as const
+
 /** A document with what names it. */
 export interface Known {
   readonly document: ClusterDocument
@@ -31,8 +35,19 @@ export interface LedgerParts {
   readonly storage: MembershipStorage
   readonly node: string
   readonly maxQueued: number
+  /** Whether this node still knows all that it has promised and accepted about the epoch after this document. */
+  readonly remembers: (document: ClusterDocument) => boolean
   /** Called when another document counts, which is when it is durable. */
   readonly onChanged: (document: ClusterDocument, previous: ClusterDocument | undefined) => void
+  /** Called when it is noticed that there are two histories. */
+  readonly onForked: (fork: Fork) => void
+}
+
+/** Another document of this cluster that does not fit to the own one. */
+export interface Fork {
+  readonly other: Known
+  /** `ATOLL_FORKED`; `details.epoch` is the first that was decided in two ways. */
+  readonly error: AtollError
 }
 
 /**
@@ -44,6 +59,7 @@ export class Ledger {
   readonly #parts: LedgerParts
   #known: Known | undefined
   #acceptor: KeptAcceptor | undefined
+  #fork: Fork | undefined
   #id = ''
   #tail: Promise<unknown> = Promise.resolve()
   #queued = 0
@@ -55,6 +71,11 @@ export class Ledger {
 
   get known(): Known | undefined {
     return this.#known
+  }
+
+  /** Set from when two histories are noticed until a document counts here that settles it. */
+  get fork(): Fork | undefined {
+    return this.#fork
   }
 
   /** Of this node's data. */
@@ -86,29 +107,37 @@ export class Ledger {
     return document.members.get(this.#parts.node)?.id === this.#id
   }
 
-  /** Takes a document that is newer. Resolves with true if it is this node's now. */
+  /** Takes a document that is newer. Resolves with true if it is this node's now. Throws `ATOLL_FORKED` for one of another history. */
   learn(bytes: Uint8Array): Promise<boolean> {
     return this.#inOrder(async () => {
       const next = this.#name(bytes)
       this.#check(next.document)
+      this.#checkHistory(next)
       if (!this.#isNewer(next)) return false
       await this.#parts.storage.put(DOCUMENT_KEY, bytes)
       const previous = this.#known?.document
       this.#known = next
+      if (this.#fork !== undefined && forkedAt(next, this.#fork.other) === undefined) this.#fork = undefined
       this.#runtime.metrics.gauge('atoll_membership_epoch', next.document.epoch)
       this.#parts.onChanged(next.document, previous)
       return true
     })
   }
 
-  prepare({ basis, ballot }: PrepareRequest): Promise<PrepareAnswer> {
-    return this.#inOrder(async () => this.#elsewhere(basis) ?? this.#step((state) => prepare(state, ballot)))
-  }
-
-  accept({ basis, ballot, value }: AcceptRequest): Promise<AcceptAnswer> {
+  prepare({ basis, ballot, needsAll = false }: PrepareRequest): Promise<PrepareAnswer> {
     return this.#inOrder(async () => {
       const elsewhere = this.#elsewhere(basis)
       if (elsewhere !== undefined) return elsewhere
+      if (!needsAll) this.#checkMemory(basis)
+      return this.#step((state) => prepare(state, ballot))
+    })
+  }
+
+  accept({ basis, ballot, needsAll = false, value }: AcceptRequest): Promise<AcceptAnswer> {
+    return this.#inOrder(async () => {
+      const elsewhere = this.#elsewhere(basis)
+      if (elsewhere !== undefined) return elsewhere
+      if (!needsAll) this.#checkMemory(basis)
       checkSuccessor(basis, value)
       return this.#step((state) => accept(state, { ballot, value }))
     })
@@ -134,6 +163,30 @@ export class Ledger {
       `make ${node} part of cluster ${document.clusterId}`,
       'it is no member with the data that it has',
     )
+  }
+
+  /**
+   * A copy from when its node was the only member has a history that nobody else goes by: it takes the one of the others. These refuse what it
+   * says, and go on.
+   */
+  #checkHistory(next: Known): void {
+    const own = this.#known
+    const epoch = own && forkedAt(own, next)
+    if (own === undefined || epoch === undefined) return
+    if (isAlone(own.document) && next.document.epoch > own.document.epoch) return
+    const { node } = this.#parts
+    const { clusterId } = own.document
+    const what = `epoch ${epoch} of cluster ${clusterId} was decided in two ways, as when members were put back from older copies`
+    const advice = `${node} serves no requests until the history that shall count is forced on a node that has it`
+    const error = new AtollError('ATOLL_FORKED', `${what}; ${advice}`, { details: { clusterId, epoch } })
+    this.#runtime.metrics.count('atoll_membership_conflicts_total')
+    if (this.#fork === undefined && !isAlone(next.document)) {
+      this.#fork = { other: next, error }
+      const fields = { node, epoch, own: own.document.epoch, other: next.document.epoch }
+      this.#runtime.log.error(fields, error.message)
+      this.#parts.onForked(this.#fork)
+    }
+    throw error
   }
 
   #isNewer({ document, bytes }: Known): boolean {
@@ -167,7 +220,17 @@ export class Ledger {
     }
     const votes = this.isMember(own.document) && votersOf(own.document).includes(node)
     if (!votes) throw refused(what, 'it has no vote')
+    if (this.#fork !== undefined) throw this.#fork.error
     return undefined
+  }
+
+  /** An acceptor that has lost its votes must not give them again, unless it is asked for together with all others. */
+  #checkMemory({ epoch }: Basis): void {
+    const { node, remembers } = this.#parts
+    if (this.#known !== undefined && remembers(this.#known.document)) return
+    const what = `cannot decide epoch ${epoch + 1} on ${node} without all other voters`
+    const why = 'its data may be older than what it has voted for'
+    throw new AtollError('ATOLL_CHANGE_REFUSED', `${what}: ${why}`, { details: FORGOTTEN })
   }
 
   async #step<Reply>(step: (state: AcceptorState) => { state: AcceptorState; reply: Reply }): Promise<Reply> {
@@ -203,6 +266,15 @@ export class Ledger {
       this.#queued -= 1
     }
   }
+}
+
+function isAlone({ members }: ClusterDocument): boolean {
+  return members.size === 1
+}
+
+function forkedAt(a: Known, b: Known): number | undefined {
+  const digested = ({ document, basis: { digest } }: Known) => ({ document, digest })
+  return forkOf(digested(a), digested(b))
 }
 
 /** What cannot be read must not be decided: nothing could follow it. */

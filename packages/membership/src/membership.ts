@@ -9,7 +9,7 @@ import type { ClusterDocument } from './document.ts'
 import { forcedDocument } from './forcing.ts'
 import { joinThrough } from './joining.ts'
 import { withGrowth } from './layout.ts'
-import { Ledger } from './ledger.ts'
+import { type Fork, Ledger } from './ledger.ts'
 import { MAX_RECENT } from './limits.ts'
 import { acceptMethod, joinMethod, prepareMethod, tellMethod } from './methods.ts'
 import { type MembershipOptions, validateMembershipOptions } from './options.ts'
@@ -31,6 +31,11 @@ export interface MembershipCollaborators {
   /** Must be open before this is opened, and closed after it. */
   readonly endpoint: RpcEndpoint
   readonly storage: MembershipStorage
+  /**
+   * Whether this node still knows all that it has voted for on what follows this document. While it does not, its vote counts only together
+   * with those of all other voters. Default is that it does.
+   */
+  readonly remembers?: ((document: ClusterDocument) => boolean) | undefined
 }
 
 export interface MembershipEvents {
@@ -77,7 +82,9 @@ export class Membership extends Lifecycle {
     this.label = `membership ${node}`
     const onChanged = (document: ClusterDocument, previous: ClusterDocument | undefined) =>
       void attempt(runtime, 'listener', () => this.events.emit('changed', document, previous))
-    this.#ledger = new Ledger(runtime, { storage: collaborators.storage, node, maxQueued, onChanged })
+    const { storage, remembers = () => true } = collaborators
+    const onForked = (fork: Fork) => this.#tellOf(fork)
+    this.#ledger = new Ledger(runtime, { storage, node, maxQueued, remembers, onChanged, onForked })
   }
 
   get document(): ClusterDocument | undefined {
@@ -87,6 +94,11 @@ export class Membership extends Lifecycle {
   /** The document as it is stored and gossiped. */
   get bytes(): Uint8Array | undefined {
     return this.#ledger.known?.bytes
+  }
+
+  /** `ATOLL_FORKED` once this node knows that its cluster has two histories, until one of them was forced to count. */
+  get fork(): AtollError | undefined {
+    return this.#ledger.fork?.error
   }
 
   /** The id of this node's data. Known once open. */
@@ -120,7 +132,8 @@ export class Membership extends Lifecycle {
    * Takes a document that was decided elsewhere, if it is newer. Resolves when it is durable, with true if it is this
    * node's now.
    *
-   * @throws `ATOLL_PROTOCOL` for one of another cluster, `ATOLL_CORRUPT` or `ATOLL_FORMAT` if it cannot be read,
+   * @throws `ATOLL_PROTOCOL` for one of another cluster, `ATOLL_FORKED` for one of another history of this one (`details.epoch`
+   * is the first epoch that was decided in two ways), `ATOLL_CORRUPT` or `ATOLL_FORMAT` if it cannot be read,
    * `ATOLL_CHANGE_REFUSED` if this node has none yet and is no member of this one with its data.
    */
   async learn(bytes: Uint8Array): Promise<boolean> {
@@ -132,7 +145,8 @@ export class Membership extends Lifecycle {
    * Changes the cluster. Resolves with the document in which the edit is, when it is decided and durable here.
    *
    * @throws what the edit throws; `ATOLL_CHANGE_REFUSED` if this node is no member; `ATOLL_QUORUM_UNMET` if no majority of
-   * the voters answered in time: `definite` tells if the change certainly did not happen; `ATOLL_ABORTED` by the signal.
+   * the voters answered in time: `definite` tells if the change certainly did not happen; `ATOLL_FORKED` if the cluster has two
+   * histories; `ATOLL_ABORTED` by the signal.
    */
   propose(edit: Edit, options: ProposeOptions = {}): Promise<ClusterDocument> {
     return this.#within(options, (signal) =>
@@ -145,14 +159,17 @@ export class Membership extends Lifecycle {
    * that the missing ones will not decide anything themselves; if they do, what they decided is lost. It is recorded in the
    * document. The missing ones are marked down unless the edit takes them out.
    *
-   * @throws `ATOLL_CHANGE_REFUSED` if a majority is left without the missing ones, or this node is no member.
+   * It is also the way out of two histories: the one that it is forced on counts from then on, for all.
+   *
+   * @throws `ATOLL_CHANGE_REFUSED` if a majority is left without the missing ones and there is one history, or this node is no member.
    */
   async force(edit: Edit, { missing, reason }: ForceOptions): Promise<ClusterDocument> {
     this.assertOpen()
     const { node } = this.#options
     const { document } = memberDocument({ ledger: this.#ledger, node })
     const atMs = wallTimeOf(this.#runtime.clock)
-    const forced = forcedDocument(document, edit, { by: node, atMs, missing, reason })
+    const isForked = this.#ledger.fork !== undefined
+    const forced = forcedDocument(document, edit, { by: node, atMs, missing, reason, isForked })
     const id = toHex(this.#runtime.random.bytes(8))
     const recent = [...document.recent, id].slice(-MAX_RECENT)
     const next = withGrowth(document, { ...forced, recent })
@@ -228,6 +245,21 @@ export class Membership extends Lifecycle {
     const edit = (document: ClusterDocument) => (isIn(document) ? document : stage(document, change))
     const document = await this.propose(edit, { signal, timeoutMs: remainingMs })
     return { bytes: encodeDocument(document) }
+  }
+
+  /** Those who go by either history are told of the other one, so that nobody goes on by one of them unaware. */
+  #tellOf({ other }: Fork): void {
+    const { document, bytes } = this
+    if (document === undefined || bytes === undefined) return
+    const { node, callTimeoutMs: timeoutMs } = this.#options
+    const names = new Set([...document.members.keys(), ...other.document.members.keys()])
+    for (const name of names) {
+      if (name === node) continue
+      for (const told of [bytes, other.bytes]) {
+        // Whoever is told answers that there are two; who cannot be told now finds out when it meets one of the other history.
+        this.#endpoint.call(name, tellMethod, { bytes: told }, { timeoutMs }).catch(() => {})
+      }
+    }
   }
 
   #votingParts(): VotingParts {

@@ -19,8 +19,14 @@ import type {
 const VERSION = 1
 
 export const prepareRequestCodec = versioned<PrepareRequest>({
-  encode: ({ basis, ballot }) => ({ tuple: [...packBasis(basis), ...packBallot(ballot)] }),
-  decode: (reader) => ({ basis: unpackBasis(reader), ballot: unpackBallot(reader) }),
+  encode: ({ basis, ballot, needsAll }) => ({
+    tuple: [...packBasis(basis), ...packBallot(ballot), ...packNeed(needsAll)],
+  }),
+  decode: (reader) => ({
+    basis: unpackBasis(reader),
+    ballot: unpackBallot(reader),
+    ...unpackNeed(reader),
+  }),
 })
 
 export const prepareAnswerCodec = versioned<PrepareAnswer>({
@@ -40,13 +46,14 @@ export const prepareAnswerCodec = versioned<PrepareAnswer>({
 
 /** The value is the body. */
 export const acceptRequestCodec = versioned<AcceptRequest>({
-  encode: ({ basis, ballot, value }) => ({
-    tuple: [...packBasis(basis), ...packBallot(ballot)],
+  encode: ({ basis, ballot, needsAll, value }) => ({
+    tuple: [...packBasis(basis), ...packBallot(ballot), ...packNeed(needsAll)],
     body: value,
   }),
   decode: (reader, body) => ({
     basis: unpackBasis(reader),
     ballot: unpackBallot(reader),
+    ...unpackNeed(reader),
     value: body.slice(),
   }),
 })
@@ -120,6 +127,15 @@ function packBallot({ counter, proposer }: Ballot): readonly TupleValue[] {
 
 function unpackBallot(reader: TupleReader): Ballot {
   return { counter: reader.uint(), proposer: reader.string() }
+}
+
+/** A field more only where it says something: programs of before refuse it, and it goes only to nodes that have asked for it. */
+function packNeed(needsAll = false): readonly TupleValue[] {
+  return needsAll ? [true] : []
+}
+
+function unpackNeed(reader: TupleReader): { readonly needsAll?: boolean } {
+  return reader.remaining === 0 ? {} : { needsAll: reader.boolean() }
 }
 
 function unpackWhole<T>(reader: TupleReader, item: (reader: TupleReader) => T): T {

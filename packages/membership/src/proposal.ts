@@ -1,6 +1,7 @@
 import { AtollError, isAtollError, type Runtime, toHex } from '@atoll/core'
 import { encodeDocument } from './codec.ts'
 import type { ClusterDocument } from './document.ts'
+import { historyAfter } from './history.ts'
 import { withGrowth } from './layout.ts'
 import type { Known } from './ledger.ts'
 import { MAX_RECENT } from './limits.ts'
@@ -45,10 +46,12 @@ export class Proposal {
       const done = this.#parts.ledger.known?.document
       if (done?.recent.includes(this.#id) === true) return done
       if (signal.aborted) break
+      const { fork } = this.#parts.ledger
+      if (fork !== undefined) throw fork.error
       const base = memberDocument(this.#parts)
       const edited = edit(base.document)
       if (edited === base.document) return edited
-      await this.#vote(base, withProposal(base.document, edited, this.#id), signal)
+      await this.#vote(base, withProposal(base, edited, this.#id), signal)
     }
     throw this.#givenUp(signal)
   }
@@ -107,8 +110,10 @@ export function memberDocument({ ledger, node }: Pick<VotingParts, 'ledger' | 'n
 }
 
 /** The edited document as the one after `before`, whatever epochs the edit went through. */
-function withProposal(before: ClusterDocument, edited: ClusterDocument, id: string): ClusterDocument {
+function withProposal(base: Known, edited: ClusterDocument, id: string): ClusterDocument {
+  const { document: before, basis } = base
   const epoch = before.epoch + 1
   const recent = [...before.recent, id].slice(-MAX_RECENT)
-  return withGrowth(before, { ...edited, epoch, recent })
+  const history = historyAfter({ document: before, digest: basis.digest }, edited)
+  return withGrowth(before, { ...edited, epoch, recent, history })
 }

@@ -1,7 +1,7 @@
 import { type Acceptors, type AcceptReply, type PrepareReply, Registers } from '@atoll/consensus'
-import { AtollError, encodeTuple, type Runtime, toHex } from '@atoll/core'
+import { AtollError, encodeTuple, isAtollError, type Runtime, toHex } from '@atoll/core'
 import type { Method, RpcEndpoint } from '@atoll/transport'
-import type { Known, Ledger } from './ledger.ts'
+import { FORGOTTEN, type Known, type Ledger } from './ledger.ts'
 import { acceptMethod, prepareMethod, tellMethod } from './methods.ts'
 import type { AcceptRequest, Elsewhere, PrepareRequest } from './protocol.ts'
 import { votersOf } from './voters.ts'
@@ -34,6 +34,8 @@ export class Vote {
   /** Aborted when the vote cannot lead anywhere any more, and with it every call that still runs. */
   readonly #over = new AbortController()
   readonly #calls = new Set<AbortController>()
+  /** Those who have said that they may have forgotten what they voted for. */
+  readonly #forgetful = new Set<string>()
 
   constructor(runtime: Runtime, parts: VotingParts, base: Known) {
     this.#runtime = runtime
@@ -41,34 +43,69 @@ export class Vote {
     this.#base = base
   }
 
-  /** Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does. */
+  /**
+   * By a majority of those who remember what they voted for; where these are too few, by all voters together: whatever was decided before, then
+   * one of them knows it, unless nobody does. Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does.
+   */
   async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    const { clusterId, epoch, digest } = this.#base.basis
     const abort = () => this.#end(signal.reason)
     signal.addEventListener('abort', abort, { once: true })
     try {
-      // A ballot must never be used twice, so every vote has a proposer of its own.
-      const proposer = `${this.#parts.node}/${toHex(this.#runtime.random.bytes(PROPOSER_BYTES))}`
-      const options = { proposer, maxAttempts: MAX_ATTEMPTS }
-      const registers = new Registers(this.#runtime, { acceptors: this.#acceptors() }, options)
-      const register = encodeTuple(1, [clusterId, epoch + 1, digest])
-      const acceptors = votersOf(this.#base.document)
-      const chosen = await registers.change(register, (current) => current ?? value, {
-        acceptors,
-        signal: this.#over.signal,
-      })
-      return chosen ?? value
+      return await this.#change(value)
+    } catch (error) {
+      const mayNeedAll =
+        isAtollError(error, 'ATOLL_QUORUM_UNMET') && error.definite && this.#forgetful.size > 0
+      if (!mayNeedAll || this.#over.signal.aborted) throw error
+      return await this.#byAll(value)
     } finally {
       signal.removeEventListener('abort', abort)
     }
   }
 
-  #acceptors(): Acceptors {
+  async #byAll(value: Uint8Array): Promise<Uint8Array> {
+    const voters = votersOf(this.#base.document)
+    const known = this.#forgetful.size
+    try {
+      return await this.#change(value, voters.length)
+    } catch (error) {
+      if (!isAtollError(error, 'ATOLL_QUORUM_UNMET')) throw error
+      // One that had not answered when the majority could not be had any more.
+      if (error.definite && this.#forgetful.size > known) return this.#byAll(value)
+      const [who, all] = [[...this.#forgetful].join(', '), voters.join(', ')]
+      const why = `the data of ${who} may be older than what it has voted for, so that all of ${all} are needed`
+      const advice = 'start those that are missing, or force the change without them'
+      throw new AtollError('ATOLL_QUORUM_UNMET', `${why}; ${advice}`, { definite: error.definite })
+    }
+  }
+
+  async #change(value: Uint8Array, quorum?: number): Promise<Uint8Array> {
+    const { clusterId, epoch, digest } = this.#base.basis
+    // A ballot must never be used twice, so every vote has a proposer of its own.
+    const proposer = `${this.#parts.node}/${toHex(this.#runtime.random.bytes(PROPOSER_BYTES))}`
+    const options = { proposer, maxAttempts: MAX_ATTEMPTS }
+    const registers = new Registers(
+      this.#runtime,
+      { acceptors: this.#acceptors(quorum !== undefined) },
+      options,
+    )
+    const register = encodeTuple(1, [clusterId, epoch + 1, digest])
+    const acceptors = votersOf(this.#base.document)
+    const chosen = await registers.change(register, (current) => current ?? value, {
+      acceptors,
+      quorum,
+      signal: this.#over.signal,
+    })
+    return chosen ?? value
+  }
+
+  #acceptors(needsAll: boolean): Acceptors {
     const { ledger } = this.#parts
     const { basis } = this.#base
+    // Programs that do not know of it never ask for it.
+    const need = (node: string) => (needsAll && this.#forgetful.has(node) ? { needsAll } : {})
     return {
       prepare: (node, _, ballot) => {
-        const request = { basis, ballot }
+        const request = { basis, ballot, ...need(node) }
         return this.#ask<PrepareRequest, PrepareReply>(node, {
           method: prepareMethod,
           request,
@@ -76,7 +113,7 @@ export class Vote {
         })
       },
       accept: (node, _, { ballot, value }) => {
-        const request = { basis, ballot, value }
+        const request = { basis, ballot, value, ...need(node) }
         return this.#ask<AcceptRequest, AcceptReply>(node, {
           method: acceptMethod,
           request,
@@ -103,9 +140,14 @@ export class Vote {
     )
   }
 
-  #askOnce<Request, Answer>(node: string, question: Question<Request, Answer>): Promise<Answer> {
-    if (node === this.#parts.node) return question.ownAnswer()
-    return this.#call(node, question.method, question.request)
+  async #askOnce<Request, Answer>(node: string, question: Question<Request, Answer>): Promise<Answer> {
+    try {
+      if (node === this.#parts.node) return await question.ownAnswer()
+      return await this.#call(node, question.method, question.request)
+    } catch (error) {
+      if (isAtollError(error) && error.details['reason'] === FORGOTTEN.reason) this.#forgetful.add(node)
+      throw error
+    }
   }
 
   /** Learns what another member has. If that is newer than what is voted on, the vote is over. */

@@ -82,6 +82,19 @@ describe('what is stored', () => {
     expect(codeOf(() => decodeDocument(encodeDocument({ ...lived, members })))).toBe('ATOLL_CORRUPT')
   })
 
+  it('document that says what came before it', () => {
+    const life = { generation: 'ab'.repeat(12), known: [], isRestored: true }
+    const history = { first: 7, digests: new Uint8Array(24).map((_, at) => at) }
+    const told = { ...begun(DOCUMENT, 'n2', life), history }
+    expect(decodeDocument(golden('document-v4', encodeDocument(told)))).toEqual(told)
+    expect(golden('document-v4', encodeDocument(told))).toEqual(encodeDocument(told))
+    expect(isForAllVersions({ ...DOCUMENT, history })).toBe(false)
+    for (const length of [23, 8 * 257]) {
+      const wrong = encodeDocument({ ...told, history: { first: 7, digests: new Uint8Array(length) } })
+      expect(codeOf(() => decodeDocument(wrong))).toBe('ATOLL_CORRUPT')
+    }
+  })
+
   it('is written as every version reads it until a member tells of a life', () => {
     expect(isForAllVersions(DOCUMENT)).toBe(true)
     expect(encodeDocument({ ...DOCUMENT, grownAt: DOCUMENT.replicas.map(() => 3) })[0]).toBe(1)
@@ -118,7 +131,7 @@ describe('what is stored', () => {
       const code = codeOf(() => decodeDocument(bytes.slice(0, at)))
       expect(code).toBe('ATOLL_CORRUPT')
     }
-    expect(codeOf(() => decodeDocument(new Uint8Array([4, ...bytes.slice(1)])))).toBe('ATOLL_FORMAT')
+    expect(codeOf(() => decodeDocument(new Uint8Array([5, ...bytes.slice(1)])))).toBe('ATOLL_FORMAT')
     const stranger = { ...DOCUMENT, replicas: DOCUMENT.replicas.map(() => ['n77']) }
     expect(codeOf(() => decodeDocument(encodeDocument(stranger)))).toBe('ATOLL_CORRUPT')
   })
@@ -134,12 +147,17 @@ function codeOf(run: () => unknown): unknown {
 
 const MESSAGES: Record<string, [MessageCodec<unknown>, unknown]> = {
   'prepare-request': [prepareMethod.request, { basis: BASIS, ballot: BALLOT }],
+  'prepare-request-of-all': [prepareMethod.request, { basis: BASIS, ballot: BALLOT, needsAll: true }],
   'prepare-answer': [prepareMethod.response, { kind: 'promise', accepted: { ballot: BALLOT, value: VALUE } }],
   'prepare-answer-empty': [prepareMethod.response, { kind: 'promise', accepted: undefined }],
   'prepare-answer-conflict': [prepareMethod.response, { kind: 'conflict', promised: BALLOT }],
   'prepare-answer-document': [prepareMethod.response, { kind: 'document', bytes: VALUE }],
   'prepare-answer-behind': [prepareMethod.response, { kind: 'behind' }],
   'accept-request': [acceptMethod.request, { basis: BASIS, ballot: BALLOT, value: VALUE }],
+  'accept-request-of-all': [
+    acceptMethod.request,
+    { basis: BASIS, ballot: BALLOT, needsAll: true, value: VALUE },
+  ],
   'accept-answer': [acceptMethod.response, { kind: 'accepted' }],
   'tell-request': [tellMethod.request, { bytes: VALUE }],
   'tell-answer': [tellMethod.response, { epoch: 8 }],

@@ -19,7 +19,14 @@ test('a document that arrives damaged refuses nobody: the seed is asked again', 
     for (const each of [seed, endpoint]) await each.open()
     const runtime = world.runtime('n2')
     const storage = { get: async () => undefined, put: async () => {} }
-    const ledger = new Ledger(runtime, { storage, node: 'n2', maxQueued: 10, onChanged: () => {} })
+    const ledger = new Ledger(runtime, {
+      storage,
+      node: 'n2',
+      maxQueued: 10,
+      remembers: () => true,
+      onChanged: () => {},
+      onForked: () => {},
+    })
     await ledger.load()
     const members = ['n1', 'n2'].map((node) => ({
       node,

@@ -1,7 +1,14 @@
 import { createWorld } from '@atoll/sim'
 import { expect, test } from 'vitest'
-import { encodeDocument, firstDocument, type MembershipStorage, setBucketType } from '../src/index.ts'
-import { Ledger } from '../src/ledger.ts'
+import {
+  type ClusterDocument,
+  encodeDocument,
+  firstDocument,
+  type MembershipStorage,
+  setBucketType,
+  withHistory,
+} from '../src/index.ts'
+import { Ledger, type LedgerParts } from '../src/ledger.ts'
 
 const ballot = (counter: number, proposer = 'n1') => ({ counter, proposer })
 
@@ -9,10 +16,15 @@ function storageOf(values: Map<string, Uint8Array>): MembershipStorage {
   return { get: async (key) => values.get(key), put: async (key, value) => void values.set(key, value) }
 }
 
+function partsOf(values: Map<string, Uint8Array>): LedgerParts {
+  const nothing = () => {}
+  const parts = { storage: storageOf(values), node: 'n1', maxQueued: 10 }
+  return { ...parts, remembers: () => true, onChanged: nothing, onForked: nothing }
+}
+
 /** A ledger of n1 in a cluster of three, and what is on its disk. */
 async function ledgerOf(values = new Map<string, Uint8Array>()) {
-  const parts = { storage: storageOf(values), node: 'n1', maxQueued: 10, onChanged: () => {} }
-  const ledger = new Ledger(createWorld({ seed: 1 }).runtime('n1'), parts)
+  const ledger = new Ledger(createWorld({ seed: 1 }).runtime('n1'), partsOf(values))
   await ledger.load()
   if (ledger.known === undefined) {
     const members = ['n1', 'n2', 'n3'].map((node, at) => ({
@@ -90,8 +102,7 @@ test('a node without a vote, or without a document, gives none', async () => {
   await expect(ledger.prepare({ basis, ballot: ballot(1) })).rejects.toMatchObject({
     code: 'ATOLL_CHANGE_REFUSED',
   })
-  const parts = { storage: storageOf(new Map()), node: 'n1', maxQueued: 10, onChanged: () => {} }
-  const empty = new Ledger(createWorld({ seed: 1 }).runtime('n1'), parts)
+  const empty = new Ledger(createWorld({ seed: 1 }).runtime('n1'), partsOf(new Map()))
   await empty.load()
   await expect(empty.prepare({ basis, ballot: ballot(1) })).rejects.toMatchObject({
     code: 'ATOLL_CHANGE_REFUSED',
@@ -102,10 +113,8 @@ test('a document counts only once it is stored', async () => {
   const { ledger, values, value } = await ledgerOf()
   const fails = { ...storageOf(values), put: () => Promise.reject(new Error('disk')) }
   const broken = new Ledger(createWorld({ seed: 1 }).runtime('n1'), {
+    ...partsOf(values),
     storage: fails,
-    node: 'n1',
-    maxQueued: 10,
-    onChanged: () => {},
   })
   await broken.load()
   await expect(broken.learn(value)).rejects.toThrow('disk')
@@ -113,9 +122,82 @@ test('a document counts only once it is stored', async () => {
   expect(ledger.known?.document.epoch).toBe(1)
 })
 
+test('a history that one node alone has made stops nobody else', async () => {
+  const { ledger, document } = await ledgerOf()
+  const member = document.members.get('n2')
+  if (member === undefined) throw new Error('n2 is a member')
+  const kept = { ...withHistory(document), epoch: 2 }
+  await ledger.learn(encodeDocument(kept))
+  const alone = firstDocument({ clusterId: 'c', members: [member], partitions: 8 })
+  for (const epoch of [2, 7]) {
+    const history = { first: 2, digests: new Uint8Array(8 * (epoch - 2)) }
+    const other = encodeDocument({ ...alone, epoch, history })
+    await expect(ledger.learn(other)).rejects.toMatchObject({ code: 'ATOLL_FORKED' })
+  }
+  expect(ledger.fork).toBeUndefined()
+  expect(ledger.known?.document.epoch).toBe(2)
+})
+
 test('more questions than may wait are refused as overload', async () => {
   const { ledger, basis } = await ledgerOf()
   const asked = Array.from({ length: 11 }, (_, at) => ledger.prepare({ basis, ballot: ballot(at + 1) }))
   await expect(asked[10]).rejects.toMatchObject({ code: 'ATOLL_OVERLOADED' })
   await expect(asked[9]).resolves.toMatchObject({ kind: 'promise' })
+})
+
+test('a node that may have lost its votes gives none but to who needs all, and says why', async () => {
+  const { values, basis, value } = await ledgerOf()
+  const ledger = new Ledger(createWorld({ seed: 1 }).runtime('n1'), {
+    ...partsOf(values),
+    remembers: () => false,
+  })
+  await ledger.load()
+  for (const asked of [
+    ledger.prepare({ basis, ballot: ballot(1) }),
+    ledger.accept({ basis, ballot: ballot(1), value, needsAll: false }),
+  ])
+    await expect(asked).rejects.toMatchObject({
+      code: 'ATOLL_CHANGE_REFUSED',
+      details: { reason: 'votes-forgotten' },
+    })
+  expect(values.has('acceptor')).toBe(false)
+  expect(await ledger.prepare({ basis, ballot: ballot(2), needsAll: true })).toMatchObject({
+    kind: 'promise',
+  })
+  expect(await ledger.accept({ basis, ballot: ballot(2), value, needsAll: true })).toEqual({
+    kind: 'accepted',
+  })
+  // What it does not have it is told, whether it remembers or not.
+  expect(await ledger.prepare({ basis: { ...basis, epoch: 9 }, ballot: ballot(1) })).toEqual({
+    kind: 'behind',
+  })
+})
+
+test('a document of another history is refused, told of once, and nothing is voted for until one is forced', async () => {
+  const first = await ledgerOf()
+  const kept = withHistory(first.document)
+  const known = (document: ClusterDocument) => encodeDocument({ ...document, epoch: document.epoch + 1 })
+  const forks: number[] = []
+  const ledger = new Ledger(createWorld({ seed: 1 }).runtime('n1'), {
+    ...partsOf(first.values),
+    onForked: ({ error }) => forks.push(Number(error.details['epoch'])),
+  })
+  await ledger.load()
+  await ledger.learn(known(setBucketType(kept, { name: 'one', bytes: new Uint8Array(1), n: 3 })))
+  const other = known(setBucketType(kept, { name: 'other', bytes: new Uint8Array(1), n: 3 }))
+  for (const _ of [1, 2])
+    await expect(ledger.learn(other)).rejects.toMatchObject({
+      code: 'ATOLL_FORKED',
+      definite: true,
+      transient: false,
+      details: { clusterId: 'c', epoch: 3 },
+    })
+  expect(forks).toEqual([3])
+  const { document, basis } = ledger.known ?? {}
+  if (document === undefined || basis === undefined) throw new Error('it has one')
+  await expect(ledger.prepare({ basis, ballot: ballot(1) })).rejects.toMatchObject({ code: 'ATOLL_FORKED' })
+  const record = { epoch: 1_000_001, by: 'n1', atMs: 1, missing: [], reason: 'this one' }
+  await ledger.learn(encodeDocument({ ...document, epoch: 1_000_001, forced: [record] }))
+  expect(ledger.fork).toBeUndefined()
+  expect(await ledger.learn(other)).toBe(false)
 })

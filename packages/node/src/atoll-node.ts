@@ -40,7 +40,8 @@ import { type Departure, Leaving } from './departure.ts'
 import type { Generation } from './generation.ts'
 import { Heirs } from './heirs.ts'
 import { Homecoming } from './homecoming.ts'
-import { GENERATIONS, Lives } from './lives.ts'
+import { GENERATIONS, HISTORY, Lives } from './lives.ts'
+import { lookAround } from './look-around.ts'
 import type { Met } from './meeting.ts'
 import { epochOfOtherData, otherData } from './node-identity.ts'
 import type { NodeNetwork } from './node-network.ts'
@@ -148,11 +149,15 @@ export class AtollNode extends Lifecycle {
       membership: () => this.#membership,
       admits,
       generation: () => generation.token,
-      capabilities: [GENERATIONS, ...VNODE_CAPABILITIES, CLOCKS],
+      capabilities: [GENERATIONS, HISTORY, ...VNODE_CAPABILITIES, CLOCKS],
     })
     const { endpoint } = this.#others
     this.#endpoint = endpoint
-    const membership = new Membership(runtime, { endpoint, storage: storage.cluster }, { node: name })
+    const membership = new Membership(
+      runtime,
+      { endpoint, storage: storage.cluster, remembers: (known) => generation.remembers(known) },
+      { node: name },
+    )
     this.#membership = membership
     const document = documentOf(membership)
     this.#gossip = new Gossip(runtime, { endpoint, document }, { ...options.gossip, node: name })
@@ -173,7 +178,7 @@ export class AtollNode extends Lifecycle {
       runtime,
       {
         node: name,
-        placement: () => this.#leaving.unlessLeft(placement),
+        placement: () => this.#leaving.unlessLeft(() => this.#unlessForked(placement)),
         replicas: around?.(replicas) ?? replicas,
         liveness: { isUp, statusOf: (node) => this.#statusOf(node) },
         bucketTypes,
@@ -185,9 +190,12 @@ export class AtollNode extends Lifecycle {
     this.objects = new ObjectStore(runtime, means, options.objects ?? {})
     const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
     const edit = (known: ClusterDocument) => this.#returned(known)
-    this.#homecoming = new Homecoming(runtime, { ...common, edit })
+    const first = (signal: AbortSignal) => this.#lookAround(signal)
+    this.#homecoming = new Homecoming(runtime, { ...common, first, edit })
     this.#seeds = new SeedRounds(runtime, { ...common, seeds: start.seeds, others: this.#others, isUp })
-    this.cluster = new ClusterControl({ ...common, ...data, bucketTypes })
+    const told = (known: ClusterDocument) => this.#lives.tell(known)
+    const mayBeOlder = (known: ClusterDocument) => generation.mayBeOlder(known)
+    this.cluster = new ClusterControl({ ...common, ...data, bucketTypes, told, mayBeOlder })
   }
 
   get ring(): Ring {
@@ -365,6 +373,22 @@ export class AtollNode extends Lifecycle {
     this.#others.follow(document)
     this.#gossip.setMembers([...document.members.keys()])
     this.#lives.follow(document)
+  }
+
+  /** Whether the data is an older copy is known by any other member: it votes once all have been asked who can be reached. */
+  async #lookAround(signal: AbortSignal): Promise<void> {
+    const membership = this.#membership
+    const { document } = membership
+    if (document === undefined || this.#generation.remembers(document)) return
+    await lookAround(this.runtime, { node: this.name, membership, endpoint: this.#endpoint }, signal)
+    this.#generation.lookedAround()
+  }
+
+  /** By which of two histories a request would be right nobody knows. */
+  #unlessForked<T>(get: () => T): T {
+    const { fork } = this.#membership
+    if (fork !== undefined) throw fork
+    return get()
   }
 
   #tell(message: string, facts: object = {}): void {

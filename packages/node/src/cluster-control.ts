@@ -44,6 +44,9 @@ export interface ClusterControlParts {
   readonly bucketTypes: BucketTypes
   readonly placement: () => Placement
   readonly isUp: (node: NodeName) => boolean
+  /** The document once it knows of the life of the data of this node. */
+  readonly told: (document: ClusterDocument) => ClusterDocument
+  readonly mayBeOlder: (document: ClusterDocument) => boolean
 }
 
 export interface MemberReport {
@@ -78,6 +81,13 @@ export interface ClusterStatus {
   readonly storage: StorageState
   /** What this node has noted for others that missed it: it gives it to them once they are up. */
   readonly owed: readonly Owed[]
+  /**
+   * The data of this node may be an older copy: the members have not decided yet since it was opened. Until they have, it answers no reads of
+   * others.
+   */
+  readonly mayBeOlderCopy: boolean
+  /** The first epoch that was decided in two ways, if this node knows of such a one; then it refuses requests with `ATOLL_FORKED`. */
+  readonly forkedAt: number | undefined
 }
 
 export interface Owed {
@@ -126,6 +136,8 @@ export class ClusterControl {
       resizing,
       storage: this.#parts.vnodes.storage,
       owed: sumOfHints(this.#parts.vnodes.hints.all()),
+      mayBeOlderCopy: this.#parts.mayBeOlder(this.document),
+      forkedAt: forkedAt(this.#parts.membership.fork),
     }
   }
 
@@ -226,12 +238,15 @@ export class ClusterControl {
   /**
    * Goes on without a majority: for an operator who knows that the `missing` members are gone for good. They are marked down,
    * and the changes, if there are any, are staged; `plan` and `commit` them as usual then. What the missing ones decide
-   * meanwhile is lost. It is recorded in the document. Throws `ATOLL_CHANGE_REFUSED` while a majority is left without them.
+   * meanwhile is lost. It is recorded in the document. It is also how an operator says which of two histories of the cluster counts: that of
+   * the node on which it is forced. Throws `ATOLL_CHANGE_REFUSED` while a majority is left without them and there is one history.
    */
   async force(changes: Change | readonly Change[], options: ForceOptions): Promise<ClusterDocument> {
     const all = checkChanges(changes)
     checkForce(options)
-    return this.#parts.membership.force((document) => all.reduce(stage, document), options)
+    const { membership, told } = this.#parts
+    // Whoever decides alone goes on to vote, whatever copy its data is.
+    return membership.force((document) => all.reduce(stage, told(document)), options)
   }
 
   /**
@@ -354,6 +369,11 @@ export class ClusterControl {
     for (const partition of partitions) sizes.push(await this.#parts.vnodes.estimateBytes(partition))
     return sizes
   }
+}
+
+function forkedAt(fork: AtollError | undefined): number | undefined {
+  const epoch = fork?.details['epoch']
+  return typeof epoch === 'number' ? epoch : undefined
 }
 
 function joinersAbsent(absent: readonly NodeName[]): AtollError {

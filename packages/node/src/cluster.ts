@@ -133,12 +133,13 @@ export class Cluster extends Lifecycle {
   /**
    * Starts a node that crashed or was stopped, on what its storage kept. One that lost everything is taken back under its old name, which a
    * majority of the others has to decide; they give it copies of what it shall hold. Does nothing for one that runs.
+   * `restored` says that its storage is an older copy, as the option of `createNode` does.
    */
-  async restart(name: NodeName): Promise<void> {
+  async restart(name: NodeName, { restored = false }: { readonly restored?: boolean } = {}): Promise<void> {
     this.assertOpen()
     if (this.isRunning(name)) return
     const data = await this.#openData(name)
-    const storage = await this.#openAgain(name, data)
+    const storage = await this.#openAgain(name, data, restored)
     this.network.restore(name)
     if (data.document === undefined) await this.#takeBack(storage)
     else await this.#start(storage, data.document)
@@ -152,7 +153,7 @@ export class Cluster extends Lifecycle {
       throw wrongRange('name', `must be new, and the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
     const data = await this.#openData(name)
-    const storage = await this.#openStorage(name, data, document)
+    const storage = await this.#openStorage(name, data, { elsewhere: document })
     if (zone !== undefined) this.#zones.set(name, zone)
     const node = await this.#start(storage, data.document ?? document)
     this.#names.push(name)
@@ -194,7 +195,7 @@ export class Cluster extends Lifecycle {
     const data = new Map<NodeName, NodeData>()
     try {
       const known = await this.#openAllData(data)
-      for (const [name, of] of data) opened.push(await this.#openStorage(name, of, known))
+      for (const [name, of] of data) opened.push(await this.#openStorage(name, of, { elsewhere: known }))
       const first = known ?? this.#firstDocument(opened)
       const isNew = ({ name }: NodeStorage) => known !== undefined && data.get(name)?.document === undefined
       for (const storage of opened.filter((one) => !isNew(one)))
@@ -260,13 +261,21 @@ export class Cluster extends Lifecycle {
   }
 
   /** By its own document, or else by what is known of the cluster. */
-  #openStorage(name: NodeName, data: NodeData, elsewhere: ClusterDocument | undefined): Promise<NodeStorage> {
+  #openStorage(
+    name: NodeName,
+    data: NodeData,
+    {
+      elsewhere,
+      isRestored,
+    }: { readonly elsewhere: ClusterDocument | undefined; readonly isRestored?: boolean },
+  ): Promise<NodeStorage> {
     const known = data.document ?? elsewhere
-    return openStorage(name, data, { runtime: this.#runtimeOf(name), options: this.#options, known })
+    const runtime = this.#runtimeOf(name)
+    return openStorage(name, data, { runtime, options: this.#options, known, isRestored })
   }
 
   /** One whose data is lost has to be told by another how many partitions there are. */
-  async #openAgain(name: NodeName, data: NodeData): Promise<NodeStorage> {
+  async #openAgain(name: NodeName, data: NodeData, isRestored: boolean): Promise<NodeStorage> {
     let known = data.document
     try {
       known ??= this.#someMember().cluster.document
@@ -274,7 +283,7 @@ export class Cluster extends Lifecycle {
       await data.database.close()
       throw error
     }
-    return this.#openStorage(name, data, known)
+    return this.#openStorage(name, data, { elsewhere: known, isRestored })
   }
 
   /** A second cluster is not begun beside a first one. */

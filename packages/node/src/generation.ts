@@ -49,6 +49,7 @@ export class Generation {
   #standing: Standing | undefined
   #isConfirmed = false
   #isAbandoned = false
+  #hasLookedAround = false
   #writing: Promise<void> = Promise.resolve()
 
   constructor(parts: GenerationParts) {
@@ -72,7 +73,9 @@ export class Generation {
     const stored = await storage.get(GENERATION)
     const before = stored === undefined ? undefined : decodeWith(noteCodec, stored)
     const generation = toHex(runtime.random.bytes(GENERATION_BYTES))
-    const known = [...(before?.known ?? []), generation].slice(-MAX_KNOWN)
+    // Kept, so that the next life knows it too if this one ends before the cluster is told.
+    const past = this.#parts.isRestored ? [] : (before?.known ?? [])
+    const known = [...past, generation].slice(-MAX_KNOWN)
     const now = { generation, isClosed: false, lineage: generation, known }
     await storage.put(GENERATION, encodeWith(noteCodec, now))
     this.#before = before
@@ -80,6 +83,23 @@ export class Generation {
     this.#standing = undefined
     this.#isConfirmed = false
     this.#isAbandoned = false
+    this.#hasLookedAround = false
+  }
+
+  /** All other members that can be reached have been asked what they know. */
+  lookedAround(): void {
+    this.#hasLookedAround = true
+  }
+
+  /**
+   * Whether what this data knows of votes about the epoch after this document is all that there is: they are given by the life that the
+   * document names, and by those of the same data that follow on it. An older copy lacks the votes of the lives that it does not know. One that
+   * nobody has looked at yet may be such a copy.
+   */
+  remembers(document: ClusterDocument): boolean {
+    const named = document.members.get(this.#parts.node)?.generation
+    if (named === undefined || named === this.#now?.generation) return true
+    return this.#hasLookedAround && this.#now?.known.includes(named) === true
   }
 
   /** The document once it knows of this life. How the life stands is judged by the document that was told last. */

@@ -10,6 +10,8 @@ export interface HomecomingParts {
   readonly membership: Membership
   readonly gossip: Pick<Gossip, 'members' | 'isUp'>
   readonly endpoint: RpcEndpoint
+  /** Done before anything is told, and before this node votes. */
+  readonly first: (signal: AbortSignal) => Promise<void>
   /** What the cluster has to be told of this node; answers the same document if it knows. */
   readonly edit: Edit
 }
@@ -50,6 +52,7 @@ export class Homecoming extends Lifecycle {
   protected async onOpen(): Promise<void> {
     this.#stop = new AbortController()
     this.#refusedAt = undefined
+    await this.#parts.first(this.#stop.signal)
     await this.#look(FIRST_TIMEOUT_MS)
   }
 

@@ -1,5 +1,5 @@
 import type { Runtime } from '@atoll/core'
-import { type ClusterDocument, catchingUp, isForAllVersions } from '@atoll/membership'
+import { type ClusterDocument, catchingUp, isForAllVersions, withHistory } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from '@atoll/vnode'
@@ -8,6 +8,8 @@ import type { Heirs } from './heirs.ts'
 
 /** Said in the handshake by a node that reads documents whose members tell of the lives of their data. */
 export const GENERATIONS = 'generations'
+/** By one that reads documents which say what came before them. */
+export const HISTORY = 'document-history'
 
 export interface LivesParts {
   readonly node: NodeName
@@ -30,9 +32,12 @@ export class Lives {
     this.#parts = parts
   }
 
-  /** The document with the life that goes on; the same while a member may be there that could not read it. */
+  /** The document with the life that goes on, and with a history; without either while a member may be there that could not read it. */
   tell(document: ClusterDocument): ClusterDocument {
-    return this.#mayTell(document) ? this.#parts.generation.tell(document) : document
+    const mayTell = !isForAllVersions(document) || this.#allOthersSay(GENERATIONS, document)
+    const told = mayTell ? this.#parts.generation.tell(document) : document
+    const mayKeep = told.history === undefined && !isForAllVersions(told) && this.#allOthersSay(HISTORY, told)
+    return mayKeep ? withHistory(told) : told
   }
 
   /** A vnode that has given no dot yet goes on as who it was only if the cluster says that nothing was in between. */
@@ -56,10 +61,9 @@ export class Lives {
       log.info({ node }, `${node} was restored, and has caught up with the others`)
   }
 
-  #mayTell(document: ClusterDocument): boolean {
-    if (!isForAllVersions(document)) return true
+  #allOthersSay(capability: string, { members }: ClusterDocument): boolean {
     const { node, endpoint } = this.#parts
-    const others = [...document.members.keys()].filter((other) => other !== node)
-    return others.every((other) => endpoint.capabilitiesOf(other)?.has(GENERATIONS) === true)
+    const others = [...members.keys()].filter((other) => other !== node)
+    return others.every((other) => endpoint.capabilitiesOf(other)?.has(capability) === true)
   }
 }

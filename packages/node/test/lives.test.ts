@@ -4,13 +4,14 @@ import { MemoryLevel } from 'memory-level'
 import { expect, test } from 'vitest'
 import { Generation } from '../src/generation.ts'
 import { Heirs } from '../src/heirs.ts'
-import { GENERATIONS, Lives } from '../src/lives.ts'
+import { GENERATIONS, HISTORY, Lives } from '../src/lives.ts'
 import { systemRuntime } from '../src/system-runtime.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 /** The version of documents that builds before generations read; a document with generations has the third. */
 const FOR_ALL = 1
 const WITH_GENERATIONS = 3
+const WITH_HISTORY = 4
 
 function documentOf(names: readonly string[]): ClusterDocument {
   const members = names.map((node) => ({
@@ -65,5 +66,77 @@ test('a cluster document stays as it was while a member does not say that it can
   await generation.end()
   await generation.begin()
   expect(lives.tell(after).members.get('n1')?.generation).toBe(generation.token)
+
+  // So with what came before: n3 does not read that yet, and it does not go back either.
+  const both = new Set([GENERATIONS, HISTORY])
+  said.set('n2', both)
+  said.set('n3', new Set([GENERATIONS]))
+  expect(versionOf(lives.tell(after))).toBe(WITH_GENERATIONS)
+  said.set('n3', both)
+  const complete = lives.tell(after)
+  expect(versionOf(complete)).toBe(WITH_HISTORY)
+  said.clear()
+  expect(lives.tell(complete)).toBe(complete)
+  await runtime.close()
+})
+
+/** The note of the lives of n1, and the document when another life of it has begun. */
+function dataOfOneNode() {
+  const kept = new Map<string, Uint8Array>()
+  const storage = {
+    get: async (key: string) => kept.get(key),
+    put: async (key: string, value: Uint8Array) => void kept.set(key, value),
+  }
+  const runtime = systemRuntime()
+  const open = async (isRestored = false) => {
+    const generation = new Generation({ node: 'n1', runtime, storage, isRestored })
+    await generation.begin()
+    return generation
+  }
+  return { kept, open, runtime }
+}
+
+test('votes are those of the life that the document names, or of one that the data knows', async () => {
+  const { kept, open, runtime } = dataOfOneNode()
+  const first = await open()
+  const told = first.tell(documentOf(NAMES))
+  expect(first.remembers(documentOf(NAMES))).toBe(true)
+  expect(first.remembers(told)).toBe(true)
+  first.confirm(told)
+  await first.end()
+  const copy = new Map(kept)
+
+  // What was only stopped votes once all others have been asked whether they know of a later life.
+  const second = await open()
+  expect(second.remembers(told)).toBe(false)
+  second.lookedAround()
+  expect(second.remembers(told)).toBe(true)
+  const later = second.tell(told)
+  second.confirm(later)
+  await second.end()
+
+  for (const [key, value] of copy) kept.set(key, value)
+  const third = await open()
+  third.lookedAround()
+  expect(third.remembers(told)).toBe(true)
+  expect(third.remembers(later)).toBe(false)
+  expect(third.remembers(third.tell(later))).toBe(true)
+  await runtime.close()
+})
+
+test('that the data is an older copy is said once, and holds for the lives after that', async () => {
+  const { open, runtime } = dataOfOneNode()
+  const first = await open()
+  const told = first.tell(documentOf(NAMES))
+  first.confirm(told)
+  await first.end()
+  const second = await open(true)
+  second.lookedAround()
+  expect(second.remembers(told)).toBe(false)
+  // It loses its power before anybody was told.
+  const third = await open()
+  third.lookedAround()
+  expect(third.remembers(told)).toBe(false)
+  expect(third.tell(told).refills).toMatchObject([{ node: 'n1', waiting: ['n2', 'n3'] }])
   await runtime.close()
 })

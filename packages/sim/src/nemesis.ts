@@ -172,8 +172,8 @@ export class Nemesis {
     await this.#nodes.crash(node)
   }
 
-  async #restart(node: string): Promise<void> {
-    await this.#nodes.restart(node)
+  async #restart(node: string, options: { readonly restored?: boolean } = {}): Promise<void> {
+    await this.#nodes.restart(node, options)
     this.#down.delete(node)
   }
 
@@ -191,7 +191,7 @@ export class Nemesis {
     this.#copies.delete(fault)
     await this.#crash(fault.node)
     if (copy !== undefined) this.#world.disk(fault.node).restore(copy)
-    await this.#restart(fault.node)
+    await this.#restart(fault.node, { restored: copy !== undefined })
   }
 
   #stop(fault: Of<'freeze' | 'suspend'>): void {

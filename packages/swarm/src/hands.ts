@@ -11,6 +11,8 @@ export function handsOn(
   { world, cluster, grounded, struck }: Scene,
   damaged: ReadonlySet<string>,
 ): NodesPort {
+  /** Nodes of which the operator has not been able to say yet that their disk is an older copy. */
+  const copies = new Set<string>()
   const isThere = (name: string) => cluster.names.includes(name)
   return {
     crash: async (name) => {
@@ -20,14 +22,18 @@ export function handsOn(
     stop: async (name) => {
       if (isThere(name) && cluster.isRunning(name)) await cluster.stop(name).catch(unlessOurs)
     },
-    restart: async (name) => {
+    restart: async (name, { restored = false } = {}) => {
+      if (restored) copies.add(name)
       if (!isThere(name) || grounded.has(name)) return
       try {
-        await cluster.restart(name)
+        await cluster.restart(name, { restored: copies.has(name) })
+        copies.delete(name)
       } catch (error) {
         if (!isAtollError(error)) throw error
         world.note(`${name} does not start: ${error.code} ${error.message}`)
-        if (isUnreadable(error) && damaged.has(name)) world.disk(name).wipe()
+        if (!(isUnreadable(error) && damaged.has(name))) return
+        world.disk(name).wipe()
+        copies.delete(name)
       }
     },
   }

@@ -77,10 +77,13 @@ function complaints(cluster: Cluster): string[] {
   const behind = nodes
     .filter((node) => node.placement.epoch !== epoch)
     .map((node) => `${node.name} has epoch ${node.placement.epoch} and not ${epoch}`)
+  const untold = nodes
+    .filter((node) => node.cluster.status().mayBeOlderCopy)
+    .map((node) => `${node.name} may be an older copy`)
   const owed = [...moves, ...refills, ...(resizing === undefined ? [] : [resizing])].map(
     (work) => `to be done: ${JSON.stringify(work)}`,
   )
-  return [...unseen, ...behind, ...owed]
+  return [...unseen, ...behind, ...untold, ...owed]
 }
 
 async function everything({ cluster }: Scene): Promise<readonly KeyId[]> {

@@ -1,0 +1,189 @@
+import { isAtollError, shielded, utf8 } from '@atoll/core'
+import { type AtollNode, type Cluster, createCluster } from '@atoll/node'
+import { partitionOf } from '@atoll/ring'
+import { createWorld, type DiskCopy, type World } from '@atoll/sim'
+import { MemoryNetwork } from '@atoll/transport'
+import { expect, test } from 'vitest'
+import { Watch } from '../src/watch.ts'
+
+const COPIED = ['n1', 'n2', 'n3']
+const OTHERS = ['n4', 'n5']
+const ALL = [...COPIED, ...OTHERS]
+/** Written before the copies are made, and after. */
+const [EARLY, LATE] = [30, 30]
+
+interface Story {
+  readonly world: World
+  readonly cluster: Cluster
+  readonly watch: Watch
+  /** Of each, one replica at least is on a node that is not put back from a copy: what was on those alone is gone. */
+  readonly keys: readonly string[]
+}
+
+const idOf = (key: string) => ({ type: 'things', bucket: utf8('b'), key: utf8(key) })
+
+async function begin(world: World): Promise<Story> {
+  const network = new MemoryNetwork(world.runtime('network'), { delayMs: { min: 0, max: 2 } })
+  const watch = new Watch()
+  const cluster = await createCluster({
+    nodes: ALL,
+    partitions: 8,
+    network,
+    runtime: (name) => shielded(world.runtime(name)),
+    storage: (name) => watch.through(name, world.disk(name).open()),
+    onCrash: (name) => world.disk(name).crash(),
+    bucketTypes: { things: { policy: { kind: 'siblings' } } },
+    coordinator: { timeoutMs: 2000, attemptTimeoutMs: 500 },
+  })
+  const isSafe = (key: string) => {
+    const partition = partitionOf(idOf(key), cluster.ring.partitions, cluster.node(1).runtime.digest.sha1)
+    return cluster.placement.primaries(partition, 3).some(({ node }) => OTHERS.includes(node))
+  }
+  const names = Array.from({ length: 4 * (EARLY + LATE) }, (_, at) => `k${at}`)
+  return { world, cluster, watch, keys: names.filter(isSafe).slice(0, EARLY + LATE) }
+}
+
+/** Copies of three directories, made at one time; then more is decided and written; then all are stopped, and the copies put back. */
+async function putMostBack({ world, cluster, keys }: Story): Promise<void> {
+  const write = (keys: readonly string[]) =>
+    Promise.all(keys.map((key) => cluster.node('n4').kv.put(idOf(key), { value: utf8(key) })))
+  await write(keys.slice(0, EARLY))
+  await cluster.idle()
+  const copies = new Map<string, DiskCopy>()
+  for (const name of ALL) await cluster.stop(name)
+  for (const name of COPIED) copies.set(name, world.disk(name).copy())
+  for (const name of ALL) await cluster.restart(name)
+  await until(world, () => isAtRest(cluster))
+  await cluster.node('n1').cluster.setBucketType('things', { n: 3, r: 2 })
+  await write(keys.slice(EARLY))
+  await cluster.idle()
+  for (const name of ALL) await cluster.stop(name)
+  for (const [name, copy] of copies) world.disk(name).restore(copy)
+}
+
+async function until(world: World, isSo: () => boolean, withinMs = 60_000): Promise<void> {
+  const { clock } = world.runtime('test')
+  const endMs = clock.monotonicMs() + withinMs
+  while (!isSo()) {
+    if (clock.monotonicMs() > endMs) throw new Error('it does not come about')
+    await clock.sleep(100)
+  }
+}
+
+/** Everybody runs, knows the same, has been believed and has caught up. */
+function isAtRest({ nodes }: Cluster): boolean {
+  const epochs = new Set(nodes.map(({ cluster }) => cluster.status().epoch))
+  const isReady = ({ cluster }: AtollNode) => {
+    const { mayBeOlderCopy, pendingMoves, pendingRefills, members } = cluster.status()
+    const seen = members.every(({ state, liveness }) => state === 'valid' && liveness === 'alive')
+    return !mayBeOlderCopy && pendingMoves + pendingRefills === 0 && seen
+  }
+  return nodes.length === ALL.length && epochs.size === 1 && nodes.every(isReady)
+}
+
+/** What every node that runs says of every key, by how it answers; `denied` must never be among it. */
+async function readAll({ cluster: { nodes }, keys }: Story): Promise<ReadonlyMap<string, number>> {
+  const answers = new Map<string, number>()
+  for (const node of nodes) {
+    for (const key of keys) {
+      const answer = await node.kv.get(idOf(key)).then(
+        ({ values }) => (values.length === 0 ? 'denied' : 'found'),
+        (error: unknown) => (isAtollError(error) ? error.code : 'not ours'),
+      )
+      answers.set(answer, (answers.get(answer) ?? 0) + 1)
+    }
+  }
+  return answers
+}
+
+function told(seed: number, run: (story: Story) => Promise<void>): Promise<void> {
+  const world = createWorld({ seed })
+  return world.run(async () => {
+    const story = await begin(world)
+    await using _cluster = story.cluster
+    await run(story)
+  })
+}
+
+test('most members that are put back from copies decide nothing while the others are away, and deny nothing', () =>
+  told(1, async (story) => {
+    const { world, cluster, watch } = story
+    await putMostBack(story)
+    for (const name of COPIED) await cluster.restart(name, { restored: true })
+    const change = cluster.node('n1').cluster.setBucketType('things', { n: 3, r: 1 })
+    await expect(change).rejects.toMatchObject({
+      code: 'ATOLL_QUORUM_UNMET',
+      definite: true,
+      message: expect.stringMatching(/may be older than what it has voted for.*n4, n5 are needed.*force/),
+    })
+    expect([...(await readAll(story)).keys()]).not.toContain('denied')
+    for (const name of OTHERS) await cluster.restart(name)
+    await until(world, () => isAtRest(cluster))
+    expect(await readAll(story)).toEqual(new Map([['found', ALL.length * (EARLY + LATE)]]))
+    expect(watch.violations).toEqual([])
+  }))
+
+test('so do they if nobody says that they are copies, as long as one is there that knows better', () =>
+  told(2, async (story) => {
+    const { world, cluster, watch } = story
+    await putMostBack(story)
+    await cluster.restart('n4')
+    await Promise.all(COPIED.map((name) => cluster.restart(name)))
+    expect([...(await readAll(story)).keys()]).not.toContain('denied')
+    await cluster.restart('n5')
+    await until(world, () => isAtRest(cluster))
+    expect(await readAll(story)).toEqual(new Map([['found', ALL.length * (EARLY + LATE)]]))
+    expect(watch.violations).toEqual([])
+  }))
+
+test('a whole cluster of copies goes on by itself when all are there, and only then', () =>
+  told(3, async (story) => {
+    const { world, cluster } = story
+    await putMostBack(story)
+    for (const name of [...COPIED, 'n4']) await cluster.restart(name, { restored: true })
+    await expect(cluster.node('n4').cluster.down('n5')).rejects.toMatchObject({ code: 'ATOLL_QUORUM_UNMET' })
+    await cluster.restart('n5', { restored: true })
+    await until(world, () => isAtRest(cluster))
+    expect(await readAll(story)).toEqual(new Map([['found', ALL.length * (EARLY + LATE)]]))
+  }))
+
+test('copies whose missing others never come back go on when an operator forces it', () =>
+  told(4, async (story) => {
+    const { world, cluster } = story
+    await putMostBack(story)
+    for (const name of COPIED) await cluster.restart(name, { restored: true })
+    const { force, status } = boundTo(cluster.node('n1').cluster)
+    await force([], { missing: ['n2', 'n3', 'n4', 'n5'], reason: 'the copies are all that is left' })
+    const isVoting = () => status().members.filter(({ state }) => state === 'valid').length === 3
+    await until(world, isVoting)
+    await cluster.node('n2').cluster.setBucketType('things', { n: 3, r: 2 })
+  }))
+
+function boundTo(control: AtollNode['cluster']) {
+  return { force: control.force.bind(control), status: control.status.bind(control) }
+}
+
+test('two histories are noticed by all, nobody serves by either, and an operator says which one counts', () =>
+  told(5, async (story) => {
+    const { world, cluster } = story
+    await putMostBack(story)
+    // Nobody who is there knows better, and nobody says so.
+    for (const name of COPIED) await cluster.restart(name)
+    await cluster.node('n1').cluster.setBucketType('things', { n: 3, r: 1 })
+    for (const name of OTHERS) await cluster.restart(name)
+    await until(world, () => cluster.nodes.every((node) => node.cluster.status().forkedAt !== undefined))
+    const epochs = new Set(cluster.nodes.map((node) => node.cluster.status().forkedAt))
+    expect(epochs.size).toBe(1)
+    expect(await readAll(story)).toEqual(new Map([['ATOLL_FORKED', ALL.length * (EARLY + LATE)]]))
+    await expect(cluster.node('n2').kv.put(idOf('more'), { value: utf8('x') })).rejects.toMatchObject({
+      code: 'ATOLL_FORKED',
+      definite: true,
+      transient: false,
+      details: { epoch: [...epochs][0] },
+    })
+    await expect(cluster.node('n5').cluster.down('n1')).rejects.toMatchObject({ code: 'ATOLL_FORKED' })
+    await cluster.node('n4').cluster.force([], { missing: COPIED, reason: 'n4 and n5 are no copies' })
+    await until(world, () => isAtRest(cluster))
+    expect(await readAll(story)).toEqual(new Map([['found', ALL.length * (EARLY + LATE)]]))
+    expect(cluster.nodes.map((node) => node.bucketTypes.get('things').r)).toEqual(ALL.map(() => 2))
+  }))
