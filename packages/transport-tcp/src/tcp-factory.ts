@@ -33,7 +33,7 @@ export class TcpFactory implements TransportFactory {
   /** `TcpTransport.setCertificates` of every transport that was or will be made. */
   setCertificates(files: TlsFiles): void {
     if (this.#certificates === undefined)
-      throw wrongType('tls', 'was not given when this transport was made, so it cannot be renewed')
+      throw wrongType('tls', 'must be given when a transport is made: this one was made without tls')
     this.#certificates.replace(files, Date.now())
   }
 }

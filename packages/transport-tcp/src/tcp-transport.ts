@@ -83,7 +83,7 @@ export class TcpTransport implements Transport {
    */
   setCertificates(files: TlsFiles): void {
     if (this.#certificates === undefined)
-      throw wrongType('tls', 'was not given when this transport was made, so it cannot be renewed')
+      throw wrongType('tls', 'must be given when a transport is made: this one was made without tls')
     this.#certificates.replace(files, this.#context.runtime.clock.wallMs())
   }
 }
