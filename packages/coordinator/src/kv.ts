@@ -5,15 +5,15 @@ import type { KeyId, TermGroups } from '@atoll/core'
 export type QuorumSize = number | 'one' | 'quorum' | 'all'
 
 /**
- * Whose word that there is nothing is believed: that of as many primaries as a read needs replicas, or that of any
- * replicas that were asked, fallbacks among them.
+ * Who can confirm that a record is absent: as many primaries as a read needs replicas, or any replicas that were asked,
+ * fallbacks among them.
  */
 export type Absence = 'primaries' | 'any'
 
 export interface ReadOptions {
   readonly n?: number
   readonly r?: QuorumSize
-  /** Of which this many must be primaries. */
+  /** How many of those must be primaries. */
   readonly pr?: QuorumSize
   readonly notfoundOk?: boolean
   readonly basicQuorum?: boolean
@@ -34,8 +34,8 @@ export interface ReadOptions {
    */
   readonly shows?: ((values: readonly KvValue[]) => boolean) | undefined
   /**
-   * Hears every reachable replica before it answers, and answers when each primary that was behind has been given what
-   * it lacks, or could not be. For whoever wants redundancy back now; default false.
+   * Waits for every reachable replica, and for the repair of each primary that was behind, before it answers. Restores
+   * redundancy at once. Default false.
    */
   readonly repair?: boolean
 }
@@ -63,7 +63,7 @@ export interface KvValue {
 export interface KvRead {
   /** No value: the key is absent or deleted. Several: siblings, in the order of their dots. */
   readonly values: readonly KvValue[]
-  /** To be handed to the next write of this key; undefined if the replicas know nothing of the key. */
+  /** The context for the next write of this key; undefined if no replica knows the key. */
   readonly context: Uint8Array | undefined
 }
 
@@ -76,17 +76,17 @@ export interface KvWrite {
   /** From the read that this write replaces; without it, a blind write. */
   readonly context?: Uint8Array | undefined
   /**
-   * Writes only if nothing seems to be there that the context does not cover, and says what it met: for whoever would
-   * rather not read first. The replica that is asked first may decline; then nothing is written, and `accepted` is 0. It
-   * is no lock: writes at the same time may both succeed, and stand beside each other. Default false; not for write-once types.
+   * Writes only if the first replica that is asked holds nothing that the context does not cover, and reports what it
+   * met. It saves a read before the write. If that replica declines, nothing is written, and `accepted` is 0. It is no
+   * lock: concurrent writes may both succeed, and become siblings. Default false; not for write-once types.
    */
   readonly ifAlone?: boolean
   /**
-   * Writes only if the record is still what the context has seen, for whoever must not undo what others did meanwhile. A
+   * Writes only if the record is still what the context has seen, so that no concurrent change is undone. A
    * primary that holds exactly what the context covers begins; if none does, nothing is written, and `accepted` is 0.
-   * With `one` that primary's word is enough: writes at the same time that other primaries begin stand beside it. With
+   * With `one` that primary alone decides: concurrent writes that other primaries begin become siblings. With
    * `all`, `alone` is true only if every primary has the write and says that it met nothing else, so that of two writes, one
-   * with `one` and one with `all`, never both count as done. Fallbacks have no voice in it. Not for write-once types.
+   * with `one` and one with `all`, never both count as done. Fallbacks do not count. Not for write-once types.
    */
   readonly ifUnchanged?: 'one' | 'all' | undefined
   readonly expiresAtMs?: number | undefined
@@ -143,7 +143,7 @@ export interface DeleteOptions extends WriteOptions {
 export interface KeyValueStore {
   get(id: KeyId, options?: ReadOptions): Promise<KvRead>
   put(id: KeyId, write: KvWrite, options?: WriteOptions): Promise<KvWritten>
-  /** Writes a tombstone. A key that the read finds never written needs none: then no replica counts. */
+  /** Writes a tombstone. If the read finds that the key was never written, nothing is written. */
   delete(id: KeyId, options?: DeleteOptions): Promise<KvWritten>
   scan(scan: KvScan, options?: ReadOptions): Promise<KvScanPage>
 }

@@ -69,7 +69,7 @@ export interface AtollNodeStart {
 }
 
 export interface AtollNodeEvents {
-  /** The node is no member any more; see `left`. */
+  /** The node is no longer a member; see `left`. */
   left: (departure: Departure) => void
 }
 
@@ -82,11 +82,11 @@ export class AtollNode extends Lifecycle {
   readonly runtime: Runtime
   readonly events = new EventEmitter<AtollNodeEvents>()
   /**
-   * Resolves when the node is no member of its cluster any more: it has left, or was replaced. From then on its requests are refused
-   * with `ATOLL_CLOSED`, and it should be closed; its data is of no use to anybody. Never resolves for one that is only closed.
+   * Resolves when the node is no longer a member of its cluster: it has left, or was replaced. From then on it refuses
+   * requests with `ATOLL_CLOSED`. Close it; its data is not needed any more. Does not resolve when the node is closed.
    */
   readonly left: Promise<Departure>
-  /** What this node has counted: `snapshot()`, or `text()` for Prometheus. Nodes with one runtime share it. */
+  /** The metrics of this node: `snapshot()`, or `text()` for Prometheus. Nodes that share a runtime share its metrics. */
   readonly metrics: MetricsReader
   /** Buckets and objects. */
   readonly objects: ObjectStore
@@ -202,12 +202,12 @@ export class AtollNode extends Lifecycle {
     return this.#currentPlacement().ring
   }
 
-  /** Who holds what, by the newest document that this node has. */
+  /** The nodes of every partition, by the newest document that this node has. */
   get placement(): Placement {
     return this.#currentPlacement()
   }
 
-  /** Where this node listens, as others are told. */
+  /** The address of this node that it tells others. */
   get address(): string {
     return this.#others.address
   }
@@ -257,10 +257,10 @@ export class AtollNode extends Lifecycle {
   }
 
   /**
-   * Closes in order: new requests are refused with `ATOLL_CLOSED` from now on, those under way and bodies that are being read may
-   * go on for `drainMs` (default 5000), and are cut then; uploads that are cut delete their blocks. Calls of `kv` under way end by
-   * their own `timeoutMs`. Another call while it closes shortens the time if it says less. Rejects with what the storage says; the
-   * node is closed all the same.
+   * Closes in order. The node refuses new requests with `ATOLL_CLOSED` from now on. Requests under way and bodies that
+   * are being read may go on for `drainMs` (default 5000), and are cut then; uploads that are cut delete their blocks.
+   * Calls of `kv` end by their own `timeoutMs`. A second call with a smaller `drainMs` shortens the time. Rejects with
+   * an error of the storage; the node is closed nevertheless.
    */
   override async close(options: CloseOptions = {}): Promise<void> {
     checkClose(options)
@@ -269,7 +269,10 @@ export class AtollNode extends Lifecycle {
     return super.close()
   }
 
-  /** What `close` begins with: resolves when no request is under way. Until it is closed the node serves its replicas to others. */
+  /**
+   * What `close` begins with: resolves when no request is under way. Until it is closed the node serves its replicas to
+   * others.
+   */
   async drain(options: CloseOptions = {}): Promise<void> {
     checkClose(options)
     this.#closing = options

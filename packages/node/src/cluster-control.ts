@@ -57,11 +57,10 @@ export interface MemberReport {
   readonly zone: string | undefined
   /** Partitions of which it holds a replica now. */
   readonly replicas: number
-  /** The epoch that it was last seen to know; 0 if it was not heard of. */
+  /** The newest epoch that this node has seen it at; 0 if it has not heard of it. */
   readonly epoch: number
   /**
-   * Only of a member whose data was put back from an older copy, and which has not caught up yet: those that have not offered
-   * yet what it lacks. Until then it takes writes, and nobody believes what it says of what it lacks.
+   * Only for a member whose data was put back from an older copy and has not caught up yet: the members that have not offered it yet what it lacks. Until then it takes writes, and reads do not count on what it lacks.
    */
   readonly catchingUpFrom?: readonly NodeName[]
 }
@@ -72,7 +71,7 @@ export interface ClusterStatus {
   readonly partitions: number
   readonly members: readonly MemberReport[]
   readonly staged: readonly Change[]
-  /** Replicas that are still to be moved or added, and bucket types of which copies are owed. */
+  /** Replicas that have yet to be moved or added, and bucket types whose new replicas have yet to be filled. */
   readonly pendingMoves: number
   readonly pendingRefills: number
   /** The ring has got more partitions, and these members have not filed their records by them yet. */
@@ -100,11 +99,11 @@ export interface Owed {
 
 const ASK_TIMEOUT_MS = 5000
 const SETTLED_LOOK_MS = 100
-/** Members that are asked for a newer document, and how long each may take. */
+/** How many members are asked for a newer document, and how long each may take. */
 const CATCH_UP_ASKS = 3
 const CATCH_UP_TIMEOUT_MS = 1000
 
-/** What operators ask of a cluster, on any node of it. Every change is decided by a majority of the members. */
+/** The operations of a cluster, on any of its nodes. A majority of the members decides every change. */
 export class ClusterControl {
   readonly #parts: ClusterControlParts
 
@@ -141,7 +140,7 @@ export class ClusterControl {
     }
   }
 
-  /** Every handoff that is under way, asked of all nodes that are up. */
+  /** Every handoff that is under way. Asks all nodes that are up. */
   async transfers(
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<readonly HandoffStatus[]> {
@@ -153,8 +152,7 @@ export class ClusterControl {
   }
 
   /**
-   * Stages a change: nothing moves before a plan with it is committed. A node that joins is a member at once that holds
-   * nothing. Throws `ATOLL_CHANGE_REFUSED` if the cluster does not allow it, `ATOLL_QUORUM_UNMET` without a majority.
+   * Stages a change: nothing moves before a plan with it is committed. A node that joins becomes a member at once, and holds nothing. Throws `ATOLL_CHANGE_REFUSED` if the cluster does not allow it, `ATOLL_QUORUM_UNMET` without a majority.
    */
   async stage(change: Change, options: ProposeOptions = {}): Promise<ClusterDocument> {
     checkChange(change)
@@ -162,7 +160,7 @@ export class ClusterControl {
     return this.#parts.membership.stage(change, options)
   }
 
-  /** Takes back what is staged of a node. */
+  /** Takes back the staged change of a node. */
   async unstage(node: NodeName, options: ProposeOptions = {}): Promise<ClusterDocument> {
     checkNodeName('node', node)
     checkPropose('unstage', options)
@@ -200,7 +198,7 @@ export class ClusterControl {
     return this.#parts.membership.commit(plan, options)
   }
 
-  /** Says that a node is down, for good or until it returns: it is not asked any more, and has no vote. */
+  /** Marks a node as down until it returns: no node sends it requests, and it has no vote. */
   async down(node: NodeName, options: ProposeOptions = {}): Promise<ClusterDocument> {
     checkNodeName('node', node)
     checkPropose('down', options)
@@ -214,8 +212,7 @@ export class ClusterControl {
   }
 
   /**
-   * Creates a bucket type or changes some of its properties, everywhere. Raising n owes copies to the new replicas, which
-   * are made in the background. Throws `TypeError` or `RangeError` for invalid properties.
+   * Creates a bucket type or changes some of its properties, on all nodes. If n is raised, the new replicas are filled in the background. Throws `TypeError` or `RangeError` for invalid properties.
    */
   async setBucketType(
     type: string,
@@ -237,8 +234,7 @@ export class ClusterControl {
 
   /**
    * Goes on without a majority: for an operator who knows that the `missing` members are gone for good. They are marked down,
-   * and the changes, if there are any, are staged; `plan` and `commit` them as usual then. What the missing ones decide
-   * meanwhile is lost. It is recorded in the document. It is also how an operator says which of two histories of the cluster counts: that of
+   * and the changes, if there are any, are staged; `plan` and `commit` them as usual then. Decisions of the missing members are lost. It is recorded in the document. It is also how an operator says which of two histories of the cluster counts: that of
    * the node on which it is forced. Throws `ATOLL_CHANGE_REFUSED` while a majority is left without them and there is one history.
    */
   async force(changes: Change | readonly Change[], options: ForceOptions): Promise<ClusterDocument> {
@@ -250,8 +246,7 @@ export class ClusterControl {
   }
 
   /**
-   * How many replicas of these records each member holds: as one of the key's own, or in place of another node. Every member
-   * that is up looks into its storage; one that does not answer is left out. `node.objects.recordsOf` names the records of
+   * How many replicas of these records each member holds, as a primary or as a fallback. Asks every member that is up; a member that does not answer is left out. `node.objects.recordsOf` names the records of
    * an object.
    */
   async census(
@@ -264,7 +259,7 @@ export class ClusterControl {
     )
   }
 
-  /** Resolves when nothing is left to move, add, copy or file anew, and this node's database takes writes; rejects with the reason of `signal`. */
+  /** Resolves when no replica has to be moved, added, copied or filed anew, and this node's database takes writes; rejects with the reason of `signal`. */
   async settled(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkSignalOptions('settled', options)
     const { clock } = this.#parts.runtime

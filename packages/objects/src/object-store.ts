@@ -85,8 +85,8 @@ export class ObjectStore {
   }
 
   /**
-   * Throws `ATOLL_BUCKET_EXISTS`. Buckets are eventual: of two nodes that create one name at the same time both may
-   * succeed, and then it is one bucket.
+   * Throws `ATOLL_BUCKET_EXISTS`. If two nodes create the same bucket at the same time, both calls may succeed, and
+   * both get the same bucket.
    */
   async createBucket(name: string, options: CreateBucketOptions = {}): Promise<BucketInfo> {
     checkChange('createBucket', options)
@@ -96,7 +96,7 @@ export class ObjectStore {
 
   /**
    * Throws `ATOLL_BUCKET_NOT_EMPTY` or `ATOLL_BUCKET_NOT_FOUND`. An object that is put at the same time may outlive its
-   * bucket; it is there again when the bucket is.
+   * bucket; it is listed again when the bucket is created again.
    */
   async deleteBucket(name: string, options: DeleteOptions = {}): Promise<void> {
     checkChange('deleteBucket', options)
@@ -118,10 +118,11 @@ export class ObjectStore {
   }
 
   /**
-   * Stores an object and replaces the one that had the key, at once and as a whole. Of writes at the same time one wins,
-   * the same one for everybody. Throws `ATOLL_BUCKET_NOT_FOUND`; `ATOLL_INCOMPLETE_BODY` if the body fails, with its
-   * error as `cause`, or ends too early; `ATOLL_INVALID_BODY` if it is not what was announced or was read before; `ATOLL_TOO_LARGE`; `ATOLL_OVERLOADED` if the key has too many versions.
-   * After an error that is `definite` nothing is visible of it, and its blocks are deleted.
+   * Stores an object, and replaces an object of the same key as a whole. Of concurrent writes one wins, the same one
+   * for all readers. Throws `ATOLL_BUCKET_NOT_FOUND`; `ATOLL_INCOMPLETE_BODY` if the body fails, with its error as
+   * `cause`, or ends too early; `ATOLL_INVALID_BODY` if the body differs from its announced size or digest, or was read
+   * before; `ATOLL_TOO_LARGE`; `ATOLL_OVERLOADED` if the key has too many versions. After a `definite` error nothing of
+   * the object is visible, and its blocks are deleted.
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {
     const name = this.#nameOf(bucket, key)
@@ -148,7 +149,7 @@ export class ObjectStore {
     return this.#layer.traffic.serve(() => this.#reader.get(name, options))
   }
 
-  /** What `get` says of an object but for its body. Throws `ATOLL_OBJECT_NOT_FOUND` or `ATOLL_BUCKET_NOT_FOUND`. */
+  /** What `get` answers, without the body. Throws `ATOLL_OBJECT_NOT_FOUND` or `ATOLL_BUCKET_NOT_FOUND`. */
   async head(bucket: string, key: string, options: ReadOptions = {}): Promise<ObjectInfo> {
     checkRead('head', options)
     const name = this.#nameOf(bucket, key)
@@ -156,7 +157,7 @@ export class ObjectStore {
   }
 
   /**
-   * Deletes an object. One that is not there is no error: the answer says so. An upload in progress is not touched.
+   * Deletes an object. If there is none, the answer says so, without an error. An upload in progress is not affected.
    * Throws `ATOLL_BUCKET_NOT_FOUND`.
    */
   async delete(
@@ -205,9 +206,10 @@ export class ObjectStore {
   }
 
   /**
-   * Clears away what is out of use: overwritten and deleted versions that are older than the leeway, and uploads that
-   * lost their lease. To be called from time to time, by any node; twice or by two at once does no harm. The time is what the clocks of
-   * a majority of the members agree on; what a clock has marked that was ahead of them by more than `clockSkewMs` counts from now.
+   * Deletes what is not used any more: overwritten and deleted versions that are older than the leeway, and uploads
+   * whose lease is over. Call it from time to time, on any node; several calls at once do no harm. It uses the time
+   * that the clocks of a majority of the members agree on. If a version was marked by a clock that was ahead of them by
+   * more than `clockSkewMs`, its leeway begins now.
    */
   async collect(options: CollectOptions = {}): Promise<Collected> {
     checkCall('collect', options, ['now', 'leewayMs', 'onProgress'])
@@ -222,10 +224,10 @@ export class ObjectStore {
   }
 
   /**
-   * From now on requests are refused with `ATOLL_CLOSED`. Those under way, and bodies that are being read, may go on for
-   * `drainMs`; then they are cut, with `ATOLL_CLOSED`, and uploads among them delete their blocks. Resolves when nothing is
-   * under way any more, 10 s behind the cut at the latest. The key-value store has to serve until then. It may be called
-   * again, and shortens the time if it says less.
+   * From now on the store refuses requests with `ATOLL_CLOSED`. Requests under way, and bodies that are being read, may
+   * go on for `drainMs`; then they are cut with `ATOLL_CLOSED`, and uploads among them delete their blocks. Resolves
+   * when nothing is under way, at the latest 10 s after the cut. The key-value store has to serve until then. A second
+   * call with a smaller `drainMs` shortens the time.
    */
   async close(options: CloseOptions = {}): Promise<void> {
     await this.#layer.traffic.close(checkClose(options))

@@ -31,8 +31,8 @@ export interface ObjectStoreOptions {
    */
   readonly maxVersions?: number
   /**
-   * How long an upload is left alone by `collect` after it last showed signs of life, 1 s to 7 days; default 6 hours.
-   * An upload whose body is silent for more than half of it fails, so that two clocks may differ by the other half.
+   * How long `collect` spares an upload after its last sign of life, 1 s to 7 days; default 6 hours.
+   * An upload whose body delivers nothing for more than half of that time fails. So two clocks may differ by the other half.
    */
   readonly leaseMs?: number
   /**
@@ -41,9 +41,9 @@ export interface ObjectStoreOptions {
    */
   readonly blockPatienceMs?: number
   /**
-   * How far ahead of the clocks of the cluster a mark of time is believed by `collect`, 1 s to 7 days; default 1 hour.
-   * What was deleted, overwritten or being uploaded by a clock that was further ahead counts from when a collection
-   * first sees it.
+   * How far ahead of the clocks of the cluster a time stamp may be for `collect` to use it, 1 s to 7 days; default 1
+   * hour. For what was deleted, overwritten or uploaded by a clock that was further ahead, the time begins when a
+   * collection first sees it.
    */
   readonly clockSkewMs?: number
   /** Objects that `collect` clears at the same time, 1 to 64; default 4. */

@@ -3,17 +3,17 @@ import { checkBoolean, checkInteger, describe, MAX_DELAY_MS, wrongRange } from '
 /** How many replicas: a number, or `one`, `quorum` (a majority of n), `all`. */
 export type ReplicaCount = number | 'one' | 'quorum' | 'all'
 
-/** What a call asks of the replicas instead of what the bucket type says. Each means what it means for a bucket type. */
+/** Quorums of one call, in place of those of the bucket type. Each has the meaning that it has there. */
 export interface ReadQuorumOptions {
-  /** Of the preference list, as many as the bucket type has at most. */
+  /** Replicas of the preference list that take part; at most the n of the bucket type. */
   readonly n?: number
-  /** Replicas that must answer. With 1 and `absence: 'any'` a read takes what one replica says. */
+  /** Replicas that must answer. With 1 and `absence: 'any'` a read takes the answer of one replica. */
   readonly r?: ReplicaCount
-  /** Of which so many must be primaries. */
+  /** How many of those must be primaries. */
   readonly pr?: ReplicaCount
   readonly notfoundOk?: boolean
   readonly basicQuorum?: boolean
-  /** Whose word it takes that something is not there. */
+  /** Whether only primaries (`primaries`, the default) or any replicas (`any`) can confirm that something is absent. */
   readonly absence?: 'primaries' | 'any'
   /** False to ask primaries only. */
   readonly sloppy?: boolean

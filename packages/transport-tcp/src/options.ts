@@ -18,7 +18,7 @@ import { DEFAULT_URI } from './node-uri.ts'
 /** A text in PEM, as it is or as its bytes. */
 export type Pem = string | Uint8Array
 
-/** What a node shows and believes, as PEM. */
+/** The key and certificate of a node and the authorities that it trusts, as PEM. */
 export interface TlsFiles<Text extends Pem = Pem> {
   /** The private key of this node. */
   readonly key: Text
@@ -27,11 +27,11 @@ export interface TlsFiles<Text extends Pem = Pem> {
    * `atoll://<cluster>/<node>`, or what `uri` says.
    */
   readonly cert: Text
-  /** The authorities whose certificates are believed, for this cluster. */
+  /** The authorities that this node trusts, for this cluster. */
   readonly ca: Text
 }
 
-/** The same as names of files. They are looked at again and again while the node listens, and read anew when they change. */
+/** The same as names of files. The node checks them every 5 s while it listens, and reads them again when they change. */
 export interface TlsPaths {
   readonly keyFile: string
   readonly certFile: string
@@ -55,39 +55,43 @@ export interface TcpOptions extends Partial<FrameLimits> {
   /** The name of the cluster, of the same form. Nodes of other clusters are refused. */
   readonly cluster: string
   /**
-   * What all nodes of the cluster know and nobody else, 16 bytes or more. Both sides prove that they know it; it does not
-   * travel. Without `tls` nothing else is protected: what is sent can be read and changed on the way.
+   * A secret that only the nodes of the cluster know, 16 bytes or more. Both sides prove that they know it; it is never
+   * sent. Without `tls` nothing else is protected: others on the network can read and change what is sent.
    */
   readonly secret?: string | Uint8Array | undefined
   /** Mutual TLS, version 1.2 or newer. */
   readonly tls?: TlsOptions | undefined
-  /** How long a stranger may take to become a connection, in milliseconds; default 5000. */
+  /** How long a handshake may take, in milliseconds; default 5000. */
   readonly handshakeTimeoutMs?: number
-  /** Strangers at the door of one listener at a time; one more takes the place of one of them. Default 256. */
+  /** Handshakes of one listener at a time; one more takes the place of a random one of them. Default 256. */
   readonly maxHandshakes?: number
-  /** The same for strangers that come from one address. Default 64. */
+  /** Handshakes with one address at a time. Default 64. */
   readonly maxHandshakesPerAddress?: number
-  /** Connections that one listener has accepted, strangers included; default 4096. */
+  /** Connections that one listener has accepted, those in a handshake included; default 4096. */
   readonly maxConnections?: number
   /**
    * Whether listening, and connections on which nobody waits for anything, keep the process alive, as those of a server
    * do; default true. With false a node that a test forgot to close does not hold its process.
    */
   readonly holdProcess?: boolean
-  /** Silence of a peer after which it is asked for a sign of life, in milliseconds; default 1000. */
+  /** Silence of a peer after which the node sends it a keep-alive message, in milliseconds; default 1000. */
   readonly keepAliveMs?: number
-  /** Silence after which its connection is lost, in milliseconds, rounded up to whole `keepAliveMs`; default 5000. */
+  /**
+   * Silence of a peer after which its connection is closed, in milliseconds, rounded up to whole `keepAliveMs`; default 5000.
+   */
   readonly keepAliveTimeoutMs?: number
-  /** How long a closed connection tries to deliver what was sent while nothing moves, in milliseconds; default 5000. */
+  /**
+   * How long a connection that is being closed waits for progress in delivering what was sent, in milliseconds; default 5000.
+   */
   readonly closeTimeoutMs?: number
-  /** Bytes that wait to be sent before `send` asks for patience; default 2 MiB. */
+  /** Bytes that may wait before `send` returns a promise to wait for; default 2 MiB. */
   readonly highWaterBytes?: number
   /**
-   * Bytes of frames of which only a part has arrived, on all connections of a transport; past it the one that is under way
-   * for longest loses its connection. Default 256 MiB.
+   * Bytes of frames of which only a part has arrived, on all connections of a transport; past it the connection of the
+   * oldest such frame is closed. Default 256 MiB.
    */
   readonly maxPartialBytes?: number
-  /** Bytes that may wait if nobody listens to that; past it the connection is closed. Default 256 MiB. */
+  /** Bytes that may wait if the sender ignores those promises; past it the connection is closed. Default 256 MiB. */
   readonly maxQueuedBytes?: number
 }
 
