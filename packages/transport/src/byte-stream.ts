@@ -147,6 +147,11 @@ export class DuplexStream implements ByteStream, Expiring {
     this.#output.wake()
   }
 
+  /** One chunk may go though the connection has no room. False if none waits for that. */
+  takeTurn(): boolean {
+    return this.#output.takeTurn()
+  }
+
   /** Ends both directions without a word to the other side. */
   fail(error: AtollError): void {
     if (this.#over) return

@@ -165,6 +165,7 @@ export class ClientLink implements WireOwner, Expiring {
   onDrained(): void {
     this.calls.pump()
     if (this.#wire?.full === false) this.#streams.onDrained()
+    else if (this.#wire?.fits(this.#parts.options.streamChunkBytes)) this.#streams.giveTurn()
   }
 
   onRefused(reason: AtollError): void {

@@ -73,6 +73,7 @@ export class ServerLink implements WireOwner, Expiring {
   onDrained(frames: number): void {
     this.#calls.onDrained(frames)
     if (!this.#wire.full) this.#streams.onDrained()
+    else if (this.#wire.fits(this.#parts.options.streamChunkBytes)) this.#streams.giveTurn()
   }
 
   onRefused(reason: AtollError): void {

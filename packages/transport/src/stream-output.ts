@@ -16,6 +16,10 @@ export class StreamOutput {
   readonly #parts: StreamOutputParts
   readonly #flow: SendFlow
   #writing = false
+  /** The next chunk may go though the connection has no room. */
+  #hasTurn = false
+  /** Of the write that waits. */
+  #leftBytes = 0
   /** Resumes the write that waits. */
   #resume: (() => void) | undefined
   #closed: AtollError | undefined
@@ -64,6 +68,14 @@ export class StreamOutput {
     resume?.()
   }
 
+  /** Lets one chunk go though the connection has no room. False if none waits for that. */
+  takeTurn(): boolean {
+    if (this.#resume === undefined || this.#flow.next(this.#leftBytes) === 0) return false
+    this.#hasTurn = true
+    this.wake()
+    return true
+  }
+
   /** No more bytes go out; a write from now on is told `reason`. */
   close(reason: AtollError): void {
     this.#closed ??= reason
@@ -74,11 +86,13 @@ export class StreamOutput {
     for (;;) {
       if (this.#closed !== undefined) throw this.#closed
       const length = this.#flow.next(chunk.length - at)
-      if (length > 0 && !this.#parts.isFull()) {
+      if (length > 0 && (this.#hasTurn || !this.#parts.isFull())) {
+        this.#hasTurn = false
         this.#parts.send(this.#flow.offset, length === chunk.length ? chunk : chunk.subarray(at, at + length))
         this.#flow.sent(length)
         return length
       }
+      this.#leftBytes = chunk.length - at
       await new Promise<void>((resolve) => {
         this.#resume = resolve
       })

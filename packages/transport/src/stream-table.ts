@@ -39,6 +39,19 @@ export class StreamTable {
     for (const stream of this.#streams.values()) stream.onDrained()
   }
 
+  /**
+   * Where calls never leave room, one chunk of one stream goes all the same, of each in its turn: less than has just left, so that what waits does not
+   * become more.
+   */
+  giveTurn(): void {
+    for (const stream of this.#streams.values()) {
+      if (!stream.takeTurn()) continue
+      this.delete(stream.id)
+      this.add(stream)
+      return
+    }
+  }
+
   fail(error: AtollError): void {
     for (const stream of [...this.#streams.values()]) stream.fail(error)
   }

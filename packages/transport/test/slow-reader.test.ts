@@ -1,14 +1,16 @@
 import type { AtollError, Clock } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import {
+  type ByteStream,
   type Connection,
   type Frame,
   type Method,
   RpcEndpoint,
   type RpcOptions,
+  type StreamMethod,
   type Transport,
 } from '../src/index.ts'
-import { bodyText, COUNT, createTestCluster, ECHO_BODY, text } from './world.ts'
+import { bodyText, COUNT, createTestCluster, ECHO_BODY, outcome, text } from './world.ts'
 
 const SOON = { timeoutMs: 10_000 }
 const KiB = 1024
@@ -314,5 +316,81 @@ describe('a peer that asks for more than it reads', () => {
     })
     expect(await Promise.all(calls)).toEqual([2 * KiB])
     expect(a.peers).toEqual([])
+  })
+})
+
+describe('streams beside calls that never leave room', () => {
+  const CHUNK = 2 * KiB
+  const COPY: StreamMethod<string> = { name: 'test.copy', request: text }
+  const CHUNKS = Array.from({ length: 10 }, (_, at) => new Uint8Array(CHUNK).fill(at))
+
+  /** Keeps so many calls under way until it is told to stop. */
+  function keepAsking(ask: () => Promise<unknown>, count: number) {
+    let isOver = false
+    const work = async () => {
+      while (!isOver) await ask()
+    }
+    const asking = Promise.all(Array.from({ length: count }, work))
+    return () => {
+      isOver = true
+      return asking
+    }
+  }
+
+  async function read(stream: ByteStream): Promise<number[]> {
+    const seen: number[] = []
+    for await (const chunk of stream) seen.push(chunk[0] ?? -1)
+    return seen
+  }
+
+  test('go on, one chunk at a time: those of whoever answers', async () => {
+    const { a, b, clock } = await createPair({ streamChunkBytes: CHUNK })
+    b.handleStream(COPY, async (_request, stream) => {
+      for (const chunk of CHUNKS) await stream.write(chunk)
+    })
+    const stop = keepAsking(() => a.call('b', LOAD, CHUNK, SOON), 40)
+    await clock.advance(100)
+    const reading = [read(await a.openStream('b', COPY, '1')), read(await a.openStream('b', COPY, '2'))]
+    await clock.advance(2000)
+    const numbers = CHUNKS.map((_, at) => at)
+    expect(await Promise.all(reading.map((one) => outcome(one)))).toEqual([
+      { value: numbers },
+      { value: numbers },
+    ])
+    const stopped = stop()
+    await clock.advance(100)
+    await stopped
+  })
+
+  test('go on, one chunk at a time: those of whoever asks', async () => {
+    const cluster = createTestCluster()
+    const way = new Way(cluster.clock)
+    const transport: Transport = {
+      listen: (address, onConnection) => cluster.network.transport('a').listen(address, onConnection),
+      connect: async (address, how) =>
+        new Narrow(await cluster.network.transport('a').connect(address, how), way),
+    }
+    const collaborators = { transport, addressOf: (name: string) => name }
+    const a = new RpcEndpoint(cluster.runtime, collaborators, { node: 'a', streamChunkBytes: CHUNK })
+    await a.open()
+    const b = await cluster.endpoint('b')
+    b.handle(ECHO_BODY, async () => '')
+    let seen: number[] = []
+    b.handleStream(COPY, async (_request, stream) => {
+      seen = await read(stream)
+    })
+    const stop = keepAsking(() => a.call('b', ECHO_BODY, 'x'.repeat(CHUNK), SOON), 40)
+    await cluster.clock.advance(100)
+    const stream = await a.openStream('b', COPY, '')
+    const writing = (async () => {
+      for (const chunk of CHUNKS) await stream.write(chunk)
+      stream.end()
+    })()
+    await cluster.clock.advance(2000)
+    expect(await outcome(writing)).toEqual({ value: undefined })
+    expect(seen).toEqual(CHUNKS.map((_, at) => at))
+    const stopped = stop()
+    await cluster.clock.advance(100)
+    await stopped
   })
 })

@@ -15,7 +15,7 @@ import {
   write,
 } from './world.ts'
 
-const CALL = { timeoutMs: 5000 }
+const CALL = { timeoutMs: 60_000 }
 
 describe('replicas near and far', () => {
   let runtime: TestRuntime

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type Ownership, serveVnodes, type VnodeHost, VnodeReplicas, type VnodeTarget } from '../src/index.ts'
 import { content, id, makeHost, memoryStore, testRuntime, write } from './world.ts'
 
-const CALL = { timeoutMs: 5000 }
+const CALL = { timeoutMs: 60_000 }
 const KEY = id('k')
 /**
  * Of the documents that `former` has handed its partition over by, and in which `heir` is an older copy or has more
