@@ -1,5 +1,4 @@
 import {
-  type CausalContext,
   type Content,
   contextOf,
   decodeContext,
@@ -33,6 +32,7 @@ import type {
 } from './kv.ts'
 import { Latency } from './latency.ts'
 import { NearestCall } from './nearest-call.ts'
+import { aloneAt, guarded, type NewWrite } from './new-write.ts'
 import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
 import { impossible } from './outcome.ts'
 import { patiently, READ_AGAIN, WRITE_AGAIN } from './patience.ts'
@@ -48,7 +48,7 @@ import {
 } from './preference.ts'
 import { PutCall } from './put-call.ts'
 import type { PutPlan } from './put-machine.ts'
-import { among, type ReadQuorum, readQuorum, type WriteQuorum, writeQuorum } from './quorum.ts'
+import { among, type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
 import { Repairs } from './repairs.ts'
 import {
   checkDeleteOptions,
@@ -121,6 +121,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     put: (id, write, options) => this.#put(id, write, options),
     delete: (id, options) => this.#deleteNow(id, options),
     scan: (scan, options) => this.#scan(scan, options),
+    types: () => this.types(),
   }
 
   constructor(runtime: Runtime, means: CoordinatorMeans, options: CoordinatorOptions = {}) {
@@ -157,6 +158,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async scan(scan: KvScan, options?: ReadOptions): Promise<KvScanPage> {
     this.#assertTaking()
     return await this.#scan(scan, options)
+  }
+
+  *types(): IterableIterator<readonly [type: string, policy: string]> {
+    for (const [type, { policy }] of this.#means.bucketTypes.entries()) yield [type, policy.kind]
   }
 
   async #get(id: KeyId, options: ReadOptions = NO_OPTIONS): Promise<KvRead> {
@@ -462,31 +467,6 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       metadata,
     }))
   }
-}
-
-interface NewWrite {
-  readonly type: BucketProperties
-  readonly content: Content
-  readonly ifAlone?: boolean
-  readonly ifUnchanged?: KvWrite['ifUnchanged']
-  readonly valueCrc32: number
-  readonly context: CausalContext | undefined
-}
-
-/** A write with a guard begins at a primary: so one has to be there, or all. */
-function guarded(quorum: WriteQuorum, { ifUnchanged }: NewWrite): WriteQuorum {
-  if (ifUnchanged === undefined) return quorum
-  return { ...quorum, pw: ifUnchanged === 'all' ? quorum.n : Math.max(1, quorum.pw) }
-}
-
-/** How many primaries have to say that a write met nothing else for that to count; undefined if nobody wants to know. */
-function aloneAt(
-  { ifAlone = false, ifUnchanged }: NewWrite,
-  n: number,
-  readSize: () => number,
-): number | undefined {
-  if (ifUnchanged === 'all') return n
-  return ifAlone || ifUnchanged === 'one' ? readSize() : undefined
 }
 
 /** The read before a deletion goes by the type's r, and by what the caller says of both. */

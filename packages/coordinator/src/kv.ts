@@ -146,4 +146,6 @@ export interface KeyValueStore {
   /** Writes a tombstone. If the read finds that the key was never written, nothing is written. */
   delete(id: KeyId, options?: DeleteOptions): Promise<KvWritten>
   scan(scan: KvScan, options?: ReadOptions): Promise<KvScanPage>
+  /** The bucket types that this node knows, each with the kind of its merge policy. */
+  types(): Iterable<readonly [type: string, policy: string]>
 }

@@ -1,11 +1,12 @@
 import { AtollError, fromHex, isAtollError, type KeyId, type Runtime } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
-import { BLOCKS_TYPE } from './kv-types.ts'
 import type { KvStore, KvValue, KvWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
 /** The blocks of one upload. */
 export interface BlockSet {
+  /** Of the key-value store. */
+  readonly type: string
   /** The bucket's name in bytes. */
   readonly bucket: Uint8Array
   /** 32 hexadecimal digits. */
@@ -85,9 +86,9 @@ export class Blocks {
   }
 }
 
-export function blockId({ bucket, uuid }: BlockSet, sequence: number): KeyId {
+export function blockId({ type, bucket, uuid }: BlockSet, sequence: number): KeyId {
   const key = new Uint8Array(UUID_BYTES + 4)
   key.set(fromHex(uuid))
   new DataView(key.buffer).setUint32(UUID_BYTES, sequence)
-  return { type: BLOCKS_TYPE, bucket, key }
+  return { type, bucket, key }
 }

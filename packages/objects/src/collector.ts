@@ -16,7 +16,7 @@ import {
   type Version,
 } from './history.ts'
 import { REMOVED_SCOPE, timeTerm, UPLOADS_SCOPE } from './history-indexes.ts'
-import { COLLECT_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
+import { COLLECT_INDEX, type ObjectType, objectTypesOf } from './kv-types.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
 import type { ClusterClocks, KvScan, KvScanEntry, KvStore } from './ports.ts'
@@ -38,6 +38,7 @@ export interface CollectRequest {
 }
 
 interface Sweep {
+  readonly type: ObjectType
   readonly scope: Uint8Array
   /** Where what has such an entry is found: up to a time, or behind one. */
   readonly range: Pick<KvScan, 'from' | 'to'>
@@ -80,10 +81,12 @@ export class Collector {
       ...(dueMs < 0 ? [] : [{ to: timeTerm(dueMs + 1) }]),
       ...(futureMs === undefined ? [] : [{ from: timeTerm(Math.max(dueMs, futureMs) + 1) }]),
     ]
-    for (const range of ranges(nowMs, belief && belief.untilMs + belief.leaseMs))
-      await this.#sweep({ scope: UPLOADS_SCOPE, range, total }, request)
-    for (const range of ranges(nowMs - leewayMs, belief?.untilMs))
-      await this.#sweep({ scope: REMOVED_SCOPE, range, total }, request)
+    for (const type of objectTypesOf(this.#kv)) {
+      for (const range of ranges(nowMs, belief && belief.untilMs + belief.leaseMs))
+        await this.#sweep({ type, scope: UPLOADS_SCOPE, range, total }, request)
+      for (const range of ranges(nowMs - leewayMs, belief?.untilMs))
+        await this.#sweep({ type, scope: REMOVED_SCOPE, range, total }, request)
+    }
     return total
   }
 
@@ -105,17 +108,17 @@ export class Collector {
 
   /** Clears every record that has an index entry of that scope in that range, a page after the other. */
   async #sweep(
-    { scope, range, total }: Sweep,
+    { type, scope, range, total }: Sweep,
     { signal, onProgress, ...times }: CollectRequest & Times,
   ): Promise<void> {
     const limit = pLimit(this.#layer.settings.collectConcurrency)
-    const scan = { type: MANIFESTS_TYPE, index: COLLECT_INDEX, scope, ...range, limit: PAGE }
+    const scan = { type: type.manifests, index: COLLECT_INDEX, scope, ...range, limit: PAGE }
     let after: Uint8Array | undefined
     do {
       const page = await abortable(signal, this.#kv.scan({ ...scan, after }, { signal }))
       const clearing = limit.map(page.entries, async (entry) => {
         throwIfAborted(signal)
-        const cleared = await this.#clear(entry, times)
+        const cleared = await this.#clear(type, entry, times)
         total.versions += cleared.versions
         total.blocks += cleared.blocks
         total.failed += cleared.failed
@@ -126,23 +129,23 @@ export class Collector {
     } while (after !== undefined)
   }
 
-  async #clear({ bucket, key }: KvScanEntry, times: Times): Promise<Collected> {
+  async #clear(type: ObjectType, { bucket, key }: KvScanEntry, times: Times): Promise<Collected> {
     try {
-      return await this.#clearRecord({ type: MANIFESTS_TYPE, bucket, key }, times)
+      return await this.#clearRecord(type, { type: type.manifests, bucket, key }, times)
     } catch (error) {
       this.#layer.runtime.log.warn({ err: error }, 'an object is left to the next collection')
       return { versions: 0, blocks: 0, failed: 1 }
     }
   }
 
-  async #clearRecord(id: KeyId, times: Times): Promise<Collected> {
+  async #clearRecord(type: ObjectType, id: KeyId, times: Times): Promise<Collected> {
     const { manifests, blocks, settings, runtime } = this.#layer
     const beforeMs = times.nowMs - times.leewayMs
     const { hidden, dead } = await this.#hide(id, times)
     const due = dueManifests(hidden, beforeMs)
     const doomed = [...new Set([...due, ...dead])]
     for (const { uuid, blocks: count } of doomed)
-      await blocks.delete({ bucket: id.bucket, uuid }, count, settings.writeConcurrency)
+      await blocks.delete({ type: type.blocks, bucket: id.bucket, uuid }, count, settings.writeConcurrency)
 
     const gone = due.map(({ uuid }) => uuid)
     const cleared = doomed.map(({ uuid }) => uuid)

@@ -1,7 +1,7 @@
 export type { ObjectBody, ReadableStreamLike } from './body-chunks.ts'
 export type { BucketInfo, BucketPage } from './buckets.ts'
 export type { ResolvedRange } from './byte-range.ts'
-export { BLOCKS_TYPE, BUCKETS_TYPE, KV_TYPES, MANIFESTS_TYPE } from './kv-types.ts'
+export { BLOCKS_TYPE, BUCKETS_TYPE, DEFAULT_BUCKET_TYPE, KV_TYPES, MANIFESTS_TYPE } from './kv-types.ts'
 export { LevelKvStore } from './level-kv-store.ts'
 export type { ListedObject, ObjectPage } from './listing.ts'
 export type { ObjectMetadata } from './metadata.ts'

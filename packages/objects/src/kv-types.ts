@@ -1,3 +1,5 @@
+import type { KvStore } from './ports.ts'
+
 /** Bucket records: bucket `buckets`, key the name. */
 export const BUCKETS_TYPE = 'atoll.buckets'
 /** One record for each object with all its versions: bucket the bucket's name, key the object's key. */
@@ -17,6 +19,35 @@ export const KV_TYPES = {
   [MANIFESTS_TYPE]: { policy: { kind: 'siblings' } },
   [BLOCKS_TYPE]: { policy: { kind: 'write-once' } },
 } as const
+
+/** The type of a bucket that says none. */
+export const DEFAULT_BUCKET_TYPE = 'atoll'
+
+/** Where the objects of the buckets of one type are: the two bucket types of the key-value store that it stands for. */
+export interface ObjectType {
+  readonly name: string
+  readonly manifests: string
+  readonly blocks: string
+}
+
+const MANIFESTS = '.manifests'
+
+export function objectTypeOf(name: string): ObjectType {
+  return { name, manifests: `${name}${MANIFESTS}`, blocks: `${name}.blocks` }
+}
+
+/** Those that a store has. */
+export function objectTypesOf(kv: Pick<KvStore, 'types'>): readonly ObjectType[] {
+  const kinds = new Map(
+    kv.types?.() ?? Object.entries(KV_TYPES).map(([type, { policy }]) => [type, policy.kind]),
+  )
+  return [...kinds.keys()]
+    .filter((type) => type.endsWith(MANIFESTS))
+    .map((type) => objectTypeOf(type.slice(0, -MANIFESTS.length)))
+    .filter(
+      ({ manifests, blocks }) => kinds.get(manifests) === 'siblings' && kinds.get(blocks) === 'write-once',
+    )
+}
 
 /** Index of what a listing shows, on buckets and manifests. */
 export const LIST_INDEX = 'list'

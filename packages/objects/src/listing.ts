@@ -3,7 +3,7 @@ import { abortable } from './abort.ts'
 import { type Summary, summaryCodec } from './codec.ts'
 import { corrupt } from './corrupt.ts'
 import { comparePlaces } from './history.ts'
-import { LIST_INDEX, MANIFESTS_TYPE } from './kv-types.ts'
+import { LIST_INDEX, objectTypeOf } from './kv-types.ts'
 import { ListWalk } from './list-walk.ts'
 import type { KvScan, KvStore } from './ports.ts'
 import { readQuorumOf } from './quorums.ts'
@@ -27,8 +27,14 @@ export interface ObjectPage {
   readonly next: string | undefined
 }
 
-export async function listObjects(kv: KvStore, bucket: string, options: ListOptions): Promise<ObjectPage> {
-  const walk = await walkIndex(kv, { type: MANIFESTS_TYPE, scope: utf8(bucket) }, options)
+/** `type` is that of the bucket. */
+export async function listObjects(
+  kv: KvStore,
+  { bucket, type }: { readonly bucket: string; readonly type: string },
+  options: ListOptions,
+): Promise<ObjectPage> {
+  const place = { type: objectTypeOf(type).manifests, scope: utf8(bucket) }
+  const walk = await walkIndex(kv, place, options)
   const objects = walk.entries.map(({ name, payloads }) => listed(name, latest(payloads)))
   return { objects, prefixes: walk.prefixes, next: walk.next }
 }

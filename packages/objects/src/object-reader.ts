@@ -1,11 +1,11 @@
 import { AtollError, describe, type KeyId, toHex } from '@atoll/core'
 import { abortable } from './abort.ts'
-import { blockId } from './blocks.ts'
+import { type BlockSet, blockId } from './blocks.ts'
 import { type ResolvedRange, resolveRange } from './byte-range.ts'
 import { settle, type Version, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
 import { BodyReader } from './object-body.ts'
-import type { ObjectName } from './object-name.ts'
+import { inType, type ObjectName } from './object-name.ts'
 import { readQuorumOf } from './quorums.ts'
 import { checkCallback, type GetOptions, type ReadOptions } from './requests.ts'
 
@@ -31,6 +31,13 @@ interface VisibleOptions extends ReadOptions {
   readonly repair?: boolean | undefined
 }
 
+/** A version, and where it is. */
+interface Found {
+  readonly id: KeyId
+  readonly set: BlockSet
+  readonly version: Version
+}
+
 /** Objects that are healed at the same time by one reader; those beyond are left to the next read. */
 const MAX_HEALING = 256
 
@@ -47,9 +54,8 @@ export class ObjectReader {
   async get(name: ObjectName, options: GetOptions): Promise<StoredObject> {
     const { settings, runtime } = this.#layer
     const { signal, repair = false } = options
-    const version = await this.#visible(name, options)
+    const { version, set } = await this.#visible(name, options)
     const range = resolveRange(options.range, version.content.size)
-    const set = { bucket: name.id.bucket, uuid: version.uuid }
     const onProgress = checkCallback(options.onProgress, runtime)
     const { readAhead } = settings
     const quorum = readQuorumOf(options)
@@ -67,17 +73,16 @@ export class ObjectReader {
   }
 
   async head(name: ObjectName, options: ReadOptions): Promise<ObjectInfo> {
-    return infoOf(name, await this.#visible(name, options))
+    return infoOf(name, (await this.#visible(name, options)).version)
   }
 
   /** The key-value records that the visible version is made of: its manifest record, then its blocks. */
   async records(name: ObjectName, options: ReadOptions): Promise<readonly KeyId[]> {
-    const { uuid, blocks } = await this.#visible(name, options)
-    const set = { bucket: name.id.bucket, uuid }
-    return [name.id, ...Array.from({ length: blocks }, (_, sequence) => blockId(set, sequence))]
+    const { id, set, version } = await this.#visible(name, options)
+    return [id, ...Array.from({ length: version.blocks }, (_, sequence) => blockId(set, sequence))]
   }
 
-  async #visible(name: ObjectName, asked: VisibleOptions): Promise<Version> {
+  async #visible(name: ObjectName, asked: VisibleOptions): Promise<Found> {
     const { manifests, buckets, runtime } = this.#layer
     const { signal, repair } = asked
     const options = { ...readQuorumOf(asked), ...(repair ? { signal, repair } : { signal }) }
@@ -85,9 +90,13 @@ export class ObjectReader {
     // A clock before 1970 keeps nothing from being read.
     const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))
     if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
-    const visible = visibleOf(history)
-    if (visible !== undefined) return visible
-    await buckets.require(name.bucket, asked)
+    const version = visibleOf(history)
+    if (version !== undefined) {
+      const set = { type: name.type.blocks, bucket: name.id.bucket, uuid: version.uuid }
+      return { id: name.id, set, version }
+    }
+    const { type } = await buckets.require(name.bucket, asked)
+    if (type !== name.type.name) return await this.#visible(inType(name, type), asked)
     throw new AtollError(
       'ATOLL_OBJECT_NOT_FOUND',
       `bucket "${name.bucket}" has no object ${describe(name.key)}`,

@@ -86,11 +86,14 @@ export class ObjectStore {
 
   /**
    * Throws `ATOLL_BUCKET_EXISTS`. If two nodes create the same bucket at the same time, both calls may succeed, and
-   * both get the same bucket.
+   * both get the same bucket. If the types differ, the call with one of them fails, with `ATOLL_BUCKET_EXISTS` or
+   * `ATOLL_OVERLOADED`. A bucket of another type than the default needs all primaries of its record: while one of them
+   * is down the call fails with `ATOLL_QUORUM_IMPOSSIBLE`.
    */
   async createBucket(name: string, options: CreateBucketOptions = {}): Promise<BucketInfo> {
-    checkChange('createBucket', options)
+    checkChange('createBucket', options, ['type'])
     checkBucketName(name)
+    this.#layer.buckets.checkType(options.type)
     return this.#layer.traffic.serve(() => this.#layer.buckets.create(name, options))
   }
 
@@ -239,12 +242,16 @@ export class ObjectStore {
   }
 
   async #list(bucket: string, options: ListOptions): Promise<ObjectPage> {
-    const existing = this.#layer.buckets.require(bucket, options)
-    const [page] = await Promise.all([listObjects(this.#kv, bucket, options), existing])
-    return page
+    const { buckets } = this.#layer
+    const asked = { bucket, type: buckets.likelyTypeOf(bucket) }
+    const existing = buckets.require(bucket, options)
+    const [page, { type }] = await Promise.all([listObjects(this.#kv, asked, options), existing])
+    return type === asked.type ? page : await listObjects(this.#kv, { bucket, type }, options)
   }
 
   #nameOf(bucket: string, key: string): ObjectName {
-    return objectName(bucket, key, this.#layer.settings.maxKeyBytes)
+    const { buckets, settings } = this.#layer
+    const typeOf = (name: string) => buckets.likelyTypeOf(name)
+    return objectName(bucket, key, { maxKeyBytes: settings.maxKeyBytes, typeOf })
   }
 }

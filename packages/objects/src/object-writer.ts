@@ -2,6 +2,7 @@ import { AtollError, behindWrite, concatBytes, describe, EMPTY_BYTES, toHex, wal
 import { abortable, throwIfAborted } from './abort.ts'
 import { invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource } from './body-source.ts'
+import { type BucketInfo, noBucket } from './buckets.ts'
 import {
   activate,
   ascend,
@@ -16,7 +17,7 @@ import {
 } from './history.ts'
 import type { Layer } from './layer.ts'
 import { crowded, type HistoryRead, type Known, NOTHING_KNOWN, REWRITE_ROUNDS } from './manifest-records.ts'
-import type { ObjectName } from './object-name.ts'
+import { inType, type ObjectName } from './object-name.ts'
 import type { KvWritten } from './ports.ts'
 import { readQuorumOf, type WriteQuorumOptions, writeQuorumOf } from './quorums.ts'
 import type { DeleteOptions, PutRequest } from './requests.ts'
@@ -69,8 +70,8 @@ export class ObjectWriter {
       const gathering = gather(source, settings.inlineBytes)
       const head = await Promise.race([gathering, bucket.then(() => gathering)])
       if (source.ended) return await this.#putInline(name, { body: joined(head), bucket }, request)
-      await bucket
-      return await this.#putBlocks(name, { head, source }, request)
+      const { type } = await bucket
+      return await this.#putBlocks(inType(name, type), { head, source }, request)
     } finally {
       await source.close()
     }
@@ -83,7 +84,10 @@ export class ObjectWriter {
     const { manifests, buckets } = this.#layer
     const read = await abortable(signal, manifests.readVisible(name.id, { ...reading, signal }))
     const visible = visibleOf(read.history) !== undefined
-    if (!visible) await buckets.require(name.bucket, options)
+    if (!visible) {
+      const { type } = await buckets.require(name.bucket, options)
+      if (type !== name.type.name) return await this.delete(inType(name, type), options)
+    }
     throwIfAborted(signal)
     // What is written after this read is not meant by this call.
     const mark = latestMark(read.history, this.#nowMs())
@@ -97,15 +101,15 @@ export class ObjectWriter {
   /** Mostly there is no record yet: so it is not read before there is reason to. */
   async #putInline(
     name: ObjectName,
-    { body, bucket }: { readonly body: Uint8Array; readonly bucket: Promise<unknown> },
+    { body, bucket }: { readonly body: Uint8Array; readonly bucket: Promise<BucketInfo> },
     request: PutRequest,
   ): Promise<PutResult> {
     const { runtime } = this.#layer
-    const [md5] = await abortable(request.signal, Promise.all([this.#md5(body), bucket]))
+    const [md5, { type }] = await abortable(request.signal, Promise.all([this.#md5(body), bucket]))
     const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
     const finished = this.#finish(uploaded, body, request)
     const result = await this.#activate(
-      { name, finished, upload: undefined, quorum: request.quorum },
+      { name: inType(name, type), finished, upload: undefined, quorum: request.quorum },
       request,
     )
     request.onProgress({ bytes: body.length })
@@ -123,7 +127,8 @@ export class ObjectWriter {
     try {
       await upload.write(head, source)
       const bucket = buckets.require(name.bucket, { signal })
-      const [uploaded] = await abortable(signal, Promise.all([upload.finish(), bucket]))
+      const [uploaded, { type }] = await abortable(signal, Promise.all([upload.finish(), bucket]))
+      if (type !== name.type.name) throw noBucket(name.bucket)
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
       upload.checkLease()
       return await this.#activate({ name, finished, upload, quorum: request.quorum }, request)

@@ -13,6 +13,8 @@ export interface KvStore {
   /** Without a context it deletes what is there now. A key that is not there is no error. */
   delete(id: KeyId, options?: KvPutOptions & { readonly context?: Uint8Array | undefined }): Promise<unknown>
   scan(scan: KvScan, options?: KvScanOptions): Promise<KvScanPage>
+  /** The types that there are, each with the kind of its merge policy. A store without this has those of `KV_TYPES`. */
+  types?(): Iterable<readonly [type: string, policy: string]>
 }
 
 /** A store without replicas has no use for quorums. */

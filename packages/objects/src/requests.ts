@@ -59,7 +59,13 @@ export interface ReadOptions extends CallOptions, ReadQuorumOptions {}
 /** What a call may say that looks at what is there, and writes: of both. */
 export interface DeleteOptions extends ReadOptions, WriteQuorumOptions {}
 
-export interface CreateBucketOptions extends ReadOptions, WriteQuorumOptions {}
+export interface CreateBucketOptions extends ReadOptions, WriteQuorumOptions {
+  /**
+   * By which bucket types the objects are stored, for good: with "gold" by those that "gold.manifests" and "gold.blocks" say, which have to be
+   * there, the first one with siblings and the second one written once. Default "atoll".
+   */
+  readonly type?: string | undefined
+}
 
 export interface GetOptions extends ReadOptions {
   readonly range?: ByteRange | undefined

@@ -61,7 +61,7 @@ export class Upload {
     this.#layer = layer
     this.#name = name
     this.#request = request
-    this.#set = { bucket: name.id.bucket, uuid: newUuid(layer.runtime) }
+    this.#set = { type: name.type.blocks, bucket: name.id.bucket, uuid: newUuid(layer.runtime) }
     this.#window = new InFlight(layer.settings.writeConcurrency)
     this.#digest = layer.runtime.digest.stream('md5')
   }

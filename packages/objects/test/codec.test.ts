@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { decodeWith, encodeTuple, encodeWith, fromHex, type TupleCodec, toHex, utf8 } from '@atoll/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { bucketCodec, historyCodec, summaryCodec } from '../src/codec.ts'
+import { decodeBucket, encodeBucket, historyCodec, summaryCodec } from '../src/codec.ts'
 import { activate, type History, latestMark, NO_HISTORY, retire } from '../src/history.ts'
 import { decodeRecord, encodeRecord } from '../src/level-record.ts'
 import { arbitraryHistory, manifest, upload } from './histories.ts'
@@ -34,13 +34,37 @@ describe('old bytes open, and new ones are the same', () => {
 
   check('history-v1', historyCodec, richHistory())
   check('history-empty-v1', historyCodec, NO_HISTORY)
-  check('bucket-v1', bucketCodec, { createdMs: 1_700_000_000_000 })
   check('summary-v1', summaryCodec, {
     version: 12,
     uuid: '0a'.repeat(16),
     size: 5_000_000_000,
     md5: new Uint8Array(16).fill(3),
     modifiedMs: 11,
+  })
+
+  test.each([
+    ['bucket-v1', { createdMs: 1_700_000_000_000, type: 'atoll', decided: true }],
+    ['bucket-v2', { createdMs: 1_700_000_000_000, type: 'gold', decided: true }],
+    ['bucket-proposed-v2', { createdMs: 1_700_000_000_000, type: 'gold', decided: false }],
+  ])('%s', (name, record) => {
+    const stored = golden(name)
+    expect(toHex(encodeBucket(record))).toBe(toHex(stored))
+    expect(decodeBucket(stored)).toEqual(record)
+    expect(stored[0], 'what a program of before can serve it can read').toBe(name === 'bucket-v1' ? 1 : 2)
+  })
+
+  test('a bucket of a type of its own is refused by programs that know of none', () => {
+    const before: TupleCodec<number> = {
+      name: 'bucket record',
+      version: 1,
+      encode: (createdMs) => [createdMs],
+      decode: (reader) => reader.uint(),
+    }
+    expect(decodeWith(before, golden('bucket-v1'))).toBe(1_700_000_000_000)
+    for (const name of ['bucket-v2', 'bucket-proposed-v2'])
+      expect(() => decodeWith(before, golden(name))).toThrow(
+        /has version 2; this program reads up to version 1/,
+      )
   })
 
   test('level-record-v1', () => {

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { compareBytes, groupOf, type KeyId, startsWithBytes, toHex } from '@atoll/core'
+import { KV_TYPES } from '../src/kv-types.ts'
 import type {
   KvGetOptions,
   KvRead,
@@ -25,6 +26,8 @@ export class MemoryKv implements KvStore {
   before: (operation: Operation, type: string, id?: KeyId) => void | Promise<void> = () => {}
   /** Called after it took effect; what it throws, the operation throws all the same. */
   after: (operation: Operation, type: string, id?: KeyId) => void | Promise<void> = () => {}
+  /** What there is besides the types of `KV_TYPES`. */
+  readonly more = new Map<string, string>()
   /** At most so many entries in a page, whatever was asked for. */
   pageLimit = Number.POSITIVE_INFINITY
   /** Whether it answers only the first entry of a group, as it may. */
@@ -94,6 +97,13 @@ export class MemoryKv implements KvStore {
       entries: page,
       next: page.length < shown.length && last !== undefined ? positionOf(last) : undefined,
     }
+  }
+
+  types(): Iterable<readonly [string, string]> {
+    return [
+      ...Object.entries(KV_TYPES).map(([type, { policy }]) => [type, policy.kind] as const),
+      ...this.more,
+    ]
   }
 
   /** Keys held under a type, each once. */

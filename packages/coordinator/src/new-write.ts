@@ -1,0 +1,30 @@
+import type { CausalContext, Content } from '@atoll/causality'
+import type { BucketProperties } from './bucket-properties.ts'
+import type { KvWrite } from './kv.ts'
+import type { WriteQuorum } from './quorum.ts'
+
+/** What is to be written, and on which condition. */
+export interface NewWrite {
+  readonly type: BucketProperties
+  readonly content: Content
+  readonly ifAlone?: boolean
+  readonly ifUnchanged?: KvWrite['ifUnchanged']
+  readonly valueCrc32: number
+  readonly context: CausalContext | undefined
+}
+
+/** A write with a guard begins at a primary: so one has to be there, or all. */
+export function guarded(quorum: WriteQuorum, { ifUnchanged }: NewWrite): WriteQuorum {
+  if (ifUnchanged === undefined) return quorum
+  return { ...quorum, pw: ifUnchanged === 'all' ? quorum.n : Math.max(1, quorum.pw) }
+}
+
+/** How many primaries have to say that a write met nothing else for that to count; undefined if nobody wants to know. */
+export function aloneAt(
+  { ifAlone = false, ifUnchanged }: NewWrite,
+  n: number,
+  readSize: () => number,
+): number | undefined {
+  if (ifUnchanged === 'all') return n
+  return ifAlone || ifUnchanged === 'one' ? readSize() : undefined
+}
