@@ -21,10 +21,11 @@ import {
   type AbstractSnapshot,
 } from 'abstract-level'
 import { CHUNK_BYTES, plainSum } from './checksum.ts'
+import { LogReads, type Range } from './log-reads.ts'
 import type { OpenChoice } from './open-directory.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
-import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
-import { BYTES, type InnerIterator, type InnerRange, type ValueLogRuntime } from './ports.ts'
+import { innerKeyOf, isPointer } from './pointer.ts'
+import type { ValueLogRuntime } from './ports.ts'
 import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
 import type {
   BytesBatchOptions,
@@ -52,12 +53,12 @@ type Operation =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: Uint8Array }
 
-type Range = Partial<Record<'gt' | 'gte' | 'lt' | 'lte', Uint8Array>> &
-  ReadOptions & { readonly reverse?: boolean; readonly limit?: number; readonly values?: boolean }
-
-const BEHIND_DATA = Uint8Array.of(DATA_PREFIX + 1)
-const FIRST_DATA = Uint8Array.of(DATA_PREFIX)
 const CLEAR_KEYS = 1000
+
+/** An open log, and what is read from it. */
+interface Opened extends ValueLog {
+  readonly from: LogReads
+}
 
 /** The writes of abstract-level, with `sync`: as classic-level has them. */
 export interface ValueLogLevel<K, V> {
@@ -98,7 +99,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   readonly #settings: ValueLogSettings
   readonly #held: Promise<void>
   readonly #reopener: Reopener<AtollError>
-  #opened: ValueLog | undefined
+  #opened: Opened | undefined
 
   constructor(runtime: ValueLogRuntime, parts: ValueLogParts, options: ValueLogLevelOptions<K, V> = {}) {
     const { supports } = parts.inner
@@ -149,9 +150,9 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     if (this.status === 'opening') await this.open({ passive: true })
     const start = checkInteger('start', options.start ?? 0, UP_TO_ANY)
     const end = checkInteger('end', options.end ?? Number.MAX_SAFE_INTEGER, { ...UP_TO_ANY, min: start })
-    const { values } = this.#open
+    const { values, from } = this.#open
     const innerKey = innerKeyOf(bytesOf(this.keyEncoding().encode(key)))
-    return this.#reading(innerKey, options, (stored) => {
+    return from.read(innerKey, options, (stored) => {
       if (!isPointer(stored)) return stored.subarray(start, end)
       const range = { start: Math.min(start, stored.bytes), end: Math.min(end, stored.bytes) }
       return values.readRange(innerKey, stored, range)
@@ -164,9 +165,9 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
    */
   async getSummed(key: Uint8Array, options: ReadOptions = {}): Promise<SummedValue | undefined> {
     if (this.status === 'opening') await this.open({ passive: true })
-    const { values } = this.#open
+    const { values, from } = this.#open
     const innerKey = innerKeyOf(checkBytes('key', key, UP_TO_ANY))
-    return this.#reading(innerKey, options, async (stored) => {
+    return from.read(innerKey, options, async (stored) => {
       if (!isPointer(stored)) return { value: stored, crc32: undefined }
       const run = await values.readRun(innerKey, stored)
       return { value: run.bytes, crc32: plainSum(run) }
@@ -228,7 +229,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     opened.log.onFailed = (failure) => {
       if (!opened.log.canApply) this.#reopener.failed(failure)
     }
-    this.#opened = opened
+    this.#opened = { ...opened, from: new LogReads(this.#parts.inner, opened) }
   }
 
   /** Iterators and snapshots end by it; other reads fail for the moment that it takes. */
@@ -265,7 +266,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
 
   /** Deletes what is there when it begins, some keys at a time: as a whole it is not atomic. */
   async _clear(options: Range & WriteOptions): Promise<void> {
-    const iterator = await this.#iterate({ ...options, values: false })
+    const iterator = await this.#open.from.iterate({ ...options, values: false })
     try {
       for (;;) {
         const entries = await iterator.nextv(CLEAR_KEYS)
@@ -279,66 +280,35 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   _get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined> {
-    const { values } = this.#open
-    const innerKey = innerKeyOf(key)
-    return this.#reading(innerKey, options, (stored) =>
-      isPointer(stored) ? values.read(innerKey, stored) : stored,
-    )
+    return this.#open.from.get(key, options)
   }
 
   async _getMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    const { readers, overlay, values } = this.#open
-    const { inner } = this.#parts
-    const innerKeys = keys.map(innerKeyOf)
-    const ticket = readers.enter()
-    try {
-      const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
-      const found = await inner.getMany(innerKeys, await bytesAt(options))
-      return await Promise.all(
-        innerKeys.map((key, index) => {
-          const value = found[index]
-          const known = recent[index]
-          const stored = known === undefined ? value && decodeStored(value) : known.stored
-          return isPointer(stored) ? values.read(key, stored) : stored
-        }),
-      )
-    } finally {
-      readers.leave(ticket)
-    }
+    return this.#open.from.getMany(keys, options)
   }
 
   async _has(key: Uint8Array, options: ReadOptions): Promise<boolean> {
-    const innerKey = innerKeyOf(key)
-    const recent = options.snapshot ? undefined : this.#open.overlay.find(innerKey)
-    if (recent !== undefined) return recent.stored !== undefined
-    return this.#parts.inner.has(innerKey, await bytesAt(options))
+    return this.#open.from.has(key, options)
   }
 
   async _hasMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<boolean[]> {
-    const { overlay } = this.#open
-    const innerKeys = keys.map(innerKeyOf)
-    const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
-    const found = await this.#parts.inner.hasMany(innerKeys, await bytesAt(options))
-    return found.map((is, index) => {
-      const known = recent[index]
-      return known === undefined ? is : known.stored !== undefined
-    })
+    return this.#open.from.hasMany(keys, options)
   }
 
   _iterator(
     options: Range & AbstractIteratorOptions<Uint8Array | undefined, Uint8Array | undefined>,
   ): ValueLogIterator<this> {
-    const { readers, values } = this.#open
+    const { readers, values, from } = this.#open
     const ticket = readers.enter()
     // The limit counts what is returned; after a seek that is not what the inner iterator has read.
-    const inner = this.#iterate({ ...options, limit: -1 })
+    const inner = from.iterate({ ...options, limit: -1 })
     return new ValueLogIterator(this, options, { inner, values, leave: () => readers.leave(ticket) })
   }
 
   _snapshot(options: { owner: object }): AbstractSnapshot {
-    const { readers } = this.#open
+    const { readers, from } = this.#open
     const ticket = readers.enter()
-    const inner = this.#afterWrites(() => this.#parts.inner.snapshot())
+    const inner = from.snapshot()
     return new ValueLogSnapshot(options, { inner, readers, ticket })
   }
 
@@ -355,7 +325,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     return this.#opened?.room.isEnough() ?? true
   }
 
-  get #open(): ValueLog {
+  get #open(): Opened {
     if (this.#opened !== undefined) return this.#opened
     const { failure } = this.#reopener
     if (failure !== undefined) {
@@ -384,47 +354,6 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     if (!isLong) return this.#putOf(key, concatBytes([value, tail]))
     return { type: OP_LARGE, key, value, tail, tailCrc32 }
   }
-
-  async #reading<T>(
-    innerKey: Uint8Array,
-    options: ReadOptions,
-    take: (stored: Stored) => T | Promise<T>,
-  ): Promise<T | undefined> {
-    const { readers, overlay, reads } = this.#open
-    const ticket = readers.enter()
-    try {
-      const recent = options.snapshot ? undefined : overlay.find(innerKey)
-      if (recent !== undefined) return recent.stored && (await take(recent.stored))
-      const value = await (options.snapshot === undefined
-        ? reads.get(innerKey)
-        : this.#parts.inner.get(innerKey, await bytesAt(options)))
-      return value && (await take(decodeStored(value)))
-    } finally {
-      readers.leave(ticket)
-    }
-  }
-
-  /** An iterator of the inner database that sees every write acknowledged so far, and none that comes. */
-  #iterate(options: Range): InnerIterator | Promise<InnerIterator> {
-    const range = innerRange(options)
-    const { snapshot } = options
-    if (!(snapshot instanceof ValueLogSnapshot))
-      return this.#afterWrites(() => this.#parts.inner.iterator(range))
-    const { inner } = snapshot
-    const create = (known: AbstractSnapshot) => this.#parts.inner.iterator({ ...range, snapshot: known })
-    return inner instanceof Promise ? quietly(inner.then(create)) : create(inner)
-  }
-
-  /** At once, unless there are writes that were acknowledged and are not in the inner database yet. */
-  #afterWrites<T>(create: () => T): T | Promise<T> {
-    const { overlay, log } = this.#open
-    if (overlay.isEmpty) return create()
-    return quietly(
-      new Promise((resolve, reject) => {
-        log.catchUp(() => resolve(create())).catch(reject)
-      }),
-    )
-  }
 }
 
 function bytesOf(encoded: Format): Uint8Array {
@@ -433,31 +362,3 @@ function bytesOf(encoded: Format): Uint8Array {
 }
 
 const UP_TO_ANY = { min: 0, max: Number.MAX_SAFE_INTEGER }
-
-/** Whoever uses the promise hears of its failure; nobody has to. */
-function quietly<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
-  return promise
-}
-
-async function bytesAt({ snapshot }: ReadOptions): Promise<typeof BYTES> {
-  return snapshot instanceof ValueLogSnapshot ? { ...BYTES, snapshot: await snapshot.inner } : BYTES
-}
-
-function innerRange({ gt, gte, lt, lte, reverse, limit, values }: Range): InnerRange {
-  const lower = gt === undefined && gte === undefined ? { gte: FIRST_DATA } : {}
-  const upper = lt === undefined && lte === undefined ? { lt: BEHIND_DATA } : {}
-  return {
-    ...BYTES,
-    ...lower,
-    ...upper,
-    ...(gt === undefined ? {} : { gt: innerKeyOf(gt) }),
-    ...(gte === undefined ? {} : { gte: innerKeyOf(gte) }),
-    ...(lt === undefined ? {} : { lt: innerKeyOf(lt) }),
-    ...(lte === undefined ? {} : { lte: innerKeyOf(lte) }),
-    reverse: reverse === true,
-    limit: limit ?? -1,
-    keys: true,
-    values: values !== false,
-  }
-}

@@ -1,0 +1,145 @@
+import type { AbstractSnapshot } from 'abstract-level'
+import { DATA_PREFIX, decodeStored, innerKeyOf, isPointer, type Stored } from './pointer.ts'
+import { BYTES, type InnerIterator, type InnerLevel, type InnerRange } from './ports.ts'
+import type { ReadOptions } from './requests.ts'
+import type { ValueLog } from './value-log.ts'
+import { ValueLogSnapshot } from './value-log-snapshot.ts'
+
+export type Range = Partial<Record<'gt' | 'gte' | 'lt' | 'lte', Uint8Array>> &
+  ReadOptions & { readonly reverse?: boolean; readonly limit?: number; readonly values?: boolean }
+
+const BEHIND_DATA = Uint8Array.of(DATA_PREFIX + 1)
+const FIRST_DATA = Uint8Array.of(DATA_PREFIX)
+
+/**
+ * Reads of an open value log. What was acknowledged is in memory or in the inner database, and large values are in the
+ * log: each read looks where it has to, and holds back the segments that it may need.
+ */
+export class LogReads {
+  readonly #inner: InnerLevel
+  readonly #log: ValueLog
+
+  constructor(inner: InnerLevel, log: ValueLog) {
+    this.#inner = inner
+    this.#log = log
+  }
+
+  /** What `take` makes of the value of a key, which may be a pointer into the log; undefined if there is no such key. */
+  async read<T>(
+    innerKey: Uint8Array,
+    options: ReadOptions,
+    take: (stored: Stored) => T | Promise<T>,
+  ): Promise<T | undefined> {
+    const { readers, overlay, reads } = this.#log
+    const ticket = readers.enter()
+    try {
+      const recent = options.snapshot ? undefined : overlay.find(innerKey)
+      if (recent !== undefined) return recent.stored && (await take(recent.stored))
+      const value = await (options.snapshot === undefined
+        ? reads.get(innerKey)
+        : this.#inner.get(innerKey, await bytesAt(options)))
+      return value && (await take(decodeStored(value)))
+    } finally {
+      readers.leave(ticket)
+    }
+  }
+
+  get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined> {
+    const { values } = this.#log
+    const innerKey = innerKeyOf(key)
+    return this.read(innerKey, options, (stored) =>
+      isPointer(stored) ? values.read(innerKey, stored) : stored,
+    )
+  }
+
+  async getMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<(Uint8Array | undefined)[]> {
+    const { readers, overlay, values } = this.#log
+    const innerKeys = keys.map(innerKeyOf)
+    const ticket = readers.enter()
+    try {
+      const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
+      const found = await this.#inner.getMany(innerKeys, await bytesAt(options))
+      return await Promise.all(
+        innerKeys.map((key, index) => {
+          const value = found[index]
+          const known = recent[index]
+          const stored = known === undefined ? value && decodeStored(value) : known.stored
+          return isPointer(stored) ? values.read(key, stored) : stored
+        }),
+      )
+    } finally {
+      readers.leave(ticket)
+    }
+  }
+
+  async has(key: Uint8Array, options: ReadOptions): Promise<boolean> {
+    const innerKey = innerKeyOf(key)
+    const recent = options.snapshot ? undefined : this.#log.overlay.find(innerKey)
+    if (recent !== undefined) return recent.stored !== undefined
+    return this.#inner.has(innerKey, await bytesAt(options))
+  }
+
+  async hasMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<boolean[]> {
+    const { overlay } = this.#log
+    const innerKeys = keys.map(innerKeyOf)
+    const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
+    const found = await this.#inner.hasMany(innerKeys, await bytesAt(options))
+    return found.map((is, index) => {
+      const known = recent[index]
+      return known === undefined ? is : known.stored !== undefined
+    })
+  }
+
+  /** An iterator of the inner database that sees every write acknowledged so far, and no later one. */
+  iterate(options: Range): InnerIterator | Promise<InnerIterator> {
+    const range = innerRange(options)
+    const { snapshot } = options
+    if (!(snapshot instanceof ValueLogSnapshot)) return this.#afterWrites(() => this.#inner.iterator(range))
+    const { inner } = snapshot
+    const create = (known: AbstractSnapshot) => this.#inner.iterator({ ...range, snapshot: known })
+    return inner instanceof Promise ? quietly(inner.then(create)) : create(inner)
+  }
+
+  snapshot(): AbstractSnapshot | Promise<AbstractSnapshot> {
+    return this.#afterWrites(() => this.#inner.snapshot())
+  }
+
+  /** At once, unless there are writes that were acknowledged and are not in the inner database yet. */
+  #afterWrites<T>(create: () => T): T | Promise<T> {
+    const { overlay, log } = this.#log
+    if (overlay.isEmpty) return create()
+    return quietly(
+      new Promise((resolve, reject) => {
+        log.catchUp(() => resolve(create())).catch(reject)
+      }),
+    )
+  }
+}
+
+/** Whoever uses the promise hears of its failure; nobody has to. */
+function quietly<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+async function bytesAt({ snapshot }: ReadOptions): Promise<typeof BYTES> {
+  return snapshot instanceof ValueLogSnapshot ? { ...BYTES, snapshot: await snapshot.inner } : BYTES
+}
+
+function innerRange({ gt, gte, lt, lte, reverse, limit, values }: Range): InnerRange {
+  const lower = gt === undefined && gte === undefined ? { gte: FIRST_DATA } : {}
+  const upper = lt === undefined && lte === undefined ? { lt: BEHIND_DATA } : {}
+  return {
+    ...BYTES,
+    ...lower,
+    ...upper,
+    ...(gt === undefined ? {} : { gt: innerKeyOf(gt) }),
+    ...(gte === undefined ? {} : { gte: innerKeyOf(gte) }),
+    ...(lt === undefined ? {} : { lt: innerKeyOf(lt) }),
+    ...(lte === undefined ? {} : { lte: innerKeyOf(lte) }),
+    reverse: reverse === true,
+    limit: limit ?? -1,
+    keys: true,
+    values: values !== false,
+  }
+}
