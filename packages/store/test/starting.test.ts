@@ -54,7 +54,7 @@ describe('nodes that start at one time', () => {
       await using machines = new Machines()
       const addresses = await freeAddresses(3)
       const [early, late] = [machines.machine('n2'), machines.machine('n1')]
-      const waiting = early.start({ listen: addresses[1] ?? '', seeds: addresses, joinTimeoutMs: 30_000 })
+      const waiting = early.start({ listen: addresses[1] ?? '', seeds: addresses, joinTimeoutMs: 100_000 })
       await late.start({ listen: addresses[0] ?? '', seeds: addresses, begin: true })
       await waiting
       expect(clusterOf(early)).toBe(clusterOf(late))

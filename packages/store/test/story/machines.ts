@@ -59,7 +59,8 @@ export class Machine {
     const named = name === null ? {} : { name }
     this.#node = await openNode({
       partitions: 16,
-      joinTimeoutMs: 5000,
+      // Only what hangs meets it; a test that waits for the end of it says another one.
+      joinTimeoutMs: 100_000,
       path: this.path,
       ...named,
       ...options,
