@@ -178,7 +178,8 @@ function sizeOf(frame: Frame): number {
 }
 
 function lost(peer: string, reason: Error | undefined): AtollError {
-  if (isAtollError(reason)) return reason
+  // That something is closed is this side's word for itself.
+  if (isAtollError(reason) && reason.code !== 'ATOLL_CLOSED') return reason
   const message = `the connection to ${peer} ended${reason === undefined ? '' : `: ${reason.message}`}`
   return new AtollError('ATOLL_UNREACHABLE', message, { cause: reason, definite: false })
 }

@@ -1,4 +1,4 @@
-import { checkName, createMetrics, encodeTuple, type MetricsRegistry } from '@atoll/core'
+import { AtollError, checkName, createMetrics, encodeTuple, type MetricsRegistry } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { type Connection, type ConnectOptions, RpcEndpoint, type RpcOptions } from '../src/index.ts'
 import * as protocol from '../src/protocol.ts'
@@ -169,6 +169,19 @@ describe('a caller that says what is no conversation is shown the door, and coun
     })
     expect(refused(server.metrics, 'ATOLL_OVERLOADED')).toBe(1)
     first.close()
+  })
+})
+
+test('a peer that says it is closed is out of reach; closed is what this node is itself', async () => {
+  const { create, network } = createNodes()
+  const client = await create('a')
+  await network.transport('b').listen('b', (connection) => {
+    connection.close(new AtollError('ATOLL_CLOSED', 'b is closed'))
+  })
+  await expect(client.endpoint.call('b', ECHO, '', SOON)).rejects.toMatchObject({
+    code: 'ATOLL_UNREACHABLE',
+    definite: true,
+    message: 'the connection to b ended: b said: b is closed',
   })
 })
 
