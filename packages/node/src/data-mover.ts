@@ -174,7 +174,9 @@ export class DataMover extends Lifecycle {
     while (this.#lookAgain && !this.#stopped) {
       this.#lookAgain = false
       try {
-        for (const work of await this.#work()) this.#begin(work)
+        const all = await this.#work()
+        this.#endGivingBack(all)
+        for (const work of all) this.#begin(work)
       } catch (error) {
         if (!this.#stopped) this.#complain('cannot look for data to move', error)
       }
@@ -183,6 +185,13 @@ export class DataMover extends Lifecycle {
     if (!this.#stopped) {
       this.#timer = this.#runtime.clock.timer(this.#options.lookMs, this.look, { background: true })
     }
+  }
+
+  /** What is given to those who held it, and not to one that is coming, would be deleted here before that one has it. */
+  #endGivingBack(all: readonly DataWork[]): void {
+    const wanted = new Set(all.map(nameOfWork))
+    for (const [name, { kind, stop }] of this.#underWay)
+      if (kind === 'give-back' && !wanted.has(name)) stop.abort(new Error('other nodes hold it now'))
   }
 
   async #work(): Promise<readonly DataWork[]> {

@@ -172,19 +172,30 @@ function ownMoves(outlook: Outlook): readonly Move[] {
   })
 }
 
-/** What a transfer has brought here already is nobody's hint. */
+/**
+ * What a transfer has brought here already is nobody's hint. A node that joins the list gets it as well: who copies to that may
+ * have passed the record, and does not hand on what comes as a hint.
+ */
 function givingBack(outlook: Outlook): DataWork[] {
   const { node, document, held, surplus, outgoing, isUp } = outlook
   const expected = new Set(document.moves.filter(({ to }) => to === node).map(({ partition }) => partition))
   const strays = held
     .filter((partition) => !holdersOf(outlook, partition).includes(node) && !expected.has(partition))
-    .map((partition) => ({ partition, to: holdersOf(outlook, partition) }))
+    .map((partition) => ({
+      partition,
+      to: [...holdersOf(outlook, partition), ...comingTo(document, partition)],
+    }))
   const surpluses = surplus.map(({ partition, type, n }) => {
     return { partition, type, to: holdersOf(outlook, partition).slice(0, n) }
   })
   return [...strays, ...surpluses]
     .filter(({ partition, to }) => !outgoing.has(partition) && to.every(isUp))
     .map((given) => ({ kind: 'give-back', ...given }))
+}
+
+/** Nodes that get a replica besides those that there are. */
+function comingTo({ moves }: ClusterDocument, partition: number): readonly NodeName[] {
+  return moves.flatMap((move) => (move.kind === 'add' && move.partition === partition ? [move.to] : []))
 }
 
 function refilling({ node, document, isUp }: Outlook): DataWork[] {

@@ -105,6 +105,18 @@ describe('the data of a node', () => {
     expect(names(outlook(joined, 'n5', { held: [coming] }))).toEqual([])
   })
 
+  test('is given back to one that joins the list, too: who copies to that may have passed it', () => {
+    const document = grown(clusterOf('n1', 'n2'), 'n3')
+    const { replicas } = document
+    expect(replicas[0]).toHaveLength(2)
+    expect(workFor(outlook(document, 'n9', { held: [0] }))).toEqual([
+      { kind: 'give-back', partition: 0, to: [...(replicas[0] ?? []), 'n3'] },
+    ])
+    const isUp = (node: string) => node !== 'n3'
+    expect(workFor(outlook(document, 'n9', { held: [0], isUp }))).toEqual([])
+    expect(names(outlook(document, 'n3', { held: [0] }))).toEqual([])
+  })
+
   test('of a type with few replicas is given to these by the other holders of the partition', () => {
     const document = clusterOf('n1', 'n2', 'n3')
     const [first = '', second = '', third = ''] = document.replicas[0] ?? []
