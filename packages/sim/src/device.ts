@@ -44,6 +44,8 @@ export class Device {
   readonly prng: Prng
   slowness = 1
   limitBytes = Number.POSITIVE_INFINITY
+  /** Of that, what is left to writes that make room; 0 for a database that cannot say. */
+  spareBytes = 0
   failingReads = NO_FAILURE
   failingWrites = NO_FAILURE
   /** Whether a failed write leaves half a record in the log. */
@@ -73,6 +75,11 @@ export class Device {
     this.#session = session
     await this.#wait(session, { delayMs: this.#draw(this.#options.readMicros), action: 'open' })
     return session
+  }
+
+  /** False while there is only room for writes that make room. */
+  get hasRoom(): boolean {
+    return this.spareBytes === 0 || this.image.current.bytes + this.spareBytes < this.limitBytes
   }
 
   /** Waits for the writes that were begun. */

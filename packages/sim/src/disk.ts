@@ -71,8 +71,17 @@ export class SimDisk {
 
   /** Refuses writes that make the contents grow beyond `bytes`; without a number, beyond what there is now. */
   fill(bytes: number = this.bytes): void {
-    this.#device.limitBytes = bytes
+    this.#limit(bytes, 0)
     this.#device.identity.note(`is full at ${bytes} bytes`)
+  }
+
+  /** Leaves no more room than `spareBytes`, which is kept for writes that make room: `hasRoom` of the database says so. */
+  leaveOnly(spareBytes: number): void {
+    this.#limit(
+      this.bytes + checkInteger('spareBytes', spareBytes, { min: 1, max: Number.MAX_SAFE_INTEGER }),
+      spareBytes,
+    )
+    this.#device.identity.note(`has no room but ${spareBytes} bytes`)
   }
 
   /** Flips a bit in each of up to `count` stored values (of those that `where` accepts), and returns their keys. */
@@ -107,10 +116,15 @@ export class SimDisk {
     this.#device.identity.note(`was restored from a copy of ${copy.map.size} entries`)
   }
 
+  #limit(bytes: number, spareBytes: number): void {
+    this.#device.limitBytes = bytes
+    this.#device.spareBytes = spareBytes
+  }
+
   /** Ends slowness, fullness and armed failures. What is rotten stays so. */
   heal(): void {
     this.#device.slowness = 1
-    this.#device.limitBytes = Number.POSITIVE_INFINITY
+    this.#limit(Number.POSITIVE_INFINITY, 0)
     this.#device.failingReads = this.#device.failingWrites = checkFailure({ count: 0 })
   }
 }

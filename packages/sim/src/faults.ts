@@ -28,6 +28,8 @@ export type Fault =
   | { readonly kind: 'full-disk'; readonly node: string }
   /** All disks are full at once; when the fault ends there is room again. */
   | { readonly kind: 'full-disks'; readonly nodes: readonly string[] }
+  /** The disks of these nodes have no more room than what is kept for writes that make room. */
+  | { readonly kind: 'scarce-disks'; readonly nodes: readonly string[]; readonly spareBytes: number }
   /** Connections of these nodes break, and no process is harmed. */
   | { readonly kind: 'reset'; readonly nodes: readonly string[] }
   /** The process of the node stops, with its connections open, and goes on when the fault ends. */
@@ -146,6 +148,8 @@ interface Draw {
   readonly draw: (prng: Prng, nodes: readonly string[]) => Fault
 }
 
+/** A deletion takes some hundred bytes of each of its replicas. */
+const SPARE_UNIT_BYTES = 16_384
 const DAYS_MS = 3 * 24 * 3_600_000
 
 /** How wrong things go: from what happens in every data centre to ten times that. */
@@ -224,6 +228,14 @@ const DRAWS: readonly Draw[] = [
   {
     kind: 'drift',
     draw: (prng, nodes) => ({ kind: 'drift', node: prng.pick(nodes), ppm: prng.between(-1000, 1000) }),
+  },
+  {
+    kind: 'scarce-disks',
+    draw: (prng, nodes) => ({
+      kind: 'scarce-disks',
+      nodes: prng.sample(nodes, prng.between(1, nodes.length)),
+      spareBytes: prng.between(16, 64) * SPARE_UNIT_BYTES,
+    }),
   },
 ]
 

@@ -112,6 +112,9 @@ export class Nemesis {
       case 'full-disks':
         for (const node of fault.nodes) this.#world.disk(node).fill()
         return
+      case 'scarce-disks':
+        for (const node of fault.nodes) this.#world.disk(node).leaveOnly(fault.spareBytes)
+        return
       case 'reset':
         return this.#network.reset(fault.nodes)
       case 'lapse':
@@ -150,6 +153,7 @@ export class Nemesis {
       case 'full-disk':
         return this.#world.disk(fault.node).heal()
       case 'full-disks':
+      case 'scarce-disks':
         for (const node of fault.nodes) this.#world.disk(node).heal()
         return
       case 'restore':
@@ -229,7 +233,7 @@ export class Nemesis {
 
 function nodesOf(fault: Fault): readonly string[] {
   if ('node' in fault) return [fault.node]
-  return fault.kind === 'full-disks' ? fault.nodes : []
+  return fault.kind === 'full-disks' || fault.kind === 'scarce-disks' ? fault.nodes : []
 }
 
 export interface QuietOptions {

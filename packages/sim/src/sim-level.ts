@@ -136,6 +136,11 @@ export class SimLevel<K = string, V = string> extends AbstractLevel<string | Buf
     return new SimSnapshot(this.#device.image.current, options)
   }
 
+  /** False while the disk has no more room than is kept for writes that make room. */
+  hasRoom(): boolean {
+    return this.#device.hasRoom
+  }
+
   async #read(keys: readonly Uint8Array[], options: ReadOptions): Promise<(Entry | undefined)[]> {
     const map = this.#map(options)
     const entries = keys.map((key) => map.get(key))

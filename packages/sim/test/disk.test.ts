@@ -180,6 +180,29 @@ test('a full disk takes what does not make it grow', async () => {
   })
 })
 
+test('a disk without room but a reserve says so, and takes writes until that is used up', async () => {
+  const world = createWorld({ seed: 1 })
+  const disk = world.disk('n1')
+  await world.run(async () => {
+    const db = await opened(disk)
+    await db.put('a', '12345')
+    expect(db.hasRoom()).toBe(true)
+    disk.leaveOnly(10)
+    expect(db.hasRoom()).toBe(false)
+    await db.put('b', '1')
+    await expect(db.put('c', '1'.repeat(10))).rejects.toMatchObject(IO_ERROR)
+    await db.del('a')
+    expect(db.hasRoom()).toBe(true)
+    disk.leaveOnly(10)
+    disk.fill(20)
+    expect(db.hasRoom()).toBe(true)
+    disk.leaveOnly(10)
+    disk.heal()
+    expect(db.hasRoom()).toBe(true)
+    expect(() => disk.leaveOnly(0)).toThrow('spareBytes must be')
+  })
+})
+
 test('rot flips one bit of a value, in snapshots too, and survives a power cut', async () => {
   const world = createWorld({ seed: 1 })
   const disk = world.disk('n1')

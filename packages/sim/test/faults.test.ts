@@ -21,6 +21,7 @@ const ALL = {
   'far-skew': 1,
   'throwing-ports': 1,
   drift: 1,
+  'scarce-disks': 1,
 }
 const options: PlanOptions = {
   nodes: ['n1', 'n2', 'n3', 'n4', 'n5'],

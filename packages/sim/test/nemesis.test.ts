@@ -166,6 +166,14 @@ test('lets ports throw, fills all disks, and ends that', async () => {
       await expect(world.disk(name).open().put('more', 'x')).rejects.toThrow('no space left')
     }
     await nemesis.end(disks)
+    const scarce: Fault = { kind: 'scarce-disks', nodes: ['n2'], spareBytes: 100 }
+    await nemesis.begin(scarce)
+    world.disk('n2').crash()
+    const db = world.disk('n2').open()
+    expect(db.hasRoom()).toBe(false)
+    await db.put('more', 'x')
+    await nemesis.end(scarce)
+    expect(db.hasRoom()).toBe(true)
     await nemesis.heal()
     log.info({}, 'x')
     metrics.count('x')
