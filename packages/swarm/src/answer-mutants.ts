@@ -9,6 +9,7 @@ import {
   type KeyId,
   type TermGroups,
 } from '@atoll/core'
+import type { AtollNode } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import { passing } from './mutants.ts'
 
@@ -34,6 +35,11 @@ export function writingBlindly(replicas: Replicas): Replicas {
     ...passing(replicas),
     put: (target, id, record, options) => replicas.put(target, id, record, { ...options, isFresh: true }),
   }
+}
+
+/** Replicas that a type has just got count as if they were filled. */
+export function countingAllAtOnce({ bucketTypes }: AtollNode): void {
+  bucketTypes.filled = (type) => bucketTypes.get(type).n
 }
 
 /** A client's write makes no larger record here: what it may be is asked of merges alone. */

@@ -2,6 +2,7 @@ import type { AtollNode, ClusterOptions } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import {
   believingAnybody,
+  countingAllAtOnce,
   passingOverFolders,
   refusingLargeMerges,
   takingSilenceForDamage,
@@ -113,5 +114,9 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'lease-beats-active': {
     about: 'what is decided of an upload by its lease is written whatever was decided meanwhile',
     alterNode: unguarded,
+  },
+  'raised-n-at-once': {
+    about: 'reads and writes go by the new number of replicas before those that a type has got are filled',
+    alterNode: countingAllAtOnce,
   },
 }

@@ -11,6 +11,9 @@ import type { HouseOptions } from './options.ts'
  * - `resize`: the ring gets twice as many partitions.
  * - `force`: a majority loses its power, and those who are left decide without it.
  * - `impostor`: a node is started on an empty disk by a program that begins a cluster of its own under the old name; later it is back.
+ * - `raise`: the sets get more replicas while nothing is left to move, and are read while those are being filled.
+ * - `restore-all`: every node is put back from a copy, one after the other.
+ * - `twin`: a copy of a node is started beside its original.
  * - `desert`: a node is staged to join, and never comes back.
  */
 export type ChangeKind =
@@ -24,6 +27,9 @@ export type ChangeKind =
   | 'resize'
   | 'force'
   | 'impostor'
+  | 'raise'
+  | 'restore-all'
+  | 'twin'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
@@ -38,6 +44,9 @@ export const CHANGE_KINDS: readonly ChangeKind[] = [
   'resize',
   'force',
   'impostor',
+  'raise',
+  'restore-all',
+  'twin',
 ]
 
 export interface PlannedChange {

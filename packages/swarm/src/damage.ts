@@ -1,9 +1,11 @@
 import type { FaultKind, PlannedFault } from '@atoll/sim'
-import type { PlannedChange } from './change-plan.ts'
+import type { ChangeKind, PlannedChange } from './change-plan.ts'
 
 /** What the faults of a run leave of the promises. */
 export interface Damage {
-  /** Nodes of which the stored data is destroyed, rots, or is put back from a copy at some time. */
+  /** Whether stored data is destroyed, rots, or is put back from a copy at some time. */
+  readonly any: boolean
+  /** Nodes of which faults do that: the stored data is destroyed, rots, or is put back from a copy at some time. */
   readonly nodes: ReadonlySet<string>
   /** Whether that is by copies alone: such a node is told from others, and does not count before it has caught up. */
   readonly onlyCopies: boolean
@@ -27,11 +29,14 @@ const APART: ReadonlySet<FaultKind> = new Set([
   'failing-disk',
   'full-disk',
   'full-disks',
+  'scarce-disks',
   'reset',
   'freeze',
   'suspend',
   'restore',
 ])
+const COPYING: ReadonlySet<ChangeKind> = new Set(['restore-all', 'twin'])
+const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set(['down', 'impostor', ...COPYING])
 const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse', 'far-skew'])
 const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
 /** Of two machines, one may be hours behind the other for a moment when it goes on. */
@@ -41,11 +46,11 @@ export function damageOf(planned: readonly PlannedFault[], changes: readonly Pla
   const faults = planned.map(({ fault }) => fault)
   const nodes = faults.flatMap((fault) => ('node' in fault && DAMAGING.has(fault.kind) ? [fault.node] : []))
   const apart =
-    faults.some(({ kind }) => APART.has(kind)) ||
-    changes.some(({ kind }) => kind === 'down' || kind === 'impostor')
+    faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => APART_BY_CHANGES.has(kind))
   const skewed = faults.some(({ kind }) => SKEWING.has(kind))
   const lapsed = faults.some(({ kind }) => LAPSING.has(kind))
   const forced = changes.some(({ kind }) => kind === 'force')
   const onlyCopies = !faults.some(({ kind }) => kind === 'replace' || kind === 'rot')
-  return { nodes: new Set(nodes), onlyCopies, apart: apart || forced, skewed, lapsed, forced }
+  const any = nodes.length > 0 || changes.some(({ kind }) => COPYING.has(kind))
+  return { any, nodes: new Set(nodes), onlyCopies, apart: apart || forced, skewed, lapsed, forced }
 }

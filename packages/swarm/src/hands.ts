@@ -14,9 +14,19 @@ export function handsOn(
   /** Nodes of which the operator has not been able to say yet that their disk is an older copy. */
   const copies = new Set<string>()
   const isThere = (name: string) => cluster.names.includes(name)
+  /** One that loses its power while it starts has lost it once it has started: it would go on on a disk that is gone. */
+  const starting = new Set<string>()
+  const start = async (name: string) => {
+    starting.add(name)
+    try {
+      await cluster.restart(name, { restored: copies.has(name) })
+    } finally {
+      starting.delete(name)
+    }
+  }
   return {
     crash: async (name) => {
-      if (!isThere(name)) struck.add(name)
+      if (!isThere(name) || starting.has(name)) struck.add(name)
       else if (cluster.isRunning(name)) await cluster.crash(name)
     },
     stop: async (name) => {
@@ -24,10 +34,14 @@ export function handsOn(
     },
     restart: async (name, { restored = false } = {}) => {
       if (restored) copies.add(name)
-      if (!isThere(name) || grounded.has(name)) return
+      if (!isThere(name) || grounded.has(name) || starting.has(name)) return
       try {
-        await cluster.restart(name, { restored: copies.has(name) })
-        copies.delete(name)
+        do {
+          struck.delete(name)
+          await start(name)
+          if (struck.has(name)) await cluster.crash(name)
+          else copies.delete(name)
+        } while (struck.has(name) && !grounded.has(name))
       } catch (error) {
         if (!isAtollError(error)) throw error
         world.note(`${name} does not start: ${error.code} ${error.message}`)

@@ -1,10 +1,10 @@
 import { shielded } from '@atoll/core'
-import { createCluster } from '@atoll/node'
+import { createCluster, createNode } from '@atoll/node'
 import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
-import type { HouseOptions } from './options.ts'
+import { type HouseOptions, replicasOfSets } from './options.ts'
 import { type House, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
 import { Watch } from './watch.ts'
 import { watchHosts } from './watched-hosts.ts'
@@ -34,7 +34,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       [BUCKETS_TYPE]: { sloppy },
       [MANIFESTS_TYPE]: { sloppy },
       [BLOCKS_TYPE]: { sloppy },
-      [SETS_TYPE]: { sloppy, policy: { kind: 'siblings' } },
+      [SETS_TYPE]: { sloppy, n: replicasOfSets(options), policy: { kind: 'siblings' } },
       [REGISTERS_TYPE]: { sloppy, policy: { kind: 'last-write-wins' } },
     },
     objects: BLOCKS,
@@ -59,7 +59,25 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       onCrash: () => disk.crash(),
     })
   }
-  return { cluster: await createCluster({ ...built, storage }), watch, impostor }
+  let twins = 0
+  const twin: House['twin'] = (name, { copy, seeds }) => {
+    const machine = `copy ${++twins} of ${name}`
+    const disk = world.disk(machine)
+    disk.restore(copy)
+    const { bucketTypes, coordinator, objects, vnodes } = sound
+    return createNode({
+      name,
+      runtime: world.runtime(machine),
+      storage: watch.through(machine, disk.open()),
+      transport: network.factory('memory', machine),
+      seeds,
+      bucketTypes,
+      ...(coordinator && { coordinator }),
+      ...(objects && { objects }),
+      ...(vnodes && { vnodes }),
+    })
+  }
+  return { cluster: await createCluster({ ...built, storage }), watch, impostor, twin }
 }
 
 function zonesOf(nodes: number, zones: number): Record<string, string> {

@@ -1,9 +1,18 @@
+import { encodeRecord } from '@atoll/causality'
 import { type KeyId, utf8 } from '@atoll/core'
 import type { AtollNode, Cluster } from '@atoll/node'
 import { describeOperation, type Violation, waitForQuiet } from '@atoll/sim'
 import { nameOf, recordId } from './names.ts'
 import type { Operator } from './operator.ts'
-import { newestDocument, objectKeys, readObject, type Scene, SETS_TYPE, setKeys } from './scene.ts'
+import {
+  elementsOf,
+  newestDocument,
+  objectKeys,
+  readObject,
+  type Scene,
+  SETS_TYPE,
+  setKeys,
+} from './scene.ts'
 import { checkDelivered, findStrays, keepersOfStrays } from './strays.ts'
 
 /** Repairing reads at the same time. */
@@ -29,6 +38,7 @@ export async function convergence(scene: Scene, operator: Operator): Promise<Con
   const finish = async () => [...(await operator.finish()), ...complaints(cluster)]
   await waitForQuiet(world, finish, QUIET)
   await cluster.idle()
+  await countPastTheLimit(scene)
   for (const node of cluster.nodes) await addAfterwards(scene, node)
   await waitForQuiet(world, async () => [...complaints(cluster), ...(await keepersOfStrays(scene))], QUIET)
   const violations = await checkDelivered(scene, strays)
@@ -58,11 +68,29 @@ async function repairAll(scene: Scene, ids: readonly KeyId[]): Promise<void> {
 async function addAfterwards({ world, sets, options }: Scene, node: AtollNode): Promise<void> {
   const [key = ''] = setKeys(options)
   const value = `after.${node.name}`
-  const added = await sets.record({ client: 'after', kind: 'add', key, value }, () =>
-    node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value) }),
-  )
+  const id = recordId(SETS_TYPE, key)
+  const added = await sets.record({ client: 'after', kind: 'add', key, value }, async () => {
+    if (options.recordBytes === 0) return void (await node.kv.put(id, { value: utf8(value) }))
+    // Beside siblings that have come to more than a record may have there is no room for another one.
+    const seen = await node.kv.get(id)
+    await node.kv.put(id, { value: utf8([...elementsOf(seen), value].join(' ')), context: seen.context })
+  })
   world.note(describeOperation(added))
   if (added.outcome !== 'ok') throw new Error(`${node.name} does not write, though all is well again`)
+}
+
+/** Of permitted writes merges have made what no write may make: otherwise the limit proves nothing. */
+async function countPastTheLimit({ world, cluster, options }: Scene): Promise<void> {
+  if (options.recordBytes === 0) return
+  for (const node of cluster.nodes) {
+    for (const partition of await node.vnodes.partitions()) {
+      for await (const { record } of node.vnodes.fold(partition)) {
+        const { head, body } = encodeRecord(record)
+        if (head.length + body.length > options.recordBytes)
+          world.runtime(node.name).probe.mark('record past the limit')
+      }
+    }
+  }
 }
 
 /** What is not yet as it shall be: nodes that are down or unseen, documents that differ, changes that are not done. */

@@ -1,9 +1,11 @@
 import { AtollError, isAtollError, utf8 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { NodesPort, Prng } from '@atoll/sim'
-import { namesToCome, type PlannedChange } from './change-plan.ts'
+import { type ChangeKind, namesToCome, type PlannedChange } from './change-plan.ts'
+import { restoreAll, startBeside } from './copies.ts'
 import { isUnreadable } from './hands.ts'
 import { BUCKET, recordId } from './names.ts'
+import { raise } from './raise.ts'
 import { newestDocument, objectKeys, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 import { lookAtSet } from './set-work.ts'
 
@@ -12,6 +14,8 @@ const LEAST_MEMBERS = 3
 const MOST_REPLICAS = 5
 const MOST_PARTITIONS = 128
 const DRAIN_MS = 5
+/** A node that only starts slowly is not gone on without. */
+const PATIENCE_ROUNDS = 5
 /** For how long another cluster listens where a node was. */
 const IMPOSTOR_MS = 3000
 
@@ -34,6 +38,8 @@ export class Operator {
   /** The epoch in which each node that was added was a member: who has heard of less does not know it yet. */
   readonly #memberSince = new Map<string, number>()
   readonly #markedDown = new Set<string>()
+  /** For how many rounds at the end no majority has been there. */
+  #withoutMajority = 0
 
   constructor(scene: Scene, { nodes, damaged }: Means, plan: readonly PlannedChange[]) {
     this.#scene = scene
@@ -60,9 +66,11 @@ export class Operator {
     for (const name of [...this.#coming]) await this.#try(`add ${name}`, () => this.#add(name))
     for (const name of this.#scene.cluster.names) await this.#nodes.restart(name)
     if (this.#scene.cluster.nodes.length === 0) return ['no node runs']
+    await this.#goOnWithoutMajority()
     // Also those of which nobody knew whether it was decided that they are down.
     for (const { node, state } of newestDocument(this.#scene.cluster).members.values()) {
-      if (state === 'down') await this.#try(`${node} is up`, () => this.#up(node))
+      if (state === 'down' && this.#scene.cluster.names.includes(node))
+        await this.#try(`${node} is up`, () => this.#up(node))
     }
     await this.#releaseLost()
     await this.#commit(false)
@@ -79,6 +87,11 @@ export class Operator {
   }
 
   async #begin({ kind }: PlannedChange): Promise<void> {
+    await this.#carryOut(kind)
+    this.#scene.world.runtime('operator').probe.mark(`change.${kind}`)
+  }
+
+  async #carryOut(kind: ChangeKind): Promise<void> {
     switch (kind) {
       case 'join':
         await this.#add(this.#take())
@@ -115,13 +128,32 @@ export class Operator {
       }
       case 'type': {
         const type = this.#prng.pick([SETS_TYPE, REGISTERS_TYPE])
-        const n = this.#prng.between(2, MOST_REPLICAS)
-        const widthBefore = newestDocument(this.#scene.cluster).width
-        this.#scene.allowance.widenings += Math.max(0, n - widthBefore)
-        await this.#speaker().cluster.setBucketType(type, { n })
+        await this.#setReplicas(type, this.#prng.between(2, MOST_REPLICAS))
         await this.#look(type)
+        return
       }
+      case 'raise': {
+        const [speaker, setReplicas] = [() => this.#speaker(), this.#setReplicas.bind(this)]
+        return raise(this.#scene, { prng: this.#prng, speaker, setReplicas })
+      }
+      case 'restore-all':
+        this.#checkSound()
+        return restoreAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
+      case 'twin':
+        this.#checkSound()
+        return startBeside(this.#scene, this.#dispensable(0), { nodes: this.#nodes, prng: this.#prng })
     }
+  }
+
+  async #setReplicas(type: string, n: number): Promise<void> {
+    const { allowance, cluster } = this.#scene
+    allowance.widenings += Math.max(0, n - newestDocument(cluster).width)
+    await this.#speaker().cluster.setBucketType(type, { n })
+  }
+
+  /** The data of one node may be lost in a run, and no more. */
+  #checkSound(): void {
+    if (this.#damaged.size > 0) throw new AtollError('ATOLL_CHANGE_REFUSED', 'a disk is damaged in this run')
   }
 
   /**
@@ -254,9 +286,21 @@ export class Operator {
       await node.cluster.commit(plan, { allowViolations: true })
     } catch (error) {
       if (isAtollError(error) && error.definite) allowance.copies -= plan.moved
+      await this.#yieldToLosses(error)
       throw error
     }
     this.#scene.world.note(`${node.name} has committed a plan of ${plan.moved} copies, after ${before}`)
+  }
+
+  /** As the refusal says: while records are filed anew, what is staged beside lost nodes is in their way. */
+  async #yieldToLosses(error: unknown): Promise<void> {
+    if (!isAtollError(error, 'ATOLL_CHANGE_REFUSED')) return
+    const { cluster } = this.#speaker()
+    const { members, staged } = cluster.document
+    const [, names = ''] =
+      /only lost nodes can be dealt with, so unstage (.+) for that/.exec(error.message) ?? []
+    if (!staged.some(({ kind }) => kind === 'force-replace' || kind === 'force-remove')) return
+    for (const name of names.split(', ')) if (members.has(name)) await cluster.unstage(name)
   }
 
   /** Turns off the nodes that have left, once their clients have gone; at last those, too, that left while they were down. */
@@ -292,6 +336,22 @@ export class Operator {
         await this.#speaker().cluster.stage({ kind: 'force-remove', node })
       })
     }
+  }
+
+  /** With one that is gone for good there may be no majority that lets another back, which has lost its disk. */
+  async #goOnWithoutMajority(): Promise<void> {
+    const { cluster } = this.#scene
+    const voters = [...newestDocument(cluster).members.values()].filter(
+      ({ state }) => state !== 'joining' && state !== 'down',
+    )
+    const isGone = (node: string) => !cluster.names.includes(node)
+    const missing = voters.map(({ node }) => node).filter((node) => isGone(node) || !cluster.isRunning(node))
+    const isStuck = missing.some(isGone) && missing.length >= voters.length / 2
+    this.#withoutMajority = isStuck ? this.#withoutMajority + 1 : 0
+    if (this.#withoutMajority < PATIENCE_ROUNDS) return
+    await this.#try('go on without a majority', async () => {
+      await this.#speaker().cluster.force([], { missing, reason: 'one is gone for good' })
+    })
   }
 
   /** As the refusal of a commit says: who joins and never comes is taken out of the plan. One that was let in before is lost. */

@@ -34,6 +34,8 @@ export interface HouseOptions {
   readonly buckets: boolean
   /** Bytes that a record of a set may have; writes stay below, and what their siblings come to does not. 0 for the usual. */
   readonly recordBytes: number
+  /** How many replicas sets have at first; see `replicasOfSets`. */
+  readonly setReplicas: number
   /** How likely each kind of fault is against the others; in some runs there are none. */
   readonly faults: Faults
   /** How likely each kind of change of the cluster is against the others; in some runs nothing changes. */
@@ -62,6 +64,7 @@ const FAULT_ODDS: Readonly<Record<FaultKind, number>> = {
   'full-disks': 200,
   restore: 250,
   'throwing-ports': 200,
+  'scarce-disks': 150,
 }
 
 const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
@@ -75,6 +78,9 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   resize: 150,
   force: 100,
   impostor: 100,
+  raise: 400,
+  'restore-all': 100,
+  twin: 100,
 }
 
 /** Each kind is drawn by itself, so that a new one leaves the others of a known seed as they were. */
@@ -90,6 +96,14 @@ function someOf<Kind extends string>(
     }
     return drawn
   }
+}
+
+/** Where a disk may be damaged, one replica of anything is too few; and where they get more, it is most from one. */
+export function replicasOfSets({ setReplicas, faults, changes }: HouseOptions): number {
+  const { replace, rot, restore } = faults
+  const isAtRisk = (replace ?? rot ?? restore ?? changes['restore-all'] ?? changes.twin) !== undefined
+  if (isAtRisk) return Math.max(3, setReplicas)
+  return changes.raise === undefined ? setReplicas : 1
 }
 
 const always = () => true
@@ -111,7 +125,8 @@ export const DRAWS: Draws<HouseOptions> = {
   clearance: oneOf(true, false, false, false),
   collecting: sometimes(300, always, false),
   buckets: sometimes(300, always, false),
-  recordBytes: oneOf(0),
+  recordBytes: sometimes(150, integer(6000, 9000), 0),
+  setReplicas: oneOf(3, 1),
   faults: sometimes(850, someOf(FAULT_ODDS, 5), {}),
   changes: sometimes(700, someOf(CHANGE_ODDS, 3), {}),
 }

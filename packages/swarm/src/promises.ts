@@ -70,9 +70,9 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
 }
 
 /** Where no disk is damaged nothing can be found damaged or lost, whoever is out of reach. */
-function checkCorrupt({ saidCorrupt, options }: Scene, { nodes, lapsed }: Damage): Violation[] {
+function checkCorrupt({ saidCorrupt, options }: Scene, { any, lapsed }: Damage): Violation[] {
   // Of a version that was replaced, blocks go when the leeway is over, under the hands of who reads it for longer than that.
-  if (nodes.size > 0 || (lapsed && options.collecting)) return []
+  if (any || (lapsed && options.collecting)) return []
   return saidCorrupt.map((operation) => ({
     rule: 'false-corrupt',
     key: operation.key,
@@ -81,10 +81,10 @@ function checkCorrupt({ saidCorrupt, options }: Scene, { nodes, lapsed }: Damage
 }
 
 /** Plans tell how many copies they make. Nodes that were lost, and got theirs again, are in no plan of the operator's. */
-function checkCopies(scene: Scene, { nodes }: Damage): Violation[] {
+function checkCopies(scene: Scene, { any }: Damage): Violation[] {
   const { watch, allowance } = scene
   const allowed = allowance.copies + allowance.widenings * newestDocument(scene.cluster).ring.partitions
-  if (nodes.size > 0 || watch.gained <= allowed) return []
+  if (any || watch.gained <= allowed) return []
   const message = `${watch.gained} copies were made, and plans said ${allowed}`
   return [{ rule: 'too-many-copies', key: '', message }]
 }

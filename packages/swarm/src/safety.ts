@@ -11,12 +11,14 @@ const MAX_DAMAGED = 1
 export function drawFaults(scene: Scene, toCome: readonly string[]): readonly PlannedFault[] {
   const { world, cluster, options } = scene
   if (Object.keys(options.faults).length === 0) return []
-  return planFaults(world.prng.fork('faults'), {
+  const planned = planFaults(world.prng.fork('faults'), {
     nodes: [...cluster.names, ...toCome],
     durationMs: options.durationMs,
     weights: options.faults,
     budget: { maxDown: options.maxDown, maxDamaged: MAX_DAMAGED },
   })
+  for (const { fault } of planned) world.runtime('nemesis').probe.mark(`fault.${fault.kind}`)
+  return planned
 }
 
 /** What the first phase is made of. */

@@ -3,6 +3,7 @@ import { AtollError, fromUtf8, isAtollError, type KeyId, messageOf } from '@atol
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
 import {
+  type DiskCopy,
   describeOperation,
   History,
   type Intent,
@@ -11,6 +12,7 @@ import {
   type World,
 } from '@atoll/sim'
 import { Bodies } from './bodies.ts'
+import type { ChangeKind } from './change-plan.ts'
 import { type Confirmed, confirming } from './confirmations.ts'
 import { Doors } from './doors.ts'
 import { BUCKET } from './names.ts'
@@ -28,6 +30,11 @@ export interface House {
   readonly watch: Watch
   /** Begins another cluster, of one node of the given name, where that node listens; on an empty disk. */
   readonly impostor: (name: string) => Promise<Cluster>
+  /** Starts a copy of the disk of a node under its name, at another address. */
+  readonly twin: (
+    name: string,
+    of: { readonly copy: DiskCopy; readonly seeds: readonly string[] },
+  ) => Promise<AtollNode>
 }
 
 /** One run: the house, and what everybody did in it. */
@@ -62,6 +69,7 @@ export interface Scene {
   readonly allowance: Allowance
   readonly watch: Watch
   readonly impostor: House['impostor']
+  readonly twin: House['twin']
 }
 
 export interface Allowance {
@@ -77,11 +85,11 @@ export interface Stamp {
   readonly timestampMs: number
 }
 
-export function newScene(world: World, { cluster, watch, impostor }: House, options: HouseOptions): Scene {
+export function newScene(world: World, house: House, options: HouseOptions): Scene {
   const history = () => new History(() => world.nowMs)
   return {
+    ...house,
     world,
-    cluster,
     options,
     bodies: new Bodies(),
     objects: history(),
@@ -97,8 +105,6 @@ export function newScene(world: World, { cluster, watch, impostor }: House, opti
     grounded: new Set(),
     struck: new Set(),
     allowance: { copies: 0, widenings: 0 },
-    watch,
-    impostor,
   }
 }
 
@@ -151,14 +157,24 @@ export async function record(scene: Scene, history: History, step: Step): Promis
   if (isCorrupt) scene.saidCorrupt.push(operation)
   world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
   // Who is inside a node when that leaves is told to ask another one.
-  // One that is said to be down is not asked, and counts where all are needed.
-  const { down, force, impostor } = options.changes
-  const isCalm = Object.keys(options.faults).length === 0 && (down ?? force ?? impostor) === undefined
-  if (isCalm && operation.outcome !== 'ok' && step.mayFail !== true && !isElsewhere)
+  if (mustSucceed(options, operation) && operation.outcome !== 'ok' && step.mayFail !== true && !isElsewhere)
     complaints.push(`nothing was wrong, and ${describeOperation(operation)}: ${reason}`)
   world.runtime(operation.client).probe.mark(`client.${operation.kind} ${operation.outcome}`)
   return operation
 }
+
+/**
+ * Where nothing goes wrong nothing fails; and where disks have no room but what is kept for deletions, only writes of something new
+ * do. One that is said to be down is not asked, and counts where all are needed.
+ */
+function mustSucceed({ faults, changes }: HouseOptions, { kind }: Operation): boolean {
+  if (DISTURBING.some((change) => changes[change] !== undefined)) return false
+  const isScarce = faults['scarce-disks'] !== undefined
+  const others = Object.keys(faults).length - (isScarce ? 1 : 0)
+  return others === 0 && !(isScarce && (kind === 'put' || kind === 'add'))
+}
+
+const DISTURBING: readonly ChangeKind[] = ['down', 'force', 'impostor', 'restore-all', 'twin']
 
 /** The elements of a set, in order. */
 export function elementsOf({ values }: KvRead): string[] {

@@ -10,6 +10,9 @@ function padding({ options }: Scene): ReadonlyMap<string, string> {
   return recordBytes === 0 ? new Map() : new Map([['padding', 'x'.repeat(Math.floor(recordBytes * 0.7))]])
 }
 
+/** Beside another one of that size there is no room for a sibling. */
+const mayBeTooLarge = ({ options }: Scene) => options.recordBytes > 0
+
 /** Adds without having looked: the element stands as a sibling beside whatever is there. */
 const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => {
   const key = prng.pick(setKeys(scene.options))
@@ -17,6 +20,7 @@ const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => 
   await record(scene, scene.sets, {
     intent: { client, kind: 'add', key, value },
     run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value), metadata: padding(scene) }),
+    mayFail: mayBeTooLarge(scene),
     writes: { node, id: recordId(SETS_TYPE, key) },
   })
 }
@@ -33,6 +37,7 @@ const addSeen: Work = async (scene, { name: client, prng, nextName }, node) => {
       const all = [...elementsOf(seen), value].join(' ')
       await node.kv.put(id, { value: utf8(all), context: seen.context, metadata: padding(scene) })
     },
+    mayFail: mayBeTooLarge(scene),
     writes: { node, id },
   })
 }

@@ -104,6 +104,22 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
       timeoutMs: () => 10_000,
     },
   },
+  'raised-n-at-once': {
+    within: 50,
+    rules: ['false-absence', 'stale-set'],
+    fixed: {
+      ...APART,
+      keys: () => 3,
+      nodes: () => 6,
+      partitions: () => 32,
+      sloppy: () => false,
+      durationMs: () => 6000,
+      maxDelayMs: () => 20,
+      clearance: () => false,
+      faults: () => ({ partition: 5, 'slow-disk': 3, weather: 3 }),
+      changes: () => ({ raise: 1 }),
+    },
+  },
 }
 
 test('every bug has its place here', () => {
