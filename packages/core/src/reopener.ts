@@ -9,6 +9,8 @@ export interface ReopenerParts {
   readonly label: string
   /** Bytes that are free on its disk; undefined if nobody knows. */
   readonly freeBytes: () => Promise<number | undefined>
+  /** False while there is nothing to try, which is asked again after each pause. Default true. */
+  readonly isReady?: () => boolean
   /** Closes what is open, and opens it again. Called until it succeeds. */
   readonly reopen: () => Promise<void>
   /** Called when it takes writes again. */
@@ -60,7 +62,8 @@ export class Reopener<Failure = unknown> {
   }
 
   async #try(): Promise<boolean> {
-    const { runtime, label, freeBytes, reopen, onReopened } = this.#parts
+    const { runtime, label, freeBytes, isReady, reopen, onReopened } = this.#parts
+    if (isReady?.() === false) return false
     const failure = this.#failure
     try {
       if (isDiskFull(failure?.reason) && ((await freeBytes()) ?? ROOM_BYTES) < ROOM_BYTES) return false

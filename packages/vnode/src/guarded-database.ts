@@ -1,4 +1,12 @@
-import { AtollError, Reopener, type Runtime, rootOf, type WriteFence, writeFenceOf } from '@atoll/core'
+import {
+  AtollError,
+  type Log,
+  Reopener,
+  type Runtime,
+  rootOf,
+  type WriteFence,
+  writeFenceOf,
+} from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 import type {
   BatchOptions,
@@ -45,6 +53,7 @@ export class GuardedDatabase implements Database {
   readonly #fence: WriteFence
   readonly #reopener: Reopener
   readonly #isSublevel: boolean
+  readonly #log: Log
   #isOpen = false
 
   /** Use `guardDatabase`. */
@@ -52,11 +61,14 @@ export class GuardedDatabase implements Database {
     this.#database = database
     this.#fence = fence
     this.#isSublevel = rootOf(database) !== database
+    this.#log = runtime.log
     this.#reopener = new Reopener({
       runtime,
       label: 'the database',
       freeBytes: freeBytes ?? (async () => undefined),
-      reopen: () => (this.#isSublevel ? this.#followOwner() : this.#reopen()),
+      // The owner of the whole database closes it, and opens it again.
+      isReady: () => !this.#isSublevel || fence.failure === undefined,
+      reopen: () => this.#reopen(),
       onReopened: () => {
         runtime.metrics.count('atoll_vnode_storage_reopened_total')
         this.watcher?.reopened()
@@ -123,12 +135,19 @@ export class GuardedDatabase implements Database {
       await this.#fence.run(write)
     } catch (error) {
       const { failure } = this.#fence
-      if (failure !== undefined && this.#isOpen) {
-        this.#reopener.failed(failure.cause)
-        this.watcher?.failed(failure.cause)
-      }
+      if (failure !== undefined && this.#isOpen) this.#failed(failure.cause)
       throw this.#explained(error)
     }
+  }
+
+  #failed(cause: unknown): void {
+    const isNew = this.#reopener.failure === undefined
+    this.#reopener.failed(cause)
+    this.watcher?.failed(cause)
+    if (!isNew || !this.#isSublevel) return
+    const what =
+      'a write failed in the database that holds the sublevel of this node: close that database and open it again'
+    this.#log.error({ err: cause }, what)
   }
 
   async #reading<T>(read: () => Promise<T>): Promise<T> {
@@ -157,15 +176,10 @@ export class GuardedDatabase implements Database {
   }
 
   async #reopen(): Promise<void> {
+    if (this.#isSublevel) return this.#database.open()
     await this.#database.close()
     // What was there must be there: an empty database in its place would be taken for a new one.
     await this.#database.open({ createIfMissing: false, errorIfExists: false })
-  }
-
-  async #followOwner(): Promise<void> {
-    if (this.#fence.failure !== undefined)
-      throw new AtollError('ATOLL_STORAGE', 'its owner has not closed the whole database yet')
-    await this.#database.open()
   }
 
   /** Reads end when the database is opened again, as its iterators and snapshots do. */

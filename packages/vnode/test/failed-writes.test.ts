@@ -193,15 +193,20 @@ describe('a database that loses what it acknowledges after a failed write', () =
 describe('a sublevel of such a database', () => {
   it('takes no write until its owner has closed and opened the whole', () =>
     onTornDisk(async (disk, runtime) => {
+      const lines: string[] = []
+      const error = (_: object, line: string) => void lines.push(line)
+      const log = { ...runtime.log, error, warn: error }
       const whole = disk.open()
       const place = () => whole.sublevel<Uint8Array, Uint8Array>(['atoll', 'n1'], VIEW)
-      const host = makeHost(place(), runtime)
+      const host = makeHost(place(), { ...runtime, log })
       await host.open()
       await host.coordinate(write(id('before'), content('v')))
       disk.failWrites()
       await expect(host.coordinate(write(id('d'), content('d')))).rejects.toMatchObject({ definite: false })
       await runtime.clock.sleep(30_000)
       expect(whole.status).toBe('open')
+      const told = /close that database and open it again$/
+      expect(lines).toEqual(['the database takes no writes', expect.stringMatching(told)])
       await expect(host.coordinate(write(id('d'), content('d')))).rejects.toMatchObject(REFUSED)
       await host.close()
       // Another node beside it, or the same one opened anew, knows of it.
