@@ -55,11 +55,13 @@ export class NodeIdentity implements IdentityPort {
 
   #otherCluster(node: NodeName, theirs: string, { clusterId, epoch }: ClusterDocument): AtollError {
     const self = this.#parts.node
-    return new AtollError(
-      'ATOLL_FORMAT',
-      `${node} belongs to cluster ${theirs}, and ${self} to cluster ${clusterId}: one of the two has the data of another cluster, or was begun anew`,
-      { details: { ...WRONG_IDENTITY, what: 'cluster', clusterId, epoch } },
-    )
+    const what = `${node} belongs to cluster ${theirs}, and ${self} to cluster ${clusterId}`
+    const why = 'one of the two has the data of another cluster, or both were told to begin one'
+    const advice =
+      'keep the cluster that holds your data; start the other node on an empty directory, with seeds and without begin'
+    return new AtollError('ATOLL_FORMAT', `${what}: ${why}; ${advice}`, {
+      details: { ...WRONG_IDENTITY, what: 'cluster', clusterId, epoch },
+    })
   }
 }
 

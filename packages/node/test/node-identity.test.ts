@@ -126,6 +126,17 @@ describe('to a member, a peer is what the document says', () => {
   )
 })
 
+test('of two clusters that were begun at one time the ids are told, and what to do', () => {
+  const { identity } = identityOf(idOf('n1'))
+  const other = { clusterId: 'atoll', memberId: 'x', generation: 'g1', epoch: 1 }
+  expect(identity.judge({ node: 'n2', side: 'caller', identity: other })).toMatchObject({
+    code: 'ATOLL_FORMAT',
+    message: expect.stringMatching(
+      /^n2 belongs to cluster atoll, and n1 to cluster reef:.*both were told to begin.*keep the cluster that holds your data; .* empty directory, with seeds and without begin$/,
+    ),
+  })
+})
+
 describe('a node that is no member yet', () => {
   test('says that it is of no cluster, and serves nobody', () => {
     const { identity } = identityOf('not in the document')
