@@ -1,4 +1,5 @@
 import type { Runtime, Timer } from '@atoll/core'
+import type { HintNotes } from './hint-notes.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import { aborted } from './outcome.ts'
@@ -13,6 +14,7 @@ export interface Site {
   readonly settings: CoordinatorSettings
   readonly requests: InFlight
   readonly repairs: Repairs
+  readonly hints: HintNotes
 }
 
 export interface CallOptions {

@@ -17,6 +17,7 @@ import type { CallOptions, Site } from './call.ts'
 import { Covers } from './covers.ts'
 import { decodeCursor, encodeCursor } from './cursor.ts'
 import { GetCall } from './get-call.ts'
+import { HintNotes } from './hint-notes.ts'
 import { InFlight } from './in-flight.ts'
 import type {
   DeleteOptions,
@@ -132,7 +133,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     this.#means = means
     const repairs = new Repairs(runtime, replicas, settings)
     const requests = new InFlight(settings.maxRequests)
-    this.#site = { runtime, replicas, liveness, settings, repairs, requests }
+    const hints = new HintNotes(runtime, replicas, settings)
+    this.#site = { runtime, replicas, liveness, settings, repairs, requests, hints }
     this.#latency = new Latency(settings)
     this.#covers = new Covers(node)
     this.#isUp = (other) => liveness.isUp(other)
@@ -247,11 +249,13 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   protected override onOpen(): Promise<void> {
     this.#isDraining = false
+    this.#site.hints.open()
     return Promise.resolve()
   }
 
-  protected override onClose(): Promise<void> {
-    return this.idle()
+  protected override async onClose(): Promise<void> {
+    await this.idle()
+    this.#site.hints.close()
   }
 
   #assertTaking(): void {
@@ -401,8 +405,11 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       {
         attempt: async (callOptions) => {
           const targets = findTargets(seen, needed)
-          const hintFor = notAsked(seen, targets)
-          return await new PutCall(this.#site, callOptions, { ...request, targets, hintFor }).run()
+          const absent = () => notAsked(seen, targets)
+          // Where others stand in for all of them, those keep the write for all.
+          const hintFor = targets.length < n ? absent() : undefined
+          const asked = { ...request, targets, hintFor, notAsked: absent }
+          return await new PutCall(this.#site, callOptions, asked).run()
         },
         isHopeful: () => areTargets(seen, needed),
         codes: WRITE_AGAIN,

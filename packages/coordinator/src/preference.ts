@@ -31,15 +31,14 @@ export function downPrimaries({ placement, slice, n, isUp }: SliceView): readonl
     .filter((node) => !isUp(node))
 }
 
-/** The primaries that are not among these targets, if nobody stands in for all of them; undefined, nearly always, if all n are. */
+/** The primaries that are not among these targets. */
 export function notAsked(
   { placement, slice, n }: SliceView,
   targets: readonly PreferenceEntry[],
-): readonly string[] | undefined {
-  if (targets.length >= n) return undefined
+): readonly string[] {
   const asked = new Set(targets.map(({ node }) => node))
   const missing = placement.primaries(slice, n).filter(({ node }) => !asked.has(node))
-  return missing.length === 0 ? undefined : missing.map(({ node }) => node)
+  return missing.map(({ node }) => node)
 }
 
 export function countPrimaries(list: readonly PreferenceEntry[]): number {

@@ -12,6 +12,8 @@ export interface PutRequest extends PutPlan {
   readonly write: CoordinatedWrite | undefined
   /** Primaries that are not asked, and for which nobody stands in: those who are note it. */
   readonly hintFor?: readonly string[] | undefined
+  /** All primaries that are not asked. Called only if something went wrong. */
+  readonly notAsked: () => readonly string[]
 }
 
 export interface Written {
@@ -113,17 +115,11 @@ export class PutCall extends Call<Written | undefined> {
 
   /** Who was asked and failed, such as one whose answer was lost, may have missed the write as well. */
   protected override onOver(): Promise<void> | undefined {
-    const missed = this.#machine.missed()
-    if (missed === undefined) return undefined
-    const { id } = this.#request
-    const { replicas, runtime, settings } = this.site
-    const options = { timeoutMs: settings.timeoutMs }
-    const noted = missed.holders.map((target) => replicas.hint(target, id, missed.nodes, options))
-    return Promise.allSettled(noted).then((outcomes) => {
-      if (outcomes.some(({ status }) => status === 'fulfilled')) return
-      runtime.probe.mark('coordinator.hint_lost')
-      runtime.metrics.count('atoll_coordinator_hints_lost_total')
-    })
+    const { id, hintFor, notAsked } = this.#request
+    // Those that are noted with the write are so by all that have it.
+    const missed = this.#machine.missed(() => (hintFor === undefined ? notAsked() : []))
+    if (missed.length === 0) return undefined
+    return this.site.hints.note(missed.map((one) => ({ id, ...one })))
   }
 
   #accepted(at: number, of: StoredRecord): void {

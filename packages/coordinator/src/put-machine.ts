@@ -52,9 +52,9 @@ export interface WriteTally {
   readonly failed: number
 }
 
-/** Who lacks a write in the end, and who can tell them. */
+/** Who lacks a write in the end, and who shall note that. */
 export interface Missed {
-  /** Primaries that certainly have it on disk. */
+  /** Primaries that have it. */
   readonly holders: readonly PreferenceEntry[]
   readonly nodes: readonly string[]
 }
@@ -91,9 +91,12 @@ interface Slot {
   state: State
   /** What the replica says; undefined if nothing. */
   alone: boolean | undefined
+  /** Whether it was asked to coordinate and nobody knows what it did: it may have a version of its own. */
+  isDoubtful: boolean
 }
 
 const NOTHING: readonly PutEffect[] = []
+const NOBODY: readonly Missed[] = []
 
 /**
  * One write: Riak's put (riak_kv_put_core), with its faults repaired. If the coordinating replica fails the next one
@@ -120,7 +123,12 @@ export class PutMachine {
 
   constructor(plan: PutPlan) {
     this.#plan = plan
-    this.#slots = plan.targets.map((target) => ({ target, state: 'idle', alone: undefined }))
+    this.#slots = plan.targets.map((target) => ({
+      target,
+      state: 'idle',
+      alone: undefined,
+      isDoubtful: false,
+    }))
     this.#spares = plan.quorum.sloppy ? plan.quorum.n : 0
   }
 
@@ -160,15 +168,22 @@ export class PutMachine {
   }
 
   /**
-   * Once all have answered: the primaries among those asked that may lack the write, if it is not on n nodes; undefined for
-   * nobody. Where it is on none nobody knows, nothing has been written.
+   * Once all have answered: the primaries that may lack the write, unless it is on n nodes, those among them that were not asked;
+   * and what one may have that was to coordinate and did not answer.
    */
-  missed(): Missed | undefined {
-    if (this.#durable >= this.#plan.quorum.n) return undefined
+  missed(notAsked: () => readonly string[]): readonly Missed[] {
+    const isEverywhere = this.#durable >= this.#plan.quorum.n
+    if (isEverywhere && !this.#slots.some(({ isDoubtful }) => isDoubtful)) return NOBODY
     const primaries = this.#slots.filter(({ target }) => target.role === 'primary')
+    const lacking = primaries.filter(({ state }) => state !== 'durable')
+    const nodes = isEverywhere ? [] : [...notAsked(), ...nodesOf(lacking)]
     const holders = primaries.filter(({ state }) => state === 'durable').map(({ target }) => target)
-    const nodes = primaries.filter(({ state }) => state !== 'durable').map(({ target }) => target.node)
-    return holders.length === 0 || nodes.length === 0 ? undefined : { holders, nodes }
+    const doubtful = primaries.filter(({ isDoubtful }) => isDoubtful)
+    const doubts = doubtful.map((slot) => {
+      const others = primaries.filter((other) => other !== slot)
+      return { nodes: [...notAsked(), ...nodesOf(others)], holders: [slot.target] }
+    })
+    return [{ nodes, holders }, ...doubts].filter((missed) => missed.holders.length * missed.nodes.length > 0)
   }
 
   /** What the replicas answered that failed, in the order of arrival. */
@@ -282,6 +297,7 @@ export class PutMachine {
     this.#failed += 1
     this.#errors.push(error)
     slot.state = 'failed'
+    if (wasCoordinating && !error.definite) slot.isDoubtful = true
     const effects = isUnable(error) ? this.#replace(slot) : NOTHING
     if (!this.#reachesQuorum()) return [...effects, ...this.#unmet(false)]
     if (!wasCoordinating) return this.#concluded(effects)
@@ -298,7 +314,7 @@ export class PutMachine {
     const target = this.#plan.spareFor(slot.target, { unable: this.#unable, tried })
     if (target === undefined) return NOTHING
     this.#spares -= 1
-    const spare: Slot = { target, state: 'idle', alone: undefined }
+    const spare: Slot = { target, state: 'idle', alone: undefined, isDoubtful: false }
     this.#slots.push(spare)
     return this.#record === undefined ? NOTHING : [this.#store(this.#slots.length - 1, spare, this.#record)]
   }
@@ -357,6 +373,10 @@ export class PutMachine {
     if (!canMeet(left, quorum)) return false
     return newcomer === undefined || canMeet(withoutNode(left, newcomer.node), newcomer.others)
   }
+}
+
+function nodesOf(slots: readonly Slot[]): readonly string[] {
+  return slots.map(({ target }) => target.node)
 }
 
 function withoutNode(slots: readonly Slot[], node: string): readonly Slot[] {

@@ -68,6 +68,18 @@ describe.each(['default', 'once'])('what a primary misses of type %s', (type) =>
     }),
   )
 
+  test(
+    'is noted once it is known that the fallback which was to have it for it has not',
+    story({ nodes: 4 }, async (setting) => {
+      const { coordinator, replicas, down } = setting
+      down.add('n3')
+      replicas.fault = (node) => (node === 'n4' ? { kind: 'before', error: lost } : undefined)
+      await coordinator.put(keyOn(setting, ['n1', 'n2', 'n3'], type), { value })
+      await coordinator.idle()
+      expect(told(replicas)).toEqual(['n1 hint: n3', 'n2 hint: n3'])
+    }),
+  )
+
   test.each(['before', 'after'] as const)(
     'because a message was lost is noted by the others once that is known (%s it was done)',
     (kind) =>
@@ -110,14 +122,28 @@ describe.each(['default', 'once'])('what a primary misses of type %s', (type) =>
   )
 
   test(
-    'and nobody can note is counted',
+    'and nobody can note now is noted later, or is counted when the coordinator closes before',
     story({}, async (setting) => {
       const { coordinator, replicas, runtime } = setting
-      replicas.fault = (node, operation) =>
+      const lostHints = () => runtime.metrics.value('atoll_coordinator_hints_lost_total')
+      const fault: FakeReplicas['fault'] = (node, operation) =>
         node === 'n3' || operation === 'hint' ? { kind: 'before', error: lost } : undefined
-      await coordinator.put(keyOn(setting, ['n1', 'n2', 'n3'], type), { value })
+      replicas.fault = fault
+      const id = keyOn(setting, ['n1', 'n2', 'n3'], type)
+      await coordinator.put(id, { value })
       await coordinator.idle()
-      expect(runtime.metrics.value('atoll_coordinator_hints_lost_total')).toBe(1)
+      const tried = told(replicas).length
+      replicas.fault = () => undefined
+      await runtime.clock.sleep(5000)
+      expect(told(replicas).slice(tried)).toEqual(['n1 hint: n3', 'n2 hint: n3'])
+      expect(lostHints()).toBe(0)
+      replicas.fault = fault
+      await coordinator.put(id, { value })
+      await coordinator.idle()
+      await coordinator.close()
+      expect(lostHints()).toBe(1)
+      await runtime.clock.sleep(5000)
+      expect(lostHints()).toBe(1)
     }),
   )
 })
@@ -134,5 +160,18 @@ test(
     expect(await coordinator.put(id, { value, ifAlone: true })).toMatchObject({ alone: false, durable: 0 })
     await coordinator.idle()
     expect(replicas.calls.map(({ operation }) => operation)).toEqual(['coordinate'])
+  }),
+)
+
+test(
+  'a replica that was to coordinate and did not answer may have a version of its own: it gives that to the others',
+  story({}, async (setting) => {
+    const { coordinator, replicas } = setting
+    replicas.fault = (node, operation) =>
+      node === 'n1' && operation === 'coordinate' ? { kind: 'after', error: lost } : undefined
+    const id = keyOn(setting, ['n1', 'n2', 'n3'])
+    expect(await coordinator.put(id, { value }, { w: 3, dw: 3 })).toMatchObject({ durable: 3 })
+    await coordinator.idle()
+    expect(told(replicas)).toEqual(['n1 hint: n2 n3'])
   }),
 )

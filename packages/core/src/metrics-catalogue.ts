@@ -38,7 +38,7 @@ export const METRICS = {
   },
   atoll_coordinator_hints_lost_total: {
     type: 'counter',
-    help: 'Writes that a replica missed, of which none of the others could note that: reads repair them.',
+    help: 'Notes that a replica missed a write which no other one could be told to make: reads repair that.',
   },
   atoll_coordinator_read_ms: {
     type: 'histogram',

@@ -18,6 +18,7 @@ import {
   seeingNobody,
   staleIndexes,
   unguarded,
+  withoutHints,
   withoutIdentities,
   withoutRepairs,
   withoutVotes,
@@ -110,6 +111,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'nameless-peers': {
     about: 'nobody says in the handshake what cluster and what data it has, so that a name is enough',
     build: (options) => ({ ...options, network: withoutIdentities(options.network) }),
+  },
+  'drop-hints': {
+    about: 'what another replica missed is noted nowhere',
+    alter: withoutHints,
   },
   'lease-beats-active': {
     about: 'what is decided of an upload by its lease is written whatever was decided meanwhile',

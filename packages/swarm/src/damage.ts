@@ -15,6 +15,8 @@ export interface Damage {
   readonly skewed: boolean
   /** Whether hours may go by between two steps of one call. */
   readonly lapsed: boolean
+  /** Whether what a replica missed could always be noted by another one. */
+  readonly noted: boolean
   /** Whether some decided without the others: what those had decided may be lost. */
   readonly forced: boolean
 }
@@ -42,6 +44,20 @@ const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
 /** Of two machines, one may be hours behind the other for a moment when it goes on. */
 const SKEWING: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew', 'drift', 'suspend', 'lapse'])
 
+/** Whoever dies tells nobody what was missed of its last writes, and a bad disk keeps no notes. */
+export const UNNOTED: ReadonlySet<FaultKind> = new Set([
+  'crash',
+  'replace',
+  'rot',
+  'restore',
+  'failing-disk',
+  'full-disk',
+  'full-disks',
+  'scarce-disks',
+])
+/** A majority dies before others decide without it, and a replica that a type has got is filled while writes go on. */
+export const UNNOTED_CHANGES: ReadonlySet<ChangeKind> = new Set(['force', 'type', 'raise', ...COPYING])
+
 export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
   const faults = planned.map(({ fault }) => fault)
   const nodes = faults.flatMap((fault) => ('node' in fault && DAMAGING.has(fault.kind) ? [fault.node] : []))
@@ -49,8 +65,11 @@ export function damageOf(planned: readonly PlannedFault[], changes: readonly Pla
     faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => APART_BY_CHANGES.has(kind))
   const skewed = faults.some(({ kind }) => SKEWING.has(kind))
   const lapsed = faults.some(({ kind }) => LAPSING.has(kind))
+  const noted =
+    !faults.some(({ kind }) => UNNOTED.has(kind)) && !changes.some(({ kind }) => UNNOTED_CHANGES.has(kind))
   const forced = changes.some(({ kind }) => kind === 'force')
   const onlyCopies = !faults.some(({ kind }) => kind === 'replace' || kind === 'rot')
   const any = nodes.length > 0 || changes.some(({ kind }) => COPYING.has(kind))
-  return { any, nodes: new Set(nodes), onlyCopies, apart: apart || forced, skewed, lapsed, forced }
+  const told = { nodes: new Set(nodes), onlyCopies, apart: apart || forced, skewed, lapsed }
+  return { any, ...told, noted, forced }
 }

@@ -70,7 +70,10 @@ async function readRegister(node: AtollNode, key: string): Promise<RegisterFinal
 }
 
 /** Asks the storage of every primary itself: what it answers is there. */
-async function readReplicas(scene: Scene, ids: readonly KeyId[]): Promise<Map<string, Replicas>> {
+export async function readReplicas(
+  scene: Scene,
+  ids: readonly KeyId[],
+): Promise<ReadonlyMap<string, Replicas>> {
   const records = new Map<string, Replicas>()
   for (const id of ids) {
     const partition = partitionIn(scene, id)

@@ -1,7 +1,8 @@
 import { encodeRecord } from '@atoll/causality'
 import { type KeyId, utf8 } from '@atoll/core'
 import type { AtollNode, Cluster } from '@atoll/node'
-import { describeOperation, type Violation, waitForQuiet } from '@atoll/sim'
+import { checkConvergence, describeOperation, type Violation, waitForQuiet } from '@atoll/sim'
+import { readReplicas } from './finals.ts'
 import { nameOf, recordId } from './names.ts'
 import type { Operator } from './operator.ts'
 import {
@@ -30,8 +31,14 @@ export interface Convergence {
   readonly violations: readonly Violation[]
 }
 
+export interface Healing {
+  readonly operator: Operator
+  /** Whether somebody could always note what another one missed. */
+  readonly isNoted: boolean
+}
+
 /** Second phase: nothing fails any more, so that everything has to come to rest, and to be the same everywhere. */
-export async function convergence(scene: Scene, operator: Operator): Promise<Convergence> {
+export async function convergence(scene: Scene, { operator, isNoted }: Healing): Promise<Convergence> {
   const { world, cluster } = scene
   await world.runtime('nemesis').clock.sleep(SETTLE_MS)
   const strays = await findStrays(scene)
@@ -40,11 +47,29 @@ export async function convergence(scene: Scene, operator: Operator): Promise<Con
   await cluster.idle()
   await countPastTheLimit(scene)
   for (const node of cluster.nodes) await addAfterwards(scene, node)
-  await waitForQuiet(world, async () => [...complaints(cluster), ...(await keepersOfStrays(scene))], QUIET)
-  const violations = await checkDelivered(scene, strays)
+  // Who could not be told what to note is told a second later.
+  await world.runtime('nemesis').clock.sleep(SETTLE_MS)
+  const owed = () => (isNoted ? debts(cluster) : [])
+  const atRest = async () => [...complaints(cluster), ...owed(), ...(await keepersOfStrays(scene))]
+  await waitForQuiet(world, atRest, QUIET)
+  const delivered = await checkDelivered(scene, strays)
   const ids = await everything(scene)
+  const violations = isNoted ? [...delivered, ...(await checkWhole(scene, ids))] : delivered
   await repairAll(scene, ids)
   return { ids, violations }
+}
+
+/** All primaries hold the same of every record, deletions among them, and nobody has read anything for that. */
+async function checkWhole(scene: Scene, ids: readonly KeyId[]): Promise<readonly Violation[]> {
+  const differing = checkConvergence(await readReplicas(scene, ids))
+  return differing.map((violation) => ({ ...violation, rule: 'missed' }))
+}
+
+/** What nodes still have to give to others that missed it. */
+function debts({ nodes }: Cluster): string[] {
+  return nodes.flatMap(({ name, cluster }) =>
+    cluster.status().owed.map((owed) => `${name} owes ${JSON.stringify(owed)}`),
+  )
 }
 
 /**

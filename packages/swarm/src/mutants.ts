@@ -126,6 +126,11 @@ export function claimingAll(host: VnodeHost): void {
   host.handoffOf = (partition) => Object.assign(handoffOf(partition), { holds: async () => true })
 }
 
+/** Whoever is told what another replica missed says that it is noted. */
+export function withoutHints({ hints }: VnodeHost): void {
+  hints.note = () => []
+}
+
 /** Every vnode goes on as the actor that its database says, whatever became of that database. */
 export function goingOnAlways(host: VnodeHost): void {
   Object.assign(host, { lineage: () => ({ name: 'always', continues: true }), renewActors: () => {} })

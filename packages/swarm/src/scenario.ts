@@ -46,10 +46,12 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
   const nodes = handsOn(scene, damaged)
   const operator = new Operator(scene, { nodes, damaged }, changes)
   await rage(scene, { faults, operator, nodes })
-  const { ids, violations: undelivered } = await convergence(scene, operator)
+  const damage = damageOf(faults, changes)
+  const healing = { operator, isNoted: damage.noted && !options.blackout }
+  const { ids, violations: undelivered } = await convergence(scene, healing)
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
-  const broken = brokenPromises(scene, finals, damageOf(faults, changes))
+  const broken = brokenPromises(scene, finals, damage)
   const violations = [...undelivered, ...broken, ...left, ...checkDots(world)]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }

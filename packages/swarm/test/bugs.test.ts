@@ -93,6 +93,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     rules: ['phantom-element', 'never-written', 'phantom-read'],
     fixed: { faults: () => ({}), changes: () => ({ impostor: 1 }) },
   },
+  'drop-hints': {
+    within: 20,
+    rules: ['missed'],
+    fixed: { ...APART, faults: () => ({ partition: 4, weather: 3 }), clearance: () => false },
+  },
   'lease-beats-active': {
     within: 100,
     rules: ['unreadable'],

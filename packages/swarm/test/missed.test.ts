@@ -5,11 +5,14 @@ import { AtollError, KiB, utf8 } from '@atoll/core'
 import type { Change } from '@atoll/membership'
 import { type AtollNode, type Cluster, type ClusterOptions, createCluster } from '@atoll/node'
 import { BLOCKS_TYPE } from '@atoll/objects'
-import { createWorld, type World } from '@atoll/sim'
+import { createWorld, type Prng, runSeeds, type World } from '@atoll/sim'
 import { type Connection, type Frame, MemoryNetwork } from '@atoll/transport'
 import { describe, expect, test } from 'vitest'
+import { UNNOTED, UNNOTED_CHANGES } from '../src/damage.ts'
 import { passing } from '../src/mutants.ts'
 import { nameOf } from '../src/names.ts'
+import { DRAWS } from '../src/options.ts'
+import { houseScenario } from '../src/scenario.ts'
 
 const HOUR_MS = 3_600_000
 const NAMES = Array.from({ length: 20 }, (_, at) => `${at}`)
@@ -312,6 +315,28 @@ test(
     expect(owed(cluster)).toBe(0)
   }),
 )
+
+const SEEDS = [0, 6, 9, 20, 58, 60]
+
+test.each(SEEDS)(
+  'nodes are cut off, stand still, come and go: all is whole without a read (seed %s)',
+  async (seed) => {
+    const draws = {
+      ...DRAWS,
+      blackout: () => false,
+      faults: (prng: Prng) => without(DRAWS.faults(prng), UNNOTED),
+      changes: (prng: Prng) => without(DRAWS.changes(prng), UNNOTED_CHANGES),
+    }
+    const { failures } = await runSeeds({ ...houseScenario(), draws }, { from: seed, count: 1 })
+    expect(failures.map(({ failure }) => `${failure?.error}`)).toEqual([])
+  },
+)
+
+function without<Options extends object>(options: Options, names: ReadonlySet<string>): Partial<Options> {
+  const left: Partial<Options> = { ...options }
+  for (const name in left) if (names.has(name)) delete left[name]
+  return left
+}
 
 async function commit(cluster: Cluster, change: Change): Promise<void> {
   const { cluster: control } = aliveIn(cluster)
