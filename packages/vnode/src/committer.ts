@@ -27,7 +27,7 @@ const SYNCED = { keyEncoding: 'view', valueEncoding: 'view', sync: true } as con
 
 /** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
 const CHAINED_BYTES = MiB
-/** To write less than this takes no time, so that it waits for others to share its sync. */
+/** To write less than this takes no time: while all writes are smaller, those that come wait, and share the next sync. */
 const LARGE_BYTES = 64 * KiB
 /** How many are under way at most. */
 const MAX_BATCHES = 16
@@ -44,10 +44,11 @@ export class Committer {
   readonly #parts: CommitterParts
   readonly #limits: CommitterLimits
   #queue: Write[] = []
-  #queuedBytes = 0
   #isStarting = false
   #batchesUnderWay = 0
   #bytesUnderWay = 0
+  /** Large writes that wait or are under way. */
+  #large = 0
   /** The batches of one chain build on each other. */
   #chain: BytesBatchOptions['chain'] = {}
   /** Resolves when the outcome of the last batch has been told. */
@@ -64,7 +65,7 @@ export class Committer {
     const durable = new Promise<void>((resolve, reject) => {
       this.#queue.push({ operations, bytes, resolve, reject })
     })
-    this.#queuedBytes += bytes
+    if (bytes >= LARGE_BYTES) this.#large += 1
     // Commits of the same turn of the event loop begin together: the first does not go alone.
     if (!this.#isStarting) void this.#start()
     return durable
@@ -81,7 +82,7 @@ export class Committer {
     if (this.#batchesUnderWay === 0) return true
     if (this.#parts.database.batchBytes === undefined) return false
     if (this.#batchesUnderWay >= MAX_BATCHES || this.#bytesUnderWay >= this.#limits.batchBytes) return false
-    return this.#bytesUnderWay + this.#queuedBytes >= LARGE_BYTES
+    return this.#large > 0
   }
 
   async #commitNext(before: Promise<void>): Promise<void> {
@@ -92,11 +93,11 @@ export class Committer {
     const startMs = clock.monotonicMs()
     this.#batchesUnderWay += 1
     this.#bytesUnderWay += bytes
-    this.#queuedBytes -= bytes
     const failed = await this.#write(writes, chain)
     await before
     this.#batchesUnderWay -= 1
     this.#bytesUnderWay -= bytes
+    this.#large -= largeOf(writes)
     if (failed !== undefined) this.#fail(writes, chain, failed.cause)
     else {
       assert(chain === this.#chain, 'a batch that builds on one that has failed is not written')
@@ -146,7 +147,7 @@ export class Committer {
     if (isFirst) {
       this.#chain = {}
       this.#queue = []
-      this.#queuedBytes = 0
+      this.#large -= largeOf(behind)
       onFailed(cause)
     }
     // A database of Atoll's, or its guard, may know that nothing was written.
@@ -166,6 +167,10 @@ function bytesOf(operations: readonly Operation[]): number {
     if (operation.type === 'put') bytes += operation.value.length + (operation.tail?.length ?? 0)
   }
   return bytes
+}
+
+function largeOf(writes: readonly Write[]): number {
+  return writes.reduce((large, { bytes }) => (bytes >= LARGE_BYTES ? large + 1 : large), 0)
 }
 
 function sumOf(writes: readonly Write[], field: 'bytes'): number {
