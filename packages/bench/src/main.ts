@@ -1,24 +1,30 @@
 import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { checkInteger } from '@atoll/core'
-import { againstHeadLine, measureAgainst } from './against.ts'
+import { againstHeadLine, type Job, measureAgainst, slowerLines } from './against.ts'
 import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
 import { clusterSuite } from './cluster-suite.ts'
+import { digestsParts } from './digests-suite.ts'
 import { objectsParts } from './objects-suite.ts'
 import { runPart, tellRow } from './parts.ts'
 import { type Compared, changes, headLine, line } from './report.ts'
-import { storageParts } from './storage-suite.ts'
+import { OWN_STORAGE_PARTS, storageParts } from './storage-suite.ts'
 
 /**
  * Measures some rows. Each part has a process of its own: what one leaves behind in heap and compiled code must not
  * burden the next.
  */
-type Part = (onRow: (row: Compared, line: string) => void) => Promise<void>
+type Part = (onRow: (row: Compared, line: string) => void, packages: string) => Promise<void>
 
 interface Suite {
   readonly headLine: () => string
   readonly parts: readonly Part[]
+  /** The parts that a comparison with another build has; default all. */
+  readonly ownParts?: readonly number[]
+  /** Whether the parts load what they measure from the folder that they are told. */
+  readonly loadsPackages?: boolean
   /** What both sides find on the disk: the first write to a block of a cloud disk may cost five times a rewrite. */
   readonly disk: string
 }
@@ -32,7 +38,14 @@ const SUITES: Readonly<Record<string, Suite>> = {
   storage: {
     headLine,
     parts: withLines(storageParts, line),
+    ownParts: OWN_STORAGE_PARTS,
     disk: 'space touched before, by the floor and by the value log; new files for the others',
+  },
+  digests: {
+    headLine,
+    parts: withLines(digestsParts, line),
+    loadsPackages: true,
+    disk: 'no disk',
   },
   cluster: {
     headLine: clusterHeadLine,
@@ -42,13 +55,19 @@ const SUITES: Readonly<Record<string, Suite>> = {
 }
 
 const DEFAULT_PAIRS = 5
+/** A comparison of all suites: what is done twice is done once each, and ends before long. */
+const ALL = 'all'
+const DEFAULT_MINUTES = 20
+const OWN_FOLDER = fileURLToPath(new URL('../../..', import.meta.url))
 
-const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N] [--against FOLDER [--pairs N]]
-  SUITE           one of: ${Object.keys(SUITES).join(', ')}
+const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N] [--against FOLDER [--pairs N] [--minutes N]]
+  SUITE           one of: ${Object.keys(SUITES).join(', ')}; with --against also ${ALL}
   --json          print the rows as JSON, for machines and for --compare
   --compare FILE  say what became of each row since FILE, a result of --json
   --part N        only the N-th part of the suite, in this process: for a profiler
-  --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}); not for cluster`
+  --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}, of ${ALL} 1);
+                  no part is begun after --minutes (default of ${ALL} ${DEFAULT_MINUTES}, else none)
+  --packages FOLDER  the checkout of which the suite digests measures the packages; default this one`
 
 process.exitCode = await main()
 
@@ -60,10 +79,16 @@ async function main(): Promise<number> {
       compare: { type: 'string' },
       part: { type: 'string' },
       against: { type: 'string' },
-      pairs: { type: 'string', default: `${DEFAULT_PAIRS}` },
+      pairs: { type: 'string' },
+      minutes: { type: 'string' },
+      packages: { type: 'string', default: OWN_FOLDER },
     },
   })
   const name = positionals[0] ?? ''
+  if (name === ALL && positionals.length === 1 && values.part === undefined && values.against !== undefined) {
+    const { json, against, pairs = '1', minutes = `${DEFAULT_MINUTES}` } = values
+    return await compareBuilds(Object.keys(SUITES).flatMap(jobsOf), { json, against, pairs, minutes })
+  }
   const suite = SUITES[name]
   const part = values.part === undefined ? undefined : suite?.parts[Number(values.part) - 1]
   if (suite === undefined || positionals.length > 1 || (values.part !== undefined && part === undefined)) {
@@ -71,14 +96,12 @@ async function main(): Promise<number> {
     return 2
   }
   if (values.against !== undefined) {
-    const all = [...suite.parts.keys()].map((at) => at + 1)
-    const parts = values.part === undefined ? all : [Number(values.part)]
-    const pairs = checkInteger('pairs', Number(values.pairs), { min: 1, max: 1000 })
-    const { json, against: folder } = values
-    if (!json) say(`${machine()}\n${againstHeadLine()}`)
-    const rows = await measureAgainst({ suite: name, parts, folder, pairs }, json ? () => {} : say)
-    if (json) say(JSON.stringify(rows, null, 2))
-    return 0
+    const { json, against, pairs = `${DEFAULT_PAIRS}`, minutes = 'Infinity' } = values
+    const jobs =
+      values.part === undefined
+        ? jobsOf(name)
+        : [{ suite: name, part: Number(values.part), loadsPackages: suite.loadsPackages ?? false }]
+    return await compareBuilds(jobs, { json, against, pairs, minutes })
   }
   const before = values.compare === undefined ? undefined : await readRows(values.compare)
   const rows: Compared[] = []
@@ -88,18 +111,47 @@ async function main(): Promise<number> {
     if (!values.json) say(text)
   }
   if (!values.json) say(`${machine()}\n${suite.disk}\n${suite.headLine()}`)
-  if (part !== undefined) await part(onRow)
-  else for (const at of suite.parts.keys()) await runPart([name, '--part', `${at + 1}`], onRow)
+  const { packages } = values
+  if (part !== undefined) await part(onRow, packages)
+  else
+    for (const at of suite.parts.keys())
+      await runPart([name, '--part', `${at + 1}`, '--packages', packages], onRow)
   if (values.json) say(JSON.stringify(rows, null, 2))
   for (const change of changes(rows, before ?? [])) say(change)
   return 0
 }
 
+function jobsOf(suite: string): Job[] {
+  const { parts, ownParts, loadsPackages = false } = SUITES[suite] ?? { parts: [] }
+  const numbers = ownParts ?? [...parts.keys()].map((at) => at + 1)
+  return numbers.map((part) => ({ suite, part, loadsPackages }))
+}
+
+async function compareBuilds(
+  jobs: readonly Job[],
+  options: {
+    readonly json: boolean
+    readonly against: string
+    readonly pairs: string
+    readonly minutes: string
+  },
+): Promise<number> {
+  const { json, against: folder } = options
+  const pairs = checkInteger('pairs', Number(options.pairs), { min: 1, max: 1000 })
+  const minutes = Number(options.minutes)
+  if (!(minutes > 0)) throw new RangeError(`minutes must be more than 0, got ${options.minutes}`)
+  if (!json) say(`${machine()}\n${againstHeadLine()}`)
+  const rows = await measureAgainst({ jobs, folder, pairs, minutes }, json ? () => {} : say)
+  if (json) say(JSON.stringify(rows, null, 2))
+  else for (const text of slowerLines(rows)) say(text)
+  return 0
+}
+
 function withLines<R extends Compared>(
-  parts: readonly ((onRow: (row: R) => void) => Promise<void>)[],
+  parts: readonly ((onRow: (row: R) => void, packages: string) => Promise<void>)[],
   lineOf: (row: R) => string,
 ): Part[] {
-  return parts.map((part) => (onRow) => part((row) => onRow(row, lineOf(row))))
+  return parts.map((part) => (onRow, packages) => part((row) => onRow(row, lineOf(row)), packages))
 }
 
 function machine(): string {

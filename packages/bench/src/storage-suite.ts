@@ -64,13 +64,18 @@ type OnRow = (row: Row) => void
  * Single stores under durable writes and reads: the value log, and for reference classic-level, memory-level and lmdb.
  * Small durable writes are also compared with those of classic-level itself, which takes the place of the floor.
  */
-export const storageParts: readonly ((onRow: OnRow) => Promise<void>)[] = [
-  ...STORES.map((kind) => (onRow: OnRow) => putsBesideFloor(kind, LARGE, onRow)),
-  ...STORES.map((kind) => (onRow: OnRow) => putsBesideFloor(kind, SMALL, onRow)),
-  (onRow) => putsBesideReference(SMALL, onRow),
-  ...STORES.map((kind) => (onRow: OnRow) => gets(kind, onRow)),
-  (onRow) => putsBesideFloor(VALUE_LOG, OVERWRITES, onRow),
+const PARTS: readonly { readonly kind: StoreKind; readonly run: (onRow: OnRow) => Promise<void> }[] = [
+  ...STORES.map((kind) => ({ kind, run: (onRow: OnRow) => putsBesideFloor(kind, LARGE, onRow) })),
+  ...STORES.map((kind) => ({ kind, run: (onRow: OnRow) => putsBesideFloor(kind, SMALL, onRow) })),
+  { kind: VALUE_LOG, run: (onRow) => putsBesideReference(SMALL, onRow) },
+  ...STORES.map((kind) => ({ kind, run: (onRow: OnRow) => gets(kind, onRow) })),
+  { kind: VALUE_LOG, run: (onRow) => putsBesideFloor(VALUE_LOG, OVERWRITES, onRow) },
 ]
+
+export const storageParts = PARTS.map(({ run }) => run)
+
+/** Numbers, from 1, of the parts that measure Atoll's own store, and not others for reference. */
+export const OWN_STORAGE_PARTS = PARTS.flatMap(({ kind }, at) => (kind === VALUE_LOG ? [at + 1] : []))
 
 async function putsBesideFloor(kind: StoreKind, each: Case, onRow: OnRow): Promise<void> {
   await inDirectory(async (directory) => {

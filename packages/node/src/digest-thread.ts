@@ -59,7 +59,7 @@ export class DigestThread {
   /** Updates that wait for slots, or go on after that: who comes now comes behind them. */
   #inLine = 0
   readonly #pending = new Map<number, Settled<Uint8Array>>()
-  #shared: { readonly memory: Uint8Array; readonly blockwise: boolean } | undefined
+  #shared: { readonly memory: Buffer; readonly blockwise: boolean } | undefined
   #broken: Error | undefined
   #requests: DigestRequest[] = []
   #nextStream = 0
@@ -163,8 +163,8 @@ export class DigestThread {
       const length = Math.min(PAGE_BYTES, available - (available % unit))
       const end = at + length - stream.rest.length
       const page = PAGE_BYTES * (1 + slot)
-      memory.set(stream.rest, page)
-      memory.set(chunk.subarray(at, end), page + stream.rest.length)
+      copyInto(memory, stream.rest, page)
+      copyInto(memory, chunk.subarray(at, end), page + stream.rest.length)
       stream.rest = EMPTY_BYTES
       taken.push(slot)
       bytes += length
@@ -225,7 +225,7 @@ export class DigestThread {
   }
 
   #onHello({ memory, blockwise }: DigestHello): void {
-    this.#shared = { memory: new Uint8Array(memory), blockwise }
+    this.#shared = { memory: Buffer.from(memory), blockwise }
     for (let slot = this.#slots - 1; slot >= 0; slot--) this.#free.push(slot)
     this.#wakeNext()
   }
@@ -247,6 +247,14 @@ export class DigestThread {
     this.#waiting.length = 0
     this.#onGone()
   }
+}
+
+/**
+ * As `memory.set(bytes, at)`, which copies into shared memory word by word, since others may look on: that takes five times as
+ * long (Node 20: 340 µs for a MiB). `fill` copies natively, once if there is room for once.
+ */
+function copyInto(memory: Buffer, bytes: Uint8Array, at: number): void {
+  if (bytes.length > 0) memory.fill(bytes, at, at + bytes.length)
 }
 
 /** To make a module takes milliseconds: one serves all threads with as much memory. */
