@@ -218,7 +218,7 @@ export class ManifestRecords {
 export function crowded(): AtollError {
   return new AtollError(
     'ATOLL_OVERLOADED',
-    `an object was written by others ${REWRITE_ROUNDS} times at the same time`,
+    `others have changed the object, or its record is being copied to more replicas: it could not be written in ${REWRITE_ROUNDS} tries`,
   )
 }
 
