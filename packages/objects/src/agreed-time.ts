@@ -1,3 +1,4 @@
+import { LATEST_WALL_MS } from '@atoll/core'
 import type { ClockReadings } from './ports.ts'
 
 /** What the right time is at this moment, as far as the clocks of a cluster tell. */
@@ -18,7 +19,9 @@ export function agreedTime({ members, wallMs }: ClockReadings): AgreedTime | und
   const count = wallMs.length
   if (count <= members / 2) return undefined
   const wrong = Math.floor((members - 1) / 2)
-  const clocks = [...wallMs].sort((a, b) => a - b)
+  const clocks = wallMs
+    .map((ms) => Math.min(LATEST_WALL_MS, Math.max(0, Math.floor(ms))))
+    .sort((a, b) => a - b)
   const earliestMs = clocks[Math.min(Math.ceil(count / 2), count - wrong) - 1]
   const latestMs = clocks[Math.max(Math.floor(count / 2), wrong)]
   return earliestMs === undefined || latestMs === undefined ? undefined : { earliestMs, latestMs }

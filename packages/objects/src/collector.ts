@@ -94,10 +94,10 @@ export class Collector {
   async #times({ now, leewayMs, signal }: CollectRequest): Promise<Times> {
     const { runtime, settings } = this.#layer
     const { clockSkewMs, leaseMs } = settings
-    const ownMs = wallTimeOf(runtime.clock)
     const agreed = agreedTime(await abortable(signal, this.#clocks.read({ signal })))
-    if (agreed === undefined) return { nowMs: now ?? ownMs, leewayMs, belief: undefined }
+    if (agreed === undefined) return { nowMs: now ?? wallTimeOf(runtime.clock), leewayMs, belief: undefined }
     const { earliestMs, latestMs } = agreed
+    const ownMs = runtime.clock.wallMs()
     if (ownMs < earliestMs - clockSkewMs || ownMs > latestMs + clockSkewMs) {
       const fields = { ownMs, earliestMs, latestMs }
       runtime.log.warn(fields, 'the wall clock of this node differs from those of most members: set it')

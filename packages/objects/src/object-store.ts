@@ -1,11 +1,11 @@
 import {
+  type Clock,
   checkBoolean,
   checkInteger,
   HOUR_MS,
   type KeyId,
   type Runtime,
   shielded,
-  wallTimeOf,
 } from '@atoll/core'
 import { Blocks } from './blocks.ts'
 import type { ObjectBody } from './body-chunks.ts'
@@ -45,6 +45,12 @@ import { Traffic } from './traffic.ts'
 
 const LEEWAY_MS = 24 * HOUR_MS
 
+/** None of a clock before 1970, which nobody can believe. */
+function ownWallMs(clock: Pick<Clock, 'wallMs'>): readonly number[] {
+  const wallMs = clock.wallMs()
+  return wallMs < 0 ? [] : [wallMs]
+}
+
 export interface ObjectStoreParts {
   readonly kv: KvStore
   /** Of all nodes that write to the key-value store; default that of this process alone. */
@@ -68,7 +74,7 @@ export class ObjectStore {
   constructor(world: Runtime, { kv, clocks }: ObjectStoreParts, options: ObjectStoreOptions = {}) {
     const runtime = shielded(world)
     this.#kv = kv
-    this.#clocks = clocks ?? { read: async () => ({ members: 1, wallMs: [wallTimeOf(runtime.clock)] }) }
+    this.#clocks = clocks ?? { read: async () => ({ members: 1, wallMs: ownWallMs(runtime.clock) }) }
     const settings = validateObjectStoreOptions(options)
     this.#layer = {
       runtime,

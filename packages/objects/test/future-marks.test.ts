@@ -181,6 +181,25 @@ describe('a collector whose own clock is wrong', () => {
   })
 })
 
+test('a clock before 1970 collects for a time that it is told, and a clock with fractions writes none', async () => {
+  const atoll = await cluster(1)
+  const { store, world, left, kv } = atoll
+  await makeGarbage(atoll, 0)
+  const early = { ...world, clock: { ...world.clock, wallMs: () => -5 } }
+  const lost = new ObjectStore(early, { kv }, OPTIONS)
+  await expect(lost.collect()).rejects.toMatchObject({ code: 'ATOLL_CLOCK' })
+  expect((await lost.collect({ now: world.clock.wallMs() })).failed).toBe(0)
+  expect(left()).toEqual([5, 4])
+  const halved = { read: async () => ({ members: 1, wallMs: [0.5] }) }
+  await new ObjectStore(world, { kv, clocks: halved }, OPTIONS).collect()
+  world.advance(25 * HOUR_MS)
+  for (let round = 0; round < 3; round++) {
+    await store(0).collect()
+    world.advance(25 * HOUR_MS)
+  }
+  expect(left()).toEqual([0, 0])
+})
+
 test('beside collections an upload goes on by a clock that is ten years ahead, slowly and to its end', async () => {
   const atoll = await cluster(3)
   const { store, world } = atoll
