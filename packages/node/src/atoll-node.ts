@@ -249,6 +249,14 @@ export class AtollNode extends Lifecycle {
     this.#tell('the node is open', { address: this.address, clusterId, epoch, members: members.size })
   }
 
+  /**
+   * Resolves with true when the cluster knows of this node what it should, such as that its data is no older copy; until then others
+   * are told nothing of what it holds. With false if that cannot be said within `timeoutMs`, about: then it is tried again.
+   */
+  comeHome(timeoutMs: number): Promise<boolean> {
+    return this.#homecoming.finish(timeoutMs)
+  }
+
   /** As `close`, but leaves the storage as a power cut would: the next life of the data does not follow on this one. */
   abandon(): Promise<void> {
     this.#generation.abandon()

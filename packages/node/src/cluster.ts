@@ -31,6 +31,8 @@ import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
 /** Attempts to take a node back, while others change the cluster, too. */
 const MAX_TRIES = 5
+/** What a node that opens with its cluster cannot say within it is said later. */
+const HOME_TIMEOUT_MS = 10_000
 
 /**
  * Several nodes in this process, opened. Each has a database of its own; they talk through `network`.
@@ -201,6 +203,7 @@ export class Cluster extends Lifecycle {
       for (const storage of opened.filter((one) => !isNew(one)))
         await this.#start(storage, data.get(storage.name)?.document ?? first)
       for (const storage of opened.filter(isNew)) await this.#takeBack(storage)
+      if (known !== undefined) await this.#comeHome()
     } catch (error) {
       const nodes = [...this.#running.values()]
       this.#running.clear()
@@ -209,6 +212,11 @@ export class Cluster extends Lifecycle {
       await Promise.allSettled([...data.values()].map(({ database }) => database.close()))
       throw error
     }
+  }
+
+  /** The nodes that were opened first had nobody to tell that they are back. Where too few are here for that, it is not waited for. */
+  async #comeHome(): Promise<void> {
+    for (const node of this.nodes) if (!(await node.comeHome(HOME_TIMEOUT_MS))) return
   }
 
   /**

@@ -62,6 +62,18 @@ export class Homecoming extends Lifecycle {
     await this.#looking
   }
 
+  /** True when the cluster knows of this node what it should; false if it cannot be told within `timeoutMs`: then it is tried again. */
+  async finish(timeoutMs: number): Promise<boolean> {
+    this.assertOpen()
+    if (!this.#isDue()) return true
+    this.#timer?.cancel()
+    await this.#looking
+    this.#timer?.cancel()
+    this.#looking = this.#look(timeoutMs)
+    await this.#looking
+    return !this.#isDue()
+  }
+
   async #look(timeoutMs: number): Promise<void> {
     const isNew = this.#isDue() && (await this.#announce(timeoutMs))
     await this.#hand(isNew)
