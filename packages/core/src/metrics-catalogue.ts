@@ -253,6 +253,10 @@ export const METRICS = {
     type: 'histogram',
     help: 'Writes of a batch of the database, which become durable together.',
   },
+  atoll_vnode_clock_entries: {
+    type: 'gauge',
+    help: 'Entries of the largest clock of a record that this node has written since it was opened: one for each life of a vnode that wrote it.',
+  },
   atoll_vnode_corrupt_index_entries_total: {
     type: 'counter',
     help: 'Damaged index entries that were found on the disk.',

@@ -11,6 +11,7 @@ import {
 } from '@atoll/core'
 import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
+import { ClockWatch } from './clock-watch.ts'
 import { Committer } from './committer.ts'
 import { BINARY, claimDatabase, hasKeys, noteFormat, noteRefiling, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
@@ -92,6 +93,7 @@ export class VnodeHost extends Lifecycle {
   readonly #serving = new Serving()
   readonly #admission: Admission
   readonly #health: StorageHealth
+  readonly #clocks: ClockWatch
 
   /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, parts: VnodeHostParts, options: VnodeHostOptions) {
@@ -108,6 +110,7 @@ export class VnodeHost extends Lifecycle {
     this.#reader = new RecordReader(runtime, database)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
+    this.#clocks = new ClockWatch(runtime)
     this.hints = new Hints({ runtime, database, maxKeys: this.#options.hintKeys })
     this.#health = new StorageHealth({
       ...runtime,
@@ -338,6 +341,7 @@ export class VnodeHost extends Lifecycle {
     const database = this.#database
     await openDatabase(database)
     this.#health.open()
+    this.#clocks.open()
     if (await claimDatabase(database, { node, partitions }, this.crc32)) await this.hints.load(partitions)
     else await this.#refileAll(partitions)
     this.#serving.resume()
@@ -394,6 +398,7 @@ export class VnodeHost extends Lifecycle {
       committer,
       order,
       hints: this.hints,
+      clocks: this.#clocks,
       partitions,
       recordBytes,
       policyOf,

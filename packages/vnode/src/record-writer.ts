@@ -11,6 +11,7 @@ import {
 import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type { ChangeLog } from './change-log.ts'
+import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
@@ -32,6 +33,7 @@ export interface WriterParts {
   readonly committer: Committer
   readonly order: KeyOrder
   readonly hints: Hints
+  readonly clocks: ClockWatch
   readonly partitions: number
   readonly recordBytes: number
   /** Asked when a vnode gives its first dot. */
@@ -214,6 +216,8 @@ export class RecordWriter {
     if (record === current)
       return { ...decided, changed: false, durable: this.#hinted(ground, hintFor, before) }
     this.#checkDisk(current, record)
+    if (isClients) checkClock(record, current)
+    this.#parts.clocks.saw(record, id)
     const put = this.#put(ground.key, record)
     if (isClients) this.#checkRoom(put.value.length, current)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
