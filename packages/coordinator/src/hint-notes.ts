@@ -20,8 +20,8 @@ const MAX_PENDING = 1000
 const MAX_TRIES = 120
 
 /**
- * Has replicas note who missed a write. One of those that have it is enough, and all of them are asked; if none can be reached
- * now, they are asked again in the background, for as long as this node lives.
+ * Has replicas note who missed a write. One of those that have it is enough, and all of them are asked; if none can be
+ * reached now, they are asked again in the background, for as long as this node lives.
  */
 export class HintNotes {
   readonly #runtime: Pick<Runtime, 'clock' | 'metrics' | 'probe'>

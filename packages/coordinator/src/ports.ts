@@ -21,7 +21,10 @@ export interface ReplicaCallOptions {
  */
 export interface Replicas {
   get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead>
-  /** Merges a finished record, unless it is fresh. `onAccepted` is called when the replica has it in memory, before it is durable. */
+  /**
+   * Merges a finished record, unless it is fresh. `onAccepted` is called when the replica has it in memory, before it
+   * is durable.
+   */
   put(target: ReplicaTarget, id: KeyId, record: StoredRecord, options: ReplicaPutOptions): Promise<ReplicaPut>
   /** Lets the replica give the write its dot; answers with what it then holds once that is durable. */
   coordinate(
@@ -30,7 +33,10 @@ export interface Replicas {
     write: CoordinatedWrite,
     options: ReplicaCallOptions,
   ): Promise<ReplicaCoordinated>
-  /** Notes at a replica that has the record of a key, durably, that other holders miss it: they get it when they are back. */
+  /**
+   * Notes at a replica that has the record of a key, durably, that other holders miss it: they get it when they are
+   * back.
+   */
   hint(
     target: ReplicaTarget,
     id: KeyId,

@@ -101,10 +101,10 @@ const NOBODY: readonly Missed[] = []
 /**
  * One write: Riak's put (riak_kv_put_core), with its faults repaired. If the coordinating replica fails the next one
  * coordinates; the write keeps its identity, so that two dots of it count as one. A node found dead, closing, or unable
- * for another reason is replaced by the next fallback at once. `definite()` tells a write that happened nowhere from one of unknown outcome.
- *
- * A replica that knows a dot of the record as another write's keeps both, but others may have taken the record for something
- * that was replaced long ago: all get it anew, by names that nobody knows, and only then does their word count.
+ * for another reason is replaced by the next fallback at once. `definite()` tells a write that happened nowhere from
+ * one of unknown outcome. A replica that knows a dot of the record as another write's keeps both, but others may have
+ * taken the record for something that was replaced long ago: all get it anew, by names that nobody knows, and only then
+ * does their word count.
  */
 export class PutMachine {
   readonly #plan: PutPlan
@@ -168,8 +168,8 @@ export class PutMachine {
   }
 
   /**
-   * Once all have answered: the primaries that may lack the write, unless it is on n nodes, those among them that were not asked;
-   * and what one may have that was to coordinate and did not answer.
+   * Once all have answered: the primaries that may lack the write, unless it is on n nodes, those among them that were
+   * not asked; and what one may have that was to coordinate and did not answer.
    */
   missed(notAsked: () => readonly string[]): readonly Missed[] {
     const isEverywhere = this.#durable >= this.#plan.quorum.n
@@ -210,8 +210,9 @@ export class PutMachine {
   }
 
   /**
-   * The local primary, else the first one, else the local fallback, else the first one, of those not yet asked. A fallback that
-   * coordinates adds an actor to the clock. So does one that has nothing yet, or an older copy, which knows less as well.
+   * The local primary, else the first one, else the local fallback, else the first one, of those not yet asked. A
+   * fallback that coordinates adds an actor to the clock. So does one that has nothing yet, or an older copy, which
+   * knows less as well.
    */
   #coordinate(): readonly PutEffect[] {
     const { guarded, local, aloneAt, newcomer } = this.#plan

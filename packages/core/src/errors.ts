@@ -179,7 +179,10 @@ export function isDiskFull(error: unknown): boolean {
   return NO_ROOM.test(code) || NO_ROOM.test(error.message) || isDiskFull(error.cause)
 }
 
-/** What a database or a disk threw, as `ATOLL_DISK_FULL` if it says that there is no room, and as `ATOLL_STORAGE` otherwise. */
+/**
+ * What a database or a disk threw, as `ATOLL_DISK_FULL` if it says that there is no room, and as `ATOLL_STORAGE`
+ * otherwise.
+ */
 export function storageFailure(
   message: string,
   cause: unknown,
@@ -198,8 +201,8 @@ export function withDefinite(error: AtollError, definite: boolean): AtollError {
 }
 
 /**
- * Does what comes behind a write: reads its answer, or looks at what became of it. What fails there says nothing certain of the
- * write, which may have been made: an `AtollError` is thrown on as one that is not definite.
+ * Does what comes behind a write: reads its answer, or looks at what became of it. What fails there says nothing
+ * certain of the write, which may have been made: an `AtollError` is thrown on as one that is not definite.
  */
 export async function behindWrite<T>(task: () => T | Promise<T>): Promise<T> {
   try {

@@ -23,11 +23,12 @@ export interface CommitOptions {
 
 /**
  * Does exactly what the plan says: the ring is that of the plan at once, lost nodes are in no list any more, all else
- * begins to move. Nothing is staged afterwards but what the plan says waits. More partitions are there at once, each with the nodes of the one that it was
- * a part of; until all of them have filed their records anew, only what is lost can be replaced.
+ * begins to move. Nothing is staged afterwards but what the plan says waits. More partitions are there at once, each
+ * with the nodes of the one that it was a part of; until all of them have filed their records anew, only what is lost
+ * can be replaced.
  *
- * @throws `ATOLL_STALE_PLAN` if what the plan was made from has changed, `ATOLL_CHANGE_REFUSED` if nothing is staged, or
- * for violations that were not allowed.
+ * @throws `ATOLL_STALE_PLAN` if what the plan was made from has changed, `ATOLL_CHANGE_REFUSED` if nothing is staged,
+ * or for violations that were not allowed.
  */
 export function commit(document: ClusterDocument, plan: Plan, options: CommitOptions = {}): ClusterDocument {
   if (plan.basis !== basisOf(document)) {

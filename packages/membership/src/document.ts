@@ -108,8 +108,8 @@ export interface ClusterDocument {
   /** Who holds each partition now, in the order of preference. */
   readonly replicas: ReplicaTable
   /**
-   * By partition: the epoch that its list got longer with, for the last time; 0 for never. Empty while no list did. Who goes by
-   * the shorter list takes too few replicas for a majority.
+   * By partition: the epoch that its list got longer with, for the last time; 0 for never. Empty while no list did. Who
+   * goes by the shorter list takes too few replicas for a majority.
    */
   readonly grownAt: readonly number[]
   /** What has to be done until the lists are those of the ring. */

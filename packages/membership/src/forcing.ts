@@ -10,10 +10,12 @@ import { isMajority, votersOf } from './voters.ts'
 const MAX_REASON_CHARACTERS = 1000
 
 /**
- * The document after an edit that no majority decided. The missing members are marked down unless the edit has taken them
- * out, so that those who are left can decide what follows. The epoch goes beyond all that the missing ones may decide.
+ * The document after an edit that no majority decided. The missing members are marked down unless the edit has taken
+ * them out, so that those who are left can decide what follows. The epoch goes beyond all that the missing ones may
+ * decide.
  *
- * @throws `ATOLL_CHANGE_REFUSED` if a majority of the voters is left: then a proposal is the way, unless the cluster has forked.
+ * @throws `ATOLL_CHANGE_REFUSED` if a majority of the voters is left: then a proposal is the way, unless the cluster
+ * has forked.
  */
 export function forcedDocument(
   before: ClusterDocument,

@@ -40,9 +40,9 @@ export function withHistory(document: ClusterDocument): ClusterDocument {
 }
 
 /**
- * The first epoch of which two documents tell that it was decided in two ways; undefined if one may follow on the other. Where an operator
- * has forced a decision past the other document, that is what was meant to be. Two that were forced at one epoch are no fork either: the
- * greater bytes count.
+ * The first epoch of which two documents tell that it was decided in two ways; undefined if one may follow on the
+ * other. Where an operator has forced a decision past the other document, that is what was meant to be. Two that were
+ * forced at one epoch are no fork either: the greater bytes count.
  */
 export function forkOf(a: Digested, b: Digested): number | undefined {
   const [older, newer] = a.document.epoch <= b.document.epoch ? [a, b] : [b, a]

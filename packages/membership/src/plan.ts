@@ -21,7 +21,10 @@ export interface Plan {
   /** Digest of all that it depends on: a commit fails if that has changed. */
   readonly basis: string
   readonly changes: readonly Change[]
-  /** Changes that stay staged, since members have to file their records anew first: until then only lost nodes are dealt with. */
+  /**
+   * Changes that stay staged, since members have to file their records anew first: until then only lost nodes are dealt
+   * with.
+   */
   readonly later: readonly Change[]
   /** As they are right after the commit. */
   readonly members: ReadonlyMap<NodeName, Member>

@@ -36,8 +36,8 @@ export function checkResize(document: ClusterDocument, partitions: number, what:
 }
 
 /**
- * The staged changes that can be committed now: all of them, or while nodes have to file their records anew those of lost nodes,
- * of which one may be what the others wait for. The rest stays staged.
+ * The staged changes that can be committed now: all of them, or while nodes have to file their records anew those of
+ * lost nodes, of which one may be what the others wait for. The rest stays staged.
  */
 export function dueChanges({ resizing, staged }: ClusterDocument): readonly Change[] {
   if (resizing === undefined) return staged

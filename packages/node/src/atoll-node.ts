@@ -386,7 +386,10 @@ export class AtollNode extends Lifecycle {
     this.#lives.follow(document)
   }
 
-  /** Whether the data is an older copy is known by any other member: it votes once all have been asked who can be reached. */
+  /**
+   * Whether the data is an older copy is known by any other member: it votes once all have been asked who can be
+   * reached.
+   */
   async #lookAround(signal: AbortSignal): Promise<void> {
     const membership = this.#membership
     const { document } = membership

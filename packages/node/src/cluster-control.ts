@@ -60,7 +60,8 @@ export interface MemberReport {
   /** The newest epoch that this node has seen it at; 0 if it has not heard of it. */
   readonly epoch: number
   /**
-   * Only for a member whose data was put back from an older copy and has not caught up yet: the members that have not offered it yet what it lacks. Until then it takes writes, and reads do not count on what it lacks.
+   * Only for a member whose data was put back from an older copy and has not caught up yet: the members that have not
+   * offered it yet what it lacks. Until then it takes writes, and reads do not count on what it lacks.
    */
   readonly catchingUpFrom?: readonly NodeName[]
 }
@@ -81,11 +82,14 @@ export interface ClusterStatus {
   /** What this node has noted for others that missed it: it gives it to them once they are up. */
   readonly owed: readonly Owed[]
   /**
-   * The data of this node may be an older copy: the members have not decided yet since it was opened. Until they have, it answers no reads of
-   * others.
+   * The data of this node may be an older copy: the members have not decided yet since it was opened. Until they have,
+   * it answers no reads of others.
    */
   readonly mayBeOlderCopy: boolean
-  /** The first epoch that was decided in two ways, if this node knows of such a one; then it refuses requests with `ATOLL_FORKED`. */
+  /**
+   * The first epoch that was decided in two ways, if this node knows of such a one; then it refuses requests with
+   * `ATOLL_FORKED`.
+   */
   readonly forkedAt: number | undefined
 }
 
@@ -152,7 +156,9 @@ export class ClusterControl {
   }
 
   /**
-   * Stages a change: nothing moves before a plan with it is committed. A node that joins becomes a member at once, and holds nothing. Throws `ATOLL_CHANGE_REFUSED` if the cluster does not allow it, `ATOLL_QUORUM_UNMET` without a majority.
+   * Stages a change: nothing moves before a plan with it is committed. A node that joins becomes a member at once, and
+   * holds nothing. Throws `ATOLL_CHANGE_REFUSED` if the cluster does not allow it, `ATOLL_QUORUM_UNMET` without a
+   * majority.
    */
   async stage(change: Change, options: ProposeOptions = {}): Promise<ClusterDocument> {
     checkChange(change)
@@ -212,7 +218,8 @@ export class ClusterControl {
   }
 
   /**
-   * Creates a bucket type or changes some of its properties, on all nodes. If n is raised, the new replicas are filled in the background. Throws `TypeError` or `RangeError` for invalid properties.
+   * Creates a bucket type or changes some of its properties, on all nodes. If n is raised, the new replicas are filled
+   * in the background. Throws `TypeError` or `RangeError` for invalid properties.
    */
   async setBucketType(
     type: string,
@@ -233,9 +240,11 @@ export class ClusterControl {
   }
 
   /**
-   * Goes on without a majority: for an operator who knows that the `missing` members are gone for good. They are marked down,
-   * and the changes, if there are any, are staged; `plan` and `commit` them as usual then. Decisions of the missing members are lost. It is recorded in the document. It is also how an operator says which of two histories of the cluster counts: that of
-   * the node on which it is forced. Throws `ATOLL_CHANGE_REFUSED` while a majority is left without them and there is one history.
+   * Goes on without a majority: for an operator who knows that the `missing` members are gone for good. They are marked
+   * down, and the changes, if there are any, are staged; `plan` and `commit` them as usual then. Decisions of the
+   * missing members are lost. It is recorded in the document. It is also how an operator says which of two histories of
+   * the cluster counts: that of the node on which it is forced. Throws `ATOLL_CHANGE_REFUSED` while a majority is left
+   * without them and there is one history.
    */
   async force(changes: Change | readonly Change[], options: ForceOptions): Promise<ClusterDocument> {
     const all = checkChanges(changes)
@@ -246,8 +255,8 @@ export class ClusterControl {
   }
 
   /**
-   * How many replicas of these records each member holds, as a primary or as a fallback. Asks every member that is up; a member that does not answer is left out. `node.objects.recordsOf` names the records of
-   * an object.
+   * How many replicas of these records each member holds, as a primary or as a fallback. Asks every member that is up;
+   * a member that does not answer is left out. `node.objects.recordsOf` names the records of an object.
    */
   async census(
     ids: readonly KeyId[],
@@ -259,7 +268,10 @@ export class ClusterControl {
     )
   }
 
-  /** Resolves when no replica has to be moved, added, copied or filed anew, and this node's database takes writes; rejects with the reason of `signal`. */
+  /**
+   * Resolves when no replica has to be moved, added, copied or filed anew, and this node's database takes writes;
+   * rejects with the reason of `signal`.
+   */
   async settled(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkSignalOptions('settled', options)
     const { clock } = this.#parts.runtime

@@ -133,9 +133,9 @@ export class Cluster extends Lifecycle {
   }
 
   /**
-   * Starts a node that crashed or was stopped, on what its storage kept. One that lost everything is taken back under its old name, which a
-   * majority of the others has to decide; they give it copies of what it shall hold. Does nothing for one that runs.
-   * `restored` says that its storage is an older copy, as the option of `createNode` does.
+   * Starts a node that crashed or was stopped, on what its storage kept. One that lost everything is taken back under
+   * its old name, which a majority of the others has to decide; they give it copies of what it shall hold. Does nothing
+   * for one that runs. `restored` says that its storage is an older copy, as the option of `createNode` does.
    */
   async restart(name: NodeName, { restored = false }: { readonly restored?: boolean } = {}): Promise<void> {
     this.assertOpen()
@@ -220,8 +220,8 @@ export class Cluster extends Lifecycle {
   }
 
   /**
-   * Fills `data`, and answers what it says of the cluster. Nodes that have data already say whether the others belong to them, before
-   * anything is made for these.
+   * Fills `data`, and answers what it says of the cluster. Nodes that have data already say whether the others belong
+   * to them, before anything is made for these.
    */
   async #openAllData(data: Map<NodeName, NodeData>): Promise<ClusterDocument | undefined> {
     const { held = [], nodes } = this.#options

@@ -47,7 +47,10 @@ export interface DataMoverOptions {
 }
 
 const RETRY_MS = { least: 250, mostWhenBusy: 1000, most: 30_000 }
-/** Who has the same to give as another one waits so long for each that comes before it, and then mostly finds that all is there. */
+/**
+ * Who has the same to give as another one waits so long for each that comes before it, and then mostly finds that all
+ * is there.
+ */
 const TURN_MS = 5000
 /** Transfers that are done are reported together, so that a plan costs few epochs. */
 const REPORT_MS = 200
@@ -416,8 +419,8 @@ export class DataMover extends Lifecycle {
 }
 
 /**
- * One after the other, since the first may be the end of the second: who waited for a copy from here waits for one from the heir.
- * A document that was decided meanwhile may have given up some of them as well.
+ * One after the other, since the first may be the end of the second: who waited for a copy from here waits for one from
+ * the heir. A document that was decided meanwhile may have given up some of them as well.
  */
 function reported(document: ClusterDocument, node: NodeName, done: readonly Handed[]): ClusterDocument {
   const isCopy = ({ kind }: Handed) => kind === 'add'

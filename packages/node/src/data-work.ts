@@ -121,8 +121,8 @@ export function nameOfWork(work: DataWork): string {
 }
 
 /**
- * No move was pending when the ring got more partitions: what has begun is over. Then the nodes take their turns, so that the
- * others serve; one that nobody waits for need not wait either. One that was marked down is marked up first.
+ * No move was pending when the ring got more partitions: what has begun is over. Then the nodes take their turns, so
+ * that the others serve; one that nobody waits for need not wait either. One that was marked down is marked up first.
  */
 function refiling({ node, document, filed, outgoing, isUp }: Outlook): readonly DataWork[] {
   const { partitions } = document.ring
@@ -173,8 +173,8 @@ function ownMoves(outlook: Outlook): readonly Move[] {
 }
 
 /**
- * What a transfer has brought here already is nobody's hint. A node that joins the list gets it as well: who copies to that may
- * have passed the record, and does not hand on what comes as a hint.
+ * What a transfer has brought here already is nobody's hint. A node that joins the list gets it as well: who copies to
+ * that may have passed the record, and does not hand on what comes as a hint.
  */
 function givingBack(outlook: Outlook): DataWork[] {
   const { node, document, held, surplus, outgoing, isUp } = outlook
@@ -204,7 +204,10 @@ function refilling({ node, document, isUp }: Outlook): DataWork[] {
     .map((refill) => ({ kind: 'refill', refill }))
 }
 
-/** What was meant for a node that does not hold the partition any more is offered to all who do: it may have handed on what it had. */
+/**
+ * What was meant for a node that does not hold the partition any more is offered to all who do: it may have handed on
+ * what it had.
+ */
 function hinting(outlook: Outlook): DataWork[] {
   const { node: own, hinted = [], isUp } = outlook
   return hinted.flatMap(({ partition, node }): DataWork[] => {
@@ -242,8 +245,8 @@ export function offered(
 }
 
 /**
- * Up to how many replicas of a bucket type are given copies by this step of a refill. While programs may be members that know no
- * steps, and take the refill for done after the first one, that is all of them.
+ * Up to how many replicas of a bucket type are given copies by this step of a refill. While programs may be members
+ * that know no steps, and take the refill for done after the first one, that is all of them.
  */
 export function filledNext(document: ClusterDocument, { from, to }: RaisedRefill): number {
   return isForAllVersions(document) ? to : from + 1

@@ -38,9 +38,9 @@ const GENERATION_BYTES = 12
 const MAX_KNOWN = 100
 
 /**
- * One life of a node's data, from an open to the next. The cluster document says which life of its data a node has told of last.
- * Data that was put back from a backup does not know that life: so an older copy is told from data that was only stopped. Noted
- * as not closed before anything is served, and as closed by the last write of an orderly close.
+ * One life of a node's data, from an open to the next. The cluster document says which life of its data a node has told
+ * of last. Data that was put back from a backup does not know that life: so an older copy is told from data that was
+ * only stopped. Noted as not closed before anything is served, and as closed by the last write of an orderly close.
  */
 export class Generation {
   readonly #parts: GenerationParts
@@ -92,9 +92,9 @@ export class Generation {
   }
 
   /**
-   * Whether what this data knows of votes about the epoch after this document is all that there is: they are given by the life that the
-   * document names, and by those of the same data that follow on it. An older copy lacks the votes of the lives that it does not know. One that
-   * nobody has looked at yet may be such a copy.
+   * Whether what this data knows of votes about the epoch after this document is all that there is: they are given by
+   * the life that the document names, and by those of the same data that follow on it. An older copy lacks the votes of
+   * the lives that it does not know. One that nobody has looked at yet may be such a copy.
    */
   remembers(document: ClusterDocument): boolean {
     const named = document.members.get(this.#parts.node)?.generation

@@ -25,9 +25,9 @@ const TELL_TIMEOUT_MS = 2000
 const MOST_TOLD = 3
 
 /**
- * A node that opens may be at another address than before. It proposes a document that says so, until that is decided. Others
- * cannot fetch that document from it, since they do not know yet where it is: so it hands its document to members that
- * go on lacking it.
+ * A node that opens may be at another address than before. It proposes a document that says so, until that is decided.
+ * Others cannot fetch that document from it, since they do not know yet where it is: so it hands its document to
+ * members that go on lacking it.
  */
 export class Homecoming extends Lifecycle {
   readonly label: string
@@ -84,7 +84,10 @@ export class Homecoming extends Lifecycle {
     this.#timer = this.#runtime.clock.timer(LOOK_MS, look, { background: true })
   }
 
-  /** What the document says of this node may become wrong also later: when the others have an older one, they were restored. */
+  /**
+   * What the document says of this node may become wrong also later: when the others have an older one, they were
+   * restored.
+   */
   #isDue(): boolean {
     const { membership, edit } = this.#parts
     const { document } = membership

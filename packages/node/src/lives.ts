@@ -32,7 +32,10 @@ export class Lives {
     this.#parts = parts
   }
 
-  /** The document with the life that goes on, and with a history; without either while a member may be there that could not read it. */
+  /**
+   * The document with the life that goes on, and with a history; without either while a member may be there that could
+   * not read it.
+   */
   tell(document: ClusterDocument): ClusterDocument {
     const mayTell = !isForAllVersions(document) || this.#allOthersSay(GENERATIONS, document)
     const told = mayTell ? this.#parts.generation.tell(document) : document

@@ -13,8 +13,9 @@ export interface LookAroundParts {
 const TIMEOUT_MS = 500
 
 /**
- * Asks all other members of the document for theirs, and takes the newest. Data that was put back from a copy is told from data that was only
- * stopped by what any of them knows. Resolves when all have answered, or cannot, or the time is over.
+ * Asks all other members of the document for theirs, and takes the newest. Data that was put back from a copy is told
+ * from data that was only stopped by what any of them knows. Resolves when all have answered, or cannot, or the time is
+ * over.
  */
 export async function lookAround(
   { log }: Runtime,

@@ -47,8 +47,8 @@ export class Blocks {
   }
 
   /**
-   * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if the replicas say that they have it damaged or not at
-   * all, and what the store says if too few of them can be heard.
+   * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if the replicas say that they have it damaged
+   * or not at all, and what the store says if too few of them can be heard.
    */
   async read(set: BlockSet, block: Block, { signal, repair, quorum }: BlockReadOptions): Promise<Uint8Array> {
     const accept = ({ value, valueCrc32 }: KvValue) =>

@@ -52,10 +52,10 @@ const PAUSE_MS = 20
 const MAX_TYPES = 10_000
 
 /**
- * The bucket records. They are eventual: two nodes that create one name at the same time both succeed. But a bucket has one type for
- * good, since its objects are found by it. So a record of another type than the default is proposed first, by a write that every primary
- * has to say of that it met nothing, and then decided; one of the default type begins at a primary that holds nothing. Of a
- * write of either kind over the same, never both count (`ifUnchanged`).
+ * The bucket records. They are eventual: two nodes that create one name at the same time both succeed. But a bucket has
+ * one type for good, since its objects are found by it. So a record of another type than the default is proposed first,
+ * by a write that every primary has to say of that it met nothing, and then decided; one of the default type begins at
+ * a primary that holds nothing. Of a write of either kind over the same, never both count (`ifUnchanged`).
  */
 export class Buckets {
   readonly #runtime: Runtime
@@ -92,7 +92,8 @@ export class Buckets {
       if (before.records.some(isDecided))
         throw new AtollError('ATOLL_BUCKET_EXISTS', `bucket "${name}" exists already`)
       const isPlain = type === DEFAULT_BUCKET_TYPE && before.records.length === 0
-      // Where replicas are just being added nobody can say that nothing is there: the default type goes without, as it did before.
+      // Where replicas are just being added nobody can say that nothing is there: the default type goes without, as it
+      // did before.
       const ifUnchanged = round < CREATE_ROUNDS - 1 ? 'one' : undefined
       const making = { before, options, ifUnchanged } as const
       const creating = isPlain ? this.#begin(id, record, making) : this.#decide(id, record, making)

@@ -30,8 +30,9 @@ export interface PutResult {
   readonly etag: string
   readonly lastModifiedMs: number
   /**
-   * How many primaries had each part of the object on disk when the call was answered: the fewest of any part. With n - r + 1
-   * (2 of 3 replicas), no reader takes the object for absent whatever happens; with 0, all of it lies with nodes that stood in.
+   * How many primaries had each part of the object on disk when the call was answered: the fewest of any part. With n -
+   * r + 1 (2 of 3 replicas), no reader takes the object for absent whatever happens; with 0, all of it lies with nodes
+   * that stood in.
    */
   readonly primaries: number
 }
@@ -149,11 +150,11 @@ export class ObjectWriter {
   }
 
   /**
-   * Makes the upload the latest version. Once something is written the call cannot be aborted: its outcome is told as it is.
-   *
-   * What is known is written upon, if there is nothing else: the number of the version, which may be too small, does not
-   * matter then. If there is something else after all, the record is read, and the version is written again on top of it, unless
-   * a later writer has done so already. An upload in blocks writes on condition that its proof still stands.
+   * Makes the upload the latest version. Once something is written the call cannot be aborted: its outcome is told as
+   * it is. What is known is written upon, if there is nothing else: the number of the version, which may be too small,
+   * does not matter then. If there is something else after all, the record is read, and the version is written again on
+   * top of it, unless a later writer has done so already. An upload in blocks writes on condition that its proof still
+   * stands.
    */
   async #activate(activation: Activation, { signal }: PutRequest): Promise<PutResult> {
     throwIfAborted(signal)
@@ -190,11 +191,9 @@ export class ObjectWriter {
   }
 
   /**
-   * The version is written; whether it also is the latest is seen now. If it is not it is written again on top of what is there,
-   * and then until it is known what became of it.
-   *
-   * One with blocks that is there is not made a version once more: two that were written at the same time, and again on top of
-   * each other, would each retire the other.
+   * The version is written; whether it also is the latest is seen now. If it is not it is written again on top of what
+   * is there, and then until it is known what became of it. One with blocks that is there is not made a version once
+   * more: two that were written at the same time, and again on top of each other, would each retire the other.
    */
   async #confirm(activation: Activation, first: Activated): Promise<PutResult> {
     const { manifests, runtime } = this.#layer
@@ -264,7 +263,10 @@ export class ObjectWriter {
   }
 }
 
-/** Whether a version that was written needs nothing more: it is all that is seen and there is nothing beside it, or overtaken. */
+/**
+ * Whether a version that was written needs nothing more: it is all that is seen and there is nothing beside it, or
+ * overtaken.
+ */
 function isSettled(read: HistoryRead, mark: Mark): boolean {
   if (!isThere(read, mark)) return isOvertaken(read, mark)
   return read.siblings.length === 1 && visibleOf(read.history)?.uuid === mark.uuid
@@ -286,9 +288,10 @@ function isThere({ siblings }: HistoryRead, { uuid }: Mark): boolean {
 }
 
 /**
- * Whether a later writer has gone on from the version, or from one that hides it. That it is nowhere to be seen is no proof of
- * that: a replica may have taken it for something that it knew. Inline versions leave no name behind when they are retired, so
- * that one which was lost, and would have been hidden all the same by a clock that is ahead, passes for overtaken.
+ * Whether a later writer has gone on from the version, or from one that hides it. That it is nowhere to be seen is no
+ * proof of that: a replica may have taken it for something that it knew. Inline versions leave no name behind when they
+ * are retired, so that one which was lost, and would have been hidden all the same by a clock that is ahead, passes for
+ * overtaken.
  */
 function isOvertaken({ history }: HistoryRead, mark: Mark): boolean {
   const left = history.manifests.get(mark.uuid)

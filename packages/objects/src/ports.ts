@@ -31,8 +31,8 @@ export interface KvGetOptions extends ReadQuorumOptions {
   /** For blocks: whether a replica's value is the right one; one that is refused is healed from another. */
   readonly accept?: ((value: KvValue) => boolean) | undefined
   /**
-   * Not for blocks: whether the values are what is looked for; default that there is one. A store of several replicas answers
-   * others only where they may be taken for absence, and else throws `ATOLL_QUORUM_UNMET`.
+   * Not for blocks: whether the values are what is looked for; default that there is one. A store of several replicas
+   * answers others only where they may be taken for absence, and else throws `ATOLL_QUORUM_UNMET`.
    */
   readonly shows?: ((values: readonly KvValue[]) => boolean) | undefined
   /** Asks every replica, not only as many as an answer needs, so that each that lacks the value is healed. */
@@ -74,9 +74,10 @@ export interface KvWrite {
    */
   readonly ifAlone?: boolean
   /**
-   * Declines unless the record is exactly what the context has seen: so says with `one` a primary, which begins the write, and
-   * with `all` each of them, or `alone` is false. So of two writes over the same context, one with `one` and one with `all`, never
-   * both count as done, whatever else fails. Declines also if what the context has seen is not there any more.
+   * Declines unless the record is exactly what the context has seen: so says with `one` a primary, which begins the
+   * write, and with `all` each of them, or `alone` is false. So of two writes over the same context, one with `one` and
+   * one with `all`, never both count as done, whatever else fails. Declines also if what the context has seen is not
+   * there any more.
    */
   readonly ifUnchanged?: 'one' | 'all' | undefined
 }

@@ -61,8 +61,9 @@ export interface DeleteOptions extends ReadOptions, WriteQuorumOptions {}
 
 export interface CreateBucketOptions extends ReadOptions, WriteQuorumOptions {
   /**
-   * By which bucket types the objects are stored, for good: with "gold" by those that "gold.manifests" and "gold.blocks" say, which have to be
-   * there, the first one with siblings and the second one written once. Default "atoll".
+   * By which bucket types the objects are stored, for good: with "gold" by those that "gold.manifests" and
+   * "gold.blocks" say, which have to be there, the first one with siblings and the second one written once. Default
+   * "atoll".
    */
   readonly type?: string | undefined
 }
@@ -90,8 +91,8 @@ export type BucketListOptions = Omit<ListOptions, 'delimiter'>
 
 export interface CollectOptions extends CallOptions {
   /**
-   * Wall time to collect for, in milliseconds; default the time that a majority of the members' clocks agree on, or that of this
-   * node's clock where no majority answers.
+   * Wall time to collect for, in milliseconds; default the time that a majority of the members' clocks agree on, or
+   * that of this node's clock where no majority answers.
    */
   readonly now?: number | undefined
   /** How long the blocks of a removed version stay for those who read it, in milliseconds; default 24 hours. */

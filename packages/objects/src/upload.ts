@@ -28,8 +28,8 @@ const FIRST_BLOCKS = 64
 
 /**
  * One body on its way into blocks. Before the first block goes to a disk a `writing` manifest says that they may exist,
- * how many, and until when to leave them alone; so whatever becomes of this process, they are found. While that is on its way
- * the first blocks are read, cut and digested.
+ * how many, and until when to leave them alone; so whatever becomes of this process, they are found. While that is on
+ * its way the first blocks are read, cut and digested.
  */
 export class Upload {
   /** Fewest primaries that had a block on disk when it was answered. */

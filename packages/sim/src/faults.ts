@@ -35,8 +35,8 @@ export type Fault =
   /** The process of the node stops, with its connections open, and goes on when the fault ends. */
   | { readonly kind: 'freeze'; readonly node: string }
   /**
-   * The machine is suspended: it stops, its monotonic clock stands, and hours go by on the wall clocks of all. It goes on when
-   * the fault ends.
+   * The machine is suspended: it stops, its monotonic clock stands, and hours go by on the wall clocks of all. It goes
+   * on when the fault ends.
    */
   | { readonly kind: 'suspend'; readonly node: string; readonly lapseMs: number }
   /** Hours go by on the wall clocks of all at once, as while every machine is suspended. */
@@ -71,7 +71,9 @@ export interface PlanOptions {
   readonly maxGapMs?: number
   /** How long one fault lasts, in ms, at most; drawn from 1. Default a quarter of the duration. */
   readonly maxHoldMs?: number
-  /** How long a machine is frozen or suspended, in ms, at most; drawn from 1, and may go beyond the duration. Default 12 000. */
+  /**
+   * How long a machine is frozen or suspended, in ms, at most; drawn from 1, and may go beyond the duration. Default 12 000.
+   */
   readonly maxFreezeMs?: number
   /** How likely each kind is, against the others. A kind that is not named does not happen. */
   readonly weights: Partial<Readonly<Record<FaultKind, number>>>
@@ -82,7 +84,10 @@ export interface PlanOptions {
 export interface FaultBudget {
   /** Nodes without power, frozen or suspended at one time. */
   readonly maxDown: number
-  /** Nodes whose stored data is ever damaged (rotten, replaced, or an older copy) in the plan. Less than n, or data is truly gone. */
+  /**
+   * Nodes whose stored data is ever damaged (rotten, replaced, or an older copy) in the plan. Less than n, or data is
+   * truly gone.
+   */
   readonly maxDamaged: number
 }
 
@@ -102,8 +107,8 @@ function placeOf(fault: Fault): string {
 }
 
 /**
- * Draws what goes wrong and when: in the order of beginning, each fault ended within the duration (unless a machine is frozen
- * for longer), and never more at one time than the budget allows.
+ * Draws what goes wrong and when: in the order of beginning, each fault ended within the duration (unless a machine is
+ * frozen for longer), and never more at one time than the budget allows.
  *
  * @throws TypeError, RangeError for invalid options.
  */

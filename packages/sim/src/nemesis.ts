@@ -39,8 +39,8 @@ export class Nemesis {
   }
 
   /**
-   * Begins and ends every fault of the plan in its time, or after what is still done to the same machine: a node that starts may
-   * have to wait for others. What cannot be ended yet is left to `heal`.
+   * Begins and ends every fault of the plan in its time, or after what is still done to the same machine: a node that
+   * starts may have to wait for others. What cannot be ended yet is left to `heal`.
    */
   async rage(plan: readonly PlannedFault[]): Promise<void> {
     const { clock } = this.#world.runtime('nemesis')

@@ -24,6 +24,9 @@ export interface NodesPort {
   crash(name: string): Promise<void>
   /** Closes a node in order. */
   stop(name: string): Promise<void>
-  /** Starts it again on what its disk kept; `restored` says that this is an older copy, as an operator does who has put it back. */
+  /**
+   * Starts it again on what its disk kept; `restored` says that this is an older copy, as an operator does who has put
+   * it back.
+   */
   restart(name: string, options?: { readonly restored?: boolean }): Promise<void>
 }

@@ -19,9 +19,9 @@ export interface Hands {
 }
 
 /**
- * Every node is put back from a copy of its disk, one after the other, each when the one before has caught up. With that nothing
- * may be lost, as long as two replicas have every acknowledged write: fallbacks count for none, since what a hint says is not in
- * an older copy of it, and no disk may be damaged besides.
+ * Every node is put back from a copy of its disk, one after the other, each when the one before has caught up. With
+ * that nothing may be lost, as long as two replicas have every acknowledged write: fallbacks count for none, since what
+ * a hint says is not in an older copy of it, and no disk may be damaged besides.
  */
 export async function restoreAll(scene: Scene, { nodes, prng }: Hands): Promise<void> {
   const { world, cluster, options } = scene
@@ -48,7 +48,10 @@ export async function restoreAll(scene: Scene, { nodes, prng }: Hands): Promise<
   }
 }
 
-/** A copy of a node is started at another address, while the original runs: nobody talks to it, and it answers nothing wrong. */
+/**
+ * A copy of a node is started at another address, while the original runs: nobody talks to it, and it answers nothing
+ * wrong.
+ */
 export async function startBeside(scene: Scene, name: string, hands: Hands): Promise<void> {
   const { world, cluster, options, twin } = scene
   const { nodes, prng } = hands

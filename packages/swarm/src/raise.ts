@@ -21,8 +21,8 @@ interface Raise {
 }
 
 /**
- * The sets get more replicas while nothing is left to move, from one to three or from three to five, and are read meanwhile through
- * every node, while the replicas that they have got are being filled.
+ * The sets get more replicas while nothing is left to move, from one to three or from three to five, and are read
+ * meanwhile through every node, while the replicas that they have got are being filled.
  */
 export async function raise(scene: Scene, { prng, speaker, setReplicas }: Raise): Promise<void> {
   const { world } = scene

@@ -164,8 +164,8 @@ export async function record(scene: Scene, history: History, step: Step): Promis
 }
 
 /**
- * Where nothing goes wrong nothing fails; and where disks have no room but what is kept for deletions, only writes of something new
- * do. One that is said to be down is not asked, and counts where all are needed.
+ * Where nothing goes wrong nothing fails; and where disks have no room but what is kept for deletions, only writes of
+ * something new do. One that is said to be down is not asked, and counts where all are needed.
  */
 function mustSucceed({ faults, changes }: HouseOptions, { kind }: Operation): boolean {
   if (DISTURBING.some((change) => changes[change] !== undefined)) return false

@@ -31,7 +31,10 @@ async function oneNode(world: World): Promise<Cluster> {
 
 const documentOf = (cluster: Cluster, name: string) => cluster.node(name).cluster.document
 
-/** Partitions that the first node held alone when the late one heard of the cluster last, and three nodes hold now, without the late one. */
+/**
+ * Partitions that the first node held alone when the late one heard of the cluster last, and three nodes hold now,
+ * without the late one.
+ */
 function grown(cluster: Cluster): ReadonlySet<number> {
   const [before, now] = [documentOf(cluster, LATE), documentOf(cluster, FIRST)]
   const isGrown = (partition: number) =>
@@ -57,9 +60,9 @@ interface Outcome {
 }
 
 /**
- * A node of four has a disk that takes no writes, so that no newer document counts on it, while the lists grow from one holder to three. The first holder, which
- * hands everything on, loses its power and with it the knowledge of who came to its lists. Then the late node writes by the list of one:
- * there w is 1.
+ * A node of four has a disk that takes no writes, so that no newer document counts on it, while the lists grow from one
+ * holder to three. The first holder, which hands everything on, loses its power and with it the knowledge of who came
+ * to its lists. Then the late node writes by the list of one: there w is 1.
  */
 async function lateWrites(world: World): Promise<Outcome> {
   await using cluster = await oneNode(world)

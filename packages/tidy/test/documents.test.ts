@@ -11,7 +11,10 @@ interface Block {
   readonly code: string
 }
 
-/** Programs in TypeScript, and parts of them, that a page shows. Those in JavaScript are whole, and run in tests of `store`. */
+/**
+ * Programs in TypeScript, and parts of them, that a page shows. Those in JavaScript are whole, and run in tests of
+ * `store`.
+ */
 function blocksOf(page: string): Block[] {
   const blocks: Block[] = []
   for (const match of read(page).matchAll(/^```ts\n([\s\S]*?)^```/gm)) {

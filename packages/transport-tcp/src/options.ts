@@ -77,11 +77,13 @@ export interface TcpOptions extends Partial<FrameLimits> {
   /** Silence of a peer after which the node sends it a keep-alive message, in milliseconds; default 1000. */
   readonly keepAliveMs?: number
   /**
-   * Silence of a peer after which its connection is closed, in milliseconds, rounded up to whole `keepAliveMs`; default 5000.
+   * Silence of a peer after which its connection is closed, in milliseconds, rounded up to whole
+   * `keepAliveMs`; default 5000.
    */
   readonly keepAliveTimeoutMs?: number
   /**
-   * How long a connection that is being closed waits for progress in delivering what was sent, in milliseconds; default 5000.
+   * How long a connection that is being closed waits for progress in delivering what was sent, in milliseconds;
+   * default 5000.
    */
   readonly closeTimeoutMs?: number
   /** Bytes that may wait before `send` returns a promise to wait for; default 2 MiB. */

@@ -101,7 +101,10 @@ export interface Party extends TestRuntime {
 /** A busy machine is not silent: only what hangs meets these. */
 const PATIENT = { handshakeTimeoutMs: 150_000, keepAliveTimeoutMs: 150_000, closeTimeoutMs: 150_000 }
 
-/** A transport with the usual secret, and limits of time that mean something with a clock of the test alone, unless it is made otherwise. */
+/**
+ * A transport with the usual secret, and limits of time that mean something with a clock of the test alone, unless it
+ * is made otherwise.
+ */
 export function createParty(node: string, options: Partial<TcpOptions> = {}, clock?: Clock): Party {
   const secured = options.tls === undefined && !('secret' in options) ? { secret: SECRET } : {}
   const { runtime, metrics } = createRuntime(clock)

@@ -40,8 +40,8 @@ export class StreamTable {
   }
 
   /**
-   * Where calls never leave room, one chunk of one stream goes all the same, of each in its turn: less than has just left, so that what waits does not
-   * become more.
+   * Where calls never leave room, one chunk of one stream goes all the same, of each in its turn: less than has just
+   * left, so that what waits does not become more.
    */
   giveTurn(): void {
     for (const stream of this.#streams.values()) {

@@ -43,14 +43,13 @@ const APPLY_OPS = 2048
 const AHEAD_BYTES = 64 * 1024 * 1024
 
 /**
- * The way of a batch, in three stages that work at the same time, each on all that the one before has finished: write
- * a group of batches as one record, sync, apply to the inner database. A batch is acknowledged when it is durable, or
- * as soon as it is written; until it is applied the overlay answers for it.
- *
- * The inner database never holds what the synced log does not: otherwise a crash could leave it with pointers to
- * nothing. A failed write costs its batches, and those that build on them: the next record takes its place. A failed sync ends all writing until
- * the log is opened again, since nobody knows what it has left behind; what was durable before is applied all the same.
- * If applying fails, it is the next open that brings it into the inner database.
+ * The way of a batch, in three stages that work at the same time, each on all that the one before has finished: write a
+ * group of batches as one record, sync, apply to the inner database. A batch is acknowledged when it is durable, or as
+ * soon as it is written; until it is applied the overlay answers for it. The inner database never holds what the synced
+ * log does not: otherwise a crash could leave it with pointers to nothing. A failed write costs its batches, and those
+ * that build on them: the next record takes its place. A failed sync ends all writing until the log is opened again,
+ * since nobody knows what it has left behind; what was durable before is applied all the same. If applying fails, it is
+ * the next open that brings it into the inner database.
  */
 export class Log {
   readonly #context: LogContext

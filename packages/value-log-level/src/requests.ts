@@ -7,8 +7,9 @@ export interface WriteOptions {
 }
 
 /**
- * Batches that build on each other, and do not wait for each other: all that are written with the same object. Once one of them
- * has failed, those that come later fail as well, definitely, and none of them is written. Begin a new chain then.
+ * Batches that build on each other, and do not wait for each other: all that are written with the same object. Once one
+ * of them has failed, those that come later fail as well, definitely, and none of them is written. Begin a new chain
+ * then.
  */
 export interface BatchChain {
   /** Why one of them failed, set as soon as it has. */
@@ -45,7 +46,10 @@ export type BytesOperation =
       readonly type: 'put'
       readonly key: Uint8Array
       readonly value: Uint8Array
-      /** The rest of the value. Both parts are written from where they are, and must not change until the batch is acknowledged. */
+      /**
+       * The rest of the value. Both parts are written from where they are, and must not change until the batch is
+       * acknowledged.
+       */
       readonly tail?: Uint8Array | undefined
       /** CRC-32 (as in zlib) of the tail. With it, a tail that several logs of a process write is summed once for all. */
       readonly tailCrc32?: number | undefined

@@ -77,18 +77,15 @@ export interface ValueLogLevel<K, V> {
 }
 
 /**
- * An abstract-level database with its large values in a log of segment files: they are written once, and the
- * database below holds keys, pointers and small values (the idea of WiscKey, FAST 2016). All batches go through the
- * log first, where those that come while one is being synced share the next sync; the database below follows without
- * syncing, and is brought up to the log after a crash.
- *
- * Options of writes: `sync` (default false): acknowledge when it is durable. A batch is whole or absent
- * after a crash, and a synced one makes all before it durable.
- *
- * Errors are `AtollError`s: `ATOLL_CORRUPT` for a value that fails its checksum, `ATOLL_DISK_FULL` if there is no room and
- * `ATOLL_STORAGE` if the disk fails, `ATOLL_OVERLOADED` past `maxPendingBytes`, and as the cause of a failed open also
- * `ATOLL_LOCKED` and `ATOLL_FORMAT`. After a failed sync no more writes are taken until the database is opened again. If it is
- * the database below that fails, it is opened again by itself, as soon as there is room.
+ * An abstract-level database with its large values in a log of segment files: they are written once, and the database
+ * below holds keys, pointers and small values (the idea of WiscKey, FAST 2016). All batches go through the log first,
+ * where those that come while one is being synced share the next sync; the database below follows without syncing, and
+ * is brought up to the log after a crash. Options of writes: `sync` (default false): acknowledge when it is durable. A
+ * batch is whole or absent after a crash, and a synced one makes all before it durable. Errors are `AtollError`s:
+ * `ATOLL_CORRUPT` for a value that fails its checksum, `ATOLL_DISK_FULL` if there is no room and `ATOLL_STORAGE` if the
+ * disk fails, `ATOLL_OVERLOADED` past `maxPendingBytes`, and as the cause of a failed open also `ATOLL_LOCKED` and
+ * `ATOLL_FORMAT`. After a failed sync no more writes are taken until the database is opened again. If it is the
+ * database below that fails, it is opened again by itself, as soon as there is room.
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the methods are inherited; the interface only widens their options.
 export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format, K, V> {

@@ -34,11 +34,10 @@ const MAX_BATCHES = 16
 
 /**
  * Group commit: everything that arrives while a batch is on its way to the disk shares the next one, and its sync.
- * Batches go one after the other, in the order of arrival. Where the database knows chains, and there are large values, the next
- * ones do not wait: they are written while those before are synced. They are acknowledged in order all the same.
- *
- * A batch that fails takes everything with it that comes behind it: what waits may have been computed from a write
- * that is not there. Callers read again and retry.
+ * Batches go one after the other, in the order of arrival. Where the database knows chains, and there are large values,
+ * the next ones do not wait: they are written while those before are synced. They are acknowledged in order all the
+ * same. A batch that fails takes everything with it that comes behind it: what waits may have been computed from a
+ * write that is not there. Callers read again and retry.
  */
 export class Committer {
   readonly #parts: CommitterParts
@@ -59,7 +58,10 @@ export class Committer {
     this.#limits = limits
   }
 
-  /** Queues operations that become durable together; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound. */
+  /**
+   * Queues operations that become durable together; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is
+   * the caller's to bound.
+   */
   commit(operations: readonly Operation[]): Promise<void> {
     const bytes = bytesOf(operations)
     const durable = new Promise<void>((resolve, reject) => {

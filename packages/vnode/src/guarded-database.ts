@@ -43,7 +43,10 @@ export function guardDatabase(database: Database, parts: GuardParts): Database {
   return fence === undefined ? database : new GuardedDatabase(database, fence, parts)
 }
 
-/** Throws `ATOLL_STORAGE` or `ATOLL_DISK_FULL` for writes that it refuses, and for reads while the database is being opened. */
+/**
+ * Throws `ATOLL_STORAGE` or `ATOLL_DISK_FULL` for writes that it refuses, and for reads while the database is being
+ * opened.
+ */
 export class GuardedDatabase implements Database {
   readonly hasRoom?: () => boolean
   readonly getSummed?: (key: Uint8Array) => Promise<SummedBytes | undefined>

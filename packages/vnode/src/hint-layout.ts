@@ -22,7 +22,10 @@ const SEPARATOR = 0x21
 /** All hints of a database: beside its format, so that one look finds them when it is opened. */
 export const HINT_RANGE: KeyRange = { gte: utf8(PREFIX), lt: endOfSublevel(utf8(PREFIX)) }
 
-/** What the keys of all hints for one place begin with, which alone is the key of the hint that means the whole partition. */
+/**
+ * What the keys of all hints for one place begin with, which alone is the key of the hint that means the whole
+ * partition.
+ */
 export function hintPrefix({ partition, node }: HintPlace, partitions: number): Uint8Array {
   return utf8(`${PREFIX}${digits(partitions)}${digits(partition)}${node}!`)
 }

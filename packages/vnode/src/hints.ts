@@ -175,8 +175,8 @@ export class Hints {
   }
 
   /**
-   * The ring has got more partitions: of each that was owed something, all that it has become is owed as a whole. Does nothing
-   * to what has been filed so already.
+   * The ring has got more partitions: of each that was owed something, all that it has become is owed as a whole. Does
+   * nothing to what has been filed so already.
    */
   async refile(partitions: number): Promise<void> {
     const places = new Map<string, HintKey>()

@@ -34,9 +34,9 @@ export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
 export const NOTHING_KEY: Uint8Array = utf8('!meta!nothing')
 
 /**
- * Where things lie in the database. A partition is a sublevel named by its number in four digits, with four of its
- * own: `data` (type, bucket, key), `index` (type, index, scope, term, bucket, key), `notes` (as `data`) and `meta`. Keys are written out
- * in full here, byte for byte as sublevels would write them, which spares a batch the way through those.
+ * Where things lie in the database. A partition is a sublevel named by its number in four digits, with four of its own:
+ * `data` (type, bucket, key), `index` (type, index, scope, term, bucket, key), `notes` (as `data`) and `meta`. Keys are
+ * written out in full here, byte for byte as sublevels would write them, which spares a batch the way through those.
  */
 export class VnodeLayout {
   readonly partition: number

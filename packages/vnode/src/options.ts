@@ -16,15 +16,19 @@ export interface VnodeHostOptions {
   readonly batchOperations?: number
   /** Bytes of one batch of the database; a single write may exceed it. Default 16 MiB. */
   readonly batchBytes?: number
-  /** Bytes of one record with all its siblings, as clients may make it by a write; a larger one is refused as too large, unless it
-   * was as large before. It travels as the body of one frame, so this stays within `maxBodyBytes` of the transport. What is merged of such
-   * records may be larger, and travels as a stream. Default 8 MiB. */
+  /**
+   * Bytes of one record with all its siblings, as clients may make it by a write; a larger one is refused as too large,
+   * unless it was as large before. It travels as the body of one frame, so this stays within `maxBodyBytes` of the
+   * transport. What is merged of such records may be larger, and travels as a stream. Default 8 MiB.
+   */
   readonly recordBytes?: number
   /** Bytes of the entries of one page of a scan; a page ends early rather than exceed it. A page travels in the head of one
    * frame, so this stays below `maxHeadBytes` of the transport. Default 512 KiB. */
   readonly scanBytes?: number
-  /** Keys that are noted for one other node because it missed their records, while it was away; past it whole partitions are, of which
-   * every record is offered to it. Default 100 000. */
+  /**
+   * Keys that are noted for one other node because it missed their records, while it was away; past it whole partitions
+   * are, of which every record is offered to it. Default 100 000.
+   */
   readonly hintKeys?: number
 }
 

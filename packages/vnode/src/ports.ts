@@ -28,7 +28,10 @@ export interface Database {
   /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */
   getSummed?(key: Uint8Array): Promise<SummedBytes | undefined>
   batch(operations: Operation[], options: BatchOptions): Promise<void>
-  /** What a value log has: as `batch`, for values in two parts, of which it copies none, and for batches that do not wait. */
+  /**
+   * What a value log has: as `batch`, for values in two parts, of which it copies none, and for batches that do not
+   * wait.
+   */
   batchBytes?(operations: readonly Operation[], options: BytesBatchOptions): Promise<void>
   /** What a value log has: false while the disk has no more room than is kept for writes that make room. */
   hasRoom?(): boolean
@@ -66,8 +69,8 @@ export interface BatchOptions extends BinaryEncodings {
 export interface BytesBatchOptions {
   readonly sync: boolean
   /**
-   * The batches that are written with one object build on each other. Once one of them has failed the database fails all that
-   * come later, and writes none of them.
+   * The batches that are written with one object build on each other. Once one of them has failed the database fails
+   * all that come later, and writes none of them.
    */
   readonly chain: { failure?: AtollError | undefined }
 }

@@ -47,7 +47,10 @@ export interface PutRequest {
   readonly isFresh?: boolean | undefined
   /** Whether the answer says which dots stand for other writes here; default false. Not for a fresh record. */
   readonly tellTwice?: boolean | undefined
-  /** Holders that miss the write: the vnode notes that with it, and gives them the record when they are back. Default none. */
+  /**
+   * Holders that miss the write: the vnode notes that with it, and gives them the record when they are back. Default
+   * none.
+   */
   readonly hintFor?: readonly string[] | undefined
 }
 

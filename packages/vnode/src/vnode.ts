@@ -145,8 +145,8 @@ export class Vnode {
   }
 
   /**
-   * Deletes everything, and is not to be used thereafter. The actor goes first and durably: a vnode that has lost a part of its
-   * data must not go on as who it was.
+   * Deletes everything, and is not to be used thereafter. The actor goes first and durably: a vnode that has lost a
+   * part of its data must not go on as who it was.
    */
   async drop(): Promise<void> {
     this.#dropping = true

@@ -28,7 +28,10 @@ export interface StormParts {
 }
 
 const LOOK_MS = 50
-/** Bounds of time mean something where the machine has nothing else to do, as when it is measured; elsewhere only what hangs meets these. */
+/**
+ * Bounds of time mean something where the machine has nothing else to do, as when it is measured; elsewhere only what
+ * hangs meets these.
+ */
 export const IS_MEASURED = process.env['ATOLL_STORM_SECONDS'] !== undefined
 const NOTICE_PATIENCE_MS = IS_MEASURED ? 15_000 : 150_000
 const WHOLE_PATIENCE_MS = IS_MEASURED ? 60_000 : 150_000

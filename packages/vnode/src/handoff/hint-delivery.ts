@@ -12,13 +12,17 @@ export interface HintPlan {
   readonly partition: number
   /** The node that missed records of the partition. */
   readonly node: string
-  /** Which vnodes shall have a record: that node, or those who hold the partition in its place; none of a record that it does not hold. */
+  /**
+   * Which vnodes shall have a record: that node, or those who hold the partition in its place; none of a record that it
+   * does not hold.
+   */
   readonly select: (id: KeyId) => readonly Place[]
 }
 
 /**
- * One pass over what a node missed while it could not be reached: all of a partition, if that is owed, and then what was noted by
- * key. Each is offered as it is now, and a hint goes when the other node has the record, durably, and nobody noted it again since.
+ * One pass over what a node missed while it could not be reached: all of a partition, if that is owed, and then what
+ * was noted by key. Each is offered as it is now, and a hint goes when the other node has the record, durably, and
+ * nobody noted it again since.
  */
 export class HintDelivery {
   readonly job: Job

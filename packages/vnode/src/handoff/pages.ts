@@ -72,8 +72,8 @@ export async function readPage(parts: PageParts, range: KeyRange): Promise<Page>
 }
 
 /**
- * Pages one after the other, each read while whoever goes over them is busy with the one before. Nothing is read any more when
- * the loop is left.
+ * Pages one after the other, each read while whoever goes over them is busy with the one before. Nothing is read any
+ * more when the loop is left.
  */
 export async function* pagesFrom(
   cursor: Uint8Array | undefined,
@@ -149,7 +149,10 @@ class PageBuilder {
     return this.#bytes + key.length + bytes.length > pageBytes
   }
 
-  /** How many more rows fit if they are like those so far: what is read beyond a page has to be read again for the next one. */
+  /**
+   * How many more rows fit if they are like those so far: what is read beyond a page has to be read again for the next
+   * one.
+   */
   room(): number {
     if (this.#rows === 0) return 1
     const { pageRecords, pageBytes } = this.#parts.limits
