@@ -24,12 +24,16 @@ export type ProposerDecision =
   /** Too few acceptors answer. `proposed` tells if the change may have happened all the same. */
   | { readonly kind: 'unreachable'; readonly proposed: boolean }
 
-/** Who is asked, and how many of them have to agree. */
+/** Who is asked. */
 export interface Electorate {
   /** Names of all acceptors of the register. */
   readonly acceptors: readonly string[]
-  /** More than half of them; default just that. Any two quorums of a register meet, whatever each attempt asks for. */
-  readonly quorum?: number | undefined
+  /**
+   * Those that have lost what they promised and accepted before. They count in a majority only beside so many of the others that every
+   * majority has one of these, or if all agree. So any two quorums of a register have an acceptor in common that remembers, as long as one
+   * does. Default none.
+   */
+  readonly forgetful?: readonly string[] | undefined
 }
 
 export interface AttemptState extends Electorate {
@@ -52,12 +56,12 @@ export interface AttemptStep {
 /** A new attempt: the shell sends `prepare` with its ballot to every acceptor. */
 export function beginAttempt(
   ballot: Ballot,
-  { acceptors, quorum }: Electorate,
+  { acceptors, forgetful }: Electorate,
   change: Change,
 ): AttemptState {
   const nobody = { agreed: [], failed: [] }
   const nothing = { latest: undefined, value: undefined }
-  return { ballot, acceptors, quorum, change, phase: 'prepare', ...nobody, ...nothing }
+  return { ballot, acceptors, forgetful, change, phase: 'prepare', ...nobody, ...nothing }
 }
 
 /**
@@ -83,7 +87,7 @@ function phaseOf(event: ProposerEvent): 'prepare' | 'accept' {
 
 function onPromise(state: AttemptState, accepted: Proposal | undefined): AttemptStep {
   const latest = compareBallots(accepted?.ballot, state.latest?.ballot) > 0 ? accepted : state.latest
-  if (state.agreed.length < quorumOf(state)) return waiting({ ...state, latest })
+  if (!isQuorum(state.agreed, state)) return waiting({ ...state, latest })
   const value = state.change(latest?.value)
   if (value === undefined) {
     if (latest !== undefined) throw new TypeError('a change cannot make a written register unwritten')
@@ -96,18 +100,21 @@ function onPromise(state: AttemptState, accepted: Proposal | undefined): Attempt
 }
 
 function onAccepted(state: AttemptState): AttemptStep {
-  if (state.agreed.length < quorumOf(state)) return waiting(state)
+  if (!isQuorum(state.agreed, state)) return waiting(state)
   return over(state, { kind: 'decided', value: state.value })
 }
 
 function onFailed(state: AttemptState): AttemptStep {
-  if (state.acceptors.length - state.failed.length >= quorumOf(state)) return waiting(state)
+  const left = state.acceptors.filter((name) => !state.failed.includes(name))
+  if (isQuorum(left, state)) return waiting(state)
   return over(state, { kind: 'unreachable', proposed: state.phase === 'accept' })
 }
 
-function quorumOf({ acceptors, quorum }: Electorate): number {
+function isQuorum(names: readonly string[], { acceptors, forgetful = [] }: Electorate): boolean {
+  if (names.length === acceptors.length) return true
   const majority = Math.floor(acceptors.length / 2) + 1
-  return Math.max(majority, quorum ?? majority)
+  const remembering = names.filter((name) => !forgetful.includes(name)).length
+  return names.length >= majority && remembering + majority > acceptors.length
 }
 
 function waiting(state: AttemptState): AttemptStep {

@@ -69,9 +69,7 @@ export class Registers {
       if (outcome.kind === 'decided') return outcome.value
       proposed ||= outcome.proposed
       if (outcome.kind === 'unreachable') {
-        const { acceptors, quorum } = options
-        const many = quorum === undefined ? 'a majority' : `${quorum}`
-        const few = `fewer than ${many} of ${acceptors.length} acceptors answered`
+        const few = `fewer than a majority of ${options.acceptors.length} acceptors answered`
         throw new AtollError('ATOLL_QUORUM_UNMET', few, { definite: !proposed })
       }
       if (compareBallots(outcome.promised, seen) > 0) seen = outcome.promised

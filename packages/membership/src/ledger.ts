@@ -124,20 +124,20 @@ export class Ledger {
     })
   }
 
-  prepare({ basis, ballot, needsAll = false }: PrepareRequest): Promise<PrepareAnswer> {
+  prepare({ basis, ballot, asForgetful = false }: PrepareRequest): Promise<PrepareAnswer> {
     return this.#inOrder(async () => {
       const elsewhere = this.#elsewhere(basis)
       if (elsewhere !== undefined) return elsewhere
-      if (!needsAll) this.#checkMemory(basis)
+      if (!asForgetful) this.#checkMemory(basis)
       return this.#step((state) => prepare(state, ballot))
     })
   }
 
-  accept({ basis, ballot, needsAll = false, value }: AcceptRequest): Promise<AcceptAnswer> {
+  accept({ basis, ballot, asForgetful = false, value }: AcceptRequest): Promise<AcceptAnswer> {
     return this.#inOrder(async () => {
       const elsewhere = this.#elsewhere(basis)
       if (elsewhere !== undefined) return elsewhere
-      if (!needsAll) this.#checkMemory(basis)
+      if (!asForgetful) this.#checkMemory(basis)
       checkSuccessor(basis, value)
       return this.#step((state) => accept(state, { ballot, value }))
     })
@@ -224,11 +224,11 @@ export class Ledger {
     return undefined
   }
 
-  /** An acceptor that has lost its votes must not give them again, unless it is asked for together with all others. */
+  /** An acceptor that has lost its votes must not give them again, unless whoever asks counts them for what they are. */
   #checkMemory({ epoch }: Basis): void {
     const { node, remembers } = this.#parts
     if (this.#known !== undefined && remembers(this.#known.document)) return
-    const what = `cannot decide epoch ${epoch + 1} on ${node} without all other voters`
+    const what = `cannot decide epoch ${epoch + 1} on ${node} as if it knew all its votes`
     const why = 'its data may be older than what it has voted for'
     throw new AtollError('ATOLL_CHANGE_REFUSED', `${what}: ${why}`, { details: FORGOTTEN })
   }

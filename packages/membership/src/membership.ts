@@ -32,8 +32,8 @@ export interface MembershipCollaborators {
   readonly endpoint: RpcEndpoint
   readonly storage: MembershipStorage
   /**
-   * Whether this node still knows all that it has voted for on what follows this document. While it does not, its vote counts only together
-   * with those of all other voters. Default is that it does.
+   * Whether this node still knows all that it has voted for on what follows this document. While it does not, its vote counts only beside
+   * enough others that do, or if all agree. Default is that it does.
    */
   readonly remembers?: ((document: ClusterDocument) => boolean) | undefined
 }

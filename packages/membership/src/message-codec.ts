@@ -19,13 +19,13 @@ import type {
 const VERSION = 1
 
 export const prepareRequestCodec = versioned<PrepareRequest>({
-  encode: ({ basis, ballot, needsAll }) => ({
-    tuple: [...packBasis(basis), ...packBallot(ballot), ...packNeed(needsAll)],
+  encode: ({ basis, ballot, asForgetful }) => ({
+    tuple: [...packBasis(basis), ...packBallot(ballot), ...packMemory(asForgetful)],
   }),
   decode: (reader) => ({
     basis: unpackBasis(reader),
     ballot: unpackBallot(reader),
-    ...unpackNeed(reader),
+    ...unpackMemory(reader),
   }),
 })
 
@@ -46,14 +46,14 @@ export const prepareAnswerCodec = versioned<PrepareAnswer>({
 
 /** The value is the body. */
 export const acceptRequestCodec = versioned<AcceptRequest>({
-  encode: ({ basis, ballot, needsAll, value }) => ({
-    tuple: [...packBasis(basis), ...packBallot(ballot), ...packNeed(needsAll)],
+  encode: ({ basis, ballot, asForgetful, value }) => ({
+    tuple: [...packBasis(basis), ...packBallot(ballot), ...packMemory(asForgetful)],
     body: value,
   }),
   decode: (reader, body) => ({
     basis: unpackBasis(reader),
     ballot: unpackBallot(reader),
-    ...unpackNeed(reader),
+    ...unpackMemory(reader),
     value: body.slice(),
   }),
 })
@@ -130,12 +130,12 @@ function unpackBallot(reader: TupleReader): Ballot {
 }
 
 /** A field more only where it says something: programs of before refuse it, and it goes only to nodes that have asked for it. */
-function packNeed(needsAll = false): readonly TupleValue[] {
-  return needsAll ? [true] : []
+function packMemory(asForgetful = false): readonly TupleValue[] {
+  return asForgetful ? [true] : []
 }
 
-function unpackNeed(reader: TupleReader): { readonly needsAll?: boolean } {
-  return reader.remaining === 0 ? {} : { needsAll: reader.boolean() }
+function unpackMemory(reader: TupleReader): { readonly asForgetful?: boolean } {
+  return reader.remaining === 0 ? {} : { asForgetful: reader.boolean() }
 }
 
 function unpackWhole<T>(reader: TupleReader, item: (reader: TupleReader) => T): T {

@@ -13,8 +13,8 @@ export interface Basis {
 export interface PrepareRequest {
   readonly basis: Basis
   readonly ballot: Ballot
-  /** True if what is asked counts only when all voters agree, so that one that has forgotten its votes may answer. Default false. */
-  readonly needsAll?: boolean | undefined
+  /** True if the vote counts as that of a node that may have forgotten its votes; one that has answers nothing else. Default false. */
+  readonly asForgetful?: boolean | undefined
 }
 
 /** Asks an acceptor to accept a document for the next epoch. */

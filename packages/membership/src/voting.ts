@@ -44,8 +44,9 @@ export class Vote {
   }
 
   /**
-   * By a majority of those who remember what they voted for; where these are too few, by all voters together: whatever was decided before, then
-   * one of them knows it, unless nobody does. Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does.
+   * By a majority of those who remember what they voted for. Where these are too few, those who may have forgotten count beside them, as far as
+   * whatever was decided before is known to one who remembers, or to nobody. Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as
+   * `Registers.change` does.
    */
   async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const abort = () => this.#end(signal.reason)
@@ -53,56 +54,50 @@ export class Vote {
     try {
       return await this.#change(value)
     } catch (error) {
-      const mayNeedAll =
+      const mayNeedMore =
         isAtollError(error, 'ATOLL_QUORUM_UNMET') && error.definite && this.#forgetful.size > 0
-      if (!mayNeedAll || this.#over.signal.aborted) throw error
-      return await this.#byAll(value)
+      if (!mayNeedMore || this.#over.signal.aborted) throw error
+      return await this.#withForgetful(value)
     } finally {
       signal.removeEventListener('abort', abort)
     }
   }
 
-  async #byAll(value: Uint8Array): Promise<Uint8Array> {
-    const voters = votersOf(this.#base.document)
-    const known = this.#forgetful.size
+  async #withForgetful(value: Uint8Array): Promise<Uint8Array> {
+    const forgetful = [...this.#forgetful]
     try {
-      return await this.#change(value, voters.length)
+      return await this.#change(value, forgetful)
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_QUORUM_UNMET')) throw error
       // One that had not answered when the majority could not be had any more.
-      if (error.definite && this.#forgetful.size > known) return this.#byAll(value)
-      const [who, all] = [[...this.#forgetful].join(', '), voters.join(', ')]
-      const why = `the data of ${who} may be older than what it has voted for, so that all of ${all} are needed`
+      if (error.definite && this.#forgetful.size > forgetful.length) return this.#withForgetful(value)
+      const voters = votersOf(this.#base.document).join(', ')
+      const why = `the data of ${forgetful.join(', ')} may be older than what it has voted for, so that a majority of ${voters} is not enough`
       const advice = 'start those that are missing, or force the change without them'
       throw new AtollError('ATOLL_QUORUM_UNMET', `${why}; ${advice}`, { definite: error.definite })
     }
   }
 
-  async #change(value: Uint8Array, quorum?: number): Promise<Uint8Array> {
+  async #change(value: Uint8Array, forgetful: readonly string[] = []): Promise<Uint8Array> {
     const { clusterId, epoch, digest } = this.#base.basis
     // A ballot must never be used twice, so every vote has a proposer of its own.
     const proposer = `${this.#parts.node}/${toHex(this.#runtime.random.bytes(PROPOSER_BYTES))}`
     const options = { proposer, maxAttempts: MAX_ATTEMPTS }
-    const registers = new Registers(
-      this.#runtime,
-      { acceptors: this.#acceptors(quorum !== undefined) },
-      options,
-    )
+    const registers = new Registers(this.#runtime, { acceptors: this.#acceptors(forgetful) }, options)
     const register = encodeTuple(1, [clusterId, epoch + 1, digest])
-    const acceptors = votersOf(this.#base.document)
     const chosen = await registers.change(register, (current) => current ?? value, {
-      acceptors,
-      quorum,
+      acceptors: votersOf(this.#base.document),
+      forgetful,
       signal: this.#over.signal,
     })
     return chosen ?? value
   }
 
-  #acceptors(needsAll: boolean): Acceptors {
+  #acceptors(forgetful: readonly string[]): Acceptors {
     const { ledger } = this.#parts
     const { basis } = this.#base
-    // Programs that do not know of it never ask for it.
-    const need = (node: string) => (needsAll && this.#forgetful.has(node) ? { needsAll } : {})
+    // Programs that do not know of it are never among them.
+    const need = (node: string) => (forgetful.includes(node) ? { asForgetful: true } : {})
     return {
       prepare: (node, _, ballot) => {
         const request = { basis, ballot, ...need(node) }

@@ -147,16 +147,19 @@ function codeOf(run: () => unknown): unknown {
 
 const MESSAGES: Record<string, [MessageCodec<unknown>, unknown]> = {
   'prepare-request': [prepareMethod.request, { basis: BASIS, ballot: BALLOT }],
-  'prepare-request-of-all': [prepareMethod.request, { basis: BASIS, ballot: BALLOT, needsAll: true }],
+  'prepare-request-as-forgetful': [
+    prepareMethod.request,
+    { basis: BASIS, ballot: BALLOT, asForgetful: true },
+  ],
   'prepare-answer': [prepareMethod.response, { kind: 'promise', accepted: { ballot: BALLOT, value: VALUE } }],
   'prepare-answer-empty': [prepareMethod.response, { kind: 'promise', accepted: undefined }],
   'prepare-answer-conflict': [prepareMethod.response, { kind: 'conflict', promised: BALLOT }],
   'prepare-answer-document': [prepareMethod.response, { kind: 'document', bytes: VALUE }],
   'prepare-answer-behind': [prepareMethod.response, { kind: 'behind' }],
   'accept-request': [acceptMethod.request, { basis: BASIS, ballot: BALLOT, value: VALUE }],
-  'accept-request-of-all': [
+  'accept-request-as-forgetful': [
     acceptMethod.request,
-    { basis: BASIS, ballot: BALLOT, needsAll: true, value: VALUE },
+    { basis: BASIS, ballot: BALLOT, asForgetful: true, value: VALUE },
   ],
   'accept-answer': [acceptMethod.response, { kind: 'accepted' }],
   'tell-request': [tellMethod.request, { bytes: VALUE }],

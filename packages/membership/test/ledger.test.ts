@@ -145,7 +145,7 @@ test('more questions than may wait are refused as overload', async () => {
   await expect(asked[9]).resolves.toMatchObject({ kind: 'promise' })
 })
 
-test('a node that may have lost its votes gives none but to who needs all, and says why', async () => {
+test('a node that may have lost its votes gives none as if it knew them, and says why', async () => {
   const { values, basis, value } = await ledgerOf()
   const ledger = new Ledger(createWorld({ seed: 1 }).runtime('n1'), {
     ...partsOf(values),
@@ -154,17 +154,17 @@ test('a node that may have lost its votes gives none but to who needs all, and s
   await ledger.load()
   for (const asked of [
     ledger.prepare({ basis, ballot: ballot(1) }),
-    ledger.accept({ basis, ballot: ballot(1), value, needsAll: false }),
+    ledger.accept({ basis, ballot: ballot(1), value, asForgetful: false }),
   ])
     await expect(asked).rejects.toMatchObject({
       code: 'ATOLL_CHANGE_REFUSED',
       details: { reason: 'votes-forgotten' },
     })
   expect(values.has('acceptor')).toBe(false)
-  expect(await ledger.prepare({ basis, ballot: ballot(2), needsAll: true })).toMatchObject({
+  expect(await ledger.prepare({ basis, ballot: ballot(2), asForgetful: true })).toMatchObject({
     kind: 'promise',
   })
-  expect(await ledger.accept({ basis, ballot: ballot(2), value, needsAll: true })).toEqual({
+  expect(await ledger.accept({ basis, ballot: ballot(2), value, asForgetful: true })).toEqual({
     kind: 'accepted',
   })
   // What it does not have it is told, whether it remembers or not.

@@ -114,7 +114,7 @@ test('most members that are put back from copies decide nothing while the others
     await expect(change).rejects.toMatchObject({
       code: 'ATOLL_QUORUM_UNMET',
       definite: true,
-      message: expect.stringMatching(/may be older than what it has voted for.*n4, n5 are needed.*force/),
+      message: expect.stringMatching(/may be older than what it has voted for.*n4, n5 is not enough.*force/),
     })
     expect([...(await readAll(story)).keys()]).not.toContain('denied')
     for (const name of OTHERS) await cluster.restart(name)
