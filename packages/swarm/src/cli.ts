@@ -13,8 +13,16 @@ import { workerLane } from './worker-lane.ts'
 /** Fewer are not worth the start of a thread. */
 const SEEDS_PER_LANE = 10
 
+/** Where the words go, and by which clock, that of the machine by default. */
+export interface Desk {
+  readonly out: Terminal
+  readonly err: Terminal
+  readonly nowMs?: () => number
+}
+
 /** Runs the swarm that the arguments ask for. Answers the exit code: 0 if all was well, 1 if not, 2 for wrong arguments. */
-export async function cli(args: readonly string[], out: Terminal, err: Terminal): Promise<number> {
+export async function cli(args: readonly string[], desk: Desk): Promise<number> {
+  const { out, err, nowMs = () => performance.now() } = desk
   let command: Command
   try {
     command = readCommand(args)
@@ -23,8 +31,8 @@ export async function cli(args: readonly string[], out: Terminal, err: Terminal)
     return 2
   }
   const { from, count, bug, kinds } = command
-  const progress = new Progress(err, count)
-  const beganMs = performance.now()
+  const progress = new Progress(err, count, nowMs)
+  const beganMs = nowMs()
   const range = { from, count, onProgress: (_: unknown, done: number) => progress.show(done) }
   const lanes = Math.min(availableParallelism(), Math.floor(count / SEEDS_PER_LANE))
   const summary =
@@ -35,7 +43,7 @@ export async function cli(args: readonly string[], out: Terminal, err: Terminal)
           range,
         )
   progress.end()
-  const tookMs = performance.now() - beganMs
+  const tookMs = nowMs() - beganMs
   out.write(`${command.json ? asJson(summary, command, tookMs) : inWords(summary, command, tookMs)}\n`)
   return summary.failures.length === 0 ? 0 : 1
 }

@@ -1,3 +1,3 @@
 import { cli } from './cli.ts'
 
-process.exitCode = await cli(process.argv.slice(2), process.stdout, process.stderr)
+process.exitCode = await cli(process.argv.slice(2), { out: process.stdout, err: process.stderr })

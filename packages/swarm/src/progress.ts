@@ -1,5 +1,3 @@
-import { performance } from 'node:perf_hooks'
-
 /** Where words go: `process.stdout` fits. */
 export interface Terminal {
   readonly isTTY?: boolean | undefined
@@ -14,17 +12,21 @@ const LOG_MS = 10_000
 export class Progress {
   readonly #terminal: Terminal
   readonly #total: number
-  readonly #beganMs = performance.now()
-  #shownMs = performance.now()
+  readonly #nowMs: () => number
+  readonly #beganMs: number
+  #shownMs: number
 
-  constructor(terminal: Terminal, total: number) {
+  constructor(terminal: Terminal, total: number, nowMs: () => number) {
     this.#terminal = terminal
     this.#total = total
+    this.#nowMs = nowMs
+    this.#beganMs = nowMs()
+    this.#shownMs = this.#beganMs
   }
 
   show(done: number): void {
     const { isTTY = false } = this.#terminal
-    const nowMs = performance.now()
+    const nowMs = this.#nowMs()
     if (nowMs - this.#shownMs < (isTTY ? TERMINAL_MS : LOG_MS)) return
     this.#shownMs = nowMs
     const seconds = (nowMs - this.#beganMs) / 1000

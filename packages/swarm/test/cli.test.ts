@@ -1,9 +1,20 @@
 import { expect, test } from 'vitest'
 import { cli } from '../src/cli.ts'
 
+/** A clock that has gone on by so much whenever it is looked at. */
+function clockOf(stepMs: number): () => number {
+  let ms = 0
+  return () => (ms += stepMs)
+}
+
 async function run(...args: string[]) {
   let [out, err] = ['', '']
-  const code = await cli(args, { write: (text) => (out += text) }, { write: (text) => (err += text) })
+  const desk = {
+    out: { write: (text: string) => (out += text) },
+    err: { write: (text: string) => (err += text) },
+    nowMs: clockOf(1),
+  }
+  const code = await cli(args, desk)
   return { code, out, err }
 }
 
@@ -47,7 +58,7 @@ test('a swarm with a bug says what is wrong, and how to see it again', async () 
 test('progress goes to the terminal, and is wiped', async () => {
   let err = ''
   const terminal = { isTTY: true, write: (text: string) => (err += text) }
-  await cli(['--seeds', '2'], { write: () => {} }, terminal)
+  await cli(['--seeds', '2'], { out: { write: () => {} }, err: terminal, nowMs: clockOf(1000) })
   expect(err).toMatch(/\r1\/2 seeds, \d+\.\d seeds\/s/)
   expect(err).toMatch(/\r +\r$/)
 })
