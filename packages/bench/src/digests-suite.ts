@@ -22,7 +22,7 @@ const LOAD = { operations: 320, warmUp: 640, rounds: 9 }
 
 type OnRow = (row: Row) => void
 
-/** MD5 of bodies of 1 MiB on one digest thread, each stream of its own, beside `node:crypto` on the thread that calls. */
+/** MD5 of bodies of 1 MiB on one digest thread, a stream for each, beside `node:crypto` on the thread that calls. */
 export const digestsParts: readonly ((onRow: OnRow, packages: string) => Promise<void>)[] = [8, 4, 2, 1].map(
   (streams) => (onRow: OnRow, packages: string) => digests(streams, onRow, packages),
 )

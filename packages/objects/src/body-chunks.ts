@@ -42,6 +42,9 @@ const handedOver = new WeakSet<object>()
 /** Where Node's streams, web streams among them, say that somebody has read from them. */
 const DISTURBED = Symbol.for('nodejs.stream.disturbed')
 
+/** Of one UTF-16 unit in UTF-8, at most. */
+const MAX_UTF8_BYTES = 3
+
 export function invalid(message: string, cause?: unknown): AtollError {
   return new AtollError('ATOLL_INVALID_BODY', message, { cause })
 }
@@ -65,6 +68,18 @@ export function chunksOf(body: unknown): Chunks {
     if (isIterable(body)) return iteratorOf(body, body[Symbol.iterator]())
   }
   throw wrongType('body', `must be bytes, text or a stream of bytes, got ${describe(body)}`)
+}
+
+/** How many bytes a body has at most of which nothing is still to come; infinity for others, and for what is no body. */
+export function bytesAtHand(body: unknown): number {
+  if (body instanceof Uint8Array) return body.length
+  if (typeof body === 'string') return MAX_UTF8_BYTES * body.length
+  if (!Array.isArray(body)) return Number.POSITIVE_INFINITY
+  return body.reduce<number>((bytes, chunk) => bytes + bytesOfChunk(chunk), 0)
+}
+
+function bytesOfChunk(chunk: unknown): number {
+  return chunk instanceof Uint8Array ? chunk.length : Number.POSITIVE_INFINITY
 }
 
 function readerChunks(stream: ReadableStreamLike): Chunks {

@@ -8,7 +8,7 @@ import {
   shielded,
 } from '@atoll/core'
 import { Blocks } from './blocks.ts'
-import type { ObjectBody } from './body-chunks.ts'
+import { bytesAtHand, type ObjectBody } from './body-chunks.ts'
 import { checkBucketName } from './bucket-name.ts'
 import { type BucketInfo, type BucketPage, Buckets } from './buckets.ts'
 import { checkRange } from './byte-range.ts'
@@ -137,8 +137,8 @@ export class ObjectStore {
     const name = this.#nameOf(bucket, key)
     const { settings, runtime, traffic } = this.#layer
     const request = checkPut(options, settings, runtime)
-    // What is here already, and small, ends by itself before long.
-    if (body instanceof Uint8Array && body.length <= settings.inlineBytes)
+    // What is here already, and small, ends by itself before long: a signal to cut it by costs as much as its digest.
+    if (bytesAtHand(body) <= settings.inlineBytes)
       return traffic.serve(() => this.#writer.put(name, body, request))
     return traffic.serveStream(request.signal, (signal) =>
       this.#writer.put(name, body, { ...request, signal }),

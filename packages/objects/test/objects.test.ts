@@ -368,3 +368,24 @@ test('buckets are created once, listed in order and page by page, and deleted wh
   await expect(store.deleteBucket('reef')).rejects.toMatchObject({ code: 'ATOLL_BUCKET_NOT_FOUND' })
   await store.createBucket('reef')
 })
+
+test.each<[string, () => ObjectBody, boolean]>([
+  ['bytes', () => pattern(100), false],
+  ['text', () => 'x'.repeat(33), false],
+  ['chunks in an array', () => [pattern(60), pattern(40)], false],
+  ['text that may be too long to be inline', () => 'x'.repeat(34), true],
+  ['more chunks than an inline body has', () => [pattern(60), pattern(41)], true],
+  ['a generator', () => chunked(pattern(10), 5), true],
+])('a store that closes cuts a put of %s only if it may take long', async (_, body, isCut) => {
+  const runtime = manualRuntime()
+  const clock = { ...runtime.clock, timer: () => ({ cancel: () => {} }) }
+  const store = new ObjectStore({ ...runtime, clock }, { kv: new MemoryKv() }, OPTIONS)
+  await store.createBucket('reef')
+  const put = store.put('reef', 'a', body())
+  const outcome = put.then(
+    () => 'stored',
+    ({ code }) => code,
+  )
+  await store.close({ drainMs: 0 })
+  expect(await outcome).toBe(isCut ? 'ATOLL_CLOSED' : 'stored')
+})

@@ -27,7 +27,7 @@ const SYNCED = { keyEncoding: 'view', valueEncoding: 'view', sync: true } as con
 
 /** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
 const CHAINED_BYTES = MiB
-/** To write less than this takes no time: while all writes are smaller, those that come wait, and share the next sync. */
+/** To write less than this takes no time: while all writes are smaller, those that come wait and share the next sync. */
 const LARGE_BYTES = 64 * KiB
 /** How many are under way at most. */
 const MAX_BATCHES = 16
