@@ -29,9 +29,9 @@ export interface Electorate {
   /** Names of all acceptors of the register. */
   readonly acceptors: readonly string[]
   /**
-   * Those that have lost what they promised and accepted before. They count in a majority only beside so many of the others that every
-   * majority has one of these, or if all agree. So any two quorums of a register have an acceptor in common that remembers, as long as one
-   * does. Default none.
+   * Those that have lost what they promised and accepted before. They count in a majority only beside so many of the
+   * others that every majority has one of these, or if all agree. So any two quorums of a register have an acceptor in
+   * common that remembers, as long as one does. Default none.
    */
   readonly forgetful?: readonly string[] | undefined
 }

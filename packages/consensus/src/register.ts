@@ -17,7 +17,9 @@ export interface RegistersOptions {
   readonly proposer: string
   /** Attempts before a call gives up; default 16. */
   readonly maxAttempts?: number
-  /** The first pause after being preempted, in milliseconds; doubled from attempt to attempt, with full jitter. Default 5. */
+  /**
+   * The first pause after being preempted, in milliseconds; doubled from attempt to attempt, with full jitter. Default 5.
+   */
   readonly backoffMs?: number
 }
 

@@ -34,7 +34,10 @@ interface World {
   readonly decided: Readonly<Record<string, string>>
   readonly attemptsLeft: Readonly<Record<string, number>>
   readonly lossesLeft: number
-  /** Proposers that count some acceptors as forgetful: of an odd number of acceptors then all have to agree, or a majority of the others. */
+  /**
+   * Proposers that count some acceptors as forgetful: of an odd number of acceptors then all have to agree, or a
+   * majority of the others.
+   */
   readonly unanimous: readonly string[]
   /** Acceptors that lose all that they have promised and accepted, at any time. */
   readonly forgetfulLeft: readonly string[]

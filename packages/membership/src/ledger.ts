@@ -107,7 +107,10 @@ export class Ledger {
     return document.members.get(this.#parts.node)?.id === this.#id
   }
 
-  /** Takes a document that is newer. Resolves with true if it is this node's now. Throws `ATOLL_FORKED` for one of another history. */
+  /**
+   * Takes a document that is newer. Resolves with true if it is this node's now. Throws `ATOLL_FORKED` for one of
+   * another history.
+   */
   learn(bytes: Uint8Array): Promise<boolean> {
     return this.#inOrder(async () => {
       const next = this.#name(bytes)
@@ -166,8 +169,8 @@ export class Ledger {
   }
 
   /**
-   * A copy from when its node was the only member has a history that nobody else goes by: it takes the one of the others. These refuse what it
-   * says, and go on.
+   * A copy from when its node was the only member has a history that nobody else goes by: it takes the one of the
+   * others. These refuse what it says, and go on.
    */
   #checkHistory(next: Known): void {
     const own = this.#known

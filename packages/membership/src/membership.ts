@@ -32,8 +32,8 @@ export interface MembershipCollaborators {
   readonly endpoint: RpcEndpoint
   readonly storage: MembershipStorage
   /**
-   * Whether this node still knows all that it has voted for on what follows this document. While it does not, its vote counts only beside
-   * enough others that do, or if all agree. Default is that it does.
+   * Whether this node still knows all that it has voted for on what follows this document. While it does not, its vote
+   * counts only beside enough others that do, or if all agree. Default is that it does.
    */
   readonly remembers?: ((document: ClusterDocument) => boolean) | undefined
 }
@@ -132,9 +132,9 @@ export class Membership extends Lifecycle {
    * Takes a document that was decided elsewhere, if it is newer. Resolves when it is durable, with true if it is this
    * node's now.
    *
-   * @throws `ATOLL_PROTOCOL` for one of another cluster, `ATOLL_FORKED` for one of another history of this one (`details.epoch`
-   * is the first epoch that was decided in two ways), `ATOLL_CORRUPT` or `ATOLL_FORMAT` if it cannot be read,
-   * `ATOLL_CHANGE_REFUSED` if this node has none yet and is no member of this one with its data.
+   * @throws `ATOLL_PROTOCOL` for one of another cluster, `ATOLL_FORKED` for one of another history of this one
+   * (`details.epoch` is the first epoch that was decided in two ways), `ATOLL_CORRUPT` or `ATOLL_FORMAT` if it cannot
+   * be read, `ATOLL_CHANGE_REFUSED` if this node has none yet and is no member of this one with its data.
    */
   async learn(bytes: Uint8Array): Promise<boolean> {
     this.assertOpen()
@@ -144,9 +144,9 @@ export class Membership extends Lifecycle {
   /**
    * Changes the cluster. Resolves with the document in which the edit is, when it is decided and durable here.
    *
-   * @throws what the edit throws; `ATOLL_CHANGE_REFUSED` if this node is no member; `ATOLL_QUORUM_UNMET` if no majority of
-   * the voters answered in time: `definite` tells if the change certainly did not happen; `ATOLL_FORKED` if the cluster has two
-   * histories; `ATOLL_ABORTED` by the signal.
+   * @throws what the edit throws; `ATOLL_CHANGE_REFUSED` if this node is no member; `ATOLL_QUORUM_UNMET` if no majority
+   * of the voters answered in time: `definite` tells if the change certainly did not happen; `ATOLL_FORKED` if the
+   * cluster has two histories; `ATOLL_ABORTED` by the signal.
    */
   propose(edit: Edit, options: ProposeOptions = {}): Promise<ClusterDocument> {
     return this.#within(options, (signal) =>
@@ -155,13 +155,13 @@ export class Membership extends Lifecycle {
   }
 
   /**
-   * Changes the cluster although a majority of its voters is gone: this node decides alone. Only for an operator who knows
-   * that the missing ones will not decide anything themselves; if they do, what they decided is lost. It is recorded in the
-   * document. The missing ones are marked down unless the edit takes them out.
+   * Changes the cluster although a majority of its voters is gone: this node decides alone. Only for an operator who
+   * knows that the missing ones will not decide anything themselves; if they do, what they decided is lost. It is
+   * recorded in the document. The missing ones are marked down unless the edit takes them out. It is also the way out
+   * of two histories: the one that it is forced on counts from then on, for all.
    *
-   * It is also the way out of two histories: the one that it is forced on counts from then on, for all.
-   *
-   * @throws `ATOLL_CHANGE_REFUSED` if a majority is left without the missing ones and there is one history, or this node is no member.
+   * @throws `ATOLL_CHANGE_REFUSED` if a majority is left without the missing ones and there is one history, or this
+   * node is no member.
    */
   async force(edit: Edit, { missing, reason }: ForceOptions): Promise<ClusterDocument> {
     this.assertOpen()
@@ -256,7 +256,8 @@ export class Membership extends Lifecycle {
     for (const name of names) {
       if (name === node) continue
       for (const told of [bytes, other.bytes]) {
-        // Whoever is told answers that there are two; who cannot be told now finds out when it meets one of the other history.
+        // Whoever is told answers that there are two; who cannot be told now finds out when it meets one of the other
+        // history.
         this.#endpoint.call(name, tellMethod, { bytes: told }, { timeoutMs }).catch(() => {})
       }
     }

@@ -129,7 +129,10 @@ function unpackBallot(reader: TupleReader): Ballot {
   return { counter: reader.uint(), proposer: reader.string() }
 }
 
-/** A field more only where it says something: programs of before refuse it, and it goes only to nodes that have asked for it. */
+/**
+ * A field more only where it says something: programs of before refuse it, and it goes only to nodes that have asked
+ * for it.
+ */
 function packMemory(asForgetful = false): readonly TupleValue[] {
   return asForgetful ? [true] : []
 }

@@ -13,7 +13,10 @@ export interface Basis {
 export interface PrepareRequest {
   readonly basis: Basis
   readonly ballot: Ballot
-  /** True if the vote counts as that of a node that may have forgotten its votes; one that has answers nothing else. Default false. */
+  /**
+   * True if the vote counts as that of a node that may have forgotten its votes; one that has answers nothing else.
+   * Default false.
+   */
   readonly asForgetful?: boolean | undefined
 }
 

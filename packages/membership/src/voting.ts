@@ -44,9 +44,9 @@ export class Vote {
   }
 
   /**
-   * By a majority of those who remember what they voted for. Where these are too few, those who may have forgotten count beside them, as far as
-   * whatever was decided before is known to one who remembers, or to nobody. Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as
-   * `Registers.change` does.
+   * By a majority of those who remember what they voted for. Where these are too few, those who may have forgotten
+   * count beside them, as far as whatever was decided before is known to one who remembers, or to nobody. Throws
+   * `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does.
    */
   async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const abort = () => this.#end(signal.reason)

@@ -250,8 +250,9 @@ export class AtollNode extends Lifecycle {
   }
 
   /**
-   * Resolves with true when the cluster knows of this node what it should, such as that its data is no older copy; until then others
-   * are told nothing of what it holds. With false if that cannot be said within `timeoutMs`, about: then it is tried again.
+   * Resolves with true when the cluster knows of this node what it should, such as that its data is no older copy;
+   * until then others are told nothing of what it holds. With false if that cannot be said within `timeoutMs`, about:
+   * then it is tried again.
    */
   comeHome(timeoutMs: number): Promise<boolean> {
     return this.#homecoming.finish(timeoutMs)

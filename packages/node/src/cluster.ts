@@ -214,7 +214,10 @@ export class Cluster extends Lifecycle {
     }
   }
 
-  /** The nodes that were opened first had nobody to tell that they are back. Where too few are here for that, it is not waited for. */
+  /**
+   * The nodes that were opened first had nobody to tell that they are back. Where too few are here for that, it is not
+   * waited for.
+   */
   async #comeHome(): Promise<void> {
     for (const node of this.nodes) if (!(await node.comeHome(HOME_TIMEOUT_MS))) return
   }

@@ -62,7 +62,10 @@ export class Homecoming extends Lifecycle {
     await this.#looking
   }
 
-  /** True when the cluster knows of this node what it should; false if it cannot be told within `timeoutMs`: then it is tried again. */
+  /**
+   * True when the cluster knows of this node what it should; false if it cannot be told within `timeoutMs`: then it is
+   * tried again.
+   */
   async finish(timeoutMs: number): Promise<boolean> {
     this.assertOpen()
     if (!this.#isDue()) return true

@@ -43,7 +43,10 @@ async function begin(world: World): Promise<Story> {
   return { world, cluster, watch, keys: names.filter(isSafe).slice(0, EARLY + LATE) }
 }
 
-/** Copies of three directories, made at one time; then more is decided and written; then all are stopped, and the copies put back. */
+/**
+ * Copies of three directories, made at one time; then more is decided and written; then all are stopped, and the copies
+ * put back.
+ */
 async function putMostBack({ world, cluster, keys }: Story): Promise<void> {
   const write = (keys: readonly string[]) =>
     Promise.all(keys.map((key) => cluster.node('n4').kv.put(idOf(key), { value: utf8(key) })))

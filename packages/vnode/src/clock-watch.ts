@@ -7,8 +7,8 @@ export const MAX_CLOCK_ENTRIES = 32_768
 const TOLD_FROM = 1000
 
 /**
- * How large clocks get. Each life of a vnode that does not follow on the one before is an actor, and nothing takes its entry out
- * of a clock again: decision 9 says why.
+ * How large clocks get. Each life of a vnode that does not follow on the one before is an actor, and nothing takes its
+ * entry out of a clock again: decision 9 says why.
  */
 export class ClockWatch {
   readonly #runtime: Pick<Runtime, 'log' | 'metrics'>
@@ -41,8 +41,8 @@ export class ClockWatch {
 }
 
 /**
- * Throws `ATOLL_TOO_LARGE`, definite, for a client's write that would make a clock larger than that. A replica whose actor the clock has
- * already takes the write all the same, and what is merged is always stored.
+ * Throws `ATOLL_TOO_LARGE`, definite, for a client's write that would make a clock larger than that. A replica whose
+ * actor the clock has already takes the write all the same, and what is merged is always stored.
  */
 export function checkClock(after: StoredRecord, before: StoredRecord | undefined): void {
   const { size } = after.clock

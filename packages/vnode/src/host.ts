@@ -284,10 +284,10 @@ export class VnodeHost extends Lifecycle {
   }
 
   /**
-   * Files all records by the partitions of a ring that has got more of them. Nothing is served meanwhile: every request fails at
-   * once with `ATOLL_UNREACHABLE`. What was interrupted, by a failure too, goes on at the next call or at the next open.
-   *
-   * Throws `RangeError` for fewer partitions than now, `ATOLL_CHANGE_REFUSED` while a partition is handed over, `ATOLL_STORAGE`.
+   * Files all records by the partitions of a ring that has got more of them. Nothing is served meanwhile: every request
+   * fails at once with `ATOLL_UNREACHABLE`. What was interrupted, by a failure too, goes on at the next call or at the
+   * next open. Throws `RangeError` for fewer partitions than now, `ATOLL_CHANGE_REFUSED` while a partition is handed
+   * over, `ATOLL_STORAGE`.
    */
   async refile(
     partitions: number,

@@ -50,8 +50,8 @@ export interface Decision {
   /** Writes nothing unless the record has just the events that `seen` knows, and nothing was lost; default false. */
   readonly ifAlone?: boolean
   /**
-   * Whether a client writes: then the record may have `recordBytes` at most, or as many as before. What is merged of writes that
-   * were allowed is never too large.
+   * Whether a client writes: then the record may have `recordBytes` at most, or as many as before. What is merged of
+   * writes that were allowed is never too large.
    */
   readonly isClients?: boolean
   /** Holders that miss the write. */
@@ -228,7 +228,10 @@ export class RecordWriter {
     return { ...decided, changed: true, durable }
   }
 
-  /** Dots that stand for other writes here than in what is brought: their actors, and whether one is, or was, this vnode's. */
+  /**
+   * Dots that stand for other writes here than in what is brought: their actors, and whether one is, or was, this
+   * vnode's.
+   */
   #heedTwice(
     current: StoredRecord | undefined,
     brought: StoredRecord | undefined,
