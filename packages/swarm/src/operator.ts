@@ -286,21 +286,9 @@ export class Operator {
       await node.cluster.commit(plan, { allowViolations: true })
     } catch (error) {
       if (isAtollError(error) && error.definite) allowance.copies -= plan.moved
-      await this.#yieldToLosses(error)
       throw error
     }
     this.#scene.world.note(`${node.name} has committed a plan of ${plan.moved} copies, after ${before}`)
-  }
-
-  /** As the refusal says: while records are filed anew, what is staged beside lost nodes is in their way. */
-  async #yieldToLosses(error: unknown): Promise<void> {
-    if (!isAtollError(error, 'ATOLL_CHANGE_REFUSED')) return
-    const { cluster } = this.#speaker()
-    const { members, staged } = cluster.document
-    const [, names = ''] =
-      /only lost nodes can be dealt with, so unstage (.+) for that/.exec(error.message) ?? []
-    if (!staged.some(({ kind }) => kind === 'force-replace' || kind === 'force-remove')) return
-    for (const name of names.split(', ')) if (members.has(name)) await cluster.unstage(name)
   }
 
   /** Turns off the nodes that have left, once their clients have gone; at last those, too, that left while they were down. */
