@@ -5,6 +5,7 @@ import { type ChangeKind, namesToCome, type PlannedChange } from './change-plan.
 import { restoreAll, startBeside } from './copies.ts'
 import { isUnreadable } from './hands.ts'
 import { BUCKET, recordId } from './names.ts'
+import { replicasOfSets } from './options.ts'
 import { raise } from './raise.ts'
 import { newestDocument, objectKeys, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 import { lookAtSet } from './set-work.ts'
@@ -15,7 +16,7 @@ const MOST_REPLICAS = 5
 const MOST_PARTITIONS = 128
 const DRAIN_MS = 5
 /** A node that only starts slowly is not gone on without. */
-const PATIENCE_ROUNDS = 5
+const PATIENCE_MS = 30_000
 /** For how long another cluster listens where a node was. */
 const IMPOSTOR_MS = 3000
 
@@ -38,8 +39,10 @@ export class Operator {
   /** The epoch in which each node that was added was a member: who has heard of less does not know it yet. */
   readonly #memberSince = new Map<string, number>()
   readonly #markedDown = new Set<string>()
-  /** For how many rounds at the end no majority has been there. */
-  #withoutMajority = 0
+  /** Those of which a refusal says that they are copies, and that their votes do not count without all others. */
+  readonly #forgetful = new Set<string>()
+  /** Since when no majority is there at the end. */
+  #stuckSinceMs: number | undefined
 
   constructor(scene: Scene, { nodes, damaged }: Means, plan: readonly PlannedChange[]) {
     this.#scene = scene
@@ -153,7 +156,11 @@ export class Operator {
 
   /** The data of one node may be lost in a run, and no more. */
   #checkSound(): void {
-    if (this.#damaged.size > 0) throw new AtollError('ATOLL_CHANGE_REFUSED', 'a disk is damaged in this run')
+    if (this.#damaged.size > 0 || replicasOfSets(this.#scene.options) === 1)
+      throw new AtollError(
+        'ATOLL_CHANGE_REFUSED',
+        'a disk is damaged in this run, or one replica is all that there is',
+      )
   }
 
   /**
@@ -326,19 +333,26 @@ export class Operator {
     }
   }
 
-  /** With one that is gone for good there may be no majority that lets another back, which has lost its disk. */
+  /**
+   * With one that is gone for good there may be no majority of those that have their votes: which lets another back that has lost
+   * its disk, or tells a copy what it is.
+   */
   async #goOnWithoutMajority(): Promise<void> {
-    const { cluster } = this.#scene
+    const { cluster, world } = this.#scene
     const voters = [...newestDocument(cluster).members.values()].filter(
       ({ state }) => state !== 'joining' && state !== 'down',
     )
     const isGone = (node: string) => !cluster.names.includes(node)
-    const missing = voters.map(({ node }) => node).filter((node) => isGone(node) || !cluster.isRunning(node))
+    const votes = (node: string) => !isGone(node) && cluster.isRunning(node) && !this.#forgetful.has(node)
+    const missing = voters.map(({ node }) => node).filter((node) => !votes(node))
+    const [left] = cluster.nodes.filter(({ name }) => votes(name))
+    this.#forgetful.clear()
     const isStuck = missing.some(isGone) && missing.length >= voters.length / 2
-    this.#withoutMajority = isStuck ? this.#withoutMajority + 1 : 0
-    if (this.#withoutMajority < PATIENCE_ROUNDS) return
+    const nowMs = world.runtime('operator').clock.monotonicMs()
+    this.#stuckSinceMs = isStuck ? (this.#stuckSinceMs ?? nowMs) : undefined
+    if (left === undefined || nowMs - (this.#stuckSinceMs ?? nowMs) < PATIENCE_MS) return
     await this.#try('go on without a majority', async () => {
-      await this.#speaker().cluster.force([], { missing, reason: 'one is gone for good' })
+      await left.cluster.force([], { missing, reason: 'one is gone for good' })
     })
   }
 
@@ -390,6 +404,8 @@ export class Operator {
       await run()
     } catch (error) {
       if (!isAtollError(error)) throw error
+      const [, copies = ''] = /the data of (.+) may be older than what it/.exec(error.message) ?? []
+      for (const name of copies.split(', ')) this.#forgetful.add(name)
       this.#scene.world.note(`operator cannot yet: ${what}: ${error.code} ${error.message}`)
     }
   }

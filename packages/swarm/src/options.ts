@@ -98,12 +98,20 @@ function someOf<Kind extends string>(
   }
 }
 
-/** Where a disk may be damaged, one replica of anything is too few; and where they get more, it is most from one. */
+const DAMAGING: readonly FaultKind[] = ['replace', 'rot', 'restore']
+
+/** Where a disk may be damaged, one replica of anything is too few. */
 export function replicasOfSets({ setReplicas, faults, changes }: HouseOptions): number {
-  const { replace, rot, restore } = faults
-  const isAtRisk = (replace ?? rot ?? restore ?? changes['restore-all'] ?? changes.twin) !== undefined
-  if (isAtRisk) return Math.max(3, setReplicas)
-  return changes.raise === undefined ? setReplicas : 1
+  if (setReplicas > 1 || changes.raise !== undefined) return setReplicas
+  const isAtRisk = DAMAGING.some((kind) => faults[kind] !== undefined)
+  return isAtRisk || (changes['restore-all'] ?? changes.twin) !== undefined ? 3 : setReplicas
+}
+
+/** Where sets begin with one replica to get more, no disk is damaged. */
+export function faultsOf(options: HouseOptions): Faults {
+  if (replicasOfSets(options) > 1) return options.faults
+  const rest = Object.entries(options.faults).filter(([kind]) => !DAMAGING.some((one) => one === kind))
+  return Object.fromEntries(rest)
 }
 
 const always = () => true

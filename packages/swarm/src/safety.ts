@@ -2,7 +2,7 @@ import { Nemesis, type NodesPort, type PlannedFault, planFaults } from '@atoll/s
 import { runClient } from './client.ts'
 import { collectMeanwhile } from './collecting.ts'
 import type { Operator } from './operator.ts'
-import type { HouseOptions } from './options.ts'
+import { faultsOf, type HouseOptions } from './options.ts'
 import type { Scene } from './scene.ts'
 
 /** Replicas are on three nodes and two have every acknowledged write: the data of one node may be lost, and no more. */
@@ -10,11 +10,12 @@ const MAX_DAMAGED = 1
 
 export function drawFaults(scene: Scene, toCome: readonly string[]): readonly PlannedFault[] {
   const { world, cluster, options } = scene
-  if (Object.keys(options.faults).length === 0) return []
+  const weights = faultsOf(options)
+  if (Object.keys(weights).length === 0) return []
   const planned = planFaults(world.prng.fork('faults'), {
     nodes: [...cluster.names, ...toCome],
     durationMs: options.durationMs,
-    weights: options.faults,
+    weights,
     budget: { maxDown: options.maxDown, maxDamaged: MAX_DAMAGED },
   })
   for (const { fault } of planned) world.runtime('nemesis').probe.mark(`fault.${fault.kind}`)

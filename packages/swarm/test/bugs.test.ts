@@ -121,6 +121,7 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
       durationMs: () => 6000,
       maxDelayMs: () => 20,
       clearance: () => false,
+      setReplicas: () => 1,
       faults: () => ({ partition: 5, 'slow-disk': 3, weather: 3 }),
       changes: () => ({ raise: 1 }),
     },
