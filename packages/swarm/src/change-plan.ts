@@ -12,7 +12,7 @@ import type { HouseOptions } from './options.ts'
  * - `force`: a majority loses its power, and those who are left decide without it.
  * - `impostor`: a node is started on an empty disk by a program that begins a cluster of its own under the old name;
  *   later it is back.
- * - `raise`: the sets get more replicas while nothing is left to move, and are read while those are being filled.
+ * - `raise`: the sets get more replicas where lists are long enough, and are read while those are being filled.
  * - `restore-all`: every node is put back from a copy, one after the other.
  * - `twin`: a copy of a node is started beside its original.
  * - `desert`: a node is staged to join, and never comes back.

@@ -21,7 +21,7 @@ interface Raise {
 }
 
 /**
- * The sets get more replicas while nothing is left to move, from one to three or from three to five, and are read
+ * The sets get more replicas where lists are long enough already, from one to three or from three to five, and are read
  * meanwhile through every node, while the replicas that they have got are being filled.
  */
 export async function raise(scene: Scene, { prng, speaker, setReplicas }: Raise): Promise<void> {
@@ -32,9 +32,9 @@ export async function raise(scene: Scene, { prng, speaker, setReplicas }: Raise)
     await clock.sleep(EVERY_MS)
   }
   const before = speaker().bucketTypes.get(SETS_TYPE).n
-  if (before >= MANY_REPLICAS)
-    throw new AtollError('ATOLL_CHANGE_REFUSED', `the sets have ${before} replicas`)
   const n = before < FEW_REPLICAS ? FEW_REPLICAS : MANY_REPLICAS
+  if (before >= n || newestDocument(scene.cluster).width < n)
+    throw new AtollError('ATOLL_CHANGE_REFUSED', `the lists are not long enough for more than ${before}`)
   world.note(`operator gives the sets ${n} replicas, after ${before}`)
   // The first of the new replicas is filled within milliseconds, where nothing is in the way.
   await Promise.all([setReplicas(SETS_TYPE, n), lookAround(scene, prng)])
