@@ -5,7 +5,7 @@ import type { Method, RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from './host.ts'
 import { callOrStream } from './large-calls.ts'
 import { getMethod, putMethod } from './methods.ts'
-import { hasStrangers, type Mirror, needsMirror, unknownHolders } from './mirrors.ts'
+import { hasStrangers, type Mirror, needsMirror, partOfCopies, unknownHolders } from './mirrors.ts'
 import type { Place } from './numbering.ts'
 import type {
   CoordinateReply,
@@ -69,23 +69,31 @@ export class MirroredVnodes {
   /** What is known to a holder that the coordinator does not know of is not known here: so no record is alone. */
   async put(request: PutRequest, serving: Serving, onAccepted: (() => void) | undefined): Promise<PutReply> {
     const { host } = this.#parts
-    const reply = host.put(request, { onAccepted })
-    if (!hasStrangers(host.mirrors.of(request.partition), serving.routing.epoch)) return reply
-    const stored = await reply
-    await this.#mirror(request, serving)
-    return request.tellAlone ? { ...stored, alone: false } : stored
+    const mirrors = host.mirrors.of(request.partition)
+    if (mirrors === undefined) return host.put(request, { onAccepted })
+    const isAmongStrangers = hasStrangers(mirrors, serving.routing.epoch)
+    const writing = async () => {
+      const stored = await host.put(request, { onAccepted })
+      await this.#mirror(request, serving)
+      return stored
+    }
+    const stored = await partOfCopies(mirrors, writing())
+    return request.tellAlone && isAmongStrangers ? { ...stored, alone: false } : stored
   }
 
   async coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {
     const { host } = this.#parts
     const { partition, id } = request
-    const isAmongStrangers = hasStrangers(host.mirrors.of(partition), serving.routing.epoch)
-    if (request.ifAlone && isAmongStrangers) return { record: EMPTY_RECORD, declined: true }
-    const reply = host.coordinate(request)
-    if (!isAmongStrangers) return reply
-    const stored = await reply
-    if (!stored.declined) await this.#mirror({ id, record: stored.record }, serving)
-    return stored
+    const mirrors = host.mirrors.of(partition)
+    if (mirrors === undefined) return host.coordinate(request)
+    if (request.ifAlone && hasStrangers(mirrors, serving.routing.epoch))
+      return { record: EMPTY_RECORD, declined: true }
+    const writing = async () => {
+      const stored = await host.coordinate(request)
+      if (!stored.declined) await this.#mirror({ id, record: stored.record }, serving)
+      return stored
+    }
+    return partOfCopies(mirrors, writing())
   }
 
   /**

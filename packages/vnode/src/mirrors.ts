@@ -9,7 +9,7 @@ export interface Mirror {
    */
   stage: 'copying' | 'firm' | number
   spoilt: boolean
-  /** Writes on their way to it that nobody waits for. */
+  /** While it is being filled: writes that are stored here, or on their way to it, and are part of the copy. */
   readonly underWay: Set<Promise<void>>
 }
 
@@ -114,10 +114,29 @@ export function needsMirror({ stage, spoilt }: Mirror, epoch: number): boolean {
 }
 
 /**
- * Whether somebody has, or gets, what a coordinator that goes by `epoch` (0 for unknown) does not know of as a holder.
- * Not those that it knows by now: it asks them itself.
+ * Whether somebody may have writes of which a coordinator that goes by `epoch` (0 for unknown) cannot know. Not a node that
+ * is only being filled: no list names it, so all that it has came by the holders. Nor those whom that coordinator asks itself.
  */
 export function hasStrangers(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): boolean {
   if (mirrors === undefined) return false
-  return [...mirrors.values()].some(({ stage }) => typeof stage !== 'number' || epoch < stage)
+  return [...mirrors.values()].some(
+    ({ stage }) => stage === 'firm' || (typeof stage === 'number' && epoch < stage),
+  )
+}
+
+/**
+ * Makes what is written part of all copies that are being made: none of them is firm before it is over. So a write that
+ * began when no stranger had anything is at every node that is listed later on, before that takes writes of its own.
+ */
+export function partOfCopies<T>(mirrors: ReadonlyMap<string, Mirror>, writing: Promise<T>): Promise<T> {
+  const over = writing.then(
+    () => {},
+    () => {},
+  )
+  for (const { stage, underWay } of mirrors.values()) {
+    if (stage !== 'copying') continue
+    underWay.add(over)
+    void over.then(() => underWay.delete(over))
+  }
+  return writing
 }

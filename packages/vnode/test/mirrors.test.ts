@@ -56,6 +56,10 @@ it('no write is sure to be alone where others may know more than this node', asy
     expect(await n3.replicas.put(at(1), id('k'), record, options)).toEqual({ changed: true, alone: true })
     expect(await n3.replicas.coordinate(at(1), id('l'), asked, options)).not.toMatchObject({ declined: true })
     n1.host.mirrors.begin(1, 'n2')
+    // What a node has that is only being filled came by this one.
+    expect(await n3.replicas.put(at(1), id('i'), record, options)).toEqual({ changed: true, alone: true })
+    expect(await n3.replicas.coordinate(at(1), id('j'), asked, options)).not.toMatchObject({ declined: true })
+    await n1.host.mirrors.makeFirm(1, 'n2')
     expect(await n3.replicas.put(at(1), id('m'), record, options)).toEqual({ changed: true, alone: false })
     const declined = await n3.replicas.coordinate(at(1), id('n'), asked, options)
     expect(declined).toEqual({ record: EMPTY_RECORD, declined: true })
@@ -66,6 +70,30 @@ it('no write is sure to be alone where others may know more than this node', asy
     expect(await n3.replicas.put(at(5), id('p'), record, options)).toEqual({ changed: true, alone: true })
     expect(await n3.replicas.coordinate(at(4), id('q'), asked, options)).toMatchObject({ declined: true })
     expect(await n3.replicas.coordinate(at(5), id('r'), asked, options)).not.toMatchObject({ declined: true })
+  })
+})
+
+it('a copy is firm only when what began before that has reached it, so that what was alone stays so', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const options = { timeoutMs: 400, tellAlone: true }
+    const { partition: _, id: __, ...blind } = write(id('k'), content('a'))
+    const { mirrors } = n1.host
+    for (const key of ['coordinated', 'put']) {
+      mirrors.begin(1, 'n2')
+      const { record } = await n2.host.coordinate(write(id(`${key} elsewhere`), content('a')))
+      const writing =
+        key === 'put'
+          ? n1.replicas.put(at(1), id(key), record, options)
+          : n1.replicas.coordinate(at(1), id(key), { ...blind, ifAlone: true }, options)
+      expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+      expect(await heldBy(n2, key)).toEqual(['a'])
+      const told = await writing
+      if ('alone' in told) expect(told.alone).toBe(true)
+      else expect(told).not.toMatchObject({ declined: true })
+      mirrors.end(1, 'n2')
+    }
+    await n3.write(at(1), id('z'), 'z')
   })
 })
 
