@@ -44,7 +44,10 @@ export interface HouseOptions {
 
 export type Faults = Partial<Readonly<Record<FaultKind, number>>>
 
-/** In how many of 1000 runs each kind of fault may happen: left out of the others, so that the rest gets room (swarm testing). */
+/**
+ * In how many of 1000 runs each kind of fault may happen: left out of the others, so that the rest gets room (swarm
+ * testing).
+ */
 const FAULT_ODDS: Readonly<Record<FaultKind, number>> = {
   partition: 500,
   weather: 500,
