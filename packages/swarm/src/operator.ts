@@ -164,8 +164,8 @@ export class Operator {
   }
 
   /**
-   * A majority loses its power at once, and one that is left decides without it. Nobody starts those who are missing meanwhile:
-   * that is what the operator has to see to.
+   * A majority loses its power at once, and one that is left decides without it. Nobody starts those who are missing
+   * meanwhile: that is what the operator has to see to.
    */
   async #force(): Promise<void> {
     const { cluster, grounded, world } = this.#scene
@@ -298,7 +298,10 @@ export class Operator {
     this.#scene.world.note(`${node.name} has committed a plan of ${plan.moved} copies, after ${before}`)
   }
 
-  /** Turns off the nodes that have left, once their clients have gone; at last those, too, that left while they were down. */
+  /**
+   * Turns off the nodes that have left, once their clients have gone; at last those, too, that left while they were
+   * down.
+   */
   async #dismiss({ atLast = false } = {}): Promise<void> {
     const { cluster, doors, world } = this.#scene
     const { clock } = world.runtime('operator')
@@ -334,8 +337,8 @@ export class Operator {
   }
 
   /**
-   * With one that is gone for good there may be no majority of those that have their votes: which lets another back that has lost
-   * its disk, or tells a copy what it is.
+   * With one that is gone for good there may be no majority of those that have their votes: which lets another back
+   * that has lost its disk, or tells a copy what it is.
    */
   async #goOnWithoutMajority(): Promise<void> {
     const { cluster, world } = this.#scene
@@ -356,7 +359,10 @@ export class Operator {
     })
   }
 
-  /** As the refusal of a commit says: who joins and never comes is taken out of the plan. One that was let in before is lost. */
+  /**
+   * As the refusal of a commit says: who joins and never comes is taken out of the plan. One that was let in before is
+   * lost.
+   */
   async #releaseDeserters(): Promise<void> {
     const { cluster } = this.#scene
     const { members, staged } = newestDocument(cluster)

@@ -114,8 +114,9 @@ export function needsMirror({ stage, spoilt }: Mirror, epoch: number): boolean {
 }
 
 /**
- * Whether somebody may have writes of which a coordinator that goes by `epoch` (0 for unknown) cannot know. Not a node that
- * is only being filled: no list names it, so all that it has came by the holders. Nor those whom that coordinator asks itself.
+ * Whether somebody may have writes of which a coordinator that goes by `epoch` (0 for unknown) cannot know. Not a node
+ * that is only being filled: no list names it, so all that it has came by the holders. Nor those whom that coordinator
+ * asks itself.
  */
 export function hasStrangers(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): boolean {
   if (mirrors === undefined) return false
