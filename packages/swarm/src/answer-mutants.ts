@@ -2,12 +2,12 @@ import { encodeRecord, mergeRecords, type StoredRecord } from '@atoll/causality'
 import type { BucketProperties, Replicas } from '@atoll/coordinator'
 import {
   AtollError,
-  EMPTY_BYTES,
-  endOfBytes,
+  compareBytes,
   groupOf,
   isAtollError,
   type KeyId,
   type TermGroups,
+  toHex,
 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
@@ -71,17 +71,24 @@ export function refusingLargeMerges(host: VnodeHost): void {
   }
 }
 
-/** Whoever goes on in the middle of a folder gets what is behind it. */
-export function passingOverFolders(replicas: Replicas): Replicas {
-  let groups: TermGroups | undefined
-  return {
-    ...passing(replicas),
-    scan: (node, request, options) => {
-      groups = request.groups ?? groups
-      const group = groups && request.after && groupOf(request.after.term, groups)
-      const term = group && endOfBytes(group)
-      const after = term ? { term, bucket: EMPTY_BYTES, key: EMPTY_BYTES } : request.after
-      return replicas.scan(node, { ...request, after }, options)
-    },
+/** A folder is there only as long as the first object that anybody has seen in it. */
+export function judgingFoldersByTheirFirst(): (replicas: Replicas) => Replicas {
+  const firsts = new Map<string, Uint8Array>()
+  const isJudged = (term: Uint8Array, groups: TermGroups) => {
+    const group = groupOf(term, groups)
+    if (group === undefined) return true
+    const first = firsts.get(toHex(group)) ?? term
+    if (compareBytes(term, first) > 0) return false
+    firsts.set(toHex(group), term)
+    return true
   }
+  return (replicas) => ({
+    ...passing(replicas),
+    scan: async (node, request, options) => {
+      const page = await replicas.scan(node, request, options)
+      const { groups } = request
+      if (groups === undefined) return page
+      return { ...page, entries: page.entries.filter(({ term }) => isJudged(term, groups)) }
+    },
+  })
 }

@@ -3,7 +3,7 @@ import type { VnodeHost } from '@atoll/vnode'
 import {
   believingAnybody,
   countingAllAtOnce,
-  passingOverFolders,
+  judgingFoldersByTheirFirst,
   refusingLargeMerges,
   takingSilenceForDamage,
   writingBlindly,
@@ -102,7 +102,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   'folder-of-the-first': {
     about: 'a folder of which the first object was deleted is passed over as a whole',
-    build: (options) => ({ ...options, replicas: (_, replicas) => passingOverFolders(replicas) }),
+    build: (options) => {
+      const judging = judgingFoldersByTheirFirst()
+      return { ...options, replicas: (_, replicas) => judging(replicas) }
+    },
   },
   'two-owners': {
     about: 'a vnode that was handed over goes on to take writes',

@@ -30,27 +30,9 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'ack-before-write': { within: 50, rules: [...LOST, 'left-behind'] },
   'forget-sibling': { within: 20, rules: ['lost-element'] },
   'stale-index': { within: 50, rules: ['listing'] },
-  'reuse-actor': {
-    within: 100,
-    rules: LOST,
-    fixed: { faults: () => ({ replace: 1 }), changes: () => ({}), keys: () => 1 },
-  },
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered', ...LOST] },
   'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
-  'reuse-dots-of-a-copy': {
-    within: 50,
-    rules: ['dot-given-twice'],
-    fixed: {
-      faults: () => ({ restore: 3 }),
-      changes: () => ({}),
-      keys: () => 1,
-      blackout: () => false,
-      clearance: () => false,
-      clients: () => 4,
-      operations: () => 20,
-    },
-  },
   'fallback-absence': {
     within: 50,
     rules: ['false-absence', 'false-corrupt'],
@@ -76,7 +58,7 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   },
   'merge-past-the-limit-refused': { within: 100, rules: ['convergence', 'undelivered', 'left-behind'] },
   'folder-of-the-first': {
-    within: 30,
+    within: 20,
     rules: ['false-absence', 'stale-read'],
     fixed: {
       ...APART,
@@ -128,8 +110,15 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   },
 }
 
+/**
+ * Two bugs that no seed tells of any more: a node whose disk is another one, or an older one, hears from the others what it
+ * has lost before it writes, and that takes a new name for it. Stories hold what they break: `given-twice` and
+ * `incarnation` in vnode, `lives` in node, `restored` in store.
+ */
+const HIDDEN = ['reuse-actor', 'reuse-dots-of-a-copy']
+
 test('every bug has its place here', () => {
-  expect(Object.keys(CAUGHT)).toEqual(Object.keys(BUGS))
+  expect([...Object.keys(CAUGHT), ...HIDDEN].sort()).toEqual(Object.keys(BUGS).sort())
 })
 
 test.each(Object.entries(CAUGHT))('%s is caught', { timeout: 300_000 }, async (name, caught) => {
