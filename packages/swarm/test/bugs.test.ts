@@ -111,9 +111,9 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
 }
 
 /**
- * Two bugs that no seed tells of any more: a node whose disk is another one, or an older one, hears from the others what it
- * has lost before it writes, and that takes a new name for it. Stories hold what they break: `given-twice` and
- * `incarnation` in vnode, `lives` in node, `restored` in store.
+ * Two bugs that no seed tried tells of any more: mostly a node whose disk is another one, or an older one, hears from the
+ * others what it has lost before it writes the same key again, and takes a new name for it. Stories hold what they break:
+ * `given-twice` and `incarnation` in vnode, `lives` in node, `restored` in store.
  */
 const HIDDEN = ['reuse-actor', 'reuse-dots-of-a-copy']
 
