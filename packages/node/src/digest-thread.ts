@@ -26,6 +26,12 @@ const PAGE_BYTES = 64 * KiB
 /** Slots that a stream takes before it is the turn of the next one, if others wait. */
 const SLOTS_PER_TURN = 16
 const STREAMS_IN_STEP = 4
+/** Of the first page: behind what is the kernels'. */
+const LAYOUT = {
+  ...MD5_LAYOUT,
+  wantedAt: MD5_LAYOUT.endsAt,
+  lastAt: MD5_LAYOUT.endsAt + MD5_BLOCK_BYTES,
+} as const
 
 export interface DigestThreadOptions {
   /** Bytes that may be on their way to the thread: all the memory that it takes, however many streams it has. */
@@ -45,7 +51,7 @@ interface Sending {
   totalBytes: number
   /** The beginning of a block that is not whole yet. */
   rest: Uint8Array
-  state: 'open' | 'ending' | 'over'
+  isOver: boolean
 }
 
 /** One worker, the streams on it, and the memory that it shares with this thread. Chunks are copied there, once. */
@@ -59,9 +65,10 @@ export class DigestThread {
   /** Updates that wait for slots, or go on after that: who comes now comes behind them. */
   #inLine = 0
   readonly #pending = new Map<number, Settled<Uint8Array>>()
-  #shared: { readonly memory: Buffer; readonly blockwise: boolean } | undefined
+  #shared: { readonly memory: Buffer; readonly words: Int32Array; readonly blockwise: boolean } | undefined
   #broken: Error | undefined
   #requests: DigestRequest[] = []
+  #unsentSlots = 0
   #nextStream = 0
   #streams = 0
 
@@ -96,7 +103,7 @@ export class DigestThread {
 
   stream(algorithm: StreamAlgorithm): DigestStream {
     const id = this.#nextStream++
-    const stream: Sending = { id, algorithm, totalBytes: 0, rest: EMPTY_BYTES, state: 'open' }
+    const stream: Sending = { id, algorithm, totalBytes: 0, rest: EMPTY_BYTES, isOver: false }
     // The worker keeps the process alive for as long as somebody waits for it.
     this.#streams += 1
     this.#worker.ref()
@@ -131,7 +138,7 @@ export class DigestThread {
       let at = from
       do {
         await this.#freeSlots()
-        if (stream.state === 'over') return
+        if (stream.isOver) return
         const slots = this.#waiting.length > 0 ? SLOTS_PER_TURN : this.#free.length
         at = this.#sendSome(stream, chunk, { from: at, slots })
       } while (at < chunk.length)
@@ -149,6 +156,8 @@ export class DigestThread {
     assert(this.#shared !== undefined, 'there are slots once the thread has begun')
     const { memory } = this.#shared
     const unit = this.#isBlockwise(stream) ? MD5_BLOCK_BYTES : 1
+    // The thread hears of so much at once, and hashes it while more is copied.
+    if (this.#unsentSlots >= SLOTS_PER_TURN) this.#postAll()
     const taken: number[] = []
     let [at, bytes] = [from, 0]
     while (at < chunk.length) {
@@ -170,22 +179,22 @@ export class DigestThread {
       bytes += length
       at = end
     }
-    const ends = stream.state === 'ending' && at === chunk.length
-    if (ends || taken.length > 0) this.#post(stream, { slots: taken, bytes, next: ends ? 'ends' : 'goes on' })
+    if (taken.length > 0) this.#post(stream, { slots: taken, bytes, next: 'goes on' })
     return at
   }
 
   async #digest(stream: Sending): Promise<Uint8Array> {
     if (this.#broken !== undefined) throw this.#broken
-    assert(this.#shared !== undefined && stream.state === 'open', 'a digest comes once, after its updates')
-    stream.state = 'ending'
+    assert(this.#shared !== undefined && !stream.isOver, 'a digest comes once, after its updates')
     const answered = new Promise<Uint8Array>((resolve, reject) =>
       this.#pending.set(stream.id, { resolve, reject }),
     )
-    const last = this.#isBlockwise(stream) ? md5Padding(stream.totalBytes) : EMPTY_BYTES
+    const last = this.#isBlockwise(stream)
+      ? Buffer.concat([stream.rest, md5Padding(stream.totalBytes)]).toString('latin1')
+      : ''
+    this.#post(stream, { slots: [], bytes: 0, next: 'ends', last })
     try {
-      const [digest] = await Promise.all([answered, this.#send(stream, last)])
-      return digest
+      return await answered
     } finally {
       this.#end(stream)
     }
@@ -197,17 +206,20 @@ export class DigestThread {
 
   #post({ id, algorithm }: Sending, request: Omit<DigestRequest, 'stream' | 'algorithm'>): void {
     if (this.#requests.push({ stream: id, algorithm, ...request }) === 1) process.nextTick(this.#postAll)
+    this.#unsentSlots += request.slots.length
   }
 
-  /** Requests of one turn share a message: that costs more than what is in it. */
+  /** Small requests of one turn share a message: that costs more than what is in it. */
   readonly #postAll = () => {
+    if (this.#requests.length === 0) return
     this.#worker.postMessage(this.#requests)
     this.#requests = []
+    this.#unsentSlots = 0
   }
 
   #end(stream: Sending): void {
-    if (stream.state === 'over') return
-    stream.state = 'over'
+    if (stream.isOver) return
+    stream.isOver = true
     this.#streams -= 1
     if (this.#streams === 0) this.#worker.unref()
   }
@@ -221,18 +233,20 @@ export class DigestThread {
   }
 
   #wakeNext(): void {
+    if (this.#waiting.length === 0) return
     if (this.#free.length > 0) this.#waiting.shift()?.resolve()
+    else if (this.#shared !== undefined) Atomics.store(this.#shared.words, LAYOUT.wantedAt / 4, 1)
   }
 
   #onHello({ memory, blockwise }: DigestHello): void {
-    this.#shared = { memory: Buffer.from(memory), blockwise }
+    this.#shared = { memory: Buffer.from(memory), words: new Int32Array(memory), blockwise }
     for (let slot = this.#slots - 1; slot >= 0; slot--) this.#free.push(slot)
     this.#wakeNext()
   }
 
   #onAnswer({ freed, digests }: DigestAnswer): void {
     for (const { stream, digest } of digests) {
-      this.#pending.get(stream)?.resolve(digest)
+      this.#pending.get(stream)?.resolve(new Uint8Array(Buffer.from(digest, 'latin1')))
       this.#pending.delete(stream)
     }
     this.#free.push(...freed)
@@ -266,7 +280,7 @@ function dataOf(memoryPages: number, inStep: boolean): DigestWorkerData {
   return {
     module,
     kernels: MD5_KERNELS,
-    layout: MD5_LAYOUT,
+    layout: LAYOUT,
     start: MD5_START,
     blockBytes: MD5_BLOCK_BYTES,
     memoryPages,

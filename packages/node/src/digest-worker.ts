@@ -3,7 +3,15 @@ export interface DigestWorkerData {
   /** Kernels that hash several messages in step, or none of use: then messages are hashed one after the other. */
   readonly module: Uint8Array
   readonly kernels: readonly { readonly name: string; readonly lanes: number }[]
-  readonly layout: { readonly lanes: number; readonly pointersAt: number; readonly stateAt: number }
+  readonly layout: {
+    readonly lanes: number
+    readonly pointersAt: number
+    readonly stateAt: number
+    /** Not 0 while the sender waits for slots. */
+    readonly wantedAt: number
+    /** Room for the last blocks of a stream. */
+    readonly lastAt: number
+  }
   readonly start: readonly number[]
   readonly blockBytes: number
   /** The shared memory: pages of 64 KiB, and slots of a chunk each, from `slotsAt` on. */
@@ -20,6 +28,8 @@ export interface DigestRequest {
   readonly bytes: number
   /** What becomes of the stream thereafter. */
   readonly next: 'goes on' | 'ends' | 'is given up'
+  /** What is left at the end, in whole blocks where MD5 takes those: a character for each byte, as texts travel faster. */
+  readonly last?: string
 }
 
 /** At the start: what is shared, and whether MD5 takes whole blocks, the last of them padded by the sender. */
@@ -31,7 +41,8 @@ export interface DigestHello {
 export interface DigestAnswer {
   /** Slots whose bytes are done with. */
   readonly freed: readonly number[]
-  readonly digests: readonly { readonly stream: number; readonly digest: Uint8Array }[]
+  /** A character of a digest is a byte. */
+  readonly digests: readonly { readonly stream: number; readonly digest: string }[]
 }
 
 /**
@@ -43,14 +54,18 @@ const { parentPort, receiveMessageOnPort, workerData } = require('node:worker_th
 const { createHash } = require('node:crypto')
 const { layout, start, blockBytes, memoryPages, slotsAt, slotBytes } = workerData
 
-/**
- * A run of a kernel ends where a lane has no more blocks; answers wait for this many slots, unless there is nothing
- * else to do.
- */
-const FREED_AT_ONCE = 16
+/** An answer wakes the other thread, and that is dear: those who wait for slots wait for a quarter of them. */
+const SLOTS_AT_ONCE = Math.ceil((memoryPages * 65536 - slotsAt) / slotBytes / 4)
+
+/** Places of the memory, counted in words. */
+const [pointersAt, stateAt, wantedAt] = [layout.pointersAt, layout.stateAt, layout.wantedAt].map((at) => at / 4)
+const lanesAtMost = layout.lanes
+/** While lanes are free, runs are shorter, so that a stream that comes begins sooner. */
+const BLOCKS_OF_SHORT_RUN = 512
 
 const { memory, kernels } = shared()
 const words = new Int32Array(memory)
+const octets = Buffer.from(memory)
 const streams = new Map()
 /** Streams with blocks to hash. */
 const ready = []
@@ -64,7 +79,7 @@ parentPort.on('message', (requests) => {
     for (let next = receiveMessageOnPort(parentPort); next !== undefined; next = receiveMessageOnPort(parentPort))
       next.message.forEach(take)
     if (ready.length > 0) hashInStep()
-    if (ready.length === 0 || freed.length >= FREED_AT_ONCE || digests.length > 0) answer()
+    if (ready.length === 0 || digests.length > 0 || isWaitedFor()) answer()
   } while (ready.length > 0)
 })
 
@@ -79,14 +94,14 @@ function shared() {
   }
 }
 
-function take({ stream: id, algorithm, slots, bytes, next }) {
+function take({ stream: id, algorithm, slots, bytes, next, last }) {
   let stream = streams.get(id)
   if (stream === undefined) {
     stream = algorithm === 'md5' && kernels !== undefined ? blockwise(id) : plain(id, algorithm)
     streams.set(id, stream)
   }
   slots.forEach((slot, at) => stream.add(slot, Math.min(slotBytes, bytes - at * slotBytes)))
-  if (next === 'ends') stream.end()
+  if (next === 'ends') stream.end(last)
   if (next === 'is given up') stream.giveUp()
   if (next !== 'goes on') streams.delete(id)
 }
@@ -98,28 +113,33 @@ function plain(id, algorithm) {
       hash.update(new Uint8Array(memory, slotsAt + slot * slotBytes, length))
       freed.push(slot)
     },
-    end: () => digests.push({ stream: id, digest: hash.digest() }),
+    end: (last) => digests.push({ stream: id, digest: hash.update(last, 'latin1').digest('latin1') }),
     giveUp: () => {},
   }
 }
 
 function blockwise(id) {
-  const stream = { state: Int32Array.from(start), runs: [], ended: false, add, end, giveUp, finish }
+  const stream = { state: Int32Array.from(start), runs: [], last: undefined, add, end, giveUp, finish }
   return stream
   function add(slot, length) {
     if (stream.runs.length === 0) ready.push(stream)
     stream.runs.push({ slot, at: slotsAt + slot * slotBytes, blocks: length / blockBytes })
   }
-  function end() {
-    stream.ended = true
+  function end(last) {
+    stream.last = last
     if (stream.runs.length === 0) finish()
   }
   function giveUp() {
     if (stream.runs.length > 0) ready.splice(ready.indexOf(stream), 1)
     for (const { slot } of stream.runs) freed.push(slot)
   }
+  /** The last blocks are hashed alone: so few would cut the runs of all lanes. */
   function finish() {
-    digests.push({ stream: id, digest: new Uint8Array(stream.state.buffer) })
+    octets.latin1Write(stream.last, layout.lastAt)
+    load(stream.state, 0, layout.lastAt)
+    kernels[0].run(stream.last.length / blockBytes)
+    store(stream.state, 0)
+    digests.push({ stream: id, digest: Buffer.from(stream.state.buffer).latin1Slice() })
   }
 }
 
@@ -128,29 +148,44 @@ function blockwise(id) {
  * left over do the work of the last one once more.
  */
 function hashInStep() {
-  const chosen = ready.slice(0, layout.lanes)
-  const { lanes, run } = kernels.find((kernel) => kernel.lanes >= chosen.length)
-  const blocks = Math.min(...chosen.map(({ runs }) => runs[0].blocks))
-  const wordAt = (word, lane) => layout.stateAt / 4 + word * layout.lanes + lane
+  const used = Math.min(ready.length, lanesAtMost)
+  const { lanes, run } = kernels.find((kernel) => kernel.lanes >= used)
+  let blocks = used < lanesAtMost ? BLOCKS_OF_SHORT_RUN : Infinity
   for (let lane = 0; lane < lanes; lane++) {
-    const { state, runs } = chosen[Math.min(lane, chosen.length - 1)]
-    words[layout.pointersAt / 4 + lane] = runs[0].at
-    for (let word = 0; word < 4; word++) words[wordAt(word, lane)] = state[word]
+    const { state, runs } = ready[Math.min(lane, used - 1)]
+    load(state, lane, runs[0].at)
+    blocks = Math.min(blocks, runs[0].blocks)
   }
   run(blocks)
-  chosen.forEach((stream, lane) => {
-    const { state, runs } = stream
-    for (let word = 0; word < 4; word++) state[word] = words[wordAt(word, lane)]
+  for (let lane = 0; lane < used; lane++) {
+    const { state, runs } = ready[lane]
+    store(state, lane)
     runs[0].at += blocks * blockBytes
     runs[0].blocks -= blocks
     if (runs[0].blocks === 0) freed.push(runs.shift().slot)
-    if (runs.length > 0) return
-    ready.splice(ready.indexOf(stream), 1)
-    if (stream.ended) stream.finish()
-  })
+  }
+  for (let at = used - 1; at >= 0; at--) {
+    if (ready[at].runs.length > 0) continue
+    const [stream] = ready.splice(at, 1)
+    if (stream.last !== undefined) stream.finish()
+  }
+}
+
+function load(state, lane, pointer) {
+  words[pointersAt + lane] = pointer
+  for (let word = 0; word < 4; word++) words[stateAt + word * lanesAtMost + lane] = state[word]
+}
+
+function store(state, lane) {
+  for (let word = 0; word < 4; word++) state[word] = words[stateAt + word * lanesAtMost + lane]
+}
+
+function isWaitedFor() {
+  return freed.length >= SLOTS_AT_ONCE && Atomics.load(words, wantedAt) !== 0
 }
 
 function answer() {
+  Atomics.store(words, wantedAt, 0)
   if (freed.length + digests.length > 0) parentPort.postMessage({ freed, digests })
   freed = []
   digests = []
