@@ -52,7 +52,8 @@ export function unmetRead(read: FailedRead): AtollError {
     `${tally.failed} failed of ${n}`,
   ]
   const names = [...said('down', down), ...said('unreachable', unreachable), ...said('silent', silent)]
-  const message = `read quorum not met (r ${r}, pr ${pr}): ${[...counts, ...names].join(', ')}`
+  const facts = [...counts, ...names].join(', ')
+  const message = `read quorum not met (r ${r}, pr ${pr}): ${facts}${because(errors[0])}`
   return new AtollError(codeOf(errors, timedOut), message, options)
 }
 
@@ -86,11 +87,19 @@ export function unmetWrite({ quorum, tally, errors, timedOut, definite }: Failed
   const counts = `${accepted} accepted, ${durable} durable, ${primaries} on primaries, ${failed} failed of ${n}`
   const refused = definite && !errors.some(isUnable) ? commonCode(errors) : undefined
   const code = refused ?? codeOf(errors, timedOut)
-  return new AtollError(code, `write ${outcome} (w ${w}, dw ${dw}, pw ${pw}): ${counts}`, {
-    cause: errors[0],
+  const [cause] = errors
+  // Why they all refused it is for the caller to know.
+  const reason =
+    cause?.code === code && cause.details['reason'] !== undefined ? { reason: cause.details['reason'] } : {}
+  return new AtollError(code, `write ${outcome} (w ${w}, dw ${dw}, pw ${pw}): ${counts}${because(cause)}`, {
+    cause,
     definite,
-    details: { outcome, ...tally, needed: { n, w, dw, pw } },
+    details: { outcome, ...reason, ...tally, needed: { n, w, dw, pw } },
   })
+}
+
+function because(cause: AtollError | undefined): string {
+  return cause === undefined ? '' : `; the first said: ${cause.message}`
 }
 
 /** A slice of a scan is left without the replicas that it needs; `cause` is why, if they were lost on the way. */

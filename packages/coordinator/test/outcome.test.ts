@@ -20,4 +20,20 @@ describe('a write that its quorum was not met for', () => {
     expect(unmet(['ATOLL_DISK_FULL', 'ATOLL_UNREACHABLE']).code).toBe('ATOLL_QUORUM_UNMET')
     expect(unmet(['ATOLL_STORAGE', 'ATOLL_STORAGE']).code).toBe('ATOLL_QUORUM_UNMET')
   })
+
+  test('says why, in the words of the first that refused, and with its reason if that is the reason of all', () => {
+    const full = new AtollError('ATOLL_DISK_FULL', 'n2 has no room', {
+      definite: true,
+      details: { reason: 'reserve' },
+    })
+    const gone = new AtollError('ATOLL_UNREACHABLE', 'n3 is not up')
+    const refused = (errors: readonly AtollError[]) =>
+      unmetWrite({ quorum: QUORUM, tally: TALLY, errors, timedOut: false, definite: true })
+    expect(refused([full, full, full])).toMatchObject({
+      message: expect.stringMatching(/3 failed of 3; the first said: n2 has no room$/),
+      details: { reason: 'reserve', failed: 3 },
+    })
+    expect(refused([full, gone])).toMatchObject({ code: 'ATOLL_QUORUM_UNMET' })
+    expect(refused([full, gone]).details).not.toHaveProperty('reason')
+  })
 })

@@ -28,12 +28,7 @@ export function forcedDocument(
   allow(!missing.includes(by), what, 'it is missing itself')
   const voters = votersOf(before)
   const left = voters.filter((node) => !missing.includes(node))
-  const voices = `${left.length} of ${voters.length} voters are left`
-  allow(
-    isForked || !isMajority(left.length, voters.length),
-    what,
-    `${voters.length === 0 ? '' : `${voices}; `}propose it`,
-  )
+  allow(isForked || !isMajority(left.length, voters.length), what, majorityLeft(left, voters))
   const edited = missing.reduce(withoutMissing, backUp(edit(before), by))
   const epoch = (Math.floor(before.epoch / EPOCHS_PER_FORCE) + 1) * EPOCHS_PER_FORCE + 1
   const reason = record.reason.slice(0, MAX_REASON_CHARACTERS)
@@ -41,6 +36,12 @@ export function forcedDocument(
   // What was decided before is settled by this, whatever it was.
   const history = edited.history && historyFrom(epoch)
   return { ...edited, epoch, forced, history }
+}
+
+function majorityLeft(left: readonly NodeName[], voters: readonly NodeName[]): string {
+  const most = `${left.join(', ')} are a majority of the voters ${voters.join(', ')}: stage, plan and commit it`
+  const copies = 'name a voter as missing, too, if it cannot vote because its data is an older copy'
+  return `${most}; ${copies}, which such a refusal of the change says. It is taken in again by itself`
 }
 
 /** Whoever decides is not down. */

@@ -34,12 +34,13 @@ function moveText({ transfers, moved, leastMoves }: Plan): string {
   return `${moved} copies of partitions${before}${size}; the least possible is ${leastMoves}`
 }
 
-function nodeText(replicas: ReplicaTable, { transfers, members }: Plan, node: string): string {
+function nodeText(replicas: ReplicaTable, { transfers, members, waitsFor }: Plan, node: string): string {
   const holds = replicas.filter((holders) => holders.includes(node)).length
   const gives = transfers.filter((move) => 'from' in move && move.from === node).length
   const gets = transfers.filter((move) => move.kind !== 'drop' && move.to === node).length
   const state = members.get(node)?.state ?? 'gone'
-  const waits = state === 'down' && gives + gets > 0 ? '; they wait until it is back' : ''
+  const isAway = state === 'down' || waitsFor.includes(node)
+  const waits = isAway && gives + gets > 0 ? '; they wait until it is back' : ''
   return `${state}, holds ${holds}, gives ${gives}, gets ${gets}${waits}`
 }
 
@@ -47,7 +48,13 @@ function warnings({ n }: ClusterDocument, plan: Plan): string[] {
   const { lost } = plan
   const all = `Warning: all copies of ${lost.length} partitions are lost: ${lost.join(', ')}`
   const short = (['node', 'zone'] as const).flatMap((kind) => spacingText(kind, n, plan) ?? [])
-  return [...(lost.length > 0 ? [all] : []), ...short.map((text) => `Warning: ${text}`)]
+  const away = plan.waitsFor.map(awayText)
+  return [...(lost.length > 0 ? [all] : []), ...[...away, ...short].map((text) => `Warning: ${text}`)]
+}
+
+function awayText(node: string): string {
+  const instead = 'stage a force-replace or a force-remove of it instead'
+  return `${node} is not up, and this plan is not done before it is back. If it is gone for good, ${instead}`
 }
 
 /** What the lists of replicas fall short of when all transfers are done; undefined if of nothing. */

@@ -9,6 +9,7 @@ import { outcomeOf } from './outcome.ts'
 import { dueChanges, resizedTo, split } from './resize.ts'
 import { type SpacingViolation, spacingViolations } from './spacing.ts'
 import { chooseTarget, consequencesOf } from './target.ts'
+import { votersOf } from './voters.ts'
 import { zonesOf } from './zones.ts'
 
 /** A move with its size. `bytes` is undefined if nobody knows. */
@@ -43,11 +44,15 @@ export interface Plan {
   readonly lost: readonly number[]
   /** Of the lists of replicas, as they are when all transfers are done. */
   readonly violations: readonly SpacingViolation[]
+  /** Nodes that have something to do by this plan, and were not up when it was made: it is not done before they are back. */
+  readonly waitsFor: readonly NodeName[]
 }
 
 export interface PlanOptions {
   /** What is known of the size of a partition, in bytes. */
   readonly bytesOf?: ((partition: number) => number | undefined) | undefined
+  /** Whether a node is up. Default is that all are. */
+  readonly isUp?: ((node: NodeName) => boolean) | undefined
 }
 
 /**
@@ -60,7 +65,10 @@ export function planOf(document: ClusterDocument, options: PlanOptions = {}): Pl
   const now = { ...document, staged: due }
   const outcome = outcomeOf(now)
   const partitions = resizedTo(document)
-  if (partitions !== undefined) return planResize(document, partitions, outcome.members)
+  if (partitions !== undefined) {
+    const waitsFor = awayOf(votersOf(document), options)
+    return { ...planResize(document, partitions, outcome.members), waitsFor }
+  }
   const target = chooseTarget(now, outcome)
   const { ring, layout, created, leastCopies } = consequencesOf(document, outcome, target.owners)
   return {
@@ -75,11 +83,25 @@ export function planOf(document: ClusterDocument, options: PlanOptions = {}): Pl
     leastMoves: leastCopies,
     lost: layout.lost,
     violations: spacingViolations(goalOf(layout), { n: document.n, zones: ring.zones }),
+    waitsFor: awayOf(giversOf(layout.moves), options),
   }
 }
 
+/** Those who have to report a move done. */
+function giversOf(moves: readonly Move[]): readonly NodeName[] {
+  return moves.flatMap((move) => (move.kind === 'add' ? move.waiting : [move.from]))
+}
+
+function awayOf(nodes: Iterable<NodeName>, { isUp = () => true }: PlanOptions): readonly NodeName[] {
+  return [...new Set(nodes)].filter((node) => !isUp(node)).sort()
+}
+
 /** Nothing moves: every node files its own records anew, by more partitions. */
-function planResize(document: ClusterDocument, partitions: number, members: Plan['members']): Plan {
+function planResize(
+  document: ClusterDocument,
+  partitions: number,
+  members: Plan['members'],
+): Omit<Plan, 'waitsFor'> {
   return {
     epoch: document.epoch,
     basis: basisOf(document),

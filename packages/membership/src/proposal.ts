@@ -67,7 +67,8 @@ export class Proposal {
       const goesOn = isAtollError(error) && (error.transient || error.code === 'ATOLL_ABORTED')
       this.#doubtful ||= !neverProposed(error)
       if (!goesOn && !signal.aborted) throw error
-      if (isAtollError(error)) this.#failure = error
+      // A vote that was cut off says less than the one before it.
+      if (isAtollError(error) && !(signal.aborted && this.#failure !== undefined)) this.#failure = error
     }
     // A later document tells whether this one was among those before it, unless that is too long ago.
     const epochs = (ledger.known?.document.epoch ?? 0) - base.document.epoch

@@ -22,9 +22,13 @@ export function stage(document: ClusterDocument, change: Change): ClusterDocumen
   }
   const members = check(document, change, what)
   for (const other of document.staged) {
-    allow(other.kind !== 'resize', what, `${describeChange(other)} is staged already; clear that first`)
+    allow(
+      other.kind !== 'resize',
+      what,
+      `${describeChange(other)} is staged already; call clear() or commit it first`,
+    )
     const apart = (other.kind === 'zone') !== (change.kind === 'zone') || other.node !== change.node
-    allow(apart, what, `${describeChange(other)} is staged already; unstage ${other.node} first`)
+    allow(apart, what, `${describeChange(other)} is staged already; call unstage('${other.node}') first`)
   }
   return { ...document, epoch: document.epoch + 1, members, staged: [...document.staged, change] }
 }
@@ -132,20 +136,20 @@ function checkJoin(document: ClusterDocument, change: Of<'join'>, what: string):
 
 /** What to do with a member that has lost its data, and has an id anew: one that holds nothing is let go. */
 function adviceFor({ node, state }: Member, id: string): string {
-  if (state === 'joining') return `start it with its data, or unstage ${node} and let it join anew`
+  if (state === 'joining') return `start it with its data, or call unstage('${node}') and let it join anew`
   if (state === 'exiting') return `start it with its data, or stage a force-remove of ${node}`
   return `start it with its data, or stage a force-replace of ${node} by itself with id ${id}`
 }
 
 function checkLeave({ node, state }: Member, what: string): void {
-  allow(state !== 'joining', what, `${node} has not joined yet; unstage it`)
+  allow(state !== 'joining', what, `${node} has not joined yet; call unstage('${node}')`)
   const lost = 'bring it back, or stage a force-replace or force-remove'
   allow(state !== 'down', what, `${node} is down and cannot hand over its data; ${lost}`)
   allow(state === 'valid', what, `${node} is ${state} already`)
 }
 
 function checkJoined({ node, state }: Member, what: string): void {
-  allow(state !== 'joining', what, `${node} has not joined yet; unstage it`)
+  allow(state !== 'joining', what, `${node} has not joined yet; call unstage('${node}')`)
 }
 
 function checkLost(member: Member, what: string): void {
@@ -159,15 +163,17 @@ function checkSuccessor(
   what: string,
 ): void {
   const by = memberOf(document, checkNodeName('by', change.by), what)
-  allow(
-    by.state === 'joining',
-    what,
-    `${by.node} is not joining; only a node that joins takes the place of another`,
-  )
+  const free = 'only a node that joins, and holds nothing yet, takes the place of another'
+  const instead = change.kind === 'force-replace' ? `; stage a force-remove of ${change.node} instead` : ''
+  allow(by.state === 'joining', what, `${by.node} has joined already: ${free}${instead}`)
   const [rival] = document.staged.flatMap((other) =>
     'by' in other && other.by === by.node ? [other.node] : [],
   )
-  allow(rival === undefined, what, `${by.node} takes the place of ${rival} already`)
+  allow(
+    rival === undefined,
+    what,
+    `${by.node} takes the place of ${rival} already; call unstage('${rival}') first`,
+  )
 }
 
 function checkForceReplace(document: ClusterDocument, change: Of<'force-replace'>, what: string): void {

@@ -1,9 +1,10 @@
 import { type Acceptors, type AcceptReply, type PrepareReply, Registers } from '@atoll/consensus'
-import { AtollError, encodeTuple, isAtollError, type Runtime, toHex } from '@atoll/core'
+import { AtollError, encodeTuple, isAtollError, messageOf, type Runtime, toHex } from '@atoll/core'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { FORGOTTEN, type Known, type Ledger } from './ledger.ts'
 import { acceptMethod, prepareMethod, tellMethod } from './methods.ts'
 import type { AcceptRequest, Elsewhere, PrepareRequest } from './protocol.ts'
+import { describeUnmetVote } from './unmet-vote.ts'
 import { votersOf } from './voters.ts'
 
 export interface VotingParts {
@@ -36,6 +37,9 @@ export class Vote {
   readonly #calls = new Set<AbortController>()
   /** Those who have said that they may have forgotten what they voted for. */
   readonly #forgetful = new Set<string>()
+  readonly #asking = new Set<Promise<unknown>>()
+  /** Those who could not be asked, and why. */
+  readonly #silent = new Map<string, string>()
 
   constructor(runtime: Runtime, parts: VotingParts, base: Known) {
     this.#runtime = runtime
@@ -54,9 +58,9 @@ export class Vote {
     try {
       return await this.#change(value)
     } catch (error) {
-      const mayNeedMore =
-        isAtollError(error, 'ATOLL_QUORUM_UNMET') && error.definite && this.#forgetful.size > 0
-      if (!mayNeedMore || this.#over.signal.aborted) throw error
+      if (!isAtollError(error, 'ATOLL_QUORUM_UNMET')) throw error
+      const mayNeedMore = error.definite && this.#forgetful.size > 0
+      if (!mayNeedMore || this.#over.signal.aborted) throw this.#unmet(error)
       return await this.#withForgetful(value)
     } finally {
       signal.removeEventListener('abort', abort)
@@ -64,18 +68,24 @@ export class Vote {
   }
 
   async #withForgetful(value: Uint8Array): Promise<Uint8Array> {
-    const forgetful = [...this.#forgetful]
+    const forgetful = [...this.#forgetful].sort()
     try {
       return await this.#change(value, forgetful)
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_QUORUM_UNMET')) throw error
-      // One that had not answered when the majority could not be had any more.
+      // Some had not answered when the majority could not be had any more.
+      await Promise.allSettled(this.#asking)
       if (error.definite && this.#forgetful.size > forgetful.length) return this.#withForgetful(value)
-      const voters = votersOf(this.#base.document).join(', ')
-      const why = `the data of ${forgetful.join(', ')} may be older than what it has voted for, so that a majority of ${voters} is not enough`
-      const advice = 'start those that are missing, or force the change without them'
-      throw new AtollError('ATOLL_QUORUM_UNMET', `${why}; ${advice}`, { definite: error.definite })
+      throw this.#unmet(error, forgetful)
     }
+  }
+
+  #unmet({ definite }: AtollError, forgetful: readonly string[] = []): AtollError {
+    const { signal } = this.#over
+    const voters = votersOf(this.#base.document)
+    const vote = { voters, node: this.#parts.node, forgetful, silent: this.#silent }
+    const message = signal.aborted ? messageOf(signal.reason) : describeUnmetVote(vote)
+    return new AtollError('ATOLL_QUORUM_UNMET', message, { definite })
   }
 
   async #change(value: Uint8Array, forgetful: readonly string[] = []): Promise<Uint8Array> {
@@ -122,6 +132,26 @@ export class Vote {
     node: string,
     question: Question<Request, Reply | Elsewhere>,
   ): Promise<Reply> {
+    const asking = this.#askUntilHere(node, question)
+    this.#asking.add(asking)
+    try {
+      const reply = await asking
+      this.#silent.delete(node)
+      return reply
+    } catch (error) {
+      if (isAtollError(error) && error.details['reason'] === FORGOTTEN.reason) this.#forgetful.add(node)
+      else this.#silent.set(node, messageOf(error))
+      throw error
+    } finally {
+      this.#asking.delete(asking)
+    }
+  }
+
+  /** A member that has another document is told of this one, or tells of its own, and is asked once more. */
+  async #askUntilHere<Request, Reply extends { readonly kind: string }>(
+    node: string,
+    question: Question<Request, Reply | Elsewhere>,
+  ): Promise<Reply> {
     const first = await this.#askOnce(node, question)
     if (!isElsewhere(first)) return first
     if (first.kind === 'document') await this.#hear(first.bytes)
@@ -136,13 +166,8 @@ export class Vote {
   }
 
   async #askOnce<Request, Answer>(node: string, question: Question<Request, Answer>): Promise<Answer> {
-    try {
-      if (node === this.#parts.node) return await question.ownAnswer()
-      return await this.#call(node, question.method, question.request)
-    } catch (error) {
-      if (isAtollError(error) && error.details['reason'] === FORGOTTEN.reason) this.#forgetful.add(node)
-      throw error
-    }
+    if (node === this.#parts.node) return question.ownAnswer()
+    return this.#call(node, question.method, question.request)
   }
 
   /** Learns what another member has. If that is newer than what is voted on, the vote is over. */
@@ -150,7 +175,7 @@ export class Vote {
     const { ledger } = this.#parts
     await ledger.learn(bytes)
     if (ledger.known === this.#base) return
-    const message = `epoch ${this.#base.basis.epoch} is not the last one any more`
+    const message = `another change was decided first, as epoch ${ledger.known?.document.epoch}`
     this.#end(new AtollError('ATOLL_ABORTED', message))
     this.#over.signal.throwIfAborted()
   }

@@ -110,14 +110,17 @@ describe('staging', () => {
       /start it with its data, or stage a force-replace of n2 by itself with id/,
     )
     const coming = stage(three, join('n4'))
-    refusing(() => stage(coming, { ...join('n4'), id: idOf('n4', 7) }), /unstage n4 and let it join anew/)
+    refusing(
+      () => stage(coming, { ...join('n4'), id: idOf('n4', 7) }),
+      /call unstage\('n4'\) and let it join anew/,
+    )
     refusing(() => stage(three, join('n2')), /member already/)
     refusing(() => stage(three, { ...join('n9'), id: idOf('n2') }), /n2 has the same data/)
   })
 
   it.each<[string, Change, RegExp]>([
     ['a stranger', { kind: 'leave', node: 'n9' }, /no member/],
-    ['a replacement by a member', { kind: 'replace', node: 'n1', by: 'n2' }, /not joining/],
+    ['a replacement by a member', { kind: 'replace', node: 'n1', by: 'n2' }, /n2 has joined already/],
     ['a replacement by a stranger', { kind: 'replace', node: 'n1', by: 'n9' }, /no member/],
     [
       'a return without an id',
@@ -140,7 +143,10 @@ describe('staging', () => {
 
   it('refuses one node to take two places, and a leave of one that is down', () => {
     const staged = [join('n4'), { kind: 'replace', node: 'n1', by: 'n4' } as const].reduce(stage, three)
-    refusing(() => stage(staged, { kind: 'replace', node: 'n2', by: 'n4' }), /takes the place of n1/)
+    refusing(
+      () => stage(staged, { kind: 'replace', node: 'n2', by: 'n4' }),
+      /takes the place of n1 already; call unstage\('n1'\) first/,
+    )
     refusing(() => stage(markDown(three, 'n1'), { kind: 'leave', node: 'n1' }), /down and cannot hand over/)
   })
 
@@ -400,6 +406,30 @@ it('a plan reads as a few lines', () => {
       '  n3: valid, holds 64, gives 0, gets 0',
       '  n4: valid, holds 0, gives 0, gets 64',
     ].join('\n'),
+  )
+})
+
+it('a plan says whom it waits for, and what to do if that is gone for good', () => {
+  const three = clusterOf(['n1', 'n2', 'n3'])
+  const isUp = (node: string) => node !== 'n3'
+  const last = (document: ClusterDocument) =>
+    planText(document, planOf(document, { isUp })).split('\n').slice(-2)
+  const replaced = [join('n4'), { kind: 'replace', node: 'n3', by: 'n4' } as const].reduce(stage, three)
+  expect(last(replaced)).toEqual([
+    '  n4: valid, holds 0, gives 0, gets 64',
+    'Warning: n3 is not up, and this plan is not done before it is back. If it is gone for good, stage a force-replace or a force-remove of it instead',
+  ])
+  const given = [join('n4'), { kind: 'force-replace', node: 'n3', by: 'n4' } as const].reduce(stage, three)
+  expect(planOf(given, { isUp }).waitsFor).toEqual([])
+  expect(planOf(stage(three, { kind: 'resize', partitions: 128 }), { isUp }).waitsFor).toEqual(['n3'])
+  refusing(
+    () => stage(replaced, { kind: 'force-replace', node: 'n3', by: 'n4' }),
+    /replace n3 by n4 is staged already; call unstage\('n3'\) first|takes the place of n3 already; call unstage\('n3'\)/,
+  )
+  const committed = commitAll(three, [join('n4'), { kind: 'replace', node: 'n3', by: 'n4' }])
+  refusing(
+    () => stage(committed, { kind: 'force-replace', node: 'n3', by: 'n4' }),
+    /n4 has joined already: .*; stage a force-remove of n3 instead/,
   )
 })
 

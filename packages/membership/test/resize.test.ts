@@ -89,7 +89,7 @@ describe('a ring that gets more partitions', () => {
     const staged = stage(document, resize(32))
     expect(stage(staged, resize(32))).toBe(staged)
     refusing(() => stage(staged, resize(64)), 'other changes are staged')
-    refusing(() => stage(staged, { kind: 'leave', node: 'n3' }), 'clear that first')
+    refusing(() => stage(staged, { kind: 'leave', node: 'n3' }), 'call clear() or commit it first')
     refusing(() => unstage(staged, 'n1'), 'nothing is staged for it')
     expect(clearStaged(staged).staged).toEqual([])
     const moving = commitAll(document, [join('n4')])

@@ -183,7 +183,11 @@ export class ClusterControl {
   async plan(options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Plan> {
     const { signal } = checkSignalOptions('plan', options)
     const sizes = await this.#sizes(signal)
-    return this.#parts.membership.plan({ bytesOf: (partition) => sizes.get(partition) })
+    const { node: own, isUp } = this.#parts
+    return this.#parts.membership.plan({
+      bytesOf: (partition) => sizes.get(partition),
+      isUp: (node) => node === own || isUp(node),
+    })
   }
 
   /**

@@ -119,11 +119,12 @@ export class Homecoming extends Lifecycle {
 
   /** What is refused for good would be refused again by the same document. */
   #refused(document: ClusterDocument | undefined, error: unknown): void {
-    if (!(isAtollError(error) && error.transient)) this.#refusedAt = document?.epoch ?? 0
-    this.#runtime.log.warn(
-      { node: this.#parts.node, reason: messageOf(error) },
-      'the cluster was not told that this node is back',
-    )
+    const isTriedAgain = isAtollError(error) && error.transient
+    if (!isTriedAgain) this.#refusedAt = document?.epoch ?? 0
+    const what = isTriedAgain
+      ? 'the cluster could not be told yet that this node is there; it is tried again'
+      : 'the cluster does not take what this node tells of itself'
+    this.#runtime.log.warn({ node: this.#parts.node, reason: messageOf(error) }, what)
   }
 
   /** Gossip has had its chance with those who lag since the last look; none of them knows yet what is new. */

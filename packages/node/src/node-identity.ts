@@ -78,9 +78,10 @@ export function otherData(
   { clusterId, epoch }: Pick<ClusterDocument, 'clusterId' | 'epoch'>,
 ): AtollError {
   const change = `{ kind: 'force-replace', node: '${node}', by: '${node}', id: '${id ?? '…'}' }`
+  const lost = `stage ${change} on another node, plan and commit it there, and start ${node} again as it is`
   return new AtollError(
     'ATOLL_FORMAT',
-    `the cluster knows ${node} with other data: start it with that, or if that is lost stage ${change} on another node`,
+    `the cluster knows ${node} with other data: start it with that, or if that is lost ${lost}`,
     { details: { ...WRONG_IDENTITY, what: 'member', clusterId, epoch } },
   )
 }

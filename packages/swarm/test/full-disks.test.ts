@@ -42,7 +42,11 @@ async function run(seed: number, full: readonly string[]) {
 test('an upload hears within a second that all disks are full', async () => {
   for (let seed = 1; seed <= 5; seed++) {
     const { outcome, lastedMs } = await run(seed, NAMES)
-    expect(outcome).toMatchObject({ code: 'ATOLL_DISK_FULL', transient: true })
+    expect(outcome).toMatchObject({
+      code: 'ATOLL_DISK_FULL',
+      transient: true,
+      details: { reason: expect.stringMatching(/^(reserve|ENOSPC)$/) },
+    })
     expect(lastedMs).toBeLessThan(2000)
   }
 })

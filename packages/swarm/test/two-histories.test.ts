@@ -44,17 +44,17 @@ async function begin(world: World): Promise<Story> {
 }
 
 /**
- * Copies of three directories, made at one time; then more is decided and written; then all are stopped, and the copies
- * put back.
+ * Copies of directories, of three unless it says which, made at one time; then more is decided and written; then all are
+ * stopped, and the copies put back.
  */
-async function putMostBack({ world, cluster, keys }: Story): Promise<void> {
+async function putMostBack({ world, cluster, keys }: Story, copied = COPIED): Promise<void> {
   const write = (keys: readonly string[]) =>
     Promise.all(keys.map((key) => cluster.node('n4').kv.put(idOf(key), { value: utf8(key) })))
   await write(keys.slice(0, EARLY))
   await cluster.idle()
   const copies = new Map<string, DiskCopy>()
   for (const name of ALL) await cluster.stop(name)
-  for (const name of COPIED) copies.set(name, world.disk(name).copy())
+  for (const name of copied) copies.set(name, world.disk(name).copy())
   for (const name of ALL) await cluster.restart(name)
   await until(world, () => isAtRest(cluster))
   await cluster.node('n1').cluster.setBucketType('things', { n: 3, r: 2 })
@@ -73,15 +73,20 @@ async function until(world: World, isSo: () => boolean, withinMs = 60_000): Prom
   }
 }
 
-/** Everybody runs, knows the same, has been believed and has caught up. */
-function isAtRest({ nodes }: Cluster): boolean {
+/** All five run, and are at rest. */
+function isAtRest(cluster: Cluster): boolean {
+  return cluster.nodes.length === ALL.length && isSettled(cluster)
+}
+
+/** Whoever runs knows the same as the others, has been believed and has caught up; nobody else is a member. */
+function isSettled({ nodes }: Cluster): boolean {
   const epochs = new Set(nodes.map(({ cluster }) => cluster.status().epoch))
   const isReady = ({ cluster }: AtollNode) => {
     const { mayBeOlderCopy, pendingMoves, pendingRefills, members } = cluster.status()
     const seen = members.every(({ state, liveness }) => state === 'valid' && liveness === 'alive')
     return !mayBeOlderCopy && pendingMoves + pendingRefills === 0 && seen
   }
-  return nodes.length === ALL.length && epochs.size === 1 && nodes.every(isReady)
+  return epochs.size === 1 && nodes.every(isReady)
 }
 
 /** What every node that runs says of every key, by how it answers; `denied` must never be among it. */
@@ -117,7 +122,9 @@ test('most members that are put back from copies decide nothing while the others
     await expect(change).rejects.toMatchObject({
       code: 'ATOLL_QUORUM_UNMET',
       definite: true,
-      message: expect.stringMatching(/may be older than what it has voted for.*n4, n5 is not enough.*force/),
+      message: expect.stringMatching(
+        /^epoch \d+ could not be decided: n1, n2, n3 cannot vote yet: .* Start n4, n5\. If .* force/,
+      ),
     })
     expect([...(await readAll(story)).keys()]).not.toContain('denied')
     for (const name of OTHERS) await cluster.restart(name)
@@ -160,6 +167,32 @@ test('copies whose missing others never come back go on when an operator forces 
     const isVoting = () => status().members.filter(({ state }) => state === 'valid').length === 3
     await until(world, isVoting)
     await cluster.node('n2').cluster.setBucketType('things', { n: 3, r: 2 })
+  }))
+
+test('where some voters are gone and another is a copy, the message says which to name, and that is enough', () =>
+  told(6, async (story) => {
+    const { world, cluster } = story
+    await putMostBack(story, ['n1'])
+    await cluster.restart('n1', { restored: true })
+    for (const name of ['n2', 'n3']) await cluster.restart(name)
+    const { force, status } = boundTo(cluster.node('n3').cluster)
+    const change = cluster.node('n3').cluster.down('n5')
+    const { message } = await change.then(
+      () => expect.unreachable('two of five remember'),
+      (error: Error) => error,
+    )
+    const [, on, missing] = /force the change on (\w+) with missing: (.*?): n1 as well/.exec(message) ?? []
+    expect({ on, missing }).toEqual({ on: 'n3', missing: 'n1, n4, n5' })
+    const removals = ['n4', 'n5'].map((node) => ({ kind: 'force-remove' as const, node }))
+    await expect(force(removals, { missing: ['n4', 'n5'], reason: 'gone' })).rejects.toMatchObject({
+      code: 'ATOLL_CHANGE_REFUSED',
+      message: expect.stringMatching(/n1, n2, n3 are a majority.*name a voter as missing, too/),
+    })
+    await force(removals, { missing: ['n1', 'n4', 'n5'], reason: 'gone' })
+    const { cluster: control } = cluster.node('n3')
+    await control.commit(await control.plan(), { allowViolations: true })
+    await until(world, () => isSettled(cluster) && status().members.length === 3)
+    await cluster.node('n1').cluster.setBucketType('things', { n: 3, r: 2 })
   }))
 
 function boundTo(control: AtollNode['cluster']) {

@@ -12,12 +12,12 @@ interface Block {
 }
 
 /**
- * Programs in TypeScript, and parts of them, that a page shows. Those in JavaScript are whole, and run in tests of
- * `store`.
+ * Programs and parts of them that a page shows. Those in JavaScript run in tests of `store`, and must be TypeScript as
+ * well, for a reader who pastes them.
  */
 function blocksOf(page: string): Block[] {
   const blocks: Block[] = []
-  for (const match of read(page).matchAll(/^```ts\n([\s\S]*?)^```/gm)) {
+  for (const match of read(page).matchAll(/^```(?:ts|js)\n([\s\S]*?)^```/gm)) {
     const line = read(page).slice(0, match.index).split('\n').length
     blocks.push({ page, line, code: match[1] ?? '' })
   }
@@ -107,7 +107,8 @@ it('every program that a page shows compiles', () => {
     installIn(folder)
     writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(CONFIG))
     for (const { page, line, code } of blocks) {
-      const given = (GIVEN[page] ?? '').replaceAll('\n', ';')
+      // A whole program makes its own node.
+      const given = /^const node\b/m.test(code) ? '' : (GIVEN[page] ?? '').replaceAll('\n', ';')
       const file = `${page.replaceAll('/', '.')}.${line}.mts`
       // On one line, so that the lines of errors are those of the block.
       writeFileSync(join(folder, file), `${given};export {};${code}`)

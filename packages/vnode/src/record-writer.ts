@@ -294,7 +294,8 @@ export class RecordWriter {
     const bytes = weightOf(after)
     if (bytes === 0 || (before !== undefined && bytes <= weightOf(before) + GROWTH_BYTES)) return
     const details = { reason: 'reserve' }
-    const message = 'the disk has no room but for deletes'
+    const message =
+      'the disk of this node is nearly full: it takes deletes, and nothing that makes a record longer'
     throw new AtollError('ATOLL_DISK_FULL', message, { definite: true, details })
   }
 

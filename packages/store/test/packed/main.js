@@ -2,10 +2,11 @@
 // them, and runs every JavaScript program of the README. Takes a minute, and the package registry: `npm run packed`. The
 // programs run on the Node.js that runs this, or on another one: `npm run packed -- --node 20.19.0`.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
+import { packInto } from './pack.js'
 
 const ROOT = resolve(import.meta.dirname, '../../../..')
 const PNPM = ['--yes', 'pnpm@10.34.8']
@@ -17,30 +18,6 @@ function run(command, args, cwd) {
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')} failed in ${cwd}:\n${error.stdout}\n${error.stderr}`)
   }
-}
-
-/** The tarballs by the name of their package. */
-function pack() {
-  const folder = join(work, 'tarballs')
-  run(
-    'npx',
-    [
-      ...PNPM,
-      '-r',
-      '--filter-prod',
-      '@atoll/store...',
-      '--filter-prod',
-      '@atoll/sim...',
-      'pack',
-      '--pack-destination',
-      folder,
-    ],
-    ROOT,
-  )
-  return readdirSync(folder).map((file) => ({
-    name: file.replace(/^atoll-(.*)-[\d.]+\.tgz$/, '@atoll/$1'),
-    path: join(folder, file),
-  }))
 }
 
 function installByNpm(tarballs) {
@@ -55,16 +32,13 @@ function installByNpm(tarballs) {
   return folder
 }
 
-/** pnpm looks for what a tarball depends on at the registry, unless it is told where that is. */
 function installByPnpm(tarballs) {
   const folder = join(work, 'pnpm')
   mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module", "private": true }')
+  copyFileSync(join(work, 'tarballs', 'pnpm-workspace.yaml'), join(folder, 'pnpm-workspace.yaml'))
   const store = tarballs.find(({ name }) => name === '@atoll/store')
-  const dependencies = { '@atoll/store': `file:${store.path}` }
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', private: true, dependencies }))
-  const overrides = tarballs.map(({ name, path }) => `  "${name}": "file:${path}"\n`).join('')
-  writeFileSync(join(folder, 'pnpm-workspace.yaml'), `packages: []\noverrides:\n${overrides}`)
-  run('npx', [...PNPM, 'install', '--prefer-offline', '--ignore-scripts'], folder)
+  run('npx', [...PNPM, 'add', '--prefer-offline', '--ignore-scripts', store.path], folder)
   return folder
 }
 
@@ -139,7 +113,7 @@ function runPrograms(folder, node) {
 try {
   const node = nodeToRun()
   const version = run(node, ['--version'], work).trim()
-  const tarballs = pack()
+  const tarballs = packInto(join(work, 'tarballs'))
   for (const folder of [installByNpm(tarballs), installByPnpm(tarballs)]) {
     const [names, programs] = [compile(folder), runPrograms(folder, node)]
     process.stdout.write(`${folder}: ${names} names compile, ${programs} programs run on ${version}\n`)

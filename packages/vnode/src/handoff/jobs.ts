@@ -63,6 +63,7 @@ export class Job {
   /** Counts records that have moved. */
   moved(records: number, bytes: number): void {
     const { kind, direction } = this.identity
+    if (this.records === 0 && records > 0) this.#runtime.log.info(this.#named(), 'a handoff begins')
     this.records += records
     this.bytes += bytes
     this.#runtime.metrics.count('atoll_handoff_records_total', records, { kind, direction })
@@ -71,16 +72,19 @@ export class Job {
 
   failed(code: string): void {
     this.#runtime.metrics.count('atoll_handoff_failures_total', 1, { code })
-    this.#runtime.log.info({ ...this.identity, code }, 'a handoff has failed')
+    this.#runtime.log.info({ ...this.#named(), code }, 'a handoff has failed')
   }
 
-  begin(): void {
-    this.#runtime.log.info({ ...this.identity }, 'a handoff begins')
-  }
-
+  /** Of one that had nothing to move nobody needs to read. */
   end(): void {
     const { records, bytes, skipped } = this
+    if (records + skipped === 0) return
     const tookMs = this.#runtime.clock.monotonicMs() - this.#startedMs
-    this.#runtime.log.info({ ...this.identity, records, bytes, skipped, tookMs }, 'a handoff is done')
+    this.#runtime.log.info({ ...this.#named(), records, bytes, skipped, tookMs }, 'a handoff is done')
+  }
+
+  #named(): Record<string, unknown> {
+    const { to, ...rest } = this.identity
+    return to === '' ? rest : { ...rest, to }
   }
 }

@@ -117,7 +117,6 @@ export class Runs {
 }
 
 async function observed<T>(job: Job, work: () => Promise<T>): Promise<T> {
-  job.begin()
   try {
     const result = await work()
     job.end()
