@@ -94,7 +94,7 @@ function getting(objects: ObjectStore, shape: Shape): Subject {
   return {
     operation: async (n) => {
       let bytes = 0
-      const { body } = await objects.get(BUCKET, keyOf(n % shape.operations))
+      const { body } = await objects.get(BUCKET, keyOf(n % shape.operations), { chunks: 'lent' })
       for await (const chunk of body) bytes += chunk.length
       if (bytes !== shape.sizeBytes) throw new Error(`object ${n} has ${bytes} bytes, not ${shape.sizeBytes}`)
       return bytes

@@ -1,5 +1,5 @@
 import { recordsEqual, type StoredRecord } from '@atoll/causality'
-import { type KeyId, type Runtime, toHex } from '@atoll/core'
+import { type KeyId, keepBuffer, type Runtime, toHex } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import type { ReplicaCallOptions, Replicas, ReplicaTarget } from './ports.ts'
@@ -65,6 +65,8 @@ export class Repairs {
 
   async #repairNow(id: KeyId, { target, record }: Repair): Promise<void> {
     const { metrics, probe } = this.#runtime
+    // The reader may be done with the value before the replica is.
+    for (const { value } of record.siblings) keepBuffer(value)
     this.inFlight.enter()
     probe.mark('coordinator.repair')
     metrics.count('atoll_coordinator_repairs_total')

@@ -32,6 +32,7 @@ export type {
   BucketListOptions,
   ByteRange,
   CallOptions,
+  ChunkOwnership,
   CloseOptions,
   Collected,
   CollectOptions,

@@ -1,4 +1,4 @@
-import { assert } from '@atoll/core'
+import { assert, returnBuffer } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import type { Block, BlockSet } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
@@ -6,7 +6,7 @@ import type { Version } from './history.ts'
 import type { Layer } from './layer.ts'
 import { persistently } from './patience.ts'
 import type { ReadQuorumOptions } from './quorums.ts'
-import type { Progress } from './requests.ts'
+import type { ChunkOwnership, Progress } from './requests.ts'
 import type { Release } from './slots.ts'
 
 export interface BodyPlan {
@@ -15,6 +15,7 @@ export interface BodyPlan {
   readonly range: ResolvedRange
   readonly readAhead: number
   readonly repair: boolean
+  readonly chunks: ChunkOwnership
   readonly quorum: ReadQuorumOptions
   readonly signal: AbortSignal | undefined
   readonly onProgress: (progress: Progress) => void
@@ -67,7 +68,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   }
 
   async *#fetched(): AsyncGenerator<Uint8Array, void, void> {
-    const { version, range, readAhead } = this.#plan
+    const { version, range, readAhead, chunks } = this.#plan
     const { blockBytes } = version.content
     const last = Math.floor((range.end - 1) / blockBytes)
     let sequence = Math.floor(range.start / blockBytes)
@@ -92,6 +93,7 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
         const block = await abortable(signal, next.fetched)
         readOn()
         yield block.subarray(Math.max(0, range.start - at), Math.min(block.length, range.end - at))
+        if (chunks === 'lent') returnBuffer(block)
         at += blockBytes
       }
       complete = true

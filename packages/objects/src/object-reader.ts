@@ -23,7 +23,7 @@ export interface ObjectInfo {
 export interface StoredObject extends ObjectInfo {
   /** Which bytes of the object `body` has: `start` to before `end`. */
   readonly range: ResolvedRange
-  /** Can be read once. Fails in the middle rather than answer a wrong or missing byte. A chunk belongs to its reader. */
+  /** Can be read once. Fails in the middle rather than answer a wrong or missing byte. A chunk belongs to its reader, unless `chunks` says else. */
   readonly body: AsyncIterable<Uint8Array>
 }
 
@@ -53,7 +53,7 @@ export class ObjectReader {
 
   async get(name: ObjectName, options: GetOptions): Promise<StoredObject> {
     const { settings, runtime } = this.#layer
-    const { signal, repair = false } = options
+    const { signal, repair = false, chunks = 'own' } = options
     const { version, set } = await this.#visible(name, options)
     const range = resolveRange(options.range, version.content.size)
     const onProgress = checkCallback(options.onProgress, runtime)
@@ -65,6 +65,7 @@ export class ObjectReader {
       range,
       readAhead,
       repair,
+      chunks,
       quorum,
       signal,
       onProgress,

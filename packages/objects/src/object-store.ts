@@ -32,6 +32,7 @@ import {
   checkChange,
   checkClose,
   checkList,
+  checkOwnership,
   checkPut,
   checkRead,
   type DeleteOptions,
@@ -150,9 +151,10 @@ export class ObjectStore {
    * object has none of the bytes asked for. The body throws `ATOLL_CORRUPT` for a block that no replica has whole.
    */
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<StoredObject> {
-    checkRead('get', options, ['range', 'repair', 'onProgress'])
+    checkRead('get', options, ['range', 'repair', 'chunks', 'onProgress'])
     checkCallback(options.onProgress, this.#layer.runtime)
     if (options.repair !== undefined) checkBoolean('repair', options.repair)
+    checkOwnership(options.chunks)
     if (options.range !== undefined) checkRange(options.range)
     const name = this.#nameOf(bucket, key)
     return this.#layer.traffic.serve(() => this.#reader.get(name, options))

@@ -68,10 +68,19 @@ export interface CreateBucketOptions extends ReadOptions, WriteQuorumOptions {
   readonly type?: string | undefined
 }
 
+/** Whether a reader may keep the chunks that it gets, or has each of them until it asks for the next. */
+export type ChunkOwnership = 'own' | 'lent'
+
 export interface GetOptions extends ReadOptions {
   readonly range?: ByteRange | undefined
   /** Asks all replicas of everything that is read, so that each that lacks it is healed. Default false. */
   readonly repair?: boolean | undefined
+  /**
+   * Whose the chunks of the body are. `own`: the reader's, for good. `lent`: each is the reader's until the next one is
+   * asked for, and then holds other bytes; that saves up to half of the processor time of large objects, for whoever sends,
+   * writes or digests each chunk before asking for the next. Default `own`.
+   */
+  readonly chunks?: ChunkOwnership | undefined
   /** Called whenever more of the body was handed over. What it throws is counted and logged, and stops nothing. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
 }
@@ -183,6 +192,13 @@ export function checkList(name: string, options: ListOptions, known: readonly st
   if (delimiter !== undefined && checkString('delimiter', delimiter) === '')
     throw wrongRange('delimiter', 'must have at least one character, got ""')
   if (limit !== undefined) checkInteger('limit', limit, { min: 1, max: MAX_PAGE })
+}
+
+/** Throws `TypeError` or `RangeError`. */
+export function checkOwnership(chunks: unknown): void {
+  if (chunks === undefined || chunks === 'own' || chunks === 'lent') return
+  const message = `must be "own" or "lent", got ${describe(chunks)}`
+  throw typeof chunks === 'string' ? wrongRange('chunks', message) : wrongType('chunks', message)
 }
 
 /** The callback, which may throw without stopping what it is told of. */

@@ -103,6 +103,7 @@ export type {
   BucketPage,
   ByteRange,
   CallOptions,
+  ChunkOwnership,
   CloseOptions,
   Collected,
   CollectOptions,

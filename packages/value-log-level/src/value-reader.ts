@@ -1,4 +1,4 @@
-import { type Digests, KiB } from '@atoll/core'
+import { borrowBuffer, type Digests, KiB } from '@atoll/core'
 import {
   CHUNK_BYTES,
   type ChunkRun,
@@ -41,7 +41,7 @@ export class ValueReader {
     const file = this.#openFor(pointer)
     if (file !== undefined) return this.#readInPlace(file, innerKey, pointer)
     const reading = this.#storing(pointer, async (opened) => {
-      const stored = Buffer.allocUnsafeSlow(storedBytes(pointer.bytes))
+      const stored = borrowed(storedBytes(pointer.bytes))
       return this.#runOf(stored, await opened.read(stored, pointer.offset), innerKey, pointer)
     })
     return this.#turns.elsewhere(reading)
@@ -118,6 +118,12 @@ export class ValueReader {
 
 /** How much of a value is checked at a time. */
 const CHECK_BYTES = 16 * CHUNK_BYTES
+
+/** A reader that is done with a large value may give its bytes back. */
+function borrowed(bytes: number): Buffer {
+  const buffer = borrowBuffer(bytes, (size) => Buffer.allocUnsafeSlow(size).buffer)
+  return Buffer.from(buffer, 0, bytes)
+}
 
 function damaged(pointer: Pointer): Error {
   const { slot, offset } = pointer
