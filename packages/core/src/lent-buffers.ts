@@ -17,8 +17,9 @@ const lent = new WeakSet<ArrayBufferLike>()
 
 /**
  * An array of at least so many bytes, with anything in them. Whoever is the only one to have it may return it by
- * `returnBuffer` when it is not needed any more; otherwise it is collected like any other. V8 counts the bytes of arrays that
- * lie outside of its heap, and collects all of it for every 35 to 65 MiB of new ones; those that come back cost nothing.
+ * `returnBuffer` when it is not needed any more; otherwise it is collected like any other. V8 counts the bytes of
+ * arrays that lie outside of its heap, and collects all of it for every 35 to 65 MiB of new ones; those that come back
+ * cost nothing.
  */
 export function borrowBuffer(
   bytes: number,

@@ -23,7 +23,10 @@ export interface ObjectInfo {
 export interface StoredObject extends ObjectInfo {
   /** Which bytes of the object `body` has: `start` to before `end`. */
   readonly range: ResolvedRange
-  /** Can be read once. Fails in the middle rather than answer a wrong or missing byte. A chunk belongs to its reader, unless `chunks` says else. */
+  /**
+   * Can be read once. Fails in the middle rather than answer a wrong or missing byte. A chunk belongs to its reader,
+   * unless `chunks` says else.
+   */
   readonly body: AsyncIterable<Uint8Array>
 }
 

@@ -1,4 +1,4 @@
-import { type AtollError, type Clock, isAtollError, type Metrics } from '@atoll/core'
+import { type AtollError, borrowBuffer, type Clock, isAtollError, type Metrics } from '@atoll/core'
 import { type Connection, encodeFrame, type Frame, FrameDecoder } from '@atoll/transport'
 import { KeepAlive } from './keep-alive.ts'
 import type { TcpSettings } from './options.ts'
@@ -221,9 +221,13 @@ export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner
 
 function ignore(): void {}
 
-/** Without zeros, which cost a fifth of the way of a large body. All of an array is one body's: none is pooled. */
+/**
+ * Without zeros, which cost a fifth of the way of a large body. All of an array is one body's, whose receiver may
+ * return it.
+ */
 function allocate(bytes: number): Uint8Array {
-  return Buffer.allocUnsafeSlow(bytes)
+  const buffer = borrowBuffer(bytes, (size) => Buffer.allocUnsafeSlow(size).buffer)
+  return new Uint8Array(buffer, 0, bytes)
 }
 
 function createRoom(): Room {

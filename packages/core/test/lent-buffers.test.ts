@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest'
+import { borrowBuffer, KiB, keepBuffer, MiB, returnBuffer } from '../src/index.ts'
+
+const viewOf = (buffer: ArrayBuffer) => new Uint8Array(buffer)
+
+test('what comes back is lent again, to whoever needs about as much', () => {
+  const first = borrowBuffer(700 * KiB)
+  returnBuffer(viewOf(first).subarray(10, 20))
+  const second = borrowBuffer(700 * KiB - 100)
+  expect(second).toBe(first)
+  expect(second.byteLength).toBeGreaterThanOrEqual(700 * KiB)
+  expect(second.byteLength).toBeLessThan(800 * KiB)
+  expect(borrowBuffer(700 * KiB)).not.toBe(first)
+})
+
+test('nothing is lent to two', () => {
+  const first = borrowBuffer(600 * KiB)
+  returnBuffer(viewOf(first))
+  returnBuffer(viewOf(first))
+  const lent = [borrowBuffer(600 * KiB), borrowBuffer(600 * KiB), borrowBuffer(600 * KiB)]
+  expect(new Set(lent).size).toBe(3)
+})
+
+test('what was kept stays with whoever keeps it', () => {
+  const first = borrowBuffer(500 * KiB)
+  keepBuffer(viewOf(first))
+  returnBuffer(viewOf(first))
+  expect(borrowBuffer(500 * KiB)).not.toBe(first)
+})
+
+test('what was never lent, is small, or went to another thread is left alone', () => {
+  const own = new ArrayBuffer(512 * KiB)
+  returnBuffer(viewOf(own))
+  expect(borrowBuffer(512 * KiB)).not.toBe(own)
+  const small = borrowBuffer(4 * KiB)
+  expect(small.byteLength).toBe(4 * KiB)
+  returnBuffer(viewOf(small))
+  expect(borrowBuffer(4 * KiB)).not.toBe(small)
+  const sent = viewOf(borrowBuffer(400 * KiB))
+  structuredClone(sent.buffer, { transfer: [sent.buffer] })
+  returnBuffer(sent)
+  expect(borrowBuffer(400 * KiB).byteLength).toBeGreaterThanOrEqual(400 * KiB)
+})
+
+test('at most 32 MiB lie idle: those that came back first go', () => {
+  const lent = Array.from({ length: 40 }, () => borrowBuffer(MiB))
+  for (const buffer of lent) returnBuffer(viewOf(buffer))
+  const again = Array.from({ length: 40 }, () => borrowBuffer(MiB))
+  expect(again.filter((buffer) => lent.includes(buffer))).toEqual(lent.slice(-32).reverse())
+})
