@@ -20,7 +20,7 @@ test('a value that a read gives to other replicas does not become free when the 
     const local = primaries(id).find(({ node }) => node === 'n1')
     if (local === undefined) throw new Error('n1 is a primary')
     replicas.forget(local, id)
-    replicas.delayMs = (node, operation) => (operation === 'put' ? 1000 : 1)
+    replicas.delayMs = (_node, operation) => (operation === 'put' ? 1000 : 1)
     const [read] = (await coordinator.get(id)).values
     expect(read?.value.buffer).toBe(value.buffer)
     returnBuffer(value)

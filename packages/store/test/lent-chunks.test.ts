@@ -67,7 +67,9 @@ async function blocksAt(cluster: Cluster, at: number): Promise<readonly string[]
   )
 }
 
-test('lent chunks are right for many readers at once, and so is what they repair', { timeout: 60_000 }, async () => {
+test('lent chunks are right for many readers at once, and so is what they repair', {
+  timeout: 60_000,
+}, async () => {
   await using cluster = await openCluster({ path, nodes: 3 })
   const { objects } = cluster.node(1)
   await objects.createBucket('letters')
