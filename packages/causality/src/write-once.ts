@@ -8,9 +8,16 @@ export const WRITE_ONCE_ACTOR: ActorId = '0000000000000000'
 const WRITE_ONCE_CLOCK: VersionVector = new Map([[WRITE_ONCE_ACTOR, 1]])
 const WRITE_ONCE_DOT = { actor: WRITE_ONCE_ACTOR, counter: 1 } as const
 
+/**
+ * All deletions are the same record: of two at the same time, which replicas take without a look in either order, the
+ * replicas would otherwise keep different ones. The least of all ids, as builds of before write others.
+ */
+const DELETED_ID = new Uint8Array(16)
+
 /** A record that any node can make without asking a replica what is there. Its clock is always the same. */
 export function writeOnceRecord(content: Content, valueCrc32: number, writeId: Uint8Array): StoredRecord {
-  const sibling: Sibling = { ...content, dot: WRITE_ONCE_DOT, valueCrc32, timestampMs: 0, writeId }
+  const id = content.tombstone ? DELETED_ID : writeId
+  const sibling: Sibling = { ...content, dot: WRITE_ONCE_DOT, valueCrc32, timestampMs: 0, writeId: id }
   return new PackableRecord(WRITE_ONCE_CLOCK, [sibling])
 }
 

@@ -7,6 +7,7 @@ import {
   type MergePolicy,
   mergeRecords,
   type StoredRecord,
+  writeOnceRecord,
   writeRecord,
 } from '../src/index.ts'
 import { ACTOR_A, ACTOR_B, contentOf, sumOf, textsOf, writeIdOf } from './sample.ts'
@@ -151,5 +152,12 @@ describe('a write-once key', () => {
     expect(deleted.siblings[0]?.tombstone).toBe(true)
     expect(mergeRecords(ONCE, value, deleted)).toBe(deleted)
     expect(mergeRecords(ONCE, deleted, value)).toBe(deleted)
+  })
+
+  it('is the same record whoever has deleted it, so that replicas need not agree which of two deletions stays', () => {
+    const content = contentOf('', { tombstone: true })
+    const [one, two] = [1, 2].map((id) => writeOnceRecord(content, 0xffffffff, writeIdOf(id)))
+    expect(one).toEqual(two)
+    expect(one && two && mergeRecords(ONCE, one, two)).toBe(one)
   })
 })

@@ -23,12 +23,20 @@ export const sometimes =
 
 /**
  * Draws every option from the seed (swarm testing: Groce, Zhang, Eide, Chen and Regehr, 2012). Each has a generator of its
- * own, so that a new option leaves the others of a known seed as they were.
+ * own, so that a new option leaves the others of a known seed as they were. What is drawn may say that some are drawn
+ * another way.
  */
-export function drawOptions<T extends object>(seed: number | string, draws: Draws<T>): T {
+export function drawOptions<T extends object>(
+  seed: number | string,
+  draws: Draws<T>,
+  instead: (drawn: T) => Partial<Draws<T>> = () => ({}),
+): T {
   const prng = new Prng(`${seed}/options`)
   const drawn: Partial<T> = {}
   for (const name in draws) drawn[name] = draws[name](prng.fork(name))
   // Every key of T was just filled in: the draws have the same keys.
-  return drawn as T
+  const options = drawn as T
+  const others = instead(options)
+  for (const name in others) options[name] = others[name]?.(prng.fork(name)) ?? options[name]
+  return options
 }

@@ -8,6 +8,8 @@ import { WorldError } from './world-error.ts'
 export interface Scenario<T extends object> {
   /** How the options of a seed are drawn. */
   readonly draws: Draws<T>
+  /** What is drawn another way where these options were drawn; nothing by default. */
+  readonly instead?: (drawn: T) => Partial<Draws<T>>
   /** Rejects if something is wrong. */
   readonly run: (world: World, options: T) => Promise<void>
   /** What the world of these options is like. */
@@ -50,7 +52,7 @@ export interface SwarmSummary<T extends object> {
 
 /** Runs the scenario in a world of its own. Never rejects: what went wrong is in the report. */
 export async function runSeed<T extends object>(seed: number, scenario: Scenario<T>): Promise<SeedReport<T>> {
-  const options = drawOptions(seed, scenario.draws)
+  const options = drawOptions(seed, scenario.draws, scenario.instead)
   const world = createWorld({ ...scenario.world?.(options), seed })
   let failure: SeedReport<T>['failure']
   try {

@@ -31,6 +31,19 @@ test('draws options from the seed, each for itself', () => {
   expect(mode).toBe(draws.mode)
 })
 
+const drawn = (seed: number) => drawOptions(seed, draws)
+
+test('what was drawn may say how others are drawn, and those that it does not name stay', () => {
+  const instead = ({ mode }: ReturnType<typeof drawn>) => (mode === 'strict' ? { nodes: integer(6, 9) } : {})
+  for (let seed = 0; seed < 50; seed++) {
+    const [before, after] = [drawn(seed), drawOptions(seed, draws, instead)]
+    expect(after).toEqual({ ...before, nodes: after.nodes })
+    if (before.mode === 'strict') expect(after.nodes).toBeGreaterThan(5)
+    else expect(after.nodes).toBe(before.nodes)
+    expect(drawOptions(seed, draws, instead)).toEqual(after)
+  }
+})
+
 /** A scenario with a bug that shows when a timer fires late enough on a big enough cluster. */
 const buggy: Scenario<{ nodes: number; mode: 'strict' | 'sloppy'; lossPerMillion: number }> = {
   draws,

@@ -14,6 +14,7 @@ import {
   goingOnAlways,
   hastyDatabase,
   lastSiblingWins,
+  livesKeptElsewhere,
   neverSealed,
   seeingNobody,
   staleIndexes,
@@ -81,7 +82,11 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   },
   'reuse-dots-of-a-copy': {
     about:
-      'a directory that was put back from a copy goes on with the leases of dots that it was copied with',
+      'that a directory was put back from a copy is not seen: it goes on with the leases of dots that it was copied with',
+    build: (options) => {
+      const elsewhere = livesKeptElsewhere()
+      return { ...options, storage: (name, ...rest) => elsewhere(name, options.storage(name, ...rest)) }
+    },
     alter: goingOnAlways,
   },
   'fallback-absence': {

@@ -15,6 +15,7 @@ import type { HouseOptions } from './options.ts'
  * - `raise`: the sets get more replicas where lists are long enough, and are read while those are being filled.
  * - `restore-all`: every node is put back from a copy, one after the other.
  * - `twin`: a copy of a node is started beside its original.
+ * - `put-back`: one node is put back from a copy, which may be told or not, and at once writes what it wrote before.
  * - `desert`: a node is staged to join, and never comes back.
  */
 export type ChangeKind =
@@ -31,6 +32,7 @@ export type ChangeKind =
   | 'raise'
   | 'restore-all'
   | 'twin'
+  | 'put-back'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
@@ -48,6 +50,7 @@ export const CHANGE_KINDS: readonly ChangeKind[] = [
   'raise',
   'restore-all',
   'twin',
+  'put-back',
 ]
 
 export interface PlannedChange {

@@ -22,8 +22,10 @@ export type Work = (scene: Scene, client: Client, node: AtollNode) => Promise<vo
 /** What clients do, and how likely each is against the others. */
 const WORK: readonly (readonly [number, Work])[] = [...objectWork, ...setWork, ...registerWork]
 
-function lotsOf({ buckets, collecting }: HouseOptions): readonly Work[] {
-  const slow: readonly (readonly [number, Work])[] = collecting ? [[4, putSlowly]] : []
+function lotsOf({ buckets, collecting, theme }: HouseOptions): readonly Work[] {
+  const slow: readonly (readonly [number, Work])[] = collecting
+    ? [[theme === 'lease' ? 40 : 4, putSlowly]]
+    : []
   const work = [...WORK, ...(buckets ? bucketWork : []), ...slow]
   return work.flatMap(([weight, one]) => new Array<Work>(weight).fill(one))
 }

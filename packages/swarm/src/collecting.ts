@@ -2,14 +2,16 @@ import { isAtollError } from '@atoll/core'
 import type { Scene } from './scene.ts'
 
 const ROUNDS = 4
+const ROUNDS_OF_LEASES = 12
 
 /** What an operator has run from time to time: collection, on any node, while clients are busy. */
 export async function collectMeanwhile({ world, cluster, options, doors }: Scene): Promise<void> {
   if (!options.collecting) return
   const prng = world.prng.fork('collector')
   const { clock } = world.runtime('collector')
-  for (let round = 0; round < ROUNDS; round++) {
-    await clock.sleep(prng.between(0, Math.ceil((2 * options.durationMs) / ROUNDS)))
+  const rounds = options.theme === 'lease' ? ROUNDS_OF_LEASES : ROUNDS
+  for (let round = 0; round < rounds; round++) {
+    await clock.sleep(prng.between(0, Math.ceil((2 * options.durationMs) / rounds)))
     const nodes = cluster.nodes.filter((node) => doors.isOpen(node) && !world.isFrozen(node.name))
     if (nodes.length === 0) continue
     const node = prng.pick(nodes)

@@ -72,7 +72,7 @@ export async function startBeside(scene: Scene, name: string, hands: Hands): Pro
 }
 
 /** Of a node that was closed, in order or by a power cut; it is started again by who asked. */
-async function copyOf(scene: Scene, name: string, { nodes, prng }: Hands): Promise<DiskCopy> {
+export async function copyOf(scene: Scene, name: string, { nodes, prng }: Hands): Promise<DiskCopy> {
   const { world } = scene
   let copy: DiskCopy | undefined
   await down(scene, name, async () => {
@@ -86,7 +86,7 @@ async function copyOf(scene: Scene, name: string, { nodes, prng }: Hands): Promi
 }
 
 /** Nobody starts the node meanwhile. */
-async function down({ grounded }: Scene, name: string, run: () => Promise<void>): Promise<void> {
+export async function down({ grounded }: Scene, name: string, run: () => Promise<void>): Promise<void> {
   grounded.add(name)
   try {
     await run()
@@ -96,7 +96,7 @@ async function down({ grounded }: Scene, name: string, run: () => Promise<void>)
 }
 
 /** What one lacks the others have, and none of them is going. */
-function checkWhole(scene: Scene): void {
+export function checkWhole(scene: Scene): void {
   const { cluster, world } = scene
   const { members } = newestDocument(cluster)
   const ready = [...members.values()].filter(
@@ -111,7 +111,7 @@ function untilBack(scene: Scene, name: string): Promise<void> {
   return until(scene, () => scene.cluster.isRunning(name) && isAtRest(scene))
 }
 
-async function until({ world }: Scene, isSo: () => boolean): Promise<void> {
+export async function until({ world }: Scene, isSo: () => boolean): Promise<void> {
   const { clock } = world.runtime('operator')
   for (let waitedMs = 0; !isSo(); waitedMs += EVERY_MS) {
     if (waitedMs >= CATCH_UP_MS) throw refused('a node has not come back yet')
@@ -119,11 +119,11 @@ async function until({ world }: Scene, isSo: () => boolean): Promise<void> {
   }
 }
 
-function generationOf({ cluster }: Scene, name: string): string | undefined {
+export function generationOf({ cluster }: Scene, name: string): string | undefined {
   return newestDocument(cluster).members.get(name)?.generation
 }
 
-function isCatchingUp({ cluster }: Scene, name: string): boolean {
+export function isCatchingUp({ cluster }: Scene, name: string): boolean {
   return newestDocument(cluster).refills.some((refill) => isRestored(refill) && refill.node === name)
 }
 

@@ -37,7 +37,7 @@ const APART: ReadonlySet<FaultKind> = new Set([
   'suspend',
   'restore',
 ])
-const COPYING: ReadonlySet<ChangeKind> = new Set(['restore-all', 'twin'])
+const COPYING: ReadonlySet<ChangeKind> = new Set(['restore-all', 'twin', 'put-back'])
 const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set(['down', 'impostor', ...COPYING])
 const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse', 'far-skew'])
 const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])

@@ -136,6 +136,29 @@ export function goingOnAlways(host: VnodeHost): void {
   Object.assign(host, { lineage: () => ({ name: 'always', continues: true }), renewActors: () => {} })
 }
 
+const GENERATION_KEY = '!cluster!generation'
+
+/** What is noted of the lives of the data is not in the directory, so that a copy which is put back has the newest note. */
+export function livesKeptElsewhere(): (node: string, database: Database) => Database {
+  const notes = new Map<string, Uint8Array>()
+  const isNote = (key: Uint8Array) => Buffer.from(key).toString('latin1') === GENERATION_KEY
+  return (node, database) => {
+    const batch = database.batch.bind(database)
+    const get = database.get.bind(database)
+    return Object.assign(database, {
+      batch: async (...[operations, options]: Parameters<Database['batch']>) => {
+        await batch(operations, options)
+        for (const operation of operations)
+          if (operation.type === 'put' && isNote(operation.key)) notes.set(node, operation.value)
+      },
+      get: async (...[key, options]: Parameters<Database['get']>) => {
+        const stored = await get(key, options)
+        return stored !== undefined && isNote(key) ? (notes.get(node) ?? stored) : stored
+      },
+    })
+  }
+}
+
 /** A partition that was handed over is served here as before. */
 export function neverSealed({ gates }: VnodeHost): void {
   const get = gates.get.bind(gates)

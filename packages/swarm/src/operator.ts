@@ -6,6 +6,7 @@ import { restoreAll, startBeside } from './copies.ts'
 import { isUnreadable } from './hands.ts'
 import { BUCKET, recordId } from './names.ts'
 import { replicasOfSets } from './options.ts'
+import { putBack } from './put-back.ts'
 import { raise } from './raise.ts'
 import { newestDocument, objectKeys, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 import { lookAtSet } from './set-work.ts'
@@ -145,6 +146,9 @@ export class Operator {
       case 'twin':
         this.#checkSound()
         return startBeside(this.#scene, this.#dispensable(0), { nodes: this.#nodes, prng: this.#prng })
+      case 'put-back':
+        this.#checkSound()
+        return putBack(this.#scene, this.#dispensable(0), { nodes: this.#nodes, prng: this.#prng })
     }
   }
 

@@ -1,8 +1,11 @@
 import { type Draw, type Draws, type FaultKind, integer, oneOf, type Prng, sometimes } from '@atoll/sim'
 import type { ChangeKind, Changes } from './change-plan.ts'
+import type { Theme } from './themes.ts'
 
 /** What a seed draws: the house, the weather, the people. */
 export interface HouseOptions {
+  /** What the run is about; it says how others of these are drawn. */
+  readonly theme: Theme
   readonly nodes: number
   readonly partitions: number
   /** Failure zones that the nodes are dealt over; 0 for none. */
@@ -84,6 +87,8 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   raise: 400,
   'restore-all': 100,
   twin: 100,
+  // In worlds of its own; see `themes.ts`.
+  'put-back': 0,
 }
 
 /** Each kind is drawn by itself, so that a new one leaves the others of a known seed as they were. */
@@ -107,7 +112,9 @@ const DAMAGING: readonly FaultKind[] = ['replace', 'rot', 'restore']
 export function replicasOfSets({ setReplicas, faults, changes }: HouseOptions): number {
   if (setReplicas > 1 || changes.raise !== undefined) return setReplicas
   const isAtRisk = DAMAGING.some((kind) => faults[kind] !== undefined)
-  return isAtRisk || (changes['restore-all'] ?? changes.twin) !== undefined ? 3 : setReplicas
+  return isAtRisk || (changes['restore-all'] ?? changes.twin ?? changes['put-back']) !== undefined
+    ? 3
+    : setReplicas
 }
 
 /** Where sets begin with one replica to get more, no disk is damaged. */
@@ -120,6 +127,11 @@ export function faultsOf(options: HouseOptions): Faults {
 const always = () => true
 
 export const DRAWS: Draws<HouseOptions> = {
+  theme: sometimes<Theme, Theme>(
+    200,
+    oneOf<Theme>('copy', 'raise', 'lease', 'stranger', 'few', 'residue'),
+    'none',
+  ),
   nodes: integer(3, 7),
   partitions: oneOf(8, 8, 16, 16, 32, 64),
   zones: sometimes(250, integer(2, 3), 0),
@@ -154,6 +166,7 @@ export function drawsWith(kinds: readonly string[]): Draws<HouseOptions> {
     Object.fromEntries(kinds.filter((kind) => Object.hasOwn(odds, kind)).map((kind) => [kind, ASKED_WEIGHT]))
   return {
     ...DRAWS,
+    theme: () => 'none',
     faults: (prng) => ({ ...DRAWS.faults(prng), ...asked(FAULT_ODDS) }),
     changes: (prng) => ({ ...DRAWS.changes(prng), ...asked(CHANGE_ODDS) }),
   }

@@ -13,6 +13,7 @@ import { DRAWS, drawsWith, type HouseOptions } from './options.ts'
 import { BrokenPromises, brokenPromises } from './promises.ts'
 import { drawFaults, rage } from './safety.ts'
 import { newScene } from './scene.ts'
+import { drawsOfTheme } from './themes.ts'
 
 const MAX_VIRTUAL_MS = 600_000
 
@@ -23,6 +24,7 @@ const MAX_VIRTUAL_MS = 600_000
 export function houseScenario(bug: Bug = NO_BUG, kinds: readonly string[] = []): Scenario<HouseOptions> {
   return {
     draws: kinds.length === 0 ? DRAWS : drawsWith(kinds),
+    instead: drawsOfTheme,
     world: ({ timerSlackMs }) => ({ timerSlackMs }),
     limits: { maxVirtualMs: MAX_VIRTUAL_MS },
     run: (world, options) => run(world, options, bug),

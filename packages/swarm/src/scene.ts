@@ -174,7 +174,7 @@ function mustSucceed({ faults, changes }: HouseOptions, { kind }: Operation): bo
   return others === 0 && !(isScarce && (kind === 'put' || kind === 'add'))
 }
 
-const DISTURBING: readonly ChangeKind[] = ['down', 'force', 'impostor', 'restore-all', 'twin']
+const DISTURBING: readonly ChangeKind[] = ['down', 'force', 'impostor', 'restore-all', 'twin', 'put-back']
 
 /** The elements of a set, in order. */
 export function elementsOf({ values }: KvRead): string[] {

@@ -14,9 +14,11 @@ function padding({ options }: Scene): ReadonlyMap<string, string> {
 const mayBeTooLarge = ({ options }: Scene) => options.recordBytes > 0
 
 /** Adds without having looked: the element stands as a sibling beside whatever is there. */
-const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => {
-  const key = prng.pick(setKeys(scene.options))
-  const value = nextName()
+export async function addTo(
+  scene: Scene,
+  add: { client: string; key: string; value: string; node: AtollNode },
+): Promise<void> {
+  const { client, key, value, node } = add
   await record(scene, scene.sets, {
     intent: { client, kind: 'add', key, value },
     run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value), metadata: padding(scene) }),
@@ -24,6 +26,9 @@ const addBlind: Work = async (scene, { name: client, prng, nextName }, node) => 
     writes: { node, id: recordId(SETS_TYPE, key) },
   })
 }
+
+const addBlind: Work = (scene, { name: client, prng, nextName }, node) =>
+  addTo(scene, { client, key: prng.pick(setKeys(scene.options)), value: nextName(), node })
 
 /** Reads, adds to what was seen, and replaces it: joins siblings, and must take no other with it. */
 const addSeen: Work = async (scene, { name: client, prng, nextName }, node) => {

@@ -54,7 +54,14 @@ test.each(FOUND)('seed $seed: $what', async ({ seed, options }) => {
   expect((await drawn).failure?.message).toBeUndefined()
   const draws = {
     ...DRAWS,
-    ...drawsOf({ collecting: false, buckets: false, recordBytes: 0, setReplicas: 3, ...options }),
+    ...drawsOf({
+      theme: 'none',
+      collecting: false,
+      buckets: false,
+      recordBytes: 0,
+      setReplicas: 3,
+      ...options,
+    }),
   }
   expect((await runSeed(seed, { ...houseScenario(), draws })).failure?.message).toBeUndefined()
 })
