@@ -231,6 +231,14 @@ export const METRICS = {
     help: 'Bytes of live values that compaction moved.',
   },
   atoll_value_log_compacted_segments_total: { type: 'counter', help: 'Segments that compaction emptied.' },
+  atoll_value_log_dead_bytes: {
+    type: 'gauge',
+    help: 'Bytes that were written to the log and that nothing uses any more, about.',
+  },
+  atoll_value_log_free_bytes: {
+    type: 'gauge',
+    help: 'Bytes of segment files that are free to be written.',
+  },
   atoll_value_log_live_bytes: { type: 'gauge', help: 'Bytes of values in the log that are in use.' },
   atoll_value_log_recovered_records_total: {
     type: 'counter',

@@ -50,7 +50,7 @@ export class ClusterStorage {
   async put(name: string, value: Uint8Array): Promise<void> {
     const operation = { type: 'put', key: keyOf(name), value: seal(name, value, this.#crc32) } as const
     try {
-      await this.#database.batch([operation], { ...BINARY, sync: true })
+      await this.#database.batch([operation], { ...BINARY, sync: true, tellsReplaced: true })
     } catch (cause) {
       throw failed('write', cause)
     }

@@ -11,13 +11,13 @@ import {
   samePlace,
 } from './pointer.ts'
 import { BYTES, type InnerBatch, type InnerEncodings, type InnerLevel } from './ports.ts'
-import { type LoggedOp, OP_MOVE, OP_SMALL } from './record.ts'
+import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from './record.ts'
 import type { Segments } from './segments.ts'
 
 /**
  * Brings operations of the log into the inner database, in the order of the log, and counts which large values go
- * out of use. It asks the inner database what a key pointed to before, but not for small puts: that would
- * halve their rate. What those hide is found by the recounts of the compactor.
+ * out of use. It asks the inner database what a key pointed to before, but for small puts only if their writer says
+ * that they hide a large value: it would halve their rate. What others hide is found by the recounts of the compactor.
  */
 export class Applier {
   readonly #inner: InnerLevel
@@ -40,11 +40,13 @@ export class Applier {
   /** Applies the operations of all records up to that of `sequence`, which must be durable. */
   async apply(ops: readonly LoggedOp[], sequence: number): Promise<void> {
     if (ops.length === 0) return
-    const known = this.#mustLook(ops) ? await this.#pointersOf(ops) : undefined
+    const known = await this.#pointersOf(ops)
     const batch = this.#inner.batch()
     for (const op of ops) if (known === undefined || this.#counts(op, known)) this.#add(op, batch)
     batch.put(APPLIED_KEY, encodeSequence(sequence), this.#encodings)
     await batch.write({})
+    const isUnsure = ops.some(({ type, hides }) => type === OP_SMALL && hides === undefined)
+    if (isUnsure) this.#segments.doubt()
   }
 
   /** The sequence of the last record that was applied, as far as the inner database knows. */
@@ -53,14 +55,12 @@ export class Applier {
     return value === undefined ? 0 : asBuffer(value).readUIntLE(0, 6)
   }
 
-  #mustLook(ops: readonly LoggedOp[]): boolean {
+  /** What the keys point to now, except those of operations that hide nothing; undefined if nobody need know. */
+  async #pointersOf(ops: readonly LoggedOp[]): Promise<Map<string, Pointer | undefined> | undefined> {
     const some = ops.some(({ pointer }) => pointer !== undefined)
-    return some || (this.#segments.totalLive > 0 && ops.some(({ type }) => type !== OP_SMALL))
-  }
-
-  /** What the keys point to now, except those of small puts. */
-  async #pointersOf(ops: readonly LoggedOp[]): Promise<Map<string, Pointer | undefined>> {
-    const keys = ops.filter(({ type }) => type !== OP_SMALL).map(({ key }) => key)
+    if (!some && this.#segments.totalLive === 0) return undefined
+    const keys = ops.filter(mayHide).map(({ key }) => key)
+    if (!some && keys.length === 0) return undefined
     const found = await this.#reads.getMany(keys)
     const known = new Map<string, Pointer | undefined>()
     keys.forEach((key, index) => {
@@ -94,6 +94,12 @@ export class Applier {
   #owned(bytes: Uint8Array): Uint8Array {
     return this.#copies ? Uint8Array.from(bytes) : bytes
   }
+}
+
+/** Deletes are looked up unless their writer knows better; small puts only if he does. */
+function mayHide({ type, hides }: LoggedOp): boolean {
+  if (type === OP_SMALL) return hides === true
+  return type !== OP_DELETE || hides !== false
 }
 
 function encodeSequence(sequence: number): Uint8Array {

@@ -25,6 +25,11 @@ export interface SegmentRow {
   readonly free: boolean
   /** Bytes of large values in it that are in use: a hint for compaction, which always looks for itself. */
   readonly liveBytes: number
+  /**
+   * Nothing was hidden in it of which this count does not know. A trailing field: programs before it pass over it, and leave
+   * it out.
+   */
+  readonly isCounted: boolean
 }
 
 /**
@@ -86,7 +91,7 @@ function fieldsOf({ identity, generation, clean, position, nextSlot, segments }:
     clean,
     position === undefined ? null : [position.slot, position.offset, position.sequence, position.lastOffset],
     nextSlot,
-    segments.map((row) => [row.slot, row.sizeBytes, row.free, row.liveBytes]),
+    segments.map((row) => [row.slot, row.sizeBytes, row.free, row.liveBytes, row.isCounted]),
   ]
 }
 
@@ -103,7 +108,8 @@ function readUnpaired(reader: TupleReader): Unpaired {
     nextSlot: reader.uint(),
     segments: reader.list((fields) => {
       const row = fields.tuple()
-      return { slot: row.uint(), sizeBytes: row.uint(), free: row.boolean(), liveBytes: row.uint() }
+      const known = { slot: row.uint(), sizeBytes: row.uint(), free: row.boolean(), liveBytes: row.uint() }
+      return { ...known, isCounted: row.remaining > 0 && row.boolean() }
     }, MAX_SEGMENTS),
   }
 }

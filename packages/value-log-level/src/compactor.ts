@@ -1,4 +1,4 @@
-import { AtollError, type Digests } from '@atoll/core'
+import { AtollError, type Digests, GiB, KiB } from '@atoll/core'
 import type { Checkpointer } from './checkpointer.ts'
 import { storedBytes } from './checksum.ts'
 import type { FilePool } from './file-pool.ts'
@@ -36,7 +36,38 @@ interface Entry {
 /** How many values are looked up at a time. */
 const LOOKUP_ENTRIES = 256
 /** How much is read and appended at a time: small, so that writers hardly notice. */
-const MOVE_BYTES = 1024 * 1024
+const MOVE_BYTES = 256 * KiB
+/** How many segments are emptied before a checkpoint says so. */
+const SETTLED_TOGETHER = 8
+/** How much may be dead, whatever is in use, before others no longer go first. */
+const PATIENT_BYTES = GiB
+/** A compaction that was asked for takes segments of which at most this share is in use. */
+const FORCED_LIVE_SHARE = 0.9
+/** The pause after `LOOKUP_ENTRIES` lookups of a recount. */
+const RECOUNT_PAUSE_MS = 20
+
+/** One after the other, until there is no next. */
+interface Run {
+  readonly next: () => Segment | undefined
+  readonly signal: AbortSignal
+  /** Called with how many there were. */
+  readonly emptied: (count: number) => void
+}
+
+/** How far a compaction that was asked for has come. */
+export interface CompactionProgress {
+  /** Segments that were emptied. */
+  readonly segments: number
+  /** Bytes of live values that were moved. */
+  readonly movedBytes: number
+}
+
+export interface CompactAllOptions {
+  /** Ends it after the value that is being moved; what was done stays. */
+  readonly signal?: AbortSignal | undefined
+  /** Called after every segment. */
+  readonly onProgress?: ((progress: CompactionProgress) => void) | undefined
+}
 
 /**
  * Empties segments of which little is in use: what their keys still point to is appended to the log again, and then
@@ -48,7 +79,9 @@ export class Compactor {
   readonly #context: CompactorContext
   readonly #stopping = new AbortController()
   #running: Promise<void> | undefined
+  #recounting: Promise<void> | undefined
   #lastRecounted = -1
+  #movedBytes = 0
 
   constructor(context: CompactorContext) {
     this.#context = context
@@ -57,24 +90,56 @@ export class Compactor {
   /** Compacts in the background whatever is worth it. */
   kick(): void {
     if (this.#stopping.signal.aborted) return
-    this.#running ??= this.#run().finally(() => {
+    this.#running ??= this.#runQuietly().finally(() => {
       this.#running = undefined
+    })
+  }
+
+  /** Recounts in the background, and slowly, what may be wrong. */
+  recountDoubtful(): void {
+    if (this.#stopping.signal.aborted) return
+    this.#recounting ??= this.#recountAll().finally(() => {
+      this.#recounting = undefined
     })
   }
 
   async stop(): Promise<void> {
     this.#stopping.abort(new AtollError('ATOLL_CLOSED', 'the value log is closing'))
     await this.#running
+    await this.#recounting
   }
 
-  /** Counts everything anew, and compacts until nothing is worth it. */
-  async compactAll(): Promise<void> {
-    await this.#context.log.barrier(() => {})
-    for (const segment of [...this.#context.segments.all()]) {
+  /** Counts everything anew, and compacts whatever gives back a tenth of a segment or more. Throws what stops it. */
+  async compactAll({ signal, onProgress = () => {} }: CompactAllOptions = {}): Promise<void> {
+    const { log, segments } = this.#context
+    while (this.#running !== undefined) await this.#running
+    const ending =
+      signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal])
+    const running = this.#compactAll(ending, onProgress)
+    this.#running = running
+      .catch(() => {})
+      .finally(() => {
+        this.#running = undefined
+      })
+    await running
+    await log.barrier(() => {})
+    if (segments.ripest() !== undefined) this.kick()
+  }
+
+  async #compactAll(signal: AbortSignal, onProgress: (progress: CompactionProgress) => void): Promise<void> {
+    const { log, segments } = this.#context
+    await log.barrier(() => {})
+    if (segments.isInUseAtMost(log.applied, FORCED_LIVE_SHARE)) await log.leave()
+    for (const segment of [...segments.all()]) {
+      signal.throwIfAborted()
       if (segment.state === 'full') await this.#recount(segment)
     }
-    this.kick()
-    await this.#running
+    const beforeBytes = this.#movedBytes
+    const emptied = (count: number) =>
+      onProgress({ segments: count, movedBytes: this.#movedBytes - beforeBytes })
+    // Each at most once: what is moved may fill other segments no better.
+    const left = segments.emptiest(FORCED_LIVE_SHARE)
+    await this.#run({ next: () => left.pop(), signal, emptied })
   }
 
   /** Corrects the count of one segment, each time another one. */
@@ -89,45 +154,93 @@ export class Compactor {
     await this.#recount(segment)
   }
 
-  async #run(): Promise<void> {
-    const { segments, checkpointer, runtime } = this.#context
+  async #runQuietly(): Promise<void> {
+    const { segments, runtime } = this.#context
+    const { signal } = this.#stopping
     try {
-      let worked = false
-      for (let segment = segments.ripest(); segment !== undefined; segment = segments.ripest()) {
-        if (this.#stopping.signal.aborted) return
-        worked = true
-        await this.#compact(segment)
-        await checkpointer.run()
-      }
-      if (worked) runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
+      await this.#run({ next: () => segments.ripest(), signal, emptied: () => {} })
     } catch (error) {
-      if (!this.#stopping.signal.aborted) runtime.log.warn({ err: error }, 'compaction stopped')
+      if (!signal.aborted) runtime.log.warn({ err: error }, 'compaction stopped')
     }
   }
 
-  async #compact(segment: Segment): Promise<void> {
-    const { segments, readers, runtime } = this.#context
+  /** Several segments share a checkpoint: those that hold nothing cost little but that. */
+  async #run({ next, signal, emptied }: Run): Promise<void> {
+    const { segments, checkpointer, runtime } = this.#context
+    let count = 0
+    let unsettled = 0
+    for (let segment = next(); segment !== undefined; segment = next()) {
+      signal.throwIfAborted()
+      if (await this.#compact(segment, signal)) {
+        count += 1
+        unsettled += 1
+        emptied(count)
+      }
+      if (unsettled < SETTLED_TOGETHER) continue
+      unsettled = 0
+      await checkpointer.run()
+    }
+    if (unsettled > 0) await checkpointer.run()
+    if (count > 0) runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
+  }
+
+  /** False if it holds damaged values, so that it stays as it is. */
+  async #compact(segment: Segment, signal: AbortSignal): Promise<boolean> {
+    const { segments, readers, runtime, log } = this.#context
     if (segment.mayHold) {
       const whole = await this.#visit(segment, async (entries) => {
-        for (const piece of pieces(await this.#live(entries))) await this.#move(segment, piece)
+        for (const piece of pieces(await this.#live(entries))) await this.#move(segment, piece, signal)
       })
       if (!whole) segment.damaged = true
     }
     if (segment.damaged) {
       const { slot } = segment
       runtime.log.error({ slot }, 'a segment holds damaged values and is left as it is')
-      return
+      return false
     }
-    segments.empty(segment, readers.next)
+    // Nothing points to it once what was moved has been applied.
+    await log.barrier(() => segments.empty(segment, readers.next))
     runtime.metrics.count('atoll_value_log_compacted_segments_total')
+    return true
   }
 
-  async #recount(segment: Segment): Promise<void> {
-    let liveBytes = 0
-    await this.#visit(segment, async (entries) => {
-      for (const { pointer } of await this.#live(entries)) liveBytes += storedBytes(pointer.bytes)
-    })
-    if (segment.state === 'full') this.#context.segments.setLive(segment, liveBytes)
+  async #recountAll(): Promise<void> {
+    const { segments, runtime } = this.#context
+    const { signal } = this.#stopping
+    try {
+      for (let segment = segments.mostDoubtful(); segment !== undefined; segment = segments.mostDoubtful()) {
+        signal.throwIfAborted()
+        const { doubts } = segments
+        await this.#recount(segment, RECOUNT_PAUSE_MS)
+        // While values go in and out, and small ones are written, no count stays right for long.
+        if (segment.countedAt < doubts || segments.doubts > doubts) return
+      }
+    } catch (error) {
+      if (!signal.aborted) runtime.log.warn({ err: error }, 'a segment could not be recounted')
+    }
+  }
+
+  async #recount(segment: Segment, pauseMs = 0): Promise<void> {
+    const { segments, readers, runtime } = this.#context
+    const { doubts } = segments
+    const { changes } = segment
+    // As a reader it keeps the file from being written again, or removed.
+    const ticket = readers.enter()
+    try {
+      if (segment.state !== 'full') return
+      let liveBytes = 0
+      const whole = await this.#visit(segment, async (entries) => {
+        for (const { pointer } of await this.#live(entries)) liveBytes += storedBytes(pointer.bytes)
+        if (pauseMs > 0) await runtime.clock.sleep(pauseMs, { signal: this.#stopping.signal })
+      })
+      if (segment.state !== 'full') return
+      // What was overtaken is counted another time.
+      if (whole && segment.changes !== changes) return
+      if (whole) segments.setLive(segment, liveBytes)
+      segment.countedAt = doubts
+    } finally {
+      readers.leave(ticket)
+    }
   }
 
   /** Calls `take` with the large values of a segment. False if the segment cannot be read to its end. */
@@ -168,8 +281,9 @@ export class Compactor {
     })
   }
 
-  async #move(segment: Segment, entries: readonly Entry[]): Promise<void> {
-    const { values, log, runtime, settings } = this.#context
+  async #move(segment: Segment, entries: readonly Entry[], signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted()
+    const { values, log, runtime } = this.#context
     const ops: Op[] = []
     let bytes = 0
     for (const { key, pointer } of entries) {
@@ -183,10 +297,18 @@ export class Compactor {
       }
     }
     if (ops.length === 0) return
-    await log.append(ops, 'applied')
+    await log.append(ops, 'written')
+    this.#movedBytes += bytes
     runtime.metrics.count('atoll_value_log_compacted_bytes_total', bytes)
-    const delayMs = (1000 * bytes) / settings.compactBytesPerSecond
-    await runtime.clock.sleep(delayMs, { signal: this.#stopping.signal })
+    await runtime.clock.sleep((1000 * bytes) / this.#bytesPerSecond(), { signal })
+  }
+
+  /** Whoever waits for the disk goes first, unless so much is dead that it must not become more. */
+  #bytesPerSecond(): number {
+    const { log, segments, settings } = this.#context
+    const { compactBytesPerSecond } = settings
+    const isUrgent = segments.deadBytes(log.applied) > segments.totalLive + PATIENT_BYTES
+    return log.isBusy && !isUrgent ? compactBytesPerSecond / 4 : compactBytesPerSecond
   }
 }
 

@@ -56,8 +56,17 @@ export class LogWriter {
 
   /** Goes on to a segment that has room for a record of `metaBytes` and `bodyBytes`. */
   async rotate(first: { metaBytes: number; bodyBytes: number }): Promise<void> {
-    const { segments, pool, crc32 } = this.#context
-    const next = await segments.allocate(recordBytes(first.metaBytes, first.bodyBytes))
+    const bytes = recordBytes(first.metaBytes, first.bodyBytes)
+    await this.#goOn(await this.#context.segments.allocate(bytes))
+  }
+
+  /** Goes on to a small segment, whatever room there is. */
+  async leave(): Promise<void> {
+    await this.#goOn(await this.#context.segments.allocateSmall())
+  }
+
+  async #goOn(next: Segment): Promise<void> {
+    const { pool, crc32 } = this.#context
     const previous = this.#active
     if (previous !== undefined) {
       const place = this.#place(previous)

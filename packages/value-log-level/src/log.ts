@@ -115,15 +115,27 @@ export class Log {
     return this.#enqueue([], 'applied', { run })
   }
 
+  /**
+   * Goes on to another, small segment, so that the one being written can be compacted. Resolves when all that the old one
+   * holds has been applied; rejects if there is no room for another.
+   */
+  leave(): Promise<void> {
+    return this.#enqueue([], 'applied', { leaves: true })
+  }
+
+  /** True while somebody waits for the disk. */
+  get isBusy(): boolean {
+    return this.#queue.length > 0 || this.#writing || this.#urgent
+  }
+
   /** Calls `run` when all that was acknowledged has been applied, and nothing that is still to come. */
   catchUp(run: () => void): Promise<void> {
     const isDurable = this.#context.overlay.newest <= this.#synced
     const failure = isDurable && this.#canApply ? undefined : this.#failure
     if (failure !== undefined) return Promise.reject(failure)
     return new Promise((resolve, reject) => {
-      const group = groupOfNothing([
-        { ops: [], metaBytes: 0, bodyBytes: 0, until: 'applied', run, chain: undefined, resolve, reject },
-      ])
+      const nothing = { ops: [], metaBytes: 0, bodyBytes: 0, leaves: false, chain: undefined }
+      const group = groupOfNothing([{ ...nothing, until: 'applied', run, resolve, reject }])
       if (isDurable) this.#startApplying([group])
       else this.#passOn(group)
     })
@@ -152,6 +164,7 @@ export class Log {
       if (this.#aheadBytes > AHEAD_BYTES) await this.#untilRoom()
       if (this.#failure !== undefined) break
       if (first.run !== undefined) this.#passOn(groupOfNothing(this.#queue.take(1)))
+      else if (first.leaves) await this.#leave(this.#queue.take(1))
       else await this.#writeGroup(first)
     }
     this.#writing = false
@@ -174,16 +187,30 @@ export class Log {
     if (count === 0) return this.#rotate(first)
     const waiting = this.#queue.take(count)
     try {
-      const group = await this.#writer.write(waiting)
-      this.#writeFailure = undefined
-      if (this.#failure !== undefined) return this.#reject([group], this.#failure)
-      this.#aheadBytes += group.bytes
-      this.#acknowledgeWritten(group)
-      this.#written.push(group)
-      this.#startSync()
+      await this.#writeRecord(waiting)
     } catch (error) {
       this.#writeFailure = storageError('writing the log', error)
       this.#queue.fail(waiting, this.#writeFailure)
+    }
+  }
+
+  async #writeRecord(waiting: readonly Waiting[]): Promise<void> {
+    const group = await this.#writer.write(waiting)
+    this.#writeFailure = undefined
+    if (this.#failure !== undefined) return this.#reject([group], this.#failure)
+    this.#aheadBytes += group.bytes
+    this.#acknowledgeWritten(group)
+    this.#written.push(group)
+    this.#startSync()
+  }
+
+  /** What fails here harms nobody: the segment is written on. */
+  async #leave(waiting: readonly Waiting[]): Promise<void> {
+    try {
+      await this.#writer.leave()
+      await this.#writeRecord(waiting)
+    } catch (error) {
+      this.#queue.fail(waiting, storageError('leaving a segment', error))
     }
   }
 

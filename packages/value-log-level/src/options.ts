@@ -10,7 +10,10 @@ export interface ValueLogOptions {
    * Default 0.
    */
   readonly preallocateBytes?: number
-  /** How much space in free segments is kept for later writes; the rest is given back. Default 256 MiB. */
+  /**
+   * How much space in free segments is kept for later writes at most; the rest is given back. Default 256 MiB. It is kept
+   * while as much is written, and given back, down to `preallocateBytes`, when little is.
+   */
   readonly reserveBytes?: number
   /** How much room of the disk is kept for what deletes, collects and opens: see `hasRoom`. Default 32 MiB. */
   readonly spareBytes?: number
@@ -29,8 +32,16 @@ export interface ValueLogOptions {
   readonly flushDelayMs?: number
   /** A segment is compacted when at most this share of it, 0 to 1, is still in use. Default 0.5. */
   readonly compactAtLiveShare?: number
-  /** How fast compaction copies, in bytes per second. Default 256 MiB. */
+  /**
+   * How fast compaction copies at most, in bytes per second. Default 128 MiB. While others write it copies at a quarter of
+   * that, unless more than half of what was written is dead.
+   */
   readonly compactBytesPerSecond?: number
+  /**
+   * After how long, in milliseconds, it is looked whether little was written, so that free segments are given back, and that
+   * the segment being written is left if little of it is in use. Default 5000.
+   */
+  readonly idleMs?: number
   /** How many segment files are open at a time, about. Default 256. */
   readonly maxOpenFiles?: number
 }
@@ -49,7 +60,8 @@ export const VALUE_LOG_DEFAULTS: ValueLogSettings = {
   maxPendingBytes: 512 * MiB,
   flushDelayMs: 50,
   compactAtLiveShare: 0.5,
-  compactBytesPerSecond: 256 * MiB,
+  compactBytesPerSecond: 128 * MiB,
+  idleMs: 5000,
   maxOpenFiles: 256,
 }
 
@@ -65,6 +77,7 @@ const LIMITS: Readonly<Record<Exclude<keyof ValueLogSettings, 'compactAtLiveShar
   maxPendingBytes: [KiB, Number.MAX_SAFE_INTEGER],
   flushDelayMs: [0, 60_000],
   compactBytesPerSecond: [KiB, Number.MAX_SAFE_INTEGER],
+  idleMs: [1, 3_600_000],
   maxOpenFiles: [4, 1_000_000],
 }
 
@@ -87,6 +100,7 @@ export function validateValueLogOptions(options: ValueLogOptions): ValueLogSetti
     flushDelayMs: check('flushDelayMs'),
     compactAtLiveShare: checkShare('compactAtLiveShare', settings.compactAtLiveShare),
     compactBytesPerSecond: check('compactBytesPerSecond'),
+    idleMs: check('idleMs'),
     maxOpenFiles: check('maxOpenFiles'),
   }
 }

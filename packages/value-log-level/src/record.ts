@@ -34,9 +34,17 @@ export const OP_LARGE = 3
 export const OP_MOVE = 4
 export type OpType = typeof OP_SMALL | typeof OP_DELETE | typeof OP_LARGE | typeof OP_MOVE
 
+/** Whether a write takes the place of a large value, as far as the writer knows; undefined if it does not know. */
+export type Hides = boolean | undefined
+
 /** An operation on its way to the log. */
 export type Op =
-  | { readonly type: typeof OP_SMALL; readonly key: Uint8Array; readonly value: Uint8Array }
+  | {
+      readonly type: typeof OP_SMALL
+      readonly key: Uint8Array
+      readonly value: Uint8Array
+      readonly hides: Hides
+    }
   | {
       readonly type: typeof OP_LARGE
       readonly key: Uint8Array
@@ -45,7 +53,7 @@ export type Op =
       readonly tail: Uint8Array | undefined
       readonly tailCrc32: number | undefined
     }
-  | { readonly type: typeof OP_DELETE; readonly key: Uint8Array }
+  | { readonly type: typeof OP_DELETE; readonly key: Uint8Array; readonly hides: Hides }
   | {
       readonly type: typeof OP_MOVE
       readonly key: Uint8Array
@@ -64,6 +72,8 @@ export interface LoggedOp {
   readonly pointer: Pointer | undefined
   /** Where a moved value was. */
   readonly from: Pointer | undefined
+  /** Not in the log: unknown of what is read from there. */
+  readonly hides: Hides
 }
 
 export interface RecordHeader {
@@ -179,10 +189,12 @@ class HeadWriter {
     const { type } = op
     this.#head[this.#at] = type
     const key = this.#tagged(DATA_PREFIX, op.key, this.#at + 1)
-    if (type === OP_DELETE) return { type, key, inline: undefined, pointer: undefined, from: undefined }
+    if (type === OP_DELETE) {
+      return { type, key, inline: undefined, pointer: undefined, from: undefined, hides: op.hides }
+    }
     if (type === OP_SMALL) {
       const inline = this.#tagged(INLINE_TAG, op.value, this.#at)
-      return { type, key, inline, pointer: undefined, from: undefined }
+      return { type, key, inline, pointer: undefined, from: undefined, hides: op.hides }
     }
     const { value } = op
     const tail = type === OP_LARGE ? op.tail : undefined
@@ -198,7 +210,7 @@ class HeadWriter {
       tail === undefined
         ? this.#bodies.add(key, value)
         : this.#bodies.addTwo(key, { head: value, tail, tailCrc32 })
-    return { type, key, inline: undefined, pointer, from }
+    return { type, key, inline: undefined, pointer, from, hides: undefined }
   }
 
   /** Writes the length of a tag and `bytes`, and both; returns these two as they stand in the head. */
@@ -311,10 +323,11 @@ export function readOps(
     const key = head.subarray(at + 5, keyEnd)
     at = keyEnd
     if (type === OP_DELETE) {
-      ops.push({ type, key, inline: undefined, pointer: undefined, from: undefined })
+      ops.push({ type, key, inline: undefined, pointer: undefined, from: undefined, hides: undefined })
     } else if (type === OP_SMALL) {
       const end = at + 4 + head.readUInt32LE(at)
-      ops.push({ type, key, inline: head.subarray(at + 4, end), pointer: undefined, from: undefined })
+      const inline = head.subarray(at + 4, end)
+      ops.push({ type, key, inline, pointer: undefined, from: undefined, hides: undefined })
       at = end
     } else {
       const bytes = head.readUIntLE(at, 6)
@@ -324,7 +337,8 @@ export function readOps(
       const moved = type === OP_MOVE
       const from = moved ? readPointer(head, at) : undefined
       if (moved) at += 22
-      ops.push({ type: moved ? OP_MOVE : OP_LARGE, key, inline: undefined, pointer, from })
+      const kind = moved ? OP_MOVE : OP_LARGE
+      ops.push({ type: kind, key, inline: undefined, pointer, from, hides: undefined })
     }
   }
   return ops

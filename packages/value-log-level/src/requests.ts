@@ -4,6 +4,11 @@ import type { AbstractSnapshot } from 'abstract-level'
 export interface WriteOptions {
   /** Acknowledge the write when it is durable. Default false: when it is with the operating system. */
   readonly sync?: boolean
+  /**
+   * True if every operation says what it replaces: then one without `replacesBytes` replaces nothing large, and none is
+   * looked for. Default false.
+   */
+  readonly tellsReplaced?: boolean | undefined
 }
 
 /**
@@ -53,13 +58,25 @@ export type BytesOperation =
       readonly tail?: Uint8Array | undefined
       /** CRC-32 (as in zlib) of the tail. With it, a tail that several logs of a process write is summed once for all. */
       readonly tailCrc32?: number | undefined
+      /**
+       * How many bytes the value may have that this one replaces, as far as the writer knows. If that is a large one the log
+       * looks for it, and knows at once that it is dead; otherwise it finds out in time.
+       */
+      readonly replacesBytes?: number | undefined
     }
-  | { readonly type: 'del'; readonly key: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array; readonly replacesBytes?: number | undefined }
 
 /** What a value log takes. */
 export interface ValueLogUsage {
   /** Bytes of large values in use, about, as they lie in the log. */
   readonly liveBytes: number
+  /**
+   * Bytes that were written and that nothing uses, about: values that are gone, and what else was in the log beside large
+   * values.
+   */
+  readonly deadBytes: number
+  /** Bytes that are free to be written, in free segments and behind the end of the log. */
+  readonly freeBytes: number
   /** Size of all segment files. */
   readonly diskBytes: number
   readonly segments: number

@@ -1,5 +1,5 @@
-import { AtollError, MiB } from '@atoll/core'
-import type { SegmentRow } from './checkpoint.ts'
+import { AtollError, KiB, MiB } from '@atoll/core'
+import type { LogPosition, SegmentRow } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
 import type { ValueLogSettings } from './options.ts'
 import type { Files, ValueLogRuntime } from './ports.ts'
@@ -24,7 +24,16 @@ export interface Segment {
   damaged: boolean
   /** Some large value may lie in it. */
   mayHold: boolean
+  /** How often there had been reason for doubt when its live bytes were last known for certain. */
+  countedAt: number
+  /** It was created just now: the file takes no more room than was written of it. */
+  isFresh: boolean
+  /** Changes of its count, so that a recount knows whether it was overtaken. */
+  changes: number
 }
+
+/** Up to where the log is written. */
+type Written = Pick<LogPosition, 'slot' | 'offset'>
 
 export interface SegmentsContext {
   readonly runtime: ValueLogRuntime
@@ -36,6 +45,10 @@ export interface SegmentsContext {
 
 /** A new segment is begun with this much room on the disk, or with its size if that is less. */
 const BEGIN_BYTES = 2 * MiB
+/** The smallest segment that is created. */
+const SMALLEST_BYTES = 64 * KiB
+/** Before the first doubt. */
+const NEVER = -1
 
 /** All segment files of a log: which hold values, which can be written again, and which are given back. */
 export class Segments {
@@ -44,6 +57,9 @@ export class Segments {
   #nextSlot: number
   #totalLive = 0
   #creating: Promise<Segment> | undefined
+  #doubts = 0
+  /** How much space in free segments is kept. */
+  reserveBytes: number
   /** Full segments of which so little is in use that they are worth compacting. */
   readonly #ripe = new Set<Segment>()
   /** Called when a segment becomes worth compacting. */
@@ -52,7 +68,12 @@ export class Segments {
   constructor(context: SegmentsContext, rows: readonly SegmentRow[], nextSlot: number) {
     this.#context = context
     this.#nextSlot = nextSlot
-    for (const row of rows) this.#ripen(this.#add({ ...row, state: row.free ? 'free' : 'full' }))
+    this.reserveBytes = context.settings.reserveBytes
+    for (const row of rows) {
+      const segment = this.#add({ ...row, state: row.free ? 'free' : 'full' })
+      if (!row.isCounted) segment.countedAt = NEVER
+      this.#ripen(segment)
+    }
   }
 
   get nextSlot(): number {
@@ -79,6 +100,7 @@ export class Segments {
     const counted = Math.max(0, segment.liveBytes + delta)
     this.#totalLive += counted - segment.liveBytes
     segment.liveBytes = counted
+    segment.changes += 1
     if (delta > 0) segment.mayHold = true
     this.#ripen(segment)
   }
@@ -86,7 +108,15 @@ export class Segments {
   /** Nothing more is written to the segment, and all of it is applied. */
   finish(segment: Segment): void {
     segment.state = 'full'
+    segment.isFresh = false
     this.#ripen(segment)
+  }
+
+  /** The full segments of which at most this share is in use; that with the least last. */
+  emptiest(atLiveShare: number): Segment[] {
+    const isWorthIt = (segment: Segment) =>
+      segment.state === 'full' && !segment.damaged && this.#liveShare(segment) <= atLiveShare
+    return [...this.#table.values()].filter(isWorthIt).sort((a, b) => b.liveBytes - a.liveBytes)
   }
 
   /** The full segment of which the least is in use, if compacting it is worth the while. */
@@ -106,13 +136,91 @@ export class Segments {
   }
 
   #isRipe(segment: Segment): boolean {
-    if (segment.state !== 'full' || segment.damaged) return false
-    return this.#liveShare(segment) <= this.#context.settings.compactAtLiveShare
+    return segment.state === 'full' && !segment.damaged && this.#holdsLittle(segment)
   }
 
   /** Corrects the count of a segment. */
   setLive(segment: Segment, liveBytes: number): void {
     this.addLive(segment.slot, liveBytes - segment.liveBytes)
+  }
+
+  /** Values may have been hidden that no count knows of. */
+  doubt(): void {
+    if (this.#totalLive > 0) this.#doubts += 1
+  }
+
+  /** What a recount that begins now is to be told when it is done. */
+  get doubts(): number {
+    return this.#doubts
+  }
+
+  isInDoubt({ state, countedAt }: Segment): boolean {
+    return state === 'full' && countedAt < this.#doubts
+  }
+
+  /** The full segment of which the count is in doubt for longest. */
+  mostDoubtful(): Segment | undefined {
+    let oldest: Segment | undefined
+    for (const segment of this.#table.values()) {
+      if (this.isInDoubt(segment) && segment.countedAt < (oldest?.countedAt ?? this.#doubts)) oldest = segment
+    }
+    return oldest
+  }
+
+  /**
+   * Bytes that were written, and that nothing uses: those of full segments, and of the one being written up to
+   * `written`.
+   */
+  deadBytes(written: Written): number {
+    let dead = 0
+    for (const { state, slot, sizeBytes, liveBytes } of this.#table.values()) {
+      if (state === 'free') continue
+      const used = slot === written.slot ? written.offset : sizeBytes
+      dead += Math.max(0, used - FIRST_RECORD_OFFSET - liveBytes)
+    }
+    return dead
+  }
+
+  /** Whether compacting the segment being written gives back so many bytes, and is worth the while, once it is left. */
+  isWorthLeaving({ slot, offset }: Written, leastBytes: number): boolean {
+    const segment = this.#table.get(slot)
+    if (segment === undefined || !this.#holdsLittle(segment)) return false
+    const deadBytes = offset - FIRST_RECORD_OFFSET - segment.liveBytes
+    const { preallocateBytes } = this.#context.settings
+    const isSmall = segment.isFresh || segment.sizeBytes <= this.smallBytes
+    const unusedBytes = isSmall || preallocateBytes > 0 ? 0 : segment.sizeBytes - offset
+    return deadBytes + unusedBytes >= leastBytes
+  }
+
+  /** Whether of what was written to the segment being written no more than this share is in use. */
+  isInUseAtMost({ slot, offset }: Written, share: number): boolean {
+    const liveBytes = this.#table.get(slot)?.liveBytes ?? 0
+    const usedBytes = offset - FIRST_RECORD_OFFSET
+    return usedBytes > FIRST_RECORD_OFFSET && liveBytes <= share * usedBytes
+  }
+
+  /** Bytes that are free to be written: in free segments, and in the one being written from `written` on. */
+  freeBytes(written: Written): number {
+    let free = 0
+    for (const { state, slot, sizeBytes } of this.#table.values()) {
+      if (state === 'free') free += sizeBytes
+      else if (slot === written.slot) free += sizeBytes - written.offset
+    }
+    return free
+  }
+
+  /** What a segment has that is begun because little is written. */
+  get smallBytes(): number {
+    return Math.min(
+      this.#standardBytes,
+      Math.max(SMALLEST_BYTES, Math.ceil(this.#standardBytes / 16 / 4096) * 4096),
+    )
+  }
+
+  /** Creates a segment for little. */
+  async allocateSmall(): Promise<Segment> {
+    await this.#creating?.catch(() => {})
+    return this.#create(this.smallBytes, { state: 'active' })
   }
 
   /** Takes a free segment for a record of `recordBytes`, or creates one. */
@@ -124,6 +232,7 @@ export class Segments {
       (await this.#create(Math.max(this.#standardBytes, sizeForRecords(recordBytes)), { state: 'active' }))
     segment.state = 'active'
     segment.mayHold = false
+    segment.countedAt = this.#doubts
     return segment
   }
 
@@ -167,6 +276,7 @@ export class Segments {
       sizeBytes: segment.sizeBytes,
       free: segment.state === 'free' || emptied.includes(segment),
       liveBytes: segment.liveBytes,
+      isCounted: segment.countedAt >= this.#doubts,
     }))
     return { rows, emptied }
   }
@@ -179,6 +289,19 @@ export class Segments {
     return false
   }
 
+  /** True if more is free than is kept. */
+  get hasSurplus(): boolean {
+    let free = 0
+    for (const { state, sizeBytes } of this.#table.values()) if (state === 'free') free += sizeBytes
+    return free > this.reserveBytes
+  }
+
+  /** True if a segment was emptied, and no checkpoint says so yet. */
+  get isUnsettled(): boolean {
+    for (const { state, settled } of this.#table.values()) if (state === 'emptied' && !settled) return true
+    return false
+  }
+
   /** Frees what no reader needs any more, and gives back what is beyond the reserve. */
   async release(oldest: Ticket): Promise<void> {
     let spare = 0
@@ -188,7 +311,7 @@ export class Segments {
       if (segment.state !== 'free') continue
       spare += segment.sizeBytes
       const usual = segment.sizeBytes === this.#standardBytes
-      if (usual && spare <= this.#context.settings.reserveBytes) continue
+      if (usual && spare <= this.reserveBytes) continue
       spare -= segment.sizeBytes
       await this.remove(segment)
     }
@@ -205,6 +328,10 @@ export class Segments {
   adopt(slot: number, sizeBytes: number): void {
     this.#nextSlot = Math.max(this.#nextSlot, slot + 1)
     this.#add({ slot, sizeBytes, liveBytes: 0, state: 'free' })
+  }
+
+  #holdsLittle(segment: Segment): boolean {
+    return this.#liveShare(segment) <= this.#context.settings.compactAtLiveShare
   }
 
   /** What share of the segment is in use, about. */
@@ -245,7 +372,9 @@ export class Segments {
         definite: true,
       })
     }
-    return this.#add({ slot, sizeBytes, liveBytes: 0, state: options.state })
+    const segment = this.#add({ slot, sizeBytes, liveBytes: 0, state: options.state })
+    segment.isFresh = options.touch !== true
+    return segment
   }
 
   /**
@@ -274,7 +403,8 @@ export class Segments {
   #add(known: { slot: number; sizeBytes: number; liveBytes: number; state: SegmentState }): Segment {
     const { slot, sizeBytes, liveBytes, state } = known
     const flags = { neededBelow: 0, settled: false, damaged: false, mayHold: true }
-    const segment: Segment = { slot, sizeBytes, liveBytes, state, ...flags }
+    const counted = { countedAt: this.#doubts, isFresh: false, changes: 0 }
+    const segment: Segment = { slot, sizeBytes, liveBytes, state, ...flags, ...counted }
     this.#table.set(slot, segment)
     this.#totalLive += liveBytes
     return segment

@@ -21,12 +21,13 @@ import {
   type AbstractSnapshot,
 } from 'abstract-level'
 import { CHUNK_BYTES, plainSum } from './checksum.ts'
+import type { CompactAllOptions } from './compactor.ts'
 import { LogReads, type Range } from './log-reads.ts'
 import type { OpenChoice } from './open-directory.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
 import { innerKeyOf, isPointer } from './pointer.ts'
 import type { ValueLogRuntime } from './ports.ts'
-import { OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
+import { type Hides, OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
 import type {
   BytesBatchOptions,
   BytesOperation,
@@ -49,9 +50,8 @@ export interface ValueLogLevelOptions<K, V> extends AbstractDatabaseOptions<K, V
 /** What abstract-level calls the format of keys and values: the same as that of classic-level. */
 type Format = string | Buffer | Uint8Array
 
-type Operation =
-  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
-  | { readonly type: 'del'; readonly key: Uint8Array }
+type Operation = Omit<Extract<BytesOperation, { type: 'put' }>, 'tail' | 'tailCrc32'> | Deletion
+type Deletion = Extract<BytesOperation, { type: 'del' }>
 
 const CLEAR_KEYS = 1000
 
@@ -190,23 +190,36 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   async #batchBytes(operations: readonly BytesOperation[], options: BytesBatchOptions): Promise<void> {
     const ops = operations.map((operation): Op => {
       const key = checkBytes('key', operation.key, UP_TO_ANY)
-      return operation.type === 'put' ? this.#putInParts(operation) : { type: OP_DELETE, key }
+      const hides = this.#hides(operation, options)
+      return operation.type === 'put' ? this.#putInParts(operation, hides) : { type: OP_DELETE, key, hides }
     })
     if (ops.length > 0) await this.#append(ops, options)
   }
 
-  /** Counts what is in use and compacts now whatever is worth it, at the rate that the options allow. */
-  async compact(): Promise<void> {
+  /** Whether an operation takes the place of a large value, if its writer says so. */
+  #hides({ replacesBytes }: Pick<BytesOperation, 'replacesBytes'>, { tellsReplaced }: WriteOptions): Hides {
+    if (replacesBytes !== undefined) return replacesBytes >= this.#settings.thresholdBytes
+    return tellsReplaced === true ? false : undefined
+  }
+
+  /**
+   * Counts what is in use, and compacts now what gives back a tenth of a segment or more, at the rate that the options
+   * allow. That happens by itself, to what is less in use; this is for whoever cannot wait. Rejects with the reason of
+   * the signal, `ATOLL_CLOSED`, `ATOLL_DISK_FULL` or `ATOLL_STORAGE`; what was done stays.
+   */
+  async compact(options: CompactAllOptions = {}): Promise<void> {
     if (this.status === 'opening') await this.open({ passive: true })
-    await this.#open.compactor.compactAll()
+    await this.#open.compactor.compactAll(options)
   }
 
   /** What the log takes at the moment. */
   usage(): ValueLogUsage {
-    const { segments } = this.#open
+    const { segments, log } = this.#open
     const all = [...segments.all()]
     return {
       liveBytes: segments.totalLive,
+      deadBytes: segments.deadBytes(log.applied),
+      freeBytes: segments.freeBytes(log.applied),
       diskBytes: all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
       segments: all.length,
       freeSegments: all.filter(({ state }) => state === 'free').length,
@@ -245,18 +258,21 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   _put(key: Uint8Array, value: Uint8Array, options: WriteOptions): Promise<void> {
-    return this.#append([this.#putOf(key, value)], options)
+    return this.#append([this.#putOf(key, value, this.#hides({}, options))], options)
   }
 
   _del(key: Uint8Array, options: WriteOptions): Promise<void> {
-    return this.#append([{ type: OP_DELETE, key }], options)
+    return this.#append([{ type: OP_DELETE, key, hides: this.#hides({}, options) }], options)
   }
 
   async _batch(operations: readonly Operation[], options: WriteOptions): Promise<void> {
     if (operations.length === 0) return
     const ops = operations.map((operation): Op => {
       const { key } = operation
-      return operation.type === 'put' ? this.#putOf(key, operation.value) : { type: OP_DELETE, key }
+      const hides = this.#hides(operation, options)
+      return operation.type === 'put'
+        ? this.#putOf(key, operation.value, hides)
+        : { type: OP_DELETE, key, hides }
     })
     await this.#append(ops, options)
   }
@@ -268,7 +284,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
       for (;;) {
         const entries = await iterator.nextv(CLEAR_KEYS)
         if (entries.length === 0) return
-        const ops = entries.map(([key]): Op => ({ type: OP_DELETE, key: key.subarray(1) }))
+        const ops = entries.map(([key]): Op => ({ type: OP_DELETE, key: key.subarray(1), hides: undefined }))
         await this.#append(ops, options)
       }
     } finally {
@@ -336,19 +352,19 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     return this.#open.log.append(ops, sync === true ? 'durable' : 'written', chain)
   }
 
-  #putOf(key: Uint8Array, value: Uint8Array): Op {
+  #putOf(key: Uint8Array, value: Uint8Array, hides?: Hides): Op {
     return value.length >= this.#settings.thresholdBytes
       ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined }
-      : { type: OP_SMALL, key, value }
+      : { type: OP_SMALL, key, value, hides }
   }
 
-  #putInParts({ key, value, tail, tailCrc32 }: Extract<BytesOperation, { type: 'put' }>): Op {
+  #putInParts({ key, value, tail, tailCrc32 }: Extract<BytesOperation, { type: 'put' }>, hides: Hides): Op {
     checkBytes('value', value, UP_TO_ANY)
-    if (tail === undefined) return this.#putOf(key, value)
+    if (tail === undefined) return this.#putOf(key, value, hides)
     checkBytes('tail', tail, UP_TO_ANY)
     const { thresholdBytes } = this.#settings
     const isLong = value.length < CHUNK_BYTES && tail.length >= Math.max(CHUNK_BYTES, thresholdBytes)
-    if (!isLong) return this.#putOf(key, concatBytes([value, tail]))
+    if (!isLong) return this.#putOf(key, concatBytes([value, tail]), hides)
     return { type: OP_LARGE, key, value, tail, tailCrc32 }
   }
 }

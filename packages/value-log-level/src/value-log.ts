@@ -4,6 +4,7 @@ import { Checkpointer, settleInner, writeCheckpoint } from './checkpointer.ts'
 import { corrupt } from './checksum.ts'
 import { Compactor } from './compactor.ts'
 import { FilePool } from './file-pool.ts'
+import { Housekeeper } from './housekeeper.ts'
 import { InnerReads } from './inner-reads.ts'
 import { Log } from './log.ts'
 import { LogReader } from './log-reader.ts'
@@ -122,12 +123,13 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const compactor = new Compactor(context)
   runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
   const room = new Room(runtime, files, settings.spareBytes)
-  const background = connect({ segments, readers, log, checkpointer, compactor, room }, opening)
+  const housekeeper = new Housekeeper({ ...context, compactor, room })
+  housekeeper.start()
   const close = async () => {
     await compactor.stop()
     await readers.idle()
     await drain(log)
-    await background()
+    await housekeeper.stop()
     await finish(runtime, checkpointer)
     await pool.closeAll()
     await inner.close()
@@ -135,7 +137,7 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const abandon = async () => {
     await compactor.stop()
     await log.idle()
-    await background()
+    await housekeeper.stop()
     await pool.closeAll()
     await inner.close()
   }
@@ -190,50 +192,6 @@ async function drain(log: Log): Promise<void> {
   await log.idle()
 }
 
-interface Background {
-  readonly segments: Segments
-  readonly readers: Readers
-  readonly log: Log
-  readonly checkpointer: Checkpointer
-  readonly compactor: Compactor
-  readonly room: Room
-}
-
-/** Lets the parts set each other going; returns what ends and awaits it. */
-function connect(parts: Background, { runtime, settings }: Opening): () => Promise<void> {
-  const { segments, readers, log, checkpointer, compactor, room } = parts
-  let grownBytes = 0
-  let closing = false
-  let housekeeping = Promise.resolve()
-  const keep = (work: () => Promise<void>) => {
-    if (closing) return
-    housekeeping = housekeeping.then(work).catch((error: unknown) => {
-      if (!closing) runtime.log.warn({ err: error }, 'the value log could not tidy up; it tries again later')
-    })
-  }
-  log.onApplied = (bytes) => {
-    room.wrote(bytes)
-    grownBytes += bytes
-    if (grownBytes < settings.checkpointBytes) return
-    grownBytes = 0
-    keep(async () => {
-      await checkpointer.run()
-      await compactor.recountNext()
-      // It may have stopped for a failure that is over.
-      compactor.kick()
-    })
-  }
-  readers.onLeave = () => {
-    if (segments.waitsForReaders(readers.oldest)) keep(() => segments.release(readers.oldest))
-  }
-  segments.onRipe = () => compactor.kick()
-  compactor.kick()
-  return async () => {
-    closing = true
-    await housekeeping
-  }
-}
-
 /** Where the log ends, and goes on. */
 async function recover(
   context: ConstructorParameters<typeof Recovery>[0],
@@ -250,6 +208,8 @@ async function recover(
   if (clean) return position
   const recovery = new Recovery(context, { position, segment })
   const end = await storing('reading the log', () => recovery.run())
+  // What the inner database had of them already hides nothing any more.
+  if (recovery.records > 0) context.segments.doubt()
   runtime.metrics.count('atoll_value_log_recovered_records_total', recovery.records)
   return end
 }

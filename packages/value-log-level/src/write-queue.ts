@@ -16,12 +16,16 @@ export interface Waiting {
   readonly chain: BatchChain | undefined
   /** Called when everything before has been applied and nothing after. */
   readonly run: (() => void) | undefined
+  /** Goes on to another segment, and writes a record of nothing there. */
+  readonly leaves: boolean
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
 export interface PushOptions {
   readonly run?: (() => void) | undefined
+  /** Default false. */
+  readonly leaves?: boolean
   readonly chain?: BatchChain | undefined
 }
 
@@ -79,7 +83,7 @@ export class WriteQueue {
    * Resolves when the batch is acknowledged. Small ones join the one before: a promise, and what the stages do for each
    * batch, cost more than writing 200 bytes.
    */
-  push(ops: readonly Op[], until: Stage, { run, chain }: PushOptions = {}): Promise<void> {
+  push(ops: readonly Op[], until: Stage, { run, chain, leaves = false }: PushOptions = {}): Promise<void> {
     let metaBytes = 0
     let bodyBytes = 0
     for (const op of ops) {
@@ -90,10 +94,10 @@ export class WriteQueue {
     const refusal = this.#refusal(bytes)
     if (refusal !== undefined) return refused(refusal, chain)
     this.#bytes += bytes
-    if (run !== undefined || bodyBytes > 0 || bytes > this.#joinedBytes) {
+    if (run !== undefined || leaves || bodyBytes > 0 || bytes > this.#joinedBytes) {
       this.#last = undefined
       return new Promise((resolve, reject) => {
-        this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, chain, resolve, reject })
+        this.#waiting.push({ ops, metaBytes, bodyBytes, until, run, leaves, chain, resolve, reject })
       })
     }
     return this.#join(ops, metaBytes, { until, chain })
@@ -122,7 +126,7 @@ export class WriteQueue {
     let bodyBytes = 0
     let count = 0
     for (const next of this.#waiting) {
-      if (next.run !== undefined) break
+      if (next.run !== undefined || next.leaves) break
       metaBytes += next.metaBytes
       bodyBytes += next.bodyBytes
       if (recordBytes(metaBytes, bodyBytes) > roomBytes) break
@@ -194,5 +198,6 @@ function joined({ until, chain }: Kind): Joined {
     resolve = whenDone
     reject = whenFailed
   })
-  return { ops: [], metaBytes: 0, bodyBytes: 0, until, run: undefined, chain, resolve, reject, acknowledged }
+  const nothing = { ops: [], metaBytes: 0, bodyBytes: 0, run: undefined, leaves: false }
+  return { ...nothing, until, chain, resolve, reject, acknowledged }
 }

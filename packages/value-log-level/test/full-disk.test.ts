@@ -42,7 +42,7 @@ async function fails(writing: Promise<void>): Promise<void> {
 test('a disk that fills while the log is applied, and gets room: writes are taken again, and nothing is missing', async () => {
   const disk = new SimDisk()
   const { runtime, attempt } = patient()
-  const db = openOn(disk, {}, runtime)
+  const db = openOn(disk, { idleMs: 100 }, runtime)
   await db.put('before', Buffer.alloc(1000, 1), { sync: true })
   await db.keys().all()
   disk.fault = (_, op) => (op === 'inner' ? full() : undefined)
@@ -71,7 +71,7 @@ test('a disk that fills while the log is applied, and gets room: writes are take
 test('while it waits to be opened again, reads fail for the moment, and a close is a close', async () => {
   const disk = new SimDisk()
   const { runtime, attempt } = patient()
-  const db = openOn(disk, {}, runtime)
+  const db = openOn(disk, { idleMs: 100 }, runtime)
   await db.put('before', Buffer.alloc(1000, 1), { sync: true })
   disk.fault = (_, op) => (op === 'inner' ? full() : undefined)
   await db.put('durable', Buffer.alloc(1000, 2), { sync: true })

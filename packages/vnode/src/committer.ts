@@ -1,4 +1,5 @@
 import { assert, type Clock, isAtollError, KiB, type Metrics, MiB, storageFailure } from '@atoll/core'
+import { BINARY } from './database.ts'
 import type { BytesBatchOptions, Database, Operation } from './ports.ts'
 
 export interface CommitterParts {
@@ -23,7 +24,7 @@ interface Write {
   readonly reject: (error: unknown) => void
 }
 
-const SYNCED = { keyEncoding: 'view', valueEncoding: 'view', sync: true } as const
+const SYNCED = { ...BINARY, sync: true, tellsReplaced: true } as const
 
 /** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
 const CHAINED_BYTES = MiB
@@ -59,8 +60,8 @@ export class Committer {
   }
 
   /**
-   * Queues operations that become durable together; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is
-   * the caller's to bound.
+   * Queues operations that become durable together, and that say what large values they replace; rejects with
+   * `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound.
    */
   commit(operations: readonly Operation[]): Promise<void> {
     const bytes = bytesOf(operations)
@@ -119,7 +120,8 @@ export class Committer {
     const { database } = this.#parts
     try {
       const operations = writes.flatMap((write) => write.operations)
-      await (database.batchBytes?.(operations, { sync: true, chain }) ?? database.batch(operations, SYNCED))
+      const chained = { sync: true, tellsReplaced: true, chain }
+      await (database.batchBytes?.(operations, chained) ?? database.batch(operations, SYNCED))
       return undefined
     } catch (cause) {
       return { cause }

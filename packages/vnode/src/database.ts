@@ -16,6 +16,9 @@ import { type Crc32, seal, unseal } from './seal.ts'
 /** Binary keys and values, whatever the database's own defaults are. */
 export const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
+/** How small notes are written that replace nothing but notes. */
+export const NOTED = { ...BINARY, sync: true, tellsReplaced: true } as const
+
 /** Whose data a database holds. */
 export interface DatabaseFormat {
   readonly node: string
@@ -79,7 +82,7 @@ export function noteRefiling(database: Database, format: DatabaseFormat, crc32: 
 async function writeFormat(database: Database, format: StoredFormat, crc32: Crc32): Promise<void> {
   const value = seal(FORMAT_KEY, encodeWith(formatCodec, format), crc32)
   try {
-    await database.batch([{ type: 'put', key: FORMAT_KEY, value }], { ...BINARY, sync: true })
+    await database.batch([{ type: 'put', key: FORMAT_KEY, value }], NOTED)
   } catch (cause) {
     throw storageFailure('the database cannot be written', cause)
   }

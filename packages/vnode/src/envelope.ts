@@ -18,10 +18,12 @@ export interface StoredState {
   readonly record: StoredRecord | undefined
   /** True if bytes fail their check: then `record` tells what was there, but its values must not be given out. */
   readonly corrupt: boolean
+  /** How many bytes lie there, at most. */
+  readonly bytes: number
 }
 
-export const NOTHING_STORED: StoredState = { record: undefined, corrupt: false }
-export const UNREADABLE: StoredState = { record: undefined, corrupt: true }
+export const NOTHING_STORED: StoredState = { record: undefined, corrupt: false, bytes: 0 }
+export const UNREADABLE: StoredState = { record: undefined, corrupt: true, bytes: Number.MAX_SAFE_INTEGER }
 
 /** An envelope in two parts, of which the second is the values as they are. */
 export interface EnvelopeParts {
@@ -73,7 +75,8 @@ export function decodeEnvelope(key: Uint8Array, bytes: Uint8Array, means: Envelo
     const record = decodeRecord(bytes.subarray(HEAD_AT, bodyAt), body)
     if (means.sum !== undefined && body.length >= REMEMBERED_BYTES)
       sound.set(body, combineCrc32(crc32(bytes.subarray(0, bodyAt)), means.sum, body.length))
-    return { record, corrupt: !record.siblings.every((sibling) => isSound(sibling, crc32)) }
+    const corrupt = !record.siblings.every((sibling) => isSound(sibling, crc32))
+    return { record, corrupt, bytes: bytes.length }
   } catch {
     return UNREADABLE
   }

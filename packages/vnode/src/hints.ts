@@ -1,6 +1,6 @@
 import { concatBytes, fromUtf8, isAtollError, type Runtime, toHex, utf8 } from '@atoll/core'
 import { overlapping } from '@atoll/ring'
-import { BINARY, reading } from './database.ts'
+import { BINARY, NOTED, reading } from './database.ts'
 import {
   HINT_RANGE,
   type HintKey,
@@ -278,7 +278,7 @@ export class Hints {
 
   #write(operations: Operation[]): Promise<void> {
     if (operations.length === 0) return Promise.resolve()
-    return this.#parts.database.batch(operations, { ...BINARY, sync: true })
+    return this.#parts.database.batch(operations, NOTED)
   }
 
   #each(range: KeyRange, take: (key: Uint8Array, value: Uint8Array) => void): Promise<void> {

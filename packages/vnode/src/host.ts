@@ -13,7 +13,7 @@ import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { Committer } from './committer.ts'
-import { BINARY, claimDatabase, hasKeys, noteFormat, noteRefiling, openDatabase } from './database.ts'
+import { claimDatabase, hasKeys, NOTED, noteFormat, noteRefiling, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -115,7 +115,7 @@ export class VnodeHost extends Lifecycle {
     this.#health = new StorageHealth({
       ...runtime,
       hasRoom: () => database.hasRoom?.() ?? true,
-      tryWrite: () => database.batch([{ type: 'del', key: NOTHING_KEY }], { ...BINARY, sync: true }),
+      tryWrite: () => database.batch([{ type: 'del', key: NOTHING_KEY }], NOTED),
     })
     if (database instanceof GuardedDatabase) {
       const failed = (cause: unknown) => this.#health.failed(cause)

@@ -4,6 +4,8 @@ import { AtollError } from '@atoll/core'
 /** A record that is on its way to the disk. */
 export interface PendingWrite {
   readonly record: StoredRecord
+  /** How many bytes it has where it is written. */
+  readonly bytes: number
   /** Settles with the batch that carries the record. */
   readonly durable: Promise<void>
 }

@@ -64,10 +64,13 @@ export interface RangeOptions extends ReadOptions {
 /** `sync` reaches databases that know it, and is ignored by those without a disk. */
 export interface BatchOptions extends BinaryEncodings {
   readonly sync: boolean
+  /** For a value log: every operation says what it replaces, and one that does not replaces nothing large. Default false. */
+  readonly tellsReplaced?: boolean
 }
 
 export interface BytesBatchOptions {
   readonly sync: boolean
+  readonly tellsReplaced: boolean
   /**
    * The batches that are written with one object build on each other. Once one of them has failed the database fails
    * all that come later, and writes none of them.
@@ -83,8 +86,10 @@ export type Operation =
       /** The rest of the value and its CRC-32: only for a database with `batchBytes`. */
       readonly tail?: Uint8Array | undefined
       readonly tailCrc32?: number | undefined
+      /** How many bytes the value may have that this one replaces: a value log knows by it what is dead. */
+      readonly replacesBytes?: number | undefined
     }
-  | { readonly type: 'del'; readonly key: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array; readonly replacesBytes?: number | undefined }
 
 export interface DatabaseIterator<Item> {
   nextv(size: number): Promise<Item[]>

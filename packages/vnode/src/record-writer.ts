@@ -18,7 +18,7 @@ import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from '
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
 import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
-import type { KeyOrder } from './key-order.ts'
+import type { KeyOrder, PendingWrite } from './key-order.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import { orphanDeletes } from './orphans.ts'
@@ -146,10 +146,11 @@ export class RecordWriter {
     return this.#parts.order.run(place.name, async () => {
       this.#checkDisk(undefined, record)
       const put = this.#putInParts(place.key, record)
-      this.#checkRoom(put.value.length + (put.tail?.length ?? 0), undefined)
+      const bytes = bytesOf(put)
+      this.#checkRoom(bytes, undefined)
       const besides = this.#besides(place, { id, before: undefined, after: record })
       const operations = [put, ...besides, ...this.#hints(place.key, hintFor)]
-      const durable = this.#queue(place.name, record, operations)
+      const durable = this.#queue(place.name, { record, bytes }, operations)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
   }
@@ -169,9 +170,10 @@ export class RecordWriter {
     const place = this.#placeOf(id)
     const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
     const removed = await this.#parts.order.run(place.name, async () => {
-      const { record, corrupt } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      const { record, corrupt, bytes } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
       if (record === undefined || corrupt || !isExpected(record)) return undefined
-      const operations = [{ type: 'del', key: place.key } as const, ...indexDeletes(id, record, this.#layout)]
+      const del = { type: 'del', key: place.key, replacesBytes: bytes } as const
+      const operations = [del, ...indexDeletes(id, record, this.#layout)]
       return this.#queueRemoval(operations, record, incarnation)
     })
     await removed?.durable
@@ -218,12 +220,12 @@ export class RecordWriter {
     this.#checkDisk(current, record)
     if (isClients) checkClock(record, current)
     this.#parts.clocks.saw(record, id)
-    const put = this.#put(ground.key, record)
+    const put = this.#put(ground.key, record, ground.bytes)
     if (isClients) this.#checkRoom(put.value.length, current)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
     const hints = this.#hints(ground.key, hintFor)
     const operations = [...ground.orphans, put, ...besides, ...hints, ...(claim?.operations ?? [])]
-    const durable = this.#queue(ground.name, record, operations)
+    const durable = this.#queue(ground.name, { record, bytes: put.value.length }, operations)
     if (claim !== undefined) incarnation.granted(claim)
     return { ...decided, changed: true, durable }
   }
@@ -265,9 +267,13 @@ export class RecordWriter {
     return Promise.all([before, this.#parts.committer.commit(operations)]).then(() => {})
   }
 
-  #queue(name: string, record: StoredRecord, operations: readonly Operation[]): Promise<void> {
+  #queue(
+    name: string,
+    written: Omit<PendingWrite, 'durable'>,
+    operations: readonly Operation[],
+  ): Promise<void> {
     const durable = this.#parts.committer.commit(operations)
-    this.#parts.order.hold(name, { record, durable })
+    this.#parts.order.hold(name, { ...written, durable })
     return durable
   }
 
@@ -276,16 +282,20 @@ export class RecordWriter {
     return { key, name: keyText(key) }
   }
 
-  #put(key: Uint8Array, record: StoredRecord): Put {
-    return { type: 'put', key, value: encodeEnvelope(key, record, this.#parts.runtime.digest.crc32) }
+  #put(key: Uint8Array, record: StoredRecord, replacesBytes: number): Put {
+    const value = encodeEnvelope(key, record, this.#parts.runtime.digest.crc32)
+    return { type: 'put', key, value, replacesBytes }
   }
 
+  /** Nobody has looked what is there. */
   #putInParts(key: Uint8Array, record: StoredRecord): Put {
+    const replacesBytes = Number.MAX_SAFE_INTEGER
     const [only] = record.siblings
     const isLarge = record.siblings.length === 1 && (only?.value.length ?? 0) >= UNCOPIED_BYTES
-    if (!isLarge || this.#parts.database.batchBytes === undefined) return this.#put(key, record)
+    if (!isLarge || this.#parts.database.batchBytes === undefined)
+      return this.#put(key, record, replacesBytes)
     const { front, body } = envelopeParts(key, record, this.#parts.runtime.digest.crc32)
-    return { type: 'put', key, value: front, tail: body, tailCrc32: only?.valueCrc32 }
+    return { type: 'put', key, value: front, tail: body, tailCrc32: only?.valueCrc32, replacesBytes }
   }
 
   /** The last room of a disk is for writes that make room: deletes, and what makes a record no longer. */
@@ -356,6 +366,10 @@ function isExactly(record: StoredRecord | undefined, seen: VersionVector | undef
   const clock = record?.clock ?? EMPTY_RECORD.clock
   const known = seen ?? EMPTY_RECORD.clock
   return descends(known, clock) && descends(clock, known)
+}
+
+function bytesOf({ value, tail }: Put): number {
+  return value.length + (tail?.length ?? 0)
 }
 
 /** By how much a record may grow that is deleted: times, marks. */

@@ -55,9 +55,13 @@ describe('the envelope of a record', () => {
   const bytes = encodeEnvelope(key, RECORD, crc32)
 
   it('opens what was stored, and what older programs stored', () => {
-    expect(decodeEnvelope(key, bytes, { crc32 })).toEqual({ record: RECORD, corrupt: false })
+    expect(decodeEnvelope(key, bytes, { crc32 })).toEqual({
+      record: RECORD,
+      corrupt: false,
+      bytes: bytes.length,
+    })
     const old = golden('record-v1', bytes)
-    expect(decodeEnvelope(key, old, { crc32 })).toEqual({ record: RECORD, corrupt: false })
+    expect(decodeEnvelope(key, old, { crc32 })).toEqual({ record: RECORD, corrupt: false, bytes: old.length })
     expect(toHex(bytes)).toBe(toHex(old))
   })
 
@@ -104,7 +108,8 @@ describe('the envelope of a record', () => {
     }
     const read = () => decodeEnvelope(key, whole, { crc32: counting, sum: crc32(whole) })
     const sound = read()
-    expect({ ...sound, record: inHex(sound.record) }).toEqual({ record: inHex(record), corrupt: false })
+    const expected = { record: inHex(record), corrupt: false, bytes: whole.length }
+    expect({ ...sound, record: inHex(sound.record) }).toEqual(expected)
     expect(summedBytes).toBeLessThan(1000)
     whole[50_000] = 0
     expect(read().corrupt).toBe(true)
