@@ -60,7 +60,12 @@ const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
   timer: (delayMs, fire, { background = false } = {}) => {
-    const timer = setTimeout(fire, checkDelay(delayMs))
+    // A timer takes a millisecond at least, and a turn of the event loop some microseconds.
+    if (checkDelay(delayMs) <= 0) {
+      const turn = setImmediate(fire)
+      return { cancel: () => clearImmediate(turn) }
+    }
+    const timer = setTimeout(fire, delayMs)
     if (background) timer.unref()
     return { cancel: () => clearTimeout(timer) }
   },

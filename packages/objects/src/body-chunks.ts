@@ -1,4 +1,4 @@
-import { AtollError, describe, utf8, wrongType } from '@atoll/core'
+import { AtollError, assert, concatBytes, describe, utf8, wrongType } from '@atoll/core'
 import { checkWellFormed } from './object-name.ts'
 
 /** A web `ReadableStream`, as far as it is used. */
@@ -76,6 +76,20 @@ export function bytesAtHand(body: unknown): number {
   if (typeof body === 'string') return MAX_UTF8_BYTES * body.length
   if (!Array.isArray(body)) return Number.POSITIVE_INFINITY
   return body.reduce<number>((bytes, chunk) => bytes + bytesOfChunk(chunk), 0)
+}
+
+/** The pieces of such a body. Throws `RangeError` for text that is not well-formed. */
+export function piecesAtHand(body: ObjectBody): readonly Uint8Array[] {
+  if (body instanceof Uint8Array) return [body]
+  if (typeof body === 'string') return [utf8(checkWellFormed('body', body))]
+  assert(Array.isArray(body), 'of a body that is at hand nothing is still to come')
+  return body
+}
+
+/** A single piece is not copied. */
+export function inOnePiece(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces
+  return first !== undefined && pieces.length === 1 ? first : concatBytes(pieces)
 }
 
 function bytesOfChunk(chunk: unknown): number {

@@ -1,6 +1,14 @@
 import { AtollError, describe, messageOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
-import { type Chunks, chunksOf, incomplete, invalid, type ObjectBody } from './body-chunks.ts'
+import {
+  type Chunks,
+  chunksOf,
+  incomplete,
+  inOnePiece,
+  invalid,
+  type ObjectBody,
+  piecesAtHand,
+} from './body-chunks.ts'
 
 export interface BodyLimits {
   /** What the body must have, if that was announced. */
@@ -89,18 +97,33 @@ export class BodySource {
     if (!(chunk instanceof Uint8Array))
       throw invalid(`the body must consist of Uint8Array chunks, got ${describe(chunk)}`)
     this.#bytes += chunk.length
-    const { length, maxBytes } = this.#limits
-    if (length !== undefined && this.#bytes > length) throw invalid(`the body has more than ${length} bytes`)
-    checkSize(this.#bytes, maxBytes)
+    checkNotMore(this.#bytes, this.#limits)
     return chunk.length > 0
   }
 
   #end(): void {
     this.#ended = true
-    const { length } = this.#limits
-    if (length !== undefined && this.#bytes < length)
-      throw incomplete(`the body ended after ${this.#bytes} of the ${length} bytes that were announced`)
+    checkNotLess(this.#bytes, this.#limits)
   }
+}
+
+/** All of a body of which nothing is still to come. Throws as a `BodySource` does. */
+export function wholeOf(body: ObjectBody, limits: Omit<BodyLimits, 'signal'>): Uint8Array {
+  if (limits.length !== undefined) checkSize(limits.length, limits.maxBytes)
+  const whole = inOnePiece(piecesAtHand(body))
+  checkNotMore(whole.length, limits)
+  checkNotLess(whole.length, limits)
+  return whole
+}
+
+function checkNotMore(bytes: number, { length, maxBytes }: Omit<BodyLimits, 'signal'>): void {
+  if (length !== undefined && bytes > length) throw invalid(`the body has more than ${length} bytes`)
+  checkSize(bytes, maxBytes)
+}
+
+function checkNotLess(bytes: number, { length }: Omit<BodyLimits, 'signal'>): void {
+  if (length !== undefined && bytes < length)
+    throw incomplete(`the body ended after ${bytes} of the ${length} bytes that were announced`)
 }
 
 function checkSize(bytes: number, maxBytes: number): void {

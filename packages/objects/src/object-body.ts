@@ -50,21 +50,20 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   async *#chunks(): AsyncGenerator<Uint8Array, void, void> {
     const { version, range, onProgress, signal } = this.#plan
     let bytes = 0
-    if (version.blocks === 0) throwIfAborted(signal)
-    const chunks = version.blocks === 0 ? this.#inline() : this.#fetched()
-    for await (const chunk of chunks) {
+    const passing = (chunk: Uint8Array) => {
       bytes += chunk.length
       this.#layer.runtime.metrics.count('atoll_objects_get_bytes_total', chunk.length)
       onProgress({ bytes })
-      yield chunk
+      return chunk
+    }
+    if (version.blocks > 0) for await (const chunk of this.#fetched()) yield passing(chunk)
+    else {
+      throwIfAborted(signal)
+      // A copy: the chunk belongs to its receiver, the manifest may belong to the database.
+      const inline = new Uint8Array(version.content.inline.subarray(range.start, range.end))
+      if (inline.length > 0) yield passing(inline)
     }
     assert(bytes === range.end - range.start, 'a body has the length of its range')
-  }
-
-  async *#inline(): AsyncGenerator<Uint8Array, void, void> {
-    const { version, range } = this.#plan
-    // A copy: the chunk belongs to its receiver, the manifest may belong to the database.
-    if (range.end > range.start) yield new Uint8Array(version.content.inline.subarray(range.start, range.end))
   }
 
   async *#fetched(): AsyncGenerator<Uint8Array, void, void> {

@@ -45,6 +45,7 @@ import { Slots } from './slots.ts'
 import { Traffic } from './traffic.ts'
 
 const LEEWAY_MS = 24 * HOUR_MS
+const OF_GET: readonly string[] = ['range', 'repair', 'chunks', 'onProgress']
 
 /** None of a clock before 1970, which nobody can believe. */
 function ownWallMs(clock: Pick<Clock, 'wallMs'>): readonly number[] {
@@ -140,7 +141,7 @@ export class ObjectStore {
     const request = checkPut(options, settings, runtime)
     // What is here already, and small, ends by itself before long: a signal to cut it by costs as much as its digest.
     if (bytesAtHand(body) <= settings.inlineBytes)
-      return traffic.serve(() => this.#writer.put(name, body, request))
+      return traffic.serve(() => this.#writer.putWhole(name, body, request))
     return traffic.serveStream(request.signal, (signal) =>
       this.#writer.put(name, body, { ...request, signal }),
     )
@@ -151,7 +152,7 @@ export class ObjectStore {
    * object has none of the bytes asked for. The body throws `ATOLL_CORRUPT` for a block that no replica has whole.
    */
   async get(bucket: string, key: string, options: GetOptions = {}): Promise<StoredObject> {
-    checkRead('get', options, ['range', 'repair', 'chunks', 'onProgress'])
+    checkRead('get', options, OF_GET)
     checkCallback(options.onProgress, this.#layer.runtime)
     if (options.repair !== undefined) checkBoolean('repair', options.repair)
     checkOwnership(options.chunks)

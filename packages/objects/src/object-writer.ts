@@ -1,7 +1,7 @@
-import { AtollError, behindWrite, concatBytes, describe, EMPTY_BYTES, toHex, wallTimeOf } from '@atoll/core'
+import { AtollError, behindWrite, describe, EMPTY_BYTES, toHex, wallTimeOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
-import { invalid, type ObjectBody } from './body-chunks.ts'
-import { BodySource } from './body-source.ts'
+import { inOnePiece, invalid, type ObjectBody } from './body-chunks.ts'
+import { BodySource, wholeOf } from './body-source.ts'
 import { type BucketInfo, noBucket } from './buckets.ts'
 import {
   activate,
@@ -61,6 +61,16 @@ export class ObjectWriter {
     this.#layer = layer
   }
 
+  /** A body that is at hand and small: it is one piece, and nothing of it has to be waited for. */
+  async putWhole(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
+    const { settings, buckets } = this.#layer
+    const { length, signal } = request
+    throwIfAborted(signal)
+    const whole = wholeOf(body, { length, maxBytes: settings.maxObjectBytes })
+    const bucket = buckets.require(name.bucket, { signal })
+    return await this.#putInline(name, { body: whole, bucket }, request)
+  }
+
   async put(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
     const { settings, buckets } = this.#layer
     const { length, signal } = request
@@ -70,7 +80,7 @@ export class ObjectWriter {
     try {
       const gathering = gather(source, settings.inlineBytes)
       const head = await Promise.race([gathering, bucket.then(() => gathering)])
-      if (source.ended) return await this.#putInline(name, { body: joined(head), bucket }, request)
+      if (source.ended) return await this.#putInline(name, { body: inOnePiece(head), bucket }, request)
       const { type } = await bucket
       return await this.#putBlocks(inType(name, type), { head, source }, request)
     } finally {
@@ -309,9 +319,4 @@ async function gather(source: BodySource, inlineBytes: number): Promise<readonly
     bytes += chunk.length
   }
   return chunks
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const [first, ...others] = chunks
-  return first !== undefined && others.length === 0 ? first : concatBytes(chunks)
 }

@@ -35,6 +35,8 @@ export interface WriteQuorumOptions {
 
 type Options = Readonly<Record<string, unknown>>
 
+const NOTHING_SAID: Options = {}
+
 const MAX_REPLICAS = 16
 const SIZES: readonly unknown[] = ['one', 'quorum', 'all']
 
@@ -79,17 +81,23 @@ export const WRITE_QUORUM: readonly string[] = Object.keys(OF_WRITES)
 
 /** What of the options is for reads of replicas, checked. Throws `TypeError` or `RangeError`, naming the option. */
 export function readQuorumOf(options: ReadQuorumOptions): ReadQuorumOptions {
-  return picked({ ...options }, OF_READS)
+  return picked(options, OF_READS)
 }
 
 /** The same for writes. */
 export function writeQuorumOf(options: WriteQuorumOptions): WriteQuorumOptions {
-  return picked({ ...options }, OF_WRITES)
+  return picked(options, OF_WRITES)
 }
 
 /** Nothing that is left out is said, so that the bucket type has its say. */
-function picked(options: Options, checks: Readonly<Record<string, Check>>): Options {
-  const said = Object.entries(checks).filter(([name]) => options[name] !== undefined)
-  for (const [name, check] of said) check(name, options[name])
-  return Object.fromEntries(said.map(([name]) => [name, options[name]]))
+function picked(options: object, checks: Readonly<Record<string, Check>>): Options {
+  let said: Record<string, unknown> | undefined
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
+    if (value === undefined || check === undefined) continue
+    check(name, value)
+    said ??= {}
+    said[name] = value
+  }
+  return said ?? NOTHING_SAID
 }

@@ -130,22 +130,39 @@ export function checkClose(options: CloseOptions): number {
   return checkInteger('drainMs', options.drainMs ?? DRAIN_MS, { min: 0, max: MAX_DELAY_MS })
 }
 
+const CALL_OPTIONS: readonly string[] = ['signal']
+const READ_OPTIONS: readonly string[] = [...CALL_OPTIONS, ...READ_QUORUM]
+const CHANGE_OPTIONS: readonly string[] = [...new Set([...READ_OPTIONS, ...WRITE_QUORUM])]
+const PUT_OPTIONS: readonly string[] = [
+  ...CALL_OPTIONS,
+  'contentType',
+  'metadata',
+  'contentMd5',
+  'length',
+  'onProgress',
+  ...WRITE_QUORUM,
+]
+
 export function checkCall(name: string, options: CallOptions, known: readonly string[] = []): void {
-  checkKnown(name, options, ['signal', ...known])
-  checkSignal(options.signal)
+  checkOptions(name, options, [...CALL_OPTIONS, ...known])
 }
 
 /** As `checkCall`, for a call that reads. */
 export function checkRead(name: string, options: ReadOptions, known: readonly string[] = []): void {
-  checkCall(name, options, [...known, ...READ_QUORUM])
+  checkOptions(name, options, known.length === 0 ? READ_OPTIONS : [...READ_OPTIONS, ...known])
   readQuorumOf(options)
 }
 
 /** As `checkCall`, for a call that reads and writes. */
 export function checkChange(name: string, options: DeleteOptions, known: readonly string[] = []): void {
-  checkCall(name, options, [...known, ...new Set([...READ_QUORUM, ...WRITE_QUORUM])])
+  checkOptions(name, options, known.length === 0 ? CHANGE_OPTIONS : [...CHANGE_OPTIONS, ...known])
   readQuorumOf(options)
   writeQuorumOf(options)
+}
+
+function checkOptions(name: string, options: CallOptions, known: readonly string[]): void {
+  checkKnown(name, options, known)
+  checkSignal(options.signal)
 }
 
 /** What a put asks for, checked. */
@@ -159,14 +176,7 @@ export interface PutRequest extends CallOptions {
 }
 
 export function checkPut(options: PutOptions, settings: ObjectStoreSettings, runtime: Runtime): PutRequest {
-  checkCall('put', options, [
-    'contentType',
-    'metadata',
-    'contentMd5',
-    'length',
-    'onProgress',
-    ...WRITE_QUORUM,
-  ])
+  checkOptions('put', options, PUT_OPTIONS)
   const { contentType = 'application/octet-stream', contentMd5, length, signal } = options
   checkContentType(contentType)
   if (contentMd5 !== undefined && !/^[0-9a-f]{32}$/i.test(checkString('contentMd5', contentMd5, 32)))
@@ -184,7 +194,7 @@ export function checkPut(options: PutOptions, settings: ObjectStoreSettings, run
 }
 
 export function checkList(name: string, options: ListOptions, known: readonly string[]): void {
-  checkCall(name, options, [...known, ...READ_QUORUM])
+  checkOptions(name, options, [...READ_OPTIONS, ...known])
   readQuorumOf(options)
   const { prefix, delimiter, after, limit } = options
   if (prefix !== undefined) checkString('prefix', prefix)
@@ -201,12 +211,14 @@ export function checkOwnership(chunks: unknown): void {
   throw typeof chunks === 'string' ? wrongRange('chunks', message) : wrongType('chunks', message)
 }
 
+function ignore(): void {}
+
 /** The callback, which may throw without stopping what it is told of. */
 export function checkCallback<T>(
   callback: ((value: T) => void) | undefined,
   runtime: Runtime,
 ): (value: T) => void {
-  if (callback === undefined) return () => {}
+  if (callback === undefined) return ignore
   if (typeof callback !== 'function')
     throw wrongType('onProgress', `must be a function, got ${describe(callback)}`)
   return (value) => void attempt(runtime, 'onProgress', () => callback(value))

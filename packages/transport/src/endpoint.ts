@@ -55,13 +55,6 @@ export interface Visit<Response> extends Introduced {
   readonly answer: Response
 }
 
-interface Called<Request, Response, Progress> {
-  readonly node: string
-  readonly method: Method<Request, Response, Progress>
-  readonly request: Request
-  readonly options: CallOptions<Progress>
-}
-
 interface Unreached {
   readonly backoff: Backoff
   readonly reason: AtollError
@@ -153,11 +146,14 @@ export class RpcEndpoint extends Lifecycle {
     request: Request,
     options: CallOptions<Progress>,
   ): Promise<Response> {
-    const link = () => {
+    return new Promise((resolve, reject) => {
+      const deadlineMs = this.#deadlineOf(node, method.name, options)
       this.#assertCallable(node)
-      return this.#linkTo(node, method.urgent)
-    }
-    return this.#submit({ node, method, request, options }, link)
+      const { calls } = this.#linkTo(node, method.urgent)
+      calls.submit(
+        new PendingCall({ node, method, request, options, deadlineMs, carrier: calls, resolve, reject }),
+      )
+    })
   }
 
   /**
@@ -173,7 +169,13 @@ export class RpcEndpoint extends Lifecycle {
     this.assertOpen()
     const link = this.#visitTo(address)
     try {
-      const answer = await this.#submit({ node: address, method, request, options }, () => link)
+      const answer = await new Promise<Response>((resolve, reject) => {
+        const deadlineMs = this.#deadlineOf(address, method.name, options)
+        const { calls: carrier } = link
+        carrier.submit(
+          new PendingCall({ node: address, method, request, options, deadlineMs, carrier, resolve, reject }),
+        )
+      })
       assert(link.peer !== undefined, 'whoever answers was introduced')
       return { ...link.peer, answer }
     } finally {
@@ -292,21 +294,17 @@ export class RpcEndpoint extends Lifecycle {
     return { runtime: this.#runtime, transport, options: this.#options, deadlines: this.#deadlines, identity }
   }
 
-  #submit<Request, Response, Progress>(
-    called: Called<Request, Response, Progress>,
-    linkOf: () => ClientLink,
-  ): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      const { node, method } = called
-      const { timeoutMs, signal } = called.options
-      if (signal?.aborted) throw givenUp(node, method.name, signal)
-      if (!(timeoutMs <= MAX_DELAY_MS))
-        throw wrongRange('timeoutMs', `must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
-      if (timeoutMs <= 0) throw tooLate(node, method.name)
-      const deadlineMs = this.#runtime.clock.monotonicMs() + timeoutMs
-      const { calls } = linkOf()
-      calls.submit(new PendingCall({ ...called, deadlineMs, carrier: calls, resolve, reject }))
-    })
+  /** Throws if the call needs not begin. */
+  #deadlineOf(
+    node: string,
+    method: string,
+    { timeoutMs, signal }: Pick<CallOptions, 'timeoutMs' | 'signal'>,
+  ): number {
+    if (signal?.aborted) throw givenUp(node, method, signal)
+    if (!(timeoutMs <= MAX_DELAY_MS))
+      throw wrongRange('timeoutMs', `must be a number up to ${MAX_DELAY_MS}, got ${timeoutMs}`)
+    if (timeoutMs <= 0) throw tooLate(node, method)
+    return this.#runtime.clock.monotonicMs() + timeoutMs
   }
 
   #accept(connection: Connection): void {

@@ -9,27 +9,26 @@ export class InnerReads {
   readonly #canReadInPlace: boolean
   readonly #turns: Turns
 
-  constructor(inner: InnerLevel, clock: Pick<ValueLogRuntime['clock'], 'monotonicMs'>) {
+  constructor(inner: InnerLevel, clock: Pick<ValueLogRuntime['clock'], 'monotonicMs' | 'timer'>) {
     this.#inner = inner
     this.#canReadInPlace = inner.supports.getSync === true && inner.getSync !== undefined
     this.#turns = new Turns(clock)
   }
 
   get(key: Uint8Array): Found | Promise<Found> {
-    if (this.#mayReadInPlace(1)) return this.#inPlace(key)
-    return this.#turns.elsewhere(this.#inner.get(key, BYTES))
+    const elsewhere = () => this.#inner.get(key, BYTES)
+    if (!this.#canReadInPlace) return elsewhere()
+    return this.#turns.read({ reads: 1, inPlace: () => this.#inPlace(key), elsewhere })
   }
 
   getMany(keys: Uint8Array[]): Found[] | Promise<Found[]> {
-    if (this.#mayReadInPlace(keys.length)) return keys.map((key) => this.#inPlace(key))
-    return this.#turns.elsewhere(this.#inner.getMany(keys, BYTES))
-  }
-
-  #mayReadInPlace(reads: number): boolean {
-    return this.#canReadInPlace && this.#turns.take(reads)
+    const elsewhere = () => this.#inner.getMany(keys, BYTES)
+    if (!this.#canReadInPlace) return elsewhere()
+    const inPlace = () => keys.map((key) => this.#inPlace(key))
+    return this.#turns.read({ reads: keys.length, inPlace, elsewhere })
   }
 
   #inPlace(key: Uint8Array): Found {
-    return this.#turns.inPlace(() => this.#inner.getSync?.(key, BYTES))
+    return this.#inner.getSync?.(key, BYTES)
   }
 }

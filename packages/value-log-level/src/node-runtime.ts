@@ -8,7 +8,11 @@ export function nodeRuntime(): ValueLogRuntime {
   const clock: ValueLogRuntime['clock'] = {
     monotonicMs: () => performance.now(),
     timer: (delayMs, fire, { background = false } = {}) => {
-      const timer = setTimeout(fire, checkDelay(delayMs))
+      if (checkDelay(delayMs) <= 0) {
+        const turn = setImmediate(fire)
+        return { cancel: () => clearImmediate(turn) }
+      }
+      const timer = setTimeout(fire, delayMs)
       if (background) timer.unref()
       return { cancel: () => clearTimeout(timer) }
     },

@@ -9,57 +9,83 @@ const SLOW_MS = 1
 const FIRST_PAUSE = 64
 const LONGEST_PAUSE = 16_384
 
+/** The two ways of some reads: at once, where the caller is, or on another thread. */
+export interface Ways<T> {
+  readonly reads: number
+  readonly inPlace: () => T | Promise<T>
+  readonly elsewhere: () => Promise<T>
+}
+
 /**
- * Which reads are made in place. A hop to another thread and back costs several times what it takes to read what is in
- * memory, so they are, within limits: only so often, and for a millisecond with all that their callers do in between,
- * until some other read has come back, so that everyone else has a turn; and for a while not at all after one that had
- * to wait for a disk.
+ * Which reads are made in place. A hop to another thread and back costs many times what it takes to read what is in
+ * memory, so they are, within limits: only so often, and for a millisecond with all that their callers do in between.
+ * Then those that come wait until everyone else has had a turn, and go on. For a while after one that had to wait for a
+ * disk none is made in place, and all go side by side.
  */
 export class Turns {
-  readonly #clock: Pick<ValueLogRuntime['clock'], 'monotonicMs'>
+  readonly #clock: Pick<ValueLogRuntime['clock'], 'monotonicMs' | 'timer'>
   #left = READS_IN_A_TURN
   /** When the turn began, if it has. */
   #sinceMs: number | undefined
-  /** When the next read in place begins. */
-  #nowMs = 0
+  /** Those that wait for the next turn, in the order in which they came. */
+  #waiting: (() => void)[] = []
   #pause = 0
   #nextPause = FIRST_PAUSE
 
-  constructor(clock: Pick<ValueLogRuntime['clock'], 'monotonicMs'>) {
+  constructor(clock: Pick<ValueLogRuntime['clock'], 'monotonicMs' | 'timer'>) {
     this.#clock = clock
   }
 
-  /** Whether the next `reads` are made in place: each then at once by `inPlace`, and otherwise all by `elsewhere`. */
-  take(reads: number): boolean {
-    if (reads > this.#left) return false
-    this.#pause = Math.max(0, this.#pause - reads)
-    if (this.#pause > 0) return false
-    this.#nowMs = this.#clock.monotonicMs()
-    this.#sinceMs ??= this.#nowMs
-    if (this.#nowMs - this.#sinceMs > TURN_MS) {
-      this.#left = 0
-      return false
-    }
+  read<T>(ways: Ways<T>): T | Promise<T> {
+    const { reads, elsewhere } = ways
+    if (reads > READS_IN_A_TURN || this.#isPaused(reads)) return elsewhere()
+    const nowMs = this.#clock.monotonicMs()
+    this.#sinceMs ??= this.#begin(nowMs)
+    if (reads > this.#left || nowMs - this.#sinceMs > TURN_MS) return this.#later(ways)
     this.#left -= reads
-    return true
+    return this.#inPlace(ways, nowMs)
   }
 
-  inPlace<T>(read: () => T): T {
-    const startMs = this.#nowMs
-    const found = read()
-    this.#nowMs = this.#clock.monotonicMs()
-    if (this.#nowMs - startMs <= SLOW_MS) this.#nextPause = FIRST_PAUSE
+  #isPaused(reads: number): boolean {
+    this.#pause = Math.max(0, this.#pause - reads)
+    return this.#pause > 0
+  }
+
+  /** A turn ends when the event loop has gone round, and with that everyone else has had one. */
+  #begin(nowMs: number): number {
+    this.#left = READS_IN_A_TURN
+    this.#clock.timer(0, this.#end, { background: true })
+    return nowMs
+  }
+
+  readonly #end = (): void => {
+    this.#sinceMs = undefined
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const goOn of waiting) goOn()
+  }
+
+  /** Whoever comes in the rest of the turn comes behind them: none is left over for long. */
+  #later<T>(ways: Ways<T>): Promise<T> {
+    this.#left = 0
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(() => {
+        try {
+          resolve(this.read(ways))
+        } catch (error) {
+          reject(error)
+        }
+      })
+    })
+  }
+
+  #inPlace<T>({ inPlace }: Ways<T>, startMs: number): T | Promise<T> {
+    const found = inPlace()
+    if (this.#clock.monotonicMs() - startMs <= SLOW_MS) this.#nextPause = FIRST_PAUSE
     else {
       this.#pause = this.#nextPause
       this.#nextPause = Math.min(LONGEST_PAUSE, 2 * this.#nextPause)
     }
-    return found
-  }
-
-  async elsewhere<T>(reading: Promise<T>): Promise<T> {
-    const found = await reading
-    this.#left = READS_IN_A_TURN
-    this.#sinceMs = undefined
     return found
   }
 }

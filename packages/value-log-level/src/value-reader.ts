@@ -38,13 +38,18 @@ export class ValueReader {
 
   /** The whole value with its table, which was compared with it. */
   readRun(innerKey: Uint8Array, pointer: Pointer): ChunkRun | Promise<ChunkRun> {
-    const file = this.#openFor(pointer)
-    if (file !== undefined) return this.#readInPlace(file, innerKey, pointer)
-    const reading = this.#storing(pointer, async (opened) => {
-      const stored = borrowed(storedBytes(pointer.bytes))
-      return this.#runOf(stored, await opened.read(stored, pointer.offset), innerKey, pointer)
-    })
-    return this.#turns.elsewhere(reading)
+    const elsewhere = () =>
+      this.#storing(pointer, async (opened) => {
+        const stored = borrowed(storedBytes(pointer.bytes))
+        return this.#runOf(stored, await opened.read(stored, pointer.offset), innerKey, pointer)
+      })
+    if (pointer.bytes > IN_PLACE_BYTES) return elsewhere()
+    // When it is its turn the file may be closed again.
+    const inPlace = () => {
+      const file = this.#pool.peek(pointer.slot)
+      return file?.readSync === undefined ? elsewhere() : this.#readInPlace(file, innerKey, pointer)
+    }
+    return this.#turns.read({ reads: 1, inPlace, elsewhere })
   }
 
   /** The bytes from `start` to `end` (within the value): the chunks that they touch, and their part of the table. */
@@ -85,17 +90,10 @@ export class ValueReader {
     }
   }
 
-  /** The file of a small value, if it is open and it is the turn of a read in place. */
-  #openFor(pointer: Pointer): DataFile | undefined {
-    if (pointer.bytes > IN_PLACE_BYTES) return undefined
-    const file = this.#pool.peek(pointer.slot)
-    return file?.readSync !== undefined && this.#turns.take(1) ? file : undefined
-  }
-
   #readInPlace(file: DataFile, innerKey: Uint8Array, pointer: Pointer): ChunkRun {
     const stored = Buffer.allocUnsafeSlow(storedBytes(pointer.bytes))
     try {
-      const length = this.#turns.inPlace(() => file.readSync?.(stored, pointer.offset) ?? 0)
+      const length = file.readSync?.(stored, pointer.offset) ?? 0
       return this.#runOf(stored, length, innerKey, pointer)
     } catch (error) {
       throw storageError(READING, error)

@@ -63,6 +63,8 @@ describe('compaction', () => {
     const disk = new SimDisk()
     const db = openOn(disk, { reserveBytes: 0 })
     await filled(db, 100)
+    // Whoever reads all of it waits until all of it is applied: what is applied together is looked up together.
+    expect((await contents(db)).size).toBe(100)
     for (let n = 0; n < 100; n++) await db.put(`k${n}`, Buffer.from('small'), { sync: true })
     expect(db.usage().liveBytes).toBeGreaterThan(300_000)
     await db.compact()

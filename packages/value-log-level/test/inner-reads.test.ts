@@ -32,34 +32,56 @@ let reads: InnerReads
 beforeEach(async () => {
   inner = new CountingLevel({ keyEncoding: 'view', valueEncoding: 'view' })
   await inner.put(KEY, VALUE)
-  reads = new InnerReads(inner, { monotonicMs: () => inner.nowMs })
+  reads = new InnerReads(
+    inner,
+    clockOf(() => inner.nowMs),
+  )
 })
+
+/** A turn of the event loop is a turn for everyone else. */
+function clockOf(monotonicMs: () => number): ConstructorParameters<typeof InnerReads>[1] {
+  const timer = (delayMs: number, fire: () => void) => {
+    expect(delayMs).toBe(0)
+    const turn = setImmediate(fire)
+    return { cancel: () => clearImmediate(turn) }
+  }
+  return { monotonicMs, timer }
+}
 
 async function read(times: number): Promise<void> {
   for (let n = 0; n < times; n++) expect(await reads.get(KEY)).toEqual(VALUE)
 }
 
-test('reads are made in place, and now and then one is not, so that others have a turn', async () => {
+/** How often the event loop goes round while `task` is under way. */
+async function turnsDuring(task: () => Promise<void>): Promise<number> {
   let turns = 0
   const count = () => {
     turns += 1
     timer = setImmediate(count)
   }
   let timer = setImmediate(count)
-  await read(1000)
+  await task()
   clearImmediate(timer)
-  expect(inner.inPlace + inner.elsewhere).toBe(1000)
-  expect(inner.elsewhere).toBe(15)
+  return turns
+}
+
+test('reads are made in place, and now and then one waits, so that others have a turn', async () => {
+  const turns = await turnsDuring(() => read(1000))
+  expect([inner.inPlace, inner.elsewhere]).toEqual([1000, 0])
   expect(turns).toBeGreaterThanOrEqual(15)
+  expect(turns).toBeLessThanOrEqual(16)
 })
 
 test('a turn is over after a millisecond, whatever is done between the reads', async () => {
-  for (let n = 0; n < 100; n++) {
-    await read(1)
-    inner.nowMs += 0.3
-  }
-  expect(inner.inPlace + inner.elsewhere).toBe(100)
-  expect(inner.elsewhere).toBe(20)
+  const turns = await turnsDuring(async () => {
+    for (let n = 0; n < 100; n++) {
+      await read(1)
+      inner.nowMs += 0.3
+    }
+  })
+  expect([inner.inPlace, inner.elsewhere]).toEqual([100, 0])
+  expect(turns).toBeGreaterThanOrEqual(24)
+  expect(turns).toBeLessThanOrEqual(25)
 })
 
 test('however many read at a time, all let others have a turn', async () => {
@@ -71,7 +93,28 @@ test('however many read at a time, all let others have a turn', async () => {
     for (let n = 0; n < 100 && !turned; n++) await read(1)
   }
   await Promise.all(Array.from({ length: 500 }, reader))
-  expect(inner.inPlace).toBeLessThanOrEqual(2 * 64)
+  // Those that wait by then are read all the same, 64 in a turn.
+  expect(inner.inPlace).toBeLessThanOrEqual(64 + 500)
+  expect(inner.elsewhere).toBe(0)
+})
+
+test('who waits for a turn goes before those who come in it', async () => {
+  const order: number[] = []
+  const waiting = Array.from({ length: 200 }, async (_, n) => {
+    await read(1)
+    order.push(n)
+    await read(1)
+  })
+  await Promise.all(waiting)
+  expect(order).toEqual([...order].sort((a, b) => a - b))
+})
+
+test('what a read in place throws is thrown to who waited for it', async () => {
+  await read(64)
+  inner._getSync = () => {
+    throw new Error('broken')
+  }
+  await expect(read(1)).rejects.toThrow('broken')
 })
 
 test('after one that had to wait for the disk they are made elsewhere, for longer each time', async () => {
@@ -104,7 +147,10 @@ test('a database that cannot is not asked to', async () => {
   await plain.put(KEY, VALUE)
   const unable = { ...plain.supports, getSync: false }
   Object.defineProperty(plain, 'supports', { value: unable })
-  reads = new InnerReads(plain, { monotonicMs: () => 0 })
+  reads = new InnerReads(
+    plain,
+    clockOf(() => 0),
+  )
   await read(3)
   expect([plain.inPlace, plain.elsewhere]).toEqual([0, 3])
 })
