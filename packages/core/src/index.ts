@@ -77,6 +77,7 @@ export type {
 export { attempt, type Observers, shielded } from './shield.ts'
 export { sleepOn } from './sleep.ts'
 export { checkStorage, type StorageFeatures } from './storage-features.ts'
+export type { CompactionProgress, CompactOptions, DirectoryUsage, StorageUsage } from './storage-space.ts'
 export { groupOf, type TermGroups } from './term-groups.ts'
 export { GiB, HOUR_MS, KiB, MAX_DELAY_MS, MINUTE_MS, MiB, SECOND_MS } from './units.ts'
 export {

@@ -45,6 +45,7 @@ import { lookAround } from './look-around.ts'
 import type { Met } from './meeting.ts'
 import { epochOfOtherData, otherData } from './node-identity.ts'
 import type { NodeNetwork } from './node-network.ts'
+import type { NodeSpace } from './node-space.ts'
 import type { NodeStorage } from './node-storage.ts'
 import { SeedRounds } from './seed-rounds.ts'
 
@@ -96,6 +97,8 @@ export class AtollNode extends Lifecycle {
   readonly bucketTypes: BucketTypes
   /** The replicas that this node keeps. */
   readonly vnodes: VnodeHost
+  /** What its storage takes on the disk, and how to give space back at once. */
+  readonly storage: NodeSpace
   /** The cluster as this node sees it, and how to change it. */
   readonly cluster: ClusterControl
   readonly #start: AtollNodeStart
@@ -132,6 +135,7 @@ export class AtollNode extends Lifecycle {
     this.bucketTypes = bucketTypes
     this.#configured = bucketTypes.toEncoded()
     this.vnodes = vnodes
+    this.storage = storage.space
     this.#generation = generation
     this.#start = start
     this.#leaving = new Leaving(name, storage.id)

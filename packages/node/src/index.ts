@@ -11,6 +11,7 @@ export { Cluster, createCluster } from './cluster.ts'
 export type { ClusterControl, ClusterStatus, MemberReport, Owed } from './cluster-control.ts'
 export { createNode } from './create-node.ts'
 export type { Departure } from './departure.ts'
+export type { NodeSpace } from './node-space.ts'
 export {
   CLUSTER_OPTIONS,
   type ClusterOptions,

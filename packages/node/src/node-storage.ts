@@ -6,11 +6,13 @@ import { KV_TYPES } from '@atoll/objects'
 import { type Database, guardDatabase, openDatabase, VnodeHost } from '@atoll/vnode'
 import { ClusterStorage, DOCUMENT, decodeClusterRecord, legacyIdOf } from './cluster-storage.ts'
 import { Generation } from './generation.ts'
+import { NodeSpace, type SpaceOf } from './node-space.ts'
 import { type CommonOptions, DEFAULT_PARTITIONS } from './options.ts'
 
 /** An open database, and what it says of the cluster that its node belongs to. Nothing was written to it. */
 export interface NodeData {
   readonly database: Database
+  readonly space: NodeSpace
   readonly cluster: ClusterStorage
   readonly document: ClusterDocument | undefined
 }
@@ -26,6 +28,7 @@ export interface NodeStorage {
   readonly generation: Generation
   readonly bucketTypes: BucketTypes
   readonly vnodes: VnodeHost
+  readonly space: NodeSpace
   readonly options: CommonOptions
 }
 
@@ -47,11 +50,18 @@ export async function openData(given: Database, runtime: Runtime): Promise<NodeD
   await openDatabase(database)
   try {
     const cluster = new ClusterStorage(database, runtime.digest)
-    return { database, cluster, document: await storedDocument(cluster, runtime) }
+    const space = new NodeSpace(spaceOf(given))
+    return { database, space, cluster, document: await storedDocument(cluster, runtime) }
   } catch (error) {
     await database.close()
     throw error
   }
+}
+
+/** All of a database, of which the given one may be a sublevel. */
+function spaceOf(database: Database): SpaceOf {
+  const root = rootOf(database)
+  return 'status' in root ? root : database
 }
 
 /** Of the disk that a database is on, if it says where that is, as classic-level does. */
@@ -98,7 +108,7 @@ export async function openStorage(
   data: NodeData,
   { runtime, options, known, isRestored = false }: NodeStorageParts,
 ): Promise<NodeStorage> {
-  const { database, cluster, document } = data
+  const { database, space, cluster, document } = data
   try {
     const partitions = partitionsOf(known, options)
     checkReplicas(known, options)
@@ -119,7 +129,7 @@ export async function openStorage(
     const legacy = document && legacyIdOf(document.clusterId, name, runtime.digest.sha1)
     const migrating = document?.members.get(name)?.id === legacy
     const id = await cluster.nodeId(runtime, migrating ? legacy : undefined)
-    return { name, id, runtime, options, bucketTypes, vnodes, cluster, generation }
+    return { name, id, runtime, options, bucketTypes, vnodes, space, cluster, generation }
   } catch (error) {
     await database.close()
     throw error

@@ -132,7 +132,7 @@ test.each([
   await expect(putting).rejects.toMatchObject({ ...CLOSED, definite: true })
   await cluster.close()
   expect(await blocksLeft()).toBe(0)
-  expect(await leftToCollect()).toEqual({ versions: 0, blocks: 0, failed: 0 })
+  expect(await leftToCollect()).toEqual({ objects: 0, versions: 0, blocks: 0, failed: 0 })
 })
 
 test('a power cut clears nothing up: that is left to a collection', async () => {

@@ -1,5 +1,5 @@
 import { AtollError, type KeyId, wallTimeOf } from '@atoll/core'
-import pLimit from 'p-limit'
+import pLimit, { type LimitFunction } from 'p-limit'
 import { abortable, throwIfAborted } from './abort.ts'
 import { agreedTime } from './agreed-time.ts'
 import { type Belief, believed, wasSeenBy } from './future-marks.ts'
@@ -19,6 +19,7 @@ import { REMOVED_SCOPE, timeTerm, UPLOADS_SCOPE } from './history-indexes.ts'
 import { COLLECT_INDEX, type ObjectType, objectTypesOf } from './kv-types.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
+import type { HistoryRead } from './manifest-records.ts'
 import type { ClusterClocks, KvScan, KvScanEntry, KvStore } from './ports.ts'
 import type { Collected } from './requests.ts'
 
@@ -43,16 +44,20 @@ interface Sweep {
   /** Where what has such an entry is found: up to a time, or behind one. */
   readonly range: Pick<KvScan, 'from' | 'to'>
   /** Added to as it goes. */
-  readonly total: { versions: number; blocks: number; failed: number }
+  readonly total: { -readonly [Count in keyof Collected]: Collected[Count] }
 }
 
 interface Hidden {
   readonly hidden: History
   /** Uploads that are decided to be dead. */
   readonly dead: readonly Manifest[]
+  /** What was read, unless it was written since. */
+  readonly read: HistoryRead | undefined
 }
 
 const PAGE = 256
+/** Records that are gone through at the same time: their writes share the batches of the vnodes, and their syncs. */
+const RECORDS_AT_ONCE = 32
 const DECIDE_ROUNDS = 4
 
 /**
@@ -66,15 +71,18 @@ export class Collector {
   readonly #layer: Layer
   readonly #kv: KvStore
   readonly #clocks: ClusterClocks
+  /** Blocks take the disk for longer. */
+  readonly #limit: LimitFunction
 
   constructor(layer: Layer, kv: KvStore, clocks: ClusterClocks) {
     this.#layer = layer
     this.#kv = kv
     this.#clocks = clocks
+    this.#limit = pLimit(layer.settings.collectConcurrency)
   }
 
   async collect(asked: CollectRequest): Promise<Collected> {
-    const total = { versions: 0, blocks: 0, failed: 0 }
+    const total = { objects: 0, versions: 0, blocks: 0, failed: 0 }
     const request = { ...asked, ...(await this.#times(asked)) }
     const { nowMs, leewayMs, belief } = request
     const ranges = (dueMs: number, futureMs: number | undefined) => [
@@ -111,7 +119,7 @@ export class Collector {
     { type, scope, range, total }: Sweep,
     { signal, onProgress, ...times }: CollectRequest & Times,
   ): Promise<void> {
-    const limit = pLimit(this.#layer.settings.collectConcurrency)
+    const limit = pLimit(RECORDS_AT_ONCE)
     const scan = { type: type.manifests, index: COLLECT_INDEX, scope, ...range, limit: PAGE }
     let after: Uint8Array | undefined
     do {
@@ -119,6 +127,7 @@ export class Collector {
       const clearing = limit.map(page.entries, async (entry) => {
         throwIfAborted(signal)
         const cleared = await this.#clear(type, entry, times)
+        total.objects += cleared.objects
         total.versions += cleared.versions
         total.blocks += cleared.blocks
         total.failed += cleared.failed
@@ -134,19 +143,19 @@ export class Collector {
       return await this.#clearRecord(type, { type: type.manifests, bucket, key }, times)
     } catch (error) {
       this.#layer.runtime.log.warn({ err: error }, 'an object is left to the next collection')
-      return { versions: 0, blocks: 0, failed: 1 }
+      return { objects: 0, versions: 0, blocks: 0, failed: 1 }
     }
   }
 
   async #clearRecord(type: ObjectType, id: KeyId, times: Times): Promise<Collected> {
     const { manifests, blocks, settings, runtime } = this.#layer
     const beforeMs = times.nowMs - times.leewayMs
-    const { hidden, dead } = await this.#hide(id, times)
+    const { hidden, dead, read } = await this.#hide(id, times)
     const due = dueManifests(hidden, beforeMs)
     const doomed = [...new Set([...due, ...dead])]
-    for (const { uuid, blocks: count } of doomed)
+    await this.#limited(doomed, async ({ uuid, blocks: count }) => {
       await blocks.delete({ type: type.blocks, bucket: id.bucket, uuid }, count, settings.writeConcurrency)
-
+    })
     const gone = due.map(({ uuid }) => uuid)
     const cleared = doomed.map(({ uuid }) => uuid)
     const change = (history: History) => {
@@ -155,10 +164,20 @@ export class Collector {
       const left = gone.reduce(forgetUpload, forgetRetired(emptied(history, cleared), isOld))
       return forgetMark(left, beforeMs)
     }
-    await manifests.rewrite(id, { change, strict: true })
+    // Deleting blocks takes time: others may have changed the record meanwhile.
+    const known = doomed.length === 0 ? read : undefined
+    await manifests.rewrite(id, { change, strict: true, known })
     const deleted = doomed.reduce((sum, { blocks: count }) => sum + count, 0)
     runtime.metrics.count('atoll_objects_blocks_collected_total', deleted)
-    return { versions: gone.length, blocks: deleted, failed: 0 }
+    return { objects: 1, versions: gone.length, blocks: deleted, failed: 0 }
+  }
+
+  /** Of objects with blocks `collectConcurrency` at a time; of one object one upload after the other. */
+  async #limited<T>(items: readonly T[], remove: (item: T) => Promise<void>): Promise<void> {
+    if (items.length === 0) return
+    await this.#limit(async () => {
+      for (const item of items) await remove(item)
+    })
   }
 
   /**
@@ -175,10 +194,12 @@ export class Collector {
       const hidden = hide(read.history)
       const dead = deadUploads(hidden)
       if (dead.length === 0) {
-        if (hidden !== read.history) await manifests.rewrite(id, { change: hide, known: read, strict: true })
-        return { hidden, dead }
+        if (hidden === read.history) return { hidden, dead, read }
+        await manifests.rewrite(id, { change: hide, known: read, strict: true })
+        return { hidden, dead, read: undefined }
       }
-      if (await manifests.decide(id, { history: hidden, context: read.context })) return { hidden, dead }
+      if (await manifests.decide(id, { history: hidden, context: read.context }))
+        return { hidden, dead, read: undefined }
     }
     const message = 'not every primary has confirmed that nothing became of an upload'
     throw new AtollError('ATOLL_QUORUM_UNMET', message)

@@ -46,7 +46,7 @@ export interface ObjectStoreOptions {
    * collection first sees it.
    */
   readonly clockSkewMs?: number
-  /** Objects that `collect` clears at the same time, 1 to 64; default 4. */
+  /** Objects of which `collect` deletes blocks at the same time, 1 to 64; default 4. */
   readonly collectConcurrency?: number
 }
 

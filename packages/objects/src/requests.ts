@@ -112,6 +112,8 @@ export interface CollectOptions extends CallOptions {
 
 /** What a collection did so far. */
 export interface Collected {
+  /** Objects that were gone through: their records say no more than they must, or are gone. */
+  readonly objects: number
   /** Versions that were forgotten. */
   readonly versions: number
   /** Blocks that were deleted, or made sure not to exist. */

@@ -61,11 +61,12 @@ test('an overwritten version stays for those who read it, and goes after the lee
   const reader = await store.get('reef', 'a')
   await store.put('reef', 'a', pattern(3 * BLOCK, 2))
   runtime.advance(24 * HOUR_MS - 1)
-  expect(await store.collect()).toEqual({ versions: 0, blocks: 0, failed: 0 })
+  expect(await store.collect()).toEqual({ objects: 0, versions: 0, blocks: 0, failed: 0 })
   expect(Buffer.from(await readAll(reader.body)).equals(old)).toBe(true)
   runtime.advance(1)
   const seen: number[] = []
   expect(await store.collect({ onProgress: ({ blocks }) => seen.push(blocks) })).toEqual({
+    objects: 1,
     versions: 1,
     blocks: 6,
     failed: 0,
@@ -75,7 +76,7 @@ test('an overwritten version stays for those who read it, and goes after the lee
   expect(Buffer.from(await readAll((await store.get('reef', 'a')).body)).equals(pattern(3 * BLOCK, 2))).toBe(
     true,
   )
-  expect(await store.collect()).toEqual({ versions: 0, blocks: 0, failed: 0 })
+  expect(await store.collect()).toEqual({ objects: 0, versions: 0, blocks: 0, failed: 0 })
 })
 
 test('an upload whose node died is collected when its lease is over, and what was there stays', async () => {
@@ -370,4 +371,40 @@ test('a key with too many versions is refused until they are collected', async (
   await store.collect({ leewayMs: 0 })
   await store.put('reef', 'a', pattern(200, 20))
   for (let n = 0; n < 50; n++) await store.put('reef', 'small', `${n}`)
+})
+
+test('small objects are cleared many at a time, by two reads each, and it is told how far that is', async () => {
+  const { runtime, kv, store } = await setUp()
+  const count = 200
+  for (let n = 0; n < count; n++) await store.put('reef', `${n}`, 'small')
+  for (let n = 0; n < count; n++) await store.delete('reef', `${n}`)
+  let reads = 0
+  let underWay = 0
+  let most = 0
+  const slow = async <T>(call: () => Promise<T>) => {
+    underWay += 1
+    most = Math.max(most, underWay)
+    await new Promise(setImmediate)
+    return call().finally(() => {
+      underWay -= 1
+    })
+  }
+  const view: KvStore = {
+    get: (id, options) => {
+      if (id.type === MANIFESTS_TYPE) reads += 1
+      return slow(() => kv.get(id, options))
+    },
+    put: (id, write) => slow(() => kv.put(id, write)),
+    delete: (id, options) => slow(() => kv.delete(id, options)),
+    scan: (scan) => kv.scan(scan),
+  }
+  const seen: number[] = []
+  const onProgress = ({ objects }: { objects: number }) => seen.push(objects)
+  const collected = await new ObjectStore(runtime, { kv: view }, OPTIONS).collect({ leewayMs: 0, onProgress })
+  expect(collected).toEqual({ objects: count, versions: 0, blocks: 0, failed: 0 })
+  expect(seen).toEqual(Array.from({ length: count }, (_, n) => n + 1))
+  expect(most).toBeGreaterThanOrEqual(24)
+  expect(most).toBeLessThanOrEqual(64)
+  expect(reads).toBe(2 * count)
+  expect(kv.count(MANIFESTS_TYPE)).toBe(0)
 })

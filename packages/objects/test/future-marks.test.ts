@@ -68,7 +68,7 @@ describe('a clock was ten years ahead for a while: what was deleted then', () =>
     const { store, world, left } = atoll
     const before = left()
     expect(before).toEqual([5, 4])
-    expect(await store(collector).collect()).toEqual({ versions: 0, blocks: 0, failed: 0 })
+    expect(await store(collector).collect()).toEqual({ objects: 4, versions: 0, blocks: 0, failed: 0 })
     expect(left()).toEqual(before)
     world.advance(DAY_MS - 1)
     await store(collector).collect()

@@ -81,7 +81,12 @@ async function nodesIn(path: string): Promise<readonly string[]> {
 function valueLog(path: string, runtime: Runtime) {
   const index = join(path, 'index')
   const inner = new ClassicLevel<Uint8Array, Uint8Array>(index, VIEW)
-  const parts = { inner, innerExists: () => levelExists(index), files: nodeFiles(join(path, 'log')) }
+  const parts = {
+    inner,
+    innerExists: () => levelExists(index),
+    innerFiles: nodeFiles(index),
+    files: nodeFiles(join(path, 'log')),
+  }
   return new ValueLogLevel<Uint8Array, Uint8Array>(runtime, parts, VIEW)
 }
 

@@ -60,3 +60,30 @@ describe.each([1, 3])('on %d nodes', (nodes) => {
     expect(await bytesBelow(path)).toBeLessThanOrEqual(before / 20)
   }, 120_000)
 })
+
+test('what a node takes it says by directory, and what is dead it gives back when it is asked to', async () => {
+  await using node = await openNode({ path })
+  const { objects, storage } = node
+  await objects.createBucket('large')
+  for (let n = 0; n < 12; n++) await objects.put('large', `object ${n}`, body)
+  const full = await storage.usage()
+  expect(full.directories.map(({ path: at, holds }) => [at, holds])).toEqual([
+    [join(path, 'log'), 'values'],
+    [join(path, 'index'), 'index'],
+  ])
+  expect(full.liveBytes).toBeGreaterThanOrEqual(12 * body.length)
+  expect(full.deadBytes).toBeLessThan(body.length)
+  expect(full.diskBytes).toBeGreaterThan(12 * body.length)
+  for (let n = 0; n < 11; n++) await objects.delete('large', `object ${n}`)
+  await objects.collect({ leewayMs: 0 })
+  const told: unknown[] = []
+  await storage.compact({ onProgress: (progress) => told.push(progress) })
+  const left = await storage.usage()
+  expect(told.at(-1)).toMatchObject({ segments: 1, movedBytes: expect.any(Number) })
+  expect(left.liveBytes).toBeLessThan(2 * body.length)
+  expect(left.deadBytes).toBeLessThan(2 * body.length)
+  const { body: kept } = await objects.get('large', 'object 11')
+  const chunks: Uint8Array[] = []
+  for await (const chunk of kept) chunks.push(chunk)
+  expect(Buffer.concat(chunks).equals(body)).toBe(true)
+})

@@ -1,4 +1,4 @@
-import { AtollError, type Digests, GiB, KiB } from '@atoll/core'
+import { AtollError, type CompactionProgress, type CompactOptions, type Digests, GiB, KiB } from '@atoll/core'
 import type { Checkpointer } from './checkpointer.ts'
 import { storedBytes } from './checksum.ts'
 import type { FilePool } from './file-pool.ts'
@@ -54,21 +54,6 @@ interface Run {
   readonly emptied: (count: number) => void
 }
 
-/** How far a compaction that was asked for has come. */
-export interface CompactionProgress {
-  /** Segments that were emptied. */
-  readonly segments: number
-  /** Bytes of live values that were moved. */
-  readonly movedBytes: number
-}
-
-export interface CompactAllOptions {
-  /** Ends it after the value that is being moved; what was done stays. */
-  readonly signal?: AbortSignal | undefined
-  /** Called after every segment. */
-  readonly onProgress?: ((progress: CompactionProgress) => void) | undefined
-}
-
 /**
  * Empties segments of which little is in use: what their keys still point to is appended to the log again, and then
  * nothing points to the segment. The count of live bytes only says where to look; what is in use is asked of the
@@ -110,7 +95,7 @@ export class Compactor {
   }
 
   /** Counts everything anew, and compacts whatever gives back a tenth of a segment or more. Throws what stops it. */
-  async compactAll({ signal, onProgress = () => {} }: CompactAllOptions = {}): Promise<void> {
+  async compactAll({ signal, onProgress = () => {} }: CompactOptions = {}): Promise<void> {
     const { log, segments } = this.#context
     while (this.#running !== undefined) await this.#running
     const ending =

@@ -1,4 +1,3 @@
-export type { CompactAllOptions, CompactionProgress } from './compactor.ts'
 export { levelExists, nodeFiles } from './node-files.ts'
 export { nodeRuntime } from './node-runtime.ts'
 export { VALUE_LOG_DEFAULTS, type ValueLogOptions } from './options.ts'

@@ -18,6 +18,7 @@ export function nodeFiles(path: string): Files {
       const { bavail, bsize } = await statfs(path)
       return bavail * bsize
     },
+    usedBytes: () => usedBytesOf(path),
   }
 }
 
@@ -105,6 +106,17 @@ class NodeFile implements DataFile {
   close(): Promise<void> {
     return this.#handle.close()
   }
+}
+
+/** `blocks` counts in units of 512 bytes, whatever the file system; Windows, which does not count them, says 0. */
+async function usedBytesOf(path: string): Promise<number> {
+  const names = (await readdir(path).catch(undefinedIfMissing)) ?? []
+  let used = 0
+  for (const name of names) {
+    const found = await stat(join(path, name)).catch(undefinedIfMissing)
+    if (found?.isFile()) used += found.blocks > 0 ? 512 * found.blocks : found.size
+  }
+  return used
 }
 
 function openOrCreate(path: string): Promise<FileHandle> {

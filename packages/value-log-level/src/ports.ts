@@ -103,6 +103,8 @@ export interface Files {
   syncDirectory(): Promise<void>
   /** How many bytes the file system would still take. */
   freeBytes(): Promise<number>
+  /** How many bytes the files of the directory take on the disk; missing where nobody knows. */
+  usedBytes?(): Promise<number>
 }
 
 export interface DataFile {

@@ -1,8 +1,10 @@
 import {
   AtollError,
+  type CompactOptions,
   checkBytes,
   checkInteger,
   concatBytes,
+  type DirectoryUsage,
   describe,
   Reopener,
   shielded,
@@ -21,11 +23,10 @@ import {
   type AbstractSnapshot,
 } from 'abstract-level'
 import { CHUNK_BYTES, plainSum } from './checksum.ts'
-import type { CompactAllOptions } from './compactor.ts'
 import { LogReads, type Range } from './log-reads.ts'
 import type { OpenChoice } from './open-directory.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
-import { innerKeyOf, isPointer } from './pointer.ts'
+import { ABOVE_ALL_KEYS, innerKeyOf, isPointer } from './pointer.ts'
 import type { ValueLogRuntime } from './ports.ts'
 import { type Hides, OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
 import type {
@@ -37,7 +38,7 @@ import type {
   ValueLogUsage,
   WriteOptions,
 } from './requests.ts'
-import { storageError } from './storage-error.ts'
+import { storageError, storing } from './storage-error.ts'
 import { openValueLog, type ValueLog, type ValueLogParts } from './value-log.ts'
 import { ValueLogIterator } from './value-log-iterator.ts'
 import { ValueLogSnapshot } from './value-log-snapshot.ts'
@@ -117,6 +118,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
           batchBytes: true,
           compact: true,
           usage: true,
+          space: true,
           hasRoom: true,
         },
       },
@@ -207,9 +209,34 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
    * allow. That happens by itself, to what is less in use; this is for whoever cannot wait. Rejects with the reason of
    * the signal, `ATOLL_CLOSED`, `ATOLL_DISK_FULL` or `ATOLL_STORAGE`; what was done stays.
    */
-  async compact(options: CompactAllOptions = {}): Promise<void> {
+  async compact(options: CompactOptions = {}): Promise<void> {
     if (this.status === 'opening') await this.open({ passive: true })
     await this.#open.compactor.compactAll(options)
+    options.signal?.throwIfAborted()
+    const { inner } = this.#parts
+    if (inner.supports.additionalMethods['compactRange'] !== true) return
+    await storing('compacting the inner database', async () =>
+      inner.compactRange?.(Uint8Array.of(0), ABOVE_ALL_KEYS, { keyEncoding: 'view' }),
+    )
+  }
+
+  /** What the two directories take, the disk asked. */
+  async space(): Promise<readonly DirectoryUsage[]> {
+    if (this.status === 'opening') await this.open({ passive: true })
+    const { liveBytes, deadBytes, freeBytes } = this.usage()
+    const { files, innerFiles } = this.#parts
+    const unknown = { liveBytes: undefined, deadBytes: undefined, freeBytes: undefined }
+    return storing('asking what the files take', async () => [
+      {
+        path: files.label,
+        holds: 'values',
+        liveBytes,
+        deadBytes,
+        freeBytes,
+        diskBytes: await files.usedBytes?.(),
+      },
+      { path: innerFiles?.label, holds: 'index', ...unknown, diskBytes: await innerFiles?.usedBytes?.() },
+    ])
   }
 
   /** What the log takes at the moment. */

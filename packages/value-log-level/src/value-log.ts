@@ -45,6 +45,8 @@ export interface ValueLogParts {
    * some databases delete or rename files as soon as they are opened.
    */
   readonly innerExists?: () => Promise<boolean>
+  /** The directory of the inner database, for what `space` says of it: `nodeFiles(path)`. */
+  readonly innerFiles?: Pick<Files, 'label' | 'usedBytes'>
 }
 
 interface Opening extends ValueLogParts {

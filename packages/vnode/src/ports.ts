@@ -1,4 +1,4 @@
-import type { AtollError, FencedDatabase } from '@atoll/core'
+import type { AtollError, CompactOptions, DirectoryUsage, FencedDatabase } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 
 /**
@@ -33,6 +33,10 @@ export interface Database {
    * wait.
    */
   batchBytes?(operations: readonly Operation[], options: BytesBatchOptions): Promise<void>
+  /** What a value log has: what its directories take. */
+  space?(): Promise<readonly DirectoryUsage[]>
+  /** What a value log has: gives space back at once. */
+  compact?(options: CompactOptions): Promise<void>
   /** What a value log has: false while the disk has no more room than is kept for writes that make room. */
   hasRoom?(): boolean
   iterator(options: RangeOptions): DatabaseIterator<[Uint8Array, Uint8Array]>
