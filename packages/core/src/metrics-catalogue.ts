@@ -306,6 +306,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Records that were filed anew for a ring with more partitions.',
   },
+  atoll_vnode_reordered_index_entries_total: {
+    type: 'counter',
+    help: 'Index entries of an earlier format that were brought into the one order of the node.',
+  },
   atoll_vnode_storage_failed: {
     type: 'gauge',
     help: 'Whether the database of this node takes no writes: 1 while that is so, else 0.',

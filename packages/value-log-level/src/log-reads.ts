@@ -6,7 +6,8 @@ import type { ValueLog } from './value-log.ts'
 import { ValueLogSnapshot } from './value-log-snapshot.ts'
 
 export type Range = Partial<Record<'gt' | 'gte' | 'lt' | 'lte', Uint8Array>> &
-  ReadOptions & { readonly reverse?: boolean; readonly limit?: number; readonly values?: boolean }
+  ReadOptions &
+  Pick<InnerRange, 'reverse' | 'limit' | 'values' | 'highWaterMarkBytes'>
 
 const BEHIND_DATA = Uint8Array.of(DATA_PREFIX + 1)
 const FIRST_DATA = Uint8Array.of(DATA_PREFIX)
@@ -126,7 +127,7 @@ async function bytesAt({ snapshot }: ReadOptions): Promise<typeof BYTES> {
   return snapshot instanceof ValueLogSnapshot ? { ...BYTES, snapshot: await snapshot.inner } : BYTES
 }
 
-function innerRange({ gt, gte, lt, lte, reverse, limit, values }: Range): InnerRange {
+function innerRange({ gt, gte, lt, lte, reverse, limit, values, highWaterMarkBytes }: Range): InnerRange {
   const lower = gt === undefined && gte === undefined ? { gte: FIRST_DATA } : {}
   const upper = lt === undefined && lte === undefined ? { lt: BEHIND_DATA } : {}
   return {
@@ -141,5 +142,6 @@ function innerRange({ gt, gte, lt, lte, reverse, limit, values }: Range): InnerR
     limit: limit ?? -1,
     keys: true,
     values: values !== false,
+    ...(highWaterMarkBytes === undefined ? {} : { highWaterMarkBytes }),
   }
 }

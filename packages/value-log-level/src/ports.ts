@@ -67,6 +67,8 @@ export interface InnerRange extends InnerReadOptions {
   readonly limit?: number
   readonly keys?: boolean
   readonly values?: boolean
+  /** How many bytes of entries one `nextv` reads, about, where the database knows that (classic-level). */
+  readonly highWaterMarkBytes?: number
 }
 
 export type InnerEntry = [key: Uint8Array, value: Uint8Array]

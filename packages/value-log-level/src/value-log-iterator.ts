@@ -1,5 +1,5 @@
 import { AbstractIterator, type AbstractIteratorOptions } from 'abstract-level'
-import { decodeStored, innerKeyOf, isPointer } from './pointer.ts'
+import { decodeStored, innerKeyOf, isPointer, type Pointer } from './pointer.ts'
 import type { InnerEntry, InnerIterator } from './ports.ts'
 import type { ValueReader } from './value-reader.ts'
 
@@ -42,10 +42,26 @@ export class ValueLogIterator<Database> extends AbstractIterator<
     return entry
   }
 
+  /** Nearly all entries of most ranges are small: those cost no promise each. */
   async _nextv(size: number): Promise<Entry[]> {
-    if (this.#ahead.length === 0) this.#ahead = await (await this.#ready()).nextv(size)
-    const entries = this.#ahead.splice(0, this.#countToRead(size))
-    return Promise.all(entries.map((entry) => this.#resolve(entry)))
+    const inner = this.#inner ?? (await this.#ready())
+    if (this.#ahead.length === 0) this.#ahead = await inner.nextv(size)
+    const entries: Entry[] = []
+    const reading: Promise<void>[] = []
+    let bytes = 0
+    for (const [key, value] of this.#ahead) {
+      if (entries.length === size || bytes >= READ_BYTES) break
+      const stored = this.#wantsValues ? decodeStored(value) : undefined
+      const entry: Entry = [key.subarray(1), undefined]
+      entries.push(entry)
+      if (isPointer(stored)) {
+        bytes += stored.bytes
+        reading.push(this.#read(entry, key, stored))
+      } else entry[1] = stored
+    }
+    this.#ahead = entries.length === this.#ahead.length ? [] : this.#ahead.slice(entries.length)
+    if (reading.length > 0) await Promise.all(reading)
+    return entries
   }
 
   _seek(target: Uint8Array): void {
@@ -78,22 +94,7 @@ export class ValueLogIterator<Database> extends AbstractIterator<
     this.#target = undefined
   }
 
-  #countToRead(size: number): number {
-    let bytes = 0
-    let count = 0
-    for (const [, value] of this.#ahead) {
-      if (count === size || bytes >= READ_BYTES) break
-      count += 1
-      const stored = this.#wantsValues ? decodeStored(value) : undefined
-      if (isPointer(stored)) bytes += stored.bytes
-    }
-    return count
-  }
-
-  async #resolve([key, value]: InnerEntry): Promise<Entry> {
-    if (!this.#wantsValues) return [key.subarray(1), undefined]
-    const stored = decodeStored(value)
-    const resolved = isPointer(stored) ? await this.#source.values.read(key, stored) : stored
-    return [key.subarray(1), resolved]
+  async #read(entry: Entry, key: Uint8Array, pointer: Pointer): Promise<void> {
+    entry[1] = await this.#source.values.read(key, pointer)
   }
 }

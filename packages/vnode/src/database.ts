@@ -25,13 +25,20 @@ export interface DatabaseFormat {
   readonly partitions: number
 }
 
-interface StoredFormat extends DatabaseFormat {
+/** What is still to be done with what a build before has left. */
+export interface FormatState {
   /**
    * False while records may lie under other partitions than those of their keys: in the first format, and while they are
    * filed anew.
    */
   readonly filedByKey: boolean
+  /** False while index entries may lie in ranges of their partitions, as they did up to the second format. */
+  readonly indexesInOrder: boolean
 }
+
+const DONE: FormatState = { filedByKey: true, indexesInOrder: true }
+
+export type StoredFormat = DatabaseFormat & FormatState
 
 /**
  * Opens a database, and writes nothing. Throws `ATOLL_STORE_UNSUPPORTED` for one that `checkStorage` refuses,
@@ -48,38 +55,32 @@ export async function openDatabase(database: Database): Promise<void> {
 
 /**
  * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
- * Answers whether its records are filed as they should be: not if the ring has got more partitions since. Throws
- * `ATOLL_FORMAT` or `ATOLL_STORAGE`.
+ * Answers what is still to be done: records are not filed as they should be if the ring has got more partitions since.
+ * From here on a build before refuses the database, for it would not find the index entries. Throws `ATOLL_FORMAT` or
+ * `ATOLL_STORAGE`.
  */
 export async function claimDatabase(
   database: Database,
   format: DatabaseFormat,
   crc32: Crc32,
-): Promise<boolean> {
+): Promise<FormatState> {
   const stored = await readBytes(database, FORMAT_KEY)
   if (stored !== undefined) {
     const found = readFormat(stored, crc32)
     checkFormat(found, format)
-    return found.filedByKey && found.partitions === format.partitions
+    if (!found.indexesInOrder) await noteFormat(database, found, crc32)
+    const { filedByKey, indexesInOrder, partitions } = found
+    return { filedByKey: filedByKey && partitions === format.partitions, indexesInOrder }
   }
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
   }
-  await noteFormat(database, format, crc32)
-  return true
+  await noteFormat(database, { ...format, ...DONE }, crc32)
+  return DONE
 }
 
-/** Notes whose the database is, and that its records are filed by their keys. */
-export function noteFormat(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
-  return writeFormat(database, { ...format, filedByKey: true }, crc32)
-}
-
-/** Notes that records are about to be filed by the partitions of this ring. */
-export function noteRefiling(database: Database, format: DatabaseFormat, crc32: Crc32): Promise<void> {
-  return writeFormat(database, { ...format, filedByKey: false }, crc32)
-}
-
-async function writeFormat(database: Database, format: StoredFormat, crc32: Crc32): Promise<void> {
+/** Notes whose the database is, and what is still to be done. */
+export async function noteFormat(database: Database, format: StoredFormat, crc32: Crc32): Promise<void> {
   const value = seal(FORMAT_KEY, encodeWith(formatCodec, format), crc32)
   try {
     await database.batch([{ type: 'put', key: FORMAT_KEY, value }], NOTED)
@@ -170,13 +171,23 @@ const PROGRAM = 'atoll vnodes'
 
 const formatCodec: TupleCodec<StoredFormat> = {
   name: 'the format of the database',
-  version: 2,
-  encode: ({ node, partitions, filedByKey }) => [PROGRAM, node, partitions, filedByKey],
+  version: 3,
+  encode: ({ node, partitions, filedByKey, indexesInOrder }) => [
+    PROGRAM,
+    node,
+    partitions,
+    filedByKey,
+    indexesInOrder,
+  ],
   decode: (reader) => {
     if (reader.string() !== PROGRAM) throw new AtollError('ATOLL_CORRUPT', 'not the format of vnodes')
-    return { node: reader.string(), partitions: reader.uint(), filedByKey: reader.boolean() }
+    const format = { node: reader.string(), partitions: reader.uint() }
+    return { ...format, filedByKey: reader.boolean(), indexesInOrder: reader.boolean() }
   },
-  migrations: { 1: (older) => [older.string(), older.string(), older.uint(), false] },
+  migrations: {
+    1: (older) => [older.string(), older.string(), older.uint(), false],
+    2: (older) => [older.string(), older.string(), older.uint(), older.boolean(), false],
+  },
 }
 
 function readFormat(stored: Uint8Array, crc32: Crc32): StoredFormat {

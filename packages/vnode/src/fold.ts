@@ -2,7 +2,8 @@ import type { StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 import { BINARY, reading } from './database.ts'
-import type { KeyRange, VnodeLayout } from './layout.ts'
+import type { KeyRange } from './keys.ts'
+import type { VnodeLayout } from './layout.ts'
 import type { Database, DatabaseIterator } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
 
@@ -20,7 +21,7 @@ export interface FoldItem {
 /** Records at a time; a database that knows `highWaterMarkBytes` stops earlier, so that blocks do not pile up. */
 const CHUNK = 64
 const FOLD_READ = { ...BINARY, highWaterMarkBytes: 1024 * 1024 }
-const COUNT_CHUNK = 1000
+const KEY_CHUNK = 1000
 
 /** Every sound record of a vnode in the order of keys, as of the first step; a damaged one is counted and left out. */
 export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): AsyncGenerator<FoldItem, void> {
@@ -43,20 +44,27 @@ export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): Async
 }
 
 /** How many keys there are in a range. Reads every one. */
-export function countKeys(database: Database, range: KeyRange): Promise<number> {
-  return reading(async () => {
-    const iterator = database.keys({ ...BINARY, ...range })
-    try {
-      let count = 0
-      for (;;) {
-        const keys = await iterator.nextv(COUNT_CHUNK)
-        if (keys.length === 0) return count
-        count += keys.length
-      }
-    } finally {
-      await iterator.close()
+export async function countKeys(database: Database, range: KeyRange): Promise<number> {
+  let count = 0
+  for await (const keys of keyChunks(database, range)) count += keys.length
+  return count
+}
+
+/** Every key of a range, some at a time. */
+export async function* keyChunks(
+  database: Database,
+  range: KeyRange,
+): AsyncGenerator<readonly Uint8Array[], void> {
+  const iterator = await reading(async () => database.keys({ ...BINARY, ...range }))
+  try {
+    for (;;) {
+      const keys = await reading(() => iterator.nextv(KEY_CHUNK))
+      if (keys.length === 0) return
+      yield keys
     }
-  })
+  } finally {
+    await iterator.close()
+  }
 }
 
 /** The rows of a range as of now. */

@@ -1,5 +1,5 @@
 import { concatBytes, fromUtf8, utf8 } from '@atoll/core'
-import { endOfSublevel, type KeyRange } from './layout.ts'
+import { endOfSublevel, type KeyRange } from './keys.ts'
 
 /** Whom a hint is for: a node that holds a partition, and missed something of it. */
 export interface HintPlace {

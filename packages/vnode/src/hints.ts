@@ -10,8 +10,8 @@ import {
   hintRangeOf,
   parseHintKey,
 } from './hint-layout.ts'
-import { keyText } from './keys.ts'
-import { type KeyRange, VnodeLayout } from './layout.ts'
+import { type KeyRange, keyText } from './keys.ts'
+import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import { seal, unseal } from './seal.ts'
 

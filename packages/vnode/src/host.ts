@@ -13,7 +13,7 @@ import { checkPartitions } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { Committer } from './committer.ts'
-import { claimDatabase, hasKeys, NOTED, noteFormat, noteRefiling, openDatabase } from './database.ts'
+import { claimDatabase, type FormatState, hasKeys, NOTED, noteFormat, openDatabase } from './database.ts'
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -22,6 +22,7 @@ import { HandoffVnode } from './handoff/handoff-vnode.ts'
 import { Hints } from './hints.ts'
 import { Holdings } from './holdings.ts'
 import type { Lineage } from './incarnation.ts'
+import { IndexOrder } from './index-order.ts'
 import { KeyOrder } from './key-order.ts'
 import { NOTHING_KEY, VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
@@ -94,6 +95,9 @@ export class VnodeHost extends Lifecycle {
   readonly #admission: Admission
   readonly #health: StorageHealth
   readonly #clocks: ClockWatch
+  readonly #indexes: IndexOrder
+  #state: FormatState = { filedByKey: true, indexesInOrder: true }
+  #noting: Promise<void> = Promise.resolve()
 
   /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, parts: VnodeHostParts, options: VnodeHostOptions) {
@@ -121,6 +125,13 @@ export class VnodeHost extends Lifecycle {
       const failed = (cause: unknown) => this.#health.failed(cause)
       database.watcher = { failed, reopened: () => this.#health.tryNow() }
     }
+    this.#indexes = new IndexOrder({
+      runtime,
+      database,
+      vnode: (partition) => this.#vnode(partition),
+      reader: this.#reader,
+      done: () => this.#note({ indexesInOrder: true }),
+    })
     this.#shared = this.#shareParts()
   }
 
@@ -151,6 +162,11 @@ export class VnodeHost extends Lifecycle {
   /** How the database takes writes. */
   get storage(): StorageState {
     return this.#health.state
+  }
+
+  /** Resolves when index entries of a build before are where this one puts them; at once if there are none. */
+  get indexesInOrder(): Promise<void> {
+    return this.#indexes.settled
   }
 
   /** The checksum of values, as this node computes it. */
@@ -207,6 +223,7 @@ export class VnodeHost extends Lifecycle {
       database: this.#database,
       reader: this.#reader,
       filed: this.#filed,
+      hasOwn: (partition: number) => this.#indexes.own.has(partition),
       scanBytes: this.#options.scanBytes,
       crc32,
       sha1,
@@ -318,16 +335,27 @@ export class VnodeHost extends Lifecycle {
   }
 
   async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
-    const { node } = this.#options
     const database = this.#database
+    const ownIndexes = this.#indexes.own
     this.#wanted = partitions
-    await noteRefiling(database, { node, partitions }, this.crc32)
+    await this.#note({ filedByKey: false })
     await this.hints.refile(partitions)
-    await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, signal })
-    await noteFormat(database, { node, partitions }, this.crc32)
+    await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, ownIndexes, signal })
+    await this.#note({ filedByKey: true })
     this.#filed = partitions
     this.#shared = { ...this.#shared, partitions }
     await this.hints.load(partitions)
+  }
+
+  /** Notes what is still to be done, by the ring that the records shall be filed by; one note after the other. */
+  #note(change: Partial<FormatState>): Promise<void> {
+    this.#state = { ...this.#state, ...change }
+    const write = () => {
+      const format = { node: this.node, partitions: this.#wanted, ...this.#state }
+      return noteFormat(this.#database, format, this.crc32)
+    }
+    this.#noting = this.#noting.then(write, write)
+    return this.#noting
   }
 
   async #idle(): Promise<void> {
@@ -342,13 +370,18 @@ export class VnodeHost extends Lifecycle {
     await openDatabase(database)
     this.#health.open()
     this.#clocks.open()
-    if (await claimDatabase(database, { node, partitions }, this.crc32)) await this.hints.load(partitions)
+    const state = await claimDatabase(database, { node, partitions }, this.crc32)
+    this.#state = state
+    if (!state.indexesInOrder) await this.#indexes.load(partitions)
+    if (state.filedByKey) await this.hints.load(partitions)
     else await this.#refileAll(partitions)
     this.#serving.resume()
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
+    if (!state.indexesInOrder) this.#indexes.start()
   }
 
   protected async onClose(): Promise<void> {
+    await this.#indexes.stop()
     await this.#serving.ended()
     await this.#idle()
     await this.#health.close()
@@ -401,6 +434,7 @@ export class VnodeHost extends Lifecycle {
       clocks: this.#clocks,
       partitions,
       recordBytes,
+      ownIndexes: this.#indexes.own,
       policyOf,
       lineage: () => this.lineage(),
       holdings: new Holdings(),

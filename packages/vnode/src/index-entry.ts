@@ -1,5 +1,6 @@
 import { clockDigest, type StoredRecord, visibleIndexEntries } from '@atoll/causality'
 import { decodeWith, encodeWith, type KeyId, type TupleCodec } from '@atoll/core'
+import { type IndexSpace, NODE_INDEX } from './index-space.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
@@ -12,8 +13,14 @@ export interface IndexValue {
   readonly payloads: readonly Uint8Array[]
 }
 
-export interface IndexMeans {
+/** Where the entries of a record are. */
+export interface IndexWhere {
   readonly layout: VnodeLayout
+  /** Whether the range of the partition's own may still have some, so that those are to be deleted there. */
+  readonly hasOwn: boolean
+}
+
+export interface IndexMeans extends IndexWhere {
   readonly crc32: Crc32
   readonly sha1: (data: Uint8Array) => Uint8Array
   readonly sliceOf: (id: KeyId) => number
@@ -28,23 +35,34 @@ export interface RecordChange {
 /** Puts every entry of the new record, each of which carries its clock, and deletes what only the old one had. */
 export function indexOperations(change: RecordChange, means: IndexMeans): Operation[] {
   const { id, before, after } = change
-  const old = before === undefined ? [] : indexKeys(id, before, means.layout)
+  const { layout, hasOwn, crc32, sha1, sliceOf } = means
+  const old = before === undefined ? [] : keysOf(id, before, NODE_INDEX, layout)
   const entries = visibleIndexEntries(after)
   if (old.length === 0 && entries.length === 0) return []
-  const digest = clockDigest(after, means.sha1)
-  const slice = means.sliceOf(id)
+  const own = hasOwn ? ownDeletes(id, before === undefined ? [after] : [before, after], layout) : []
+  const digest = clockDigest(after, sha1)
+  const slice = sliceOf(id)
   const puts = entries.map(({ index, scope, term, payloads }) => {
-    const key = means.layout.indexKey(
-      { type: id.type, index, scope },
-      { term, bucket: id.bucket, key: id.key },
-    )
+    const position = { term, bucket: id.bucket, key: id.key }
+    const { partition } = layout
+    const key = NODE_INDEX.key({ type: id.type, index, scope, position, partition })
     const value = encodeWith(indexValueCodec, { slice, clockDigest: digest, payloads })
-    return { type: 'put', key, value: seal(key, value, means.crc32) } as const
+    return { type: 'put', key, value: seal(key, value, crc32) } as const
   })
-  if (old.length === 0) return puts
+  if (old.length === 0) return [...own, ...puts]
   const kept = new Set(puts.map(({ key }) => keyText(key)))
   const gone = old.filter((key) => !kept.has(keyText(key)))
-  return [...gone.map((key) => ({ type: 'del', key }) as const), ...puts]
+  return [...own, ...gone.map(deleteOf), ...puts]
+}
+
+/** Deletes every entry of a record. */
+export function indexDeletes(
+  id: KeyId,
+  record: StoredRecord,
+  { layout, hasOwn }: IndexWhere,
+): readonly Operation[] {
+  const deletes = keysOf(id, record, NODE_INDEX, layout).map(deleteOf)
+  return hasOwn ? [...deletes, ...ownDeletes(id, [record], layout)] : deletes
 }
 
 /** Throws `ATOLL_CORRUPT` for bytes that fail their check. */
@@ -52,15 +70,29 @@ export function decodeIndexValue(key: Uint8Array, bytes: Uint8Array, crc32: Crc3
   return decodeWith(indexValueCodec, unseal(key, bytes, crc32))
 }
 
-/** Deletes every entry of a record. */
-export function indexDeletes(id: KeyId, record: StoredRecord, layout: VnodeLayout): readonly Operation[] {
-  return indexKeys(id, record, layout).map((key) => ({ type: 'del', key }))
+function ownDeletes(id: KeyId, records: readonly StoredRecord[], layout: VnodeLayout): readonly Operation[] {
+  return records.flatMap((record) => keysOf(id, record, layout.ownIndex, layout).map(deleteOf))
 }
 
-function indexKeys({ type, bucket, key }: KeyId, record: StoredRecord, layout: VnodeLayout): Uint8Array[] {
+function keysOf(
+  id: KeyId,
+  record: StoredRecord,
+  space: IndexSpace,
+  { partition }: VnodeLayout,
+): readonly Uint8Array[] {
   return visibleIndexEntries(record).map(({ index, scope, term }) =>
-    layout.indexKey({ type, index, scope }, { term, bucket, key }),
+    space.key({
+      type: id.type,
+      index,
+      scope,
+      position: { term, bucket: id.bucket, key: id.key },
+      partition,
+    }),
   )
+}
+
+function deleteOf(key: Uint8Array): Operation {
+  return { type: 'del', key }
 }
 
 const indexValueCodec: TupleCodec<IndexValue> = {

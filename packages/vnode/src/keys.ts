@@ -10,6 +10,13 @@ const END = 0x01
 const AFTER_END = 0x02
 const END_BYTES = 2
 
+const SUBLEVEL_SEPARATOR = 0x21
+
+export interface KeyRange {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+}
+
 /** A key behind `head`: its parts, and the last one, which takes the rest of the key as it is. */
 export function encodeKey(head: Uint8Array, parts: readonly Uint8Array[], last: Uint8Array): Uint8Array {
   const length = parts.reduce((sum, part) => sum + encodedLength(part), head.length + last.length)
@@ -46,16 +53,23 @@ export function decodeKey(bytes: Uint8Array, count: number): DecodedKey {
   let at = 0
   for (let part = 0; part < count; part++) {
     const end = endOfPart(bytes, at)
-    parts.push(withoutEscapes(bytes.subarray(at, end)))
+    parts.push(withoutEscapes(copyOf(bytes, at, end)))
     at = end + END_BYTES
   }
-  return { parts, last: new Uint8Array(bytes.subarray(at)) }
+  return { parts, last: copyOf(bytes, at, bytes.length) }
 }
 
 /** The least key that sorts after everything that begins with `prefix`, which `encodePrefix` made. */
 export function endOfPrefix(prefix: Uint8Array): Uint8Array {
   const end = new Uint8Array(prefix)
   end[end.length - 1] = AFTER_END
+  return end
+}
+
+/** A sublevel ends where its closing `!` would be the next character. */
+export function endOfSublevel(prefix: Uint8Array): Uint8Array {
+  const end = new Uint8Array(prefix)
+  end[end.length - 1] = SUBLEVEL_SEPARATOR + 1
   return end
 }
 
@@ -103,8 +117,14 @@ function endOfPart(bytes: Uint8Array, start: number): number {
   throw new AtollError('ATOLL_CORRUPT', 'a stored key cannot be taken apart')
 }
 
+function copyOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  return new Uint8Array(bytes.subarray(start, end))
+}
+
 function withoutEscapes(escaped: Uint8Array): Uint8Array {
-  const part = new Uint8Array(escaped.length - countZeros(escaped))
+  const zeros = countZeros(escaped)
+  if (zeros === 0) return escaped
+  const part = new Uint8Array(escaped.length - zeros)
   let at = 0
   for (let from = 0; from < escaped.length; from++) {
     const byte = escaped[from] ?? 0

@@ -1,30 +1,8 @@
-import { compareBytes, concatBytes, EMPTY_BYTES, equalBytes, fromUtf8, type KeyId, utf8 } from '@atoll/core'
-import { decodeKey, encodeKey, encodePrefix, endOfPrefix } from './keys.ts'
-import type { ScanPosition } from './protocol.ts'
-
-export interface KeyRange {
-  readonly gte: Uint8Array
-  readonly lt: Uint8Array
-}
-
-/** What an index key is made of. */
-export interface IndexPlace {
-  readonly type: string
-  readonly index: string
-  readonly scope: Uint8Array
-}
-
-/** The part of an index that a scan asks for. */
-export interface IndexWindow extends IndexPlace {
-  readonly from: Uint8Array | undefined
-  readonly to: Uint8Array | undefined
-  readonly after: ScanPosition | undefined
-}
+import { concatBytes, EMPTY_BYTES, fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import { IndexSpace } from './index-space.ts'
+import { decodeKey, encodeKey, encodePrefix, endOfPrefix, endOfSublevel, type KeyRange } from './keys.ts'
 
 const PARTITION_DIGITS = 4
-const SUBLEVEL_SEPARATOR = 0x21
-/** Type, index, scope, term and bucket, before the key. */
-const INDEX_PARTS = 5
 /** Behind a whole key: makes the least key that is greater. */
 const ZERO = new Uint8Array([0])
 
@@ -34,14 +12,16 @@ export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
 export const NOTHING_KEY: Uint8Array = utf8('!meta!nothing')
 
 /**
- * Where things lie in the database. A partition is a sublevel named by its number in four digits, with four of its own:
- * `data` (type, bucket, key), `index` (type, index, scope, term, bucket, key), `notes` (as `data`) and `meta`. Keys are
- * written out in full here, byte for byte as sublevels would write them, which spares a batch the way through those.
+ * Where things lie in the database. A partition is a sublevel named by its number in four digits, with three of its own:
+ * `data` (type, bucket, key), `notes` (as `data`) and `meta`. Its index entries stand among those of the whole node
+ * (`NODE_INDEX`); a build before put them into a fourth, `index`. Keys are written out in full here, byte for byte as
+ * sublevels would write them, which spares a batch the way through those.
  */
 export class VnodeLayout {
   readonly partition: number
+  /** Where a build before has put the index entries of the partition. */
+  readonly ownIndex: IndexSpace
   readonly #data: Uint8Array
-  readonly #index: Uint8Array
   readonly #notes: Uint8Array
   readonly #meta: string
 
@@ -49,7 +29,7 @@ export class VnodeLayout {
     this.partition = partition
     const name = partition.toString().padStart(PARTITION_DIGITS, '0')
     this.#data = utf8(`!${name}!!data!`)
-    this.#index = utf8(`!${name}!!index!`)
+    this.ownIndex = IndexSpace.ofPartition(partition, `!${name}!`)
     this.#notes = utf8(`!${name}!!notes!`)
     this.#meta = `!${name}!!meta!`
   }
@@ -110,10 +90,6 @@ export class VnodeLayout {
     return { gte: this.#data, lt: endOfSublevel(this.#data) }
   }
 
-  get indexRange(): KeyRange {
-    return { gte: this.#index, lt: endOfSublevel(this.#index) }
-  }
-
   dataKey({ type, bucket, key }: KeyId): Uint8Array {
     return encodeKey(this.#data, [utf8(type), bucket], key)
   }
@@ -124,58 +100,4 @@ export class VnodeLayout {
     const [type = EMPTY_BYTES, bucket = EMPTY_BYTES] = parts
     return { type: fromUtf8(type), bucket, key: last }
   }
-
-  indexKey({ type, index, scope }: IndexPlace, { term, bucket, key }: ScanPosition): Uint8Array {
-    return encodeKey(this.#index, [utf8(type), utf8(index), scope, term, bucket], key)
-  }
-
-  /** What all keys of one index and scope begin with; behind it lies the position. */
-  indexPrefix({ type, index, scope }: IndexPlace): Uint8Array {
-    return encodePrefix(this.#index, [utf8(type), utf8(index), scope])
-  }
-
-  /** Whether an entry belongs to the record `id`, without taking its key apart: its end says so nearly always. */
-  indexKeyIsOf(indexKey: Uint8Array, { type, bucket, key }: KeyId): boolean {
-    const tail = encodeKey(EMPTY_BYTES, [bucket], key)
-    if (!endsWith(indexKey, tail)) return false
-    const { parts, last } = decodeKey(indexKey.subarray(this.#index.length), INDEX_PARTS)
-    const [entryType = EMPTY_BYTES, , , , entryBucket = EMPTY_BYTES] = parts
-    return fromUtf8(entryType) === type && equalBytes(entryBucket, bucket) && equalBytes(last, key)
-  }
-
-  windowRange(window: IndexWindow): KeyRange {
-    const prefix = this.indexPrefix(window)
-    const { from, to, after } = window
-    const start = from === undefined ? prefix : encodePrefix(prefix, [from])
-    const resume = after === undefined ? prefix : justAfter(prefix, after)
-    return {
-      gte: laterOf(start, resume),
-      lt: to === undefined ? endOfPrefix(prefix) : encodePrefix(prefix, [to]),
-    }
-  }
-}
-
-export function decodePosition(encoded: Uint8Array): ScanPosition {
-  const { parts, last } = decodeKey(encoded, 2)
-  const [term = EMPTY_BYTES, bucket = EMPTY_BYTES] = parts
-  return { term, bucket, key: last }
-}
-
-function justAfter(prefix: Uint8Array, { term, bucket, key }: ScanPosition): Uint8Array {
-  return concatBytes([encodeKey(prefix, [term, bucket], key), ZERO])
-}
-
-/** A sublevel ends where its closing `!` would be the next character. */
-export function endOfSublevel(prefix: Uint8Array): Uint8Array {
-  const end = new Uint8Array(prefix)
-  end[end.length - 1] = SUBLEVEL_SEPARATOR + 1
-  return end
-}
-
-function endsWith(bytes: Uint8Array, tail: Uint8Array): boolean {
-  return bytes.length >= tail.length && equalBytes(bytes.subarray(bytes.length - tail.length), tail)
-}
-
-function laterOf(a: Uint8Array, b: Uint8Array): Uint8Array {
-  return compareBytes(a, b) > 0 ? a : b
 }

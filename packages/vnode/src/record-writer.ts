@@ -17,13 +17,21 @@ import { readBytes } from './database.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
-import { indexDeletes, indexOperations, type RecordChange } from './index-entry.ts'
+import {
+  type IndexMeans,
+  type IndexWhere,
+  indexDeletes,
+  indexOperations,
+  type RecordChange,
+} from './index-entry.ts'
+import { NODE_INDEX } from './index-space.ts'
 import type { KeyOrder, PendingWrite } from './key-order.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import { orphanDeletes } from './orphans.ts'
 import type { Database, Operation } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
+import { seal, unseal } from './seal.ts'
 
 /** What all vnodes of a host share. */
 export interface WriterParts {
@@ -36,6 +44,8 @@ export interface WriterParts {
   readonly clocks: ClockWatch
   readonly partitions: number
   readonly recordBytes: number
+  /** Partitions of which index entries may lie in a range of their own. */
+  readonly ownIndexes: ReadonlySet<number>
   /** Asked when a vnode gives its first dot. */
   readonly lineage: () => Lineage
 }
@@ -85,6 +95,12 @@ interface Ground extends StoredState, Place {
   readonly durable: Promise<void>
   /** Index entries of a record that cannot tell them any more. */
   readonly orphans: readonly Operation[]
+}
+
+/** An index entry in the range of a partition. */
+export interface OwnEntry {
+  readonly key: Uint8Array
+  readonly value: Uint8Array
 }
 
 type Put = Extract<Operation, { type: 'put' }>
@@ -169,29 +185,58 @@ export class RecordWriter {
   async remove(id: KeyId, isExpected: (record: StoredRecord) => boolean): Promise<boolean> {
     const place = this.#placeOf(id)
     const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
-    const removed = await this.#parts.order.run(place.name, async () => {
+    return this.#parts.order.run(place.name, async () => {
       const { record, corrupt, bytes } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
-      if (record === undefined || corrupt || !isExpected(record)) return undefined
+      if (record === undefined || corrupt || !isExpected(record)) return false
       const del = { type: 'del', key: place.key, replacesBytes: bytes } as const
-      const operations = [del, ...indexDeletes(id, record, this.#layout)]
-      return this.#queueRemoval(operations, record, incarnation)
+      // The key's next turn would read what is about to go.
+      await this.#queueRemoval([del, ...indexDeletes(id, record, this.#where)], record, incarnation)
+      return true
     })
-    await removed?.durable
-    return removed !== undefined
+  }
+
+  /**
+   * Brings the index entries of a record into the order of the node, of which some are in the range of the partition.
+   * They are what the record says now. If it cannot say it any more, those that were found go as they are; if there is
+   * none, they do not belong to anything.
+   */
+  async moveIndex(id: KeyId, entries: readonly OwnEntry[]): Promise<void> {
+    const place = this.#placeOf(id)
+    const durable = await this.#parts.order.run(place.name, async () => {
+      const { record, corrupt } = this.#pendingGround(place) ?? (await this.#parts.reader.peek(place.key))
+      const lost = corrupt && record === undefined
+      const deletes = entries.map(({ key }) => ({ type: 'del', key }) as const)
+      const puts =
+        record === undefined ? [] : indexOperations({ id, before: undefined, after: record }, this.#means)
+      const moved = lost ? entries.flatMap((entry) => this.#moved(entry)) : []
+      return { committed: this.#parts.committer.commit([...deletes, ...puts, ...moved]) }
+    })
+    await durable.committed
+  }
+
+  #moved({ key, value }: OwnEntry): readonly Operation[] {
+    const { crc32 } = this.#parts.runtime.digest
+    try {
+      const to = NODE_INDEX.key(this.#layout.ownIndex.parse(key))
+      return [{ type: 'put', key: to, value: seal(to, unseal(key, value, crc32), crc32) }]
+    } catch {
+      this.#parts.reader.tellCorruptEntry(key)
+      return []
+    }
   }
 
   #queueRemoval(
     operations: readonly Operation[],
     record: StoredRecord,
     incarnation: Incarnation,
-  ): { readonly durable: Promise<void> } {
+  ): Promise<void> {
     const { committer } = this.#parts
-    if (!record.clock.has(incarnation.actor)) return { durable: committer.commit(operations) }
+    if (!record.clock.has(incarnation.actor)) return committer.commit(operations)
     incarnation.renew()
     const claim = incarnation.claim()
     const durable = committer.commit([...operations, ...claim.operations])
     incarnation.granted(claim)
-    return { durable }
+    return durable
   }
 
   #decide(
@@ -318,11 +363,19 @@ export class RecordWriter {
 
   /** What is written together with a record. */
   #besides({ key, name }: Place, change: RecordChange): Operation[] {
+    const indexes = indexOperations(change, this.#means)
+    return this.changes === undefined ? indexes : [...indexes, this.changes.note(key, name)]
+  }
+
+  get #means(): IndexMeans {
     const { runtime, partitions } = this.#parts
     const { crc32, sha1 } = runtime.digest
-    const sliceOf = (id: KeyId) => partitionOf(id, partitions, sha1)
-    const indexes = indexOperations(change, { layout: this.#layout, crc32, sha1, sliceOf })
-    return this.changes === undefined ? indexes : [...indexes, this.changes.note(key, name)]
+    return { ...this.#where, crc32, sha1, sliceOf: (id) => partitionOf(id, partitions, sha1) }
+  }
+
+  get #where(): IndexWhere {
+    const { ownIndexes } = this.#parts
+    return { layout: this.#layout, hasOwn: ownIndexes.has(this.#layout.partition) }
   }
 
   #pendingGround(place: Place): Ground | undefined {
@@ -336,7 +389,7 @@ export class RecordWriter {
     const { reader, database } = this.#parts
     const state = await reader.peek(place.key)
     const lost = state.corrupt && state.record === undefined
-    const orphans = lost ? await orphanDeletes(database, this.#layout, id) : []
+    const orphans = lost ? await orphanDeletes(database, this.#where, id) : []
     return { ...state, ...place, durable: DURABLE, orphans }
   }
 

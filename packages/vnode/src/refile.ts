@@ -14,6 +14,8 @@ export interface RefileParts {
   readonly database: Database
   readonly reader: RecordReader
   readonly partitions: number
+  /** Partitions of which index entries may lie in a range of their own. */
+  readonly ownIndexes: ReadonlySet<number>
   readonly signal?: AbortSignal | undefined
 }
 
@@ -65,10 +67,11 @@ async function moving(parts: RefileParts, { id, record, from, to }: Moving): Pro
   const key = target.dataKey(id)
   const { record: there } = await parts.reader.peek(key)
   const after = there === undefined ? record : mergeRecords({ kind: 'siblings' }, there, record)
-  const means = { layout: target, crc32, sha1, sliceOf: () => to }
+  const { ownIndexes } = parts
+  const means = { layout: target, hasOwn: ownIndexes.has(to), crc32, sha1, sliceOf: () => to }
   return [
     { type: 'del', key: source.dataKey(id) },
-    ...indexDeletes(id, record, source),
+    ...indexDeletes(id, record, { layout: source, hasOwn: ownIndexes.has(from) }),
     { type: 'put', key, value: encodeEnvelope(key, after, crc32) },
     ...indexOperations({ id, before: there, after }, means),
   ]

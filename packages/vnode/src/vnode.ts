@@ -9,6 +9,7 @@ import {
 import { AtollError, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
 import { BINARY } from './database.ts'
+import { dropRecords } from './drop.ts'
 import type { Holdings } from './holdings.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
@@ -21,7 +22,13 @@ import {
   type PutReply,
   type PutRequest,
 } from './protocol.ts'
-import { type Decided, type Decision, RecordWriter, type WriterParts } from './record-writer.ts'
+import {
+  type Decided,
+  type Decision,
+  type OwnEntry,
+  RecordWriter,
+  type WriterParts,
+} from './record-writer.ts'
 
 export interface VnodeParts extends WriterParts {
   readonly holdings: Holdings
@@ -91,6 +98,11 @@ export class Vnode {
     return removing.finally(() => holdings.shrinking(this.#partition))
   }
 
+  /** Brings index entries of a record into the order of the node (see `RecordWriter`); resolves when they are on disk. */
+  moveIndex(id: KeyId, entries: readonly OwnEntry[]): Promise<void> {
+    return this.#track(() => this.#writer.moveIndex(id, entries))
+  }
+
   /** The log of changes, while there is one. */
   get changes(): ChangeLog | undefined {
     return this.#writer.changes
@@ -151,13 +163,13 @@ export class Vnode {
   async drop(): Promise<void> {
     this.#dropping = true
     await this.idle()
-    const { committer, database } = this.#parts
+    const { committer, database, ownIndexes, reader } = this.#parts
     const forget: Operation = { type: 'del', key: this.#layout.incarnationKey }
     await committer.commit([forget])
     try {
-      await database.clear({ ...BINARY, ...this.#layout.indexRange })
       await database.clear({ ...BINARY, ...this.#layout.noteRange })
-      await database.clear({ ...BINARY, ...this.#layout.dataRange })
+      const where = { layout: this.#layout, hasOwn: ownIndexes.has(this.#partition) }
+      await dropRecords({ database, reader, where })
     } catch (cause) {
       throw storageFailure('the database failed to delete a partition', cause)
     }

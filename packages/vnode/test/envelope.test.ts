@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { checkValues, decodeEnvelope, encodeEnvelope, NOTHING_STORED } from '../src/envelope.ts'
 import { Incarnation } from '../src/incarnation.ts'
 import { decodeIndexValue, indexOperations } from '../src/index-entry.ts'
+import { NODE_INDEX } from '../src/index-space.ts'
 import { VnodeLayout } from '../src/layout.ts'
 import { unseal } from '../src/seal.ts'
 import { id, inHex } from './world.ts'
@@ -146,13 +147,17 @@ describe('smaller stored things', () => {
     const sha1 = (data: Uint8Array) => data.slice(0, 20)
     const [put] = indexOperations(
       { id: id('key'), before: undefined, after: RECORD },
-      { layout, crc32, sha1, sliceOf: () => 5 },
+      { layout, hasOwn: false, crc32, sha1, sliceOf: () => 5 },
     )
     if (put?.type !== 'put') throw new Error('no entry was written')
-    const old = golden('index-entry-v1', put.value)
+    const old = golden('index-entry-in-order', put.value)
     const expected = { slice: 5, clockDigest: expect.any(Uint8Array), payloads: [utf8('payload')] }
     expect(decodeIndexValue(put.key, old, crc32)).toEqual(expected)
     expect(toHex(put.value)).toBe(toHex(old))
+    const path = new URL('golden/index-entry-v1.hex', import.meta.url)
+    const before = fromHex(readFileSync(path, 'utf8').trim())
+    const keyBefore = layout.ownIndex.key(NODE_INDEX.parse(put.key))
+    expect(decodeIndexValue(keyBefore, before, crc32)).toEqual(expected)
     for (let at = 0; at < old.length; at++) {
       const bad = new Uint8Array(old)
       bad[at] = (bad[at] ?? 0) ^ 0x10

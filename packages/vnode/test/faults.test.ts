@@ -3,6 +3,7 @@ import { AtollError, concatBytes, type KeyId, utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { VnodeHost } from '../src/index.ts'
+import { NODE_INDEX } from '../src/index-space.ts'
 import { VnodeLayout } from '../src/layout.ts'
 import type { BytesBatchOptions, Operation } from '../src/ports.ts'
 import {
@@ -148,8 +149,11 @@ describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {
   it('is an index entry that fails its check: left out and counted', async () => {
     await host.coordinate(write(id('k'), listed('v', 'a')))
     await host.coordinate(write(id('l'), listed('v', 'b')))
-    const place = { type: 'default', index: 'list', scope: utf8('s') }
-    const key = ONE.indexKey(place, { term: utf8('a'), bucket: utf8('b'), key: utf8('k') })
+    const place = { type: 'default', index: 'list', scope: utf8('s'), partition: 1 }
+    const key = NODE_INDEX.key({
+      ...place,
+      position: { term: utf8('a'), bucket: utf8('b'), key: utf8('k') },
+    })
     const value = utf8('nonsense')
     await store.database.batch([{ type: 'put', key, value }], { ...BINARY, sync: true })
     expect(await terms()).toEqual(['b'])

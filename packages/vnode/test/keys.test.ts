@@ -1,8 +1,11 @@
 import { compareBytes, utf8 } from '@atoll/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { HINT_RANGE } from '../src/hint-layout.ts'
+import { NODE_INDEX } from '../src/index-space.ts'
 import { decodeKey, encodeKey, encodePrefix, endOfPrefix, keyText } from '../src/keys.ts'
-import { VnodeLayout } from '../src/layout.ts'
+import { FORMAT_KEY, VnodeLayout } from '../src/layout.ts'
+import type { ScanPosition } from '../src/protocol.ts'
 import { id } from './world.ts'
 
 /** Short strings over the bytes that the encoding treats in a special way, and a few others. */
@@ -80,15 +83,66 @@ describe('the layout of a vnode', () => {
     expect(compareBytes(key, lt)).toBeLessThan(0)
     expect(compareBytes(lt, other.dataRange.gte)).toBeLessThan(0)
   })
+})
 
-  it('knows the index keys of a record from those of records that end alike', () => {
-    const place = { type: 'default', index: 'list', scope: utf8('s') }
-    const position = { term: utf8('t'), bucket: utf8('b'), key: utf8('k') }
-    const key = layout.indexKey(place, position)
-    expect(layout.indexKeyIsOf(key, id('k'))).toBe(true)
-    expect(layout.indexKeyIsOf(key, id('k', 'lww'))).toBe(false)
-    expect(layout.indexKeyIsOf(key, id('k', 'default', 'c'))).toBe(false)
-    const longer = layout.indexKey(place, { ...position, bucket: utf8('ab') })
-    expect(layout.indexKeyIsOf(longer, id('k'))).toBe(false)
+describe.each([
+  ['of the node', NODE_INDEX],
+  ['of a partition, as builds before wrote them', new VnodeLayout(17).ownIndex],
+])('index keys %s', (_, space) => {
+  const place = { type: 'default', index: 'list', scope: utf8('s') }
+  const position = fc.record({ term: part, bucket: part, key: part })
+  const keyOf = (one: ScanPosition, partition = 17) => space.key({ ...place, position: one, partition })
+
+  it('sort by position, and come apart as they were put together', () => {
+    fc.assert(
+      fc.property(position, position, (x, y) => {
+        const partsOf = ({ term, bucket, key }: ScanPosition) => [term, bucket, key]
+        const order = compareTriples(partsOf(x), partsOf(y))
+        expect(Math.sign(compareBytes(keyOf(x), keyOf(y)))).toBe(order)
+        expect(space.parse(keyOf(x))).toEqual({ ...place, position: x, partition: 17 })
+        const [tailX, tailY] = [x, y].map((one) => keyOf(one).subarray(space.prefix(place).length))
+        const heads = [space.orderOf(tailX!, x), NODE_INDEX.orderOf(tailOf(y), y)] as const
+        expect(Math.sign(compareBytes(...heads))).toBe(order)
+        expect(space.orderOf(tailY!, y)).toEqual(NODE_INDEX.orderOf(tailOf(y), y))
+      }),
+      { numRuns: 2000 },
+    )
+    function tailOf(one: ScanPosition): Uint8Array {
+      const key = NODE_INDEX.key({ ...place, position: one, partition: 3 })
+      return key.subarray(NODE_INDEX.prefix(place).length)
+    }
   })
+
+  it('lie behind a position exactly if theirs is greater, be they of any partition', () => {
+    fc.assert(
+      fc.property(position, position, fc.nat(1023), (x, y, partition) => {
+        const { gte, lt } = space.windowRange({ ...place, from: undefined, to: undefined, after: x })
+        const key = keyOf(y, partition)
+        const isBehind = compareBytes(key, gte) >= 0 && compareBytes(key, lt) < 0
+        expect(isBehind).toBe(compareTriples([y.term, y.bucket, y.key], [x.term, x.bucket, x.key]) > 0)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  it('are told from those of records that end alike', () => {
+    const of = { term: utf8('t'), bucket: utf8('b'), key: utf8('k') }
+    const key = keyOf(of)
+    expect(space.isOf(key, id('k'), 17)).toBe(true)
+    expect(space.isOf(key, id('k'), 18)).toBe(false)
+    expect(space.isOf(key, id('k', 'lww'), 17)).toBe(false)
+    expect(space.isOf(key, id('k', 'default', 'c'), 17)).toBe(false)
+    expect(space.isOf(keyOf({ ...of, bucket: utf8('ab') }), id('k'), 17)).toBe(false)
+  })
+})
+
+it('the index of the node lies apart from every partition, and from what else is noted', () => {
+  const { gte, lt } = NODE_INDEX.range
+  for (const other of [
+    FORMAT_KEY,
+    HINT_RANGE.gte,
+    new VnodeLayout(0).dataRange.gte,
+    new VnodeLayout(1023).dataRange.lt,
+  ])
+    expect(compareBytes(other, gte) < 0 || compareBytes(other, lt) >= 0).toBe(true)
 })

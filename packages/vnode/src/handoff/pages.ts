@@ -1,7 +1,8 @@
 import { clockDigest, type StoredRecord, writesDigest } from '@atoll/causality'
 import { type KeyId, KiB, type Runtime } from '@atoll/core'
 import { BINARY, reading } from '../database.ts'
-import type { KeyRange, VnodeLayout } from '../layout.ts'
+import type { KeyRange } from '../keys.ts'
+import type { VnodeLayout } from '../layout.ts'
 import type { Database } from '../ports.ts'
 import type { RecordReader } from '../record-reader.ts'
 
