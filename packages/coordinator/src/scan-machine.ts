@@ -239,8 +239,9 @@ export class ScanMachine {
   /** True while an entry is missing that may be the next one. */
   #refill(cover: Cover, effects: ScanEffect[]): boolean {
     let short = false
-    for (const [at, stream] of this.#streams.entries()) {
-      if (stream.at < stream.entries.length || stream.done) continue
+    for (let at = 0; at < this.#streams.length; at++) {
+      const stream = this.#streams[at]
+      if (stream === undefined || stream.at < stream.entries.length || stream.done) continue
       short = true
       if (stream.fetching) continue
       stream.fetching = true
@@ -268,8 +269,9 @@ export class ScanMachine {
   #nextHeads(): number[] {
     let least: ReplicaScanEntry | undefined
     let heads: number[] = []
-    for (const [at, stream] of this.#streams.entries()) {
-      const head = stream.entries[stream.at]
+    for (let at = 0; at < this.#streams.length; at++) {
+      const stream = this.#streams[at]
+      const head = stream?.entries[stream.at]
       if (head === undefined) continue
       const order = least === undefined ? -1 : comparePositions(head, least)
       if (order > 0) continue
@@ -311,6 +313,7 @@ export class ScanMachine {
   #agree(first: ReplicaScanEntry, heads: readonly number[], entries: readonly ReplicaScanEntry[]): boolean {
     const expected = this.#cover?.bySlice[first.slice]
     if (expected === undefined || expected.length !== heads.length) return false
+    if (expected.length === 1) return expected[0] === heads[0]
     if (!heads.every((at) => expected.includes(at))) return false
     return entries.every(
       (entry) => entry.slice === first.slice && equalBytes(entry.clockDigest, first.clockDigest),

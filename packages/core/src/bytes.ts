@@ -26,7 +26,18 @@ function shortAscii(text: string): Uint8Array | undefined {
 
 /** The text of UTF-8 bytes. Throws `TypeError` if they are not UTF-8. */
 export function fromUtf8(bytes: Uint8Array): string {
-  return strictDecoder.decode(bytes)
+  return shortText(bytes) ?? strictDecoder.decode(bytes)
+}
+
+function shortText(bytes: Uint8Array): string | undefined {
+  if (bytes.length > SHORT_TEXT) return undefined
+  let text = ''
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at] ?? 0x80
+    if (byte >= 0x80) return undefined
+    text += String.fromCharCode(byte)
+  }
+  return text
 }
 
 /** Order by unsigned byte, the shorter first: the order of keys everywhere. */

@@ -106,7 +106,7 @@ class PackedReader {
 
   #text(length: number): string {
     const start = this.#take(length)
-    return shortAscii(this.#bytes, start, length) ?? fromUtf8(this.#bytes.subarray(start, start + length))
+    return fromUtf8(this.#bytes.subarray(start, start + length))
   }
 
   #raw(length: number): Uint8Array {
@@ -133,16 +133,4 @@ class PackedReader {
     this.#at = start + length
     return start
   }
-}
-
-/** Most texts are short names, for which starting a decoder costs more than reading them. */
-function shortAscii(bytes: Uint8Array, start: number, length: number): string | undefined {
-  if (length > 24) return undefined
-  let text = ''
-  for (let at = start; at < start + length; at++) {
-    const byte = bytes[at] ?? 0x80
-    if (byte >= 0x80) return undefined
-    text += String.fromCharCode(byte)
-  }
-  return text
 }

@@ -55,10 +55,13 @@ export async function walkIndex(
 
 /** Of versions that were written without knowing of each other, the one that is visible. */
 function latest(payloads: readonly Uint8Array[]): Summary {
-  const summaries = payloads.map((payload) => decodeWith(summaryCodec, payload))
-  const [first, ...others] = summaries
-  if (first === undefined) throw corrupt('an index entry says nothing')
-  return others.reduce((best, other) => (comparePlaces(other, best) > 0 ? other : best), first)
+  let best: Summary | undefined
+  for (const payload of payloads) {
+    const other = decodeWith(summaryCodec, payload)
+    if (best === undefined || comparePlaces(other, best) > 0) best = other
+  }
+  if (best === undefined) throw corrupt('an index entry says nothing')
+  return best
 }
 
 function listed(key: string, { size, md5, modifiedMs }: Summary): ListedObject {

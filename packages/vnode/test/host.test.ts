@@ -158,7 +158,7 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(await host.get({ partition: 1, id: key })).toEqual({ record, corrupt: false })
   })
 
-  it('lies in plain sublevels: data, index and meta of each partition', async () => {
+  it('lies in plain sublevels: data and meta of each partition, and the index of the node', async () => {
     const indexed = content('v', {
       indexes: [{ index: 'list', scope: utf8('s'), term: utf8('t'), payload: utf8('p') }],
     })
@@ -171,9 +171,11 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
       return level.keys().all()
     }
     expect(await keysOf('0005', 'data')).toEqual(['default\0\u0001b\0\u0001k'])
-    expect(await keysOf('0005', 'index')).toEqual(['default\0\u0001list\0\u0001s\0\u0001t\0\u0001b\0\u0001k'])
+    expect(await keysOf('meta', 'index')).toEqual([
+      'default\0\u0001list\0\u0001s\0\u0001t\0\u0001b\0\u0001k\0\u0001\0\u0005',
+    ])
     expect(await keysOf('0005', 'meta')).toEqual(['incarnation'])
-    expect(await keysOf('meta')).toEqual(['format'])
+    expect((await keysOf('meta')).filter((key) => !key.startsWith('!index!'))).toEqual(['format'])
     expect(await keysOf('0004', 'data')).toEqual([])
   })
 

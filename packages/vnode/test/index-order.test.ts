@@ -126,7 +126,7 @@ async function inOrder(host: VnodeHost, database: Database): Promise<void> {
 describe('index entries of a build before', () => {
   it('are listed while they are brought in order, and afterwards, whatever is written meanwhile', async () => {
     let [during, scans] = [0, 0]
-    for (let seed = 0; seed < 4; seed++) {
+    for (let seed = 0; seed < 3; seed++) {
       const world = createWorld({ seed })
       const runtime = world.runtime('n1')
       const disk = world.disk('n1')
@@ -135,24 +135,28 @@ describe('index entries of a build before', () => {
         const database = disk.open()
         const host = makeHost(database, runtime)
         await host.open()
-        // These never change: each scan has them, once.
-        const steady = new Set(
-          KEYS.slice(0, 300).flatMap((key) => [nameOf(`t${key}`, key), nameOf('shared', key)]),
-        )
+        const change = async (key: string, at: number) => {
+          const { record } = await host.get({ partition: homeOf(key), id: id(key) })
+          const what = at % 3 === 0 ? content('', { tombstone: true }) : listed(`u${key} ${at}`)
+          await host.coordinate(write(id(key), what, homeOf(key), at % 2 === 0 ? record : undefined))
+        }
         let settled = false
-        void host.indexesInOrder.then(() => (settled = true))
+        void host.indexesInOrder.then(() => {
+          settled = true
+        })
+        // Some keys are written all the time. Of the others each scan has what is there, once.
+        const busy = new Set(KEYS.slice(500))
+        const isCalm = (name: string) => !busy.has(name.slice(name.lastIndexOf(' ') + 1))
         const writing = (async () => {
-          for (let at = 0; at < 300; at++) {
-            const key = KEYS[300 + runtime.random.below(300)]!
-            const { record } = await host.get({ partition: homeOf(key), id: id(key) })
-            const what = at % 3 === 0 ? content('', { tombstone: true }) : listed(`u${key}`)
-            await host.coordinate(write(id(key), what, homeOf(key), at % 2 === 0 ? record : undefined))
+          for (let at = 0; at < 200; at++) {
+            await change(KEYS[500 + runtime.random.below(100)]!, at)
             if (!settled) during += 1
           }
         })()
         do {
+          for (let at = 0; at < 6; at++) await change(KEYS[runtime.random.below(500)]!, scans + at)
           const names = await list(host, 97)
-          expect(names.filter((name) => steady.has(name)).length).toBe(steady.size)
+          expect(names.filter(isCalm)).toEqual((await listedBy(host)).filter(isCalm))
           expect(new Set(names).size).toBe(names.length)
           scans += 1
         } while (!settled)
@@ -161,8 +165,8 @@ describe('index entries of a build before', () => {
         await host.close()
       })
     }
-    expect(during).toBeGreaterThan(120)
-    expect(scans).toBeGreaterThan(12)
+    expect(during).toBeGreaterThan(60)
+    expect(scans).toBeGreaterThan(6)
   })
 
   it('go on to be brought in order after power cuts at any time, and none is lost or left', async () => {
