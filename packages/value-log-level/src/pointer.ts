@@ -59,7 +59,7 @@ export function readPointer(source: Buffer, at: number): Pointer {
 }
 
 export function decodeStored(inner: Uint8Array): Stored {
-  if (inner[0] === INLINE_TAG) return inner.subarray(1)
+  if (inner[0] === INLINE_TAG) return asBuffer(inner).subarray(1)
   if (inner[0] === POINTER_TAG && inner.length === POINTER_BYTES) return readPointer(asBuffer(inner), 1)
   throw new AtollError('ATOLL_CORRUPT', 'the inner database holds a value that no value log wrote')
 }

@@ -1,5 +1,5 @@
 import { AtollError, type KeyId, type Runtime } from '@atoll/core'
-import { BINARY, hasKeys, reading } from './database.ts'
+import { BINARY, hasKeys, NOTED, reading } from './database.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
@@ -130,7 +130,7 @@ export class IndexOrder {
     if (unreadable.length === 0) return
     for (const key of unreadable) this.#parts.reader.tellCorruptEntry(key)
     const deletes = unreadable.map((key): Operation => ({ type: 'del', key }))
-    await this.#parts.database.batch(deletes, { ...BINARY, sync: true })
+    await this.#parts.database.batch(deletes, NOTED)
   }
 
   #hasEntries(partition: number): Promise<boolean> {

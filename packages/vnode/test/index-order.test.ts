@@ -1,4 +1,4 @@
-import { type StoredRecord, visibleIndexEntries } from '@atoll/causality'
+import { clockDigest, type StoredRecord, visibleIndexEntries } from '@atoll/causality'
 import { encodeTuple, type KeyId, toHex, utf8 } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { createWorld, type SimDisk, type SimRuntime } from '@atoll/sim'
@@ -167,6 +167,34 @@ describe('index entries of a build before', () => {
     }
     expect(during).toBeGreaterThan(60)
     expect(scans).toBeGreaterThan(6)
+  })
+
+  it('are what the record says, when that is written or given away in the same moment', async () => {
+    for (let seed = 0; seed < 3; seed++) {
+      const world = createWorld({ seed })
+      const runtime = world.runtime('n1')
+      const disk = world.disk('n1')
+      await world.run(async () => {
+        await oldDisk(disk, runtime)
+        const database = disk.open()
+        const host = makeHost(database, runtime)
+        await host.open()
+        const change = async (key: string, at: number) => {
+          await runtime.clock.sleep(runtime.random.below(30_000) / 1000)
+          const partition = homeOf(key)
+          const { record } = await host.get({ partition, id: id(key) })
+          if (at % 4 > 0) return host.coordinate(write(id(key), listed(`u${key}`), partition, record))
+          const clock = clockDigest(record!, runtime.digest.sha1)
+          return host.handoffOf(partition).remove({ id: id(key), digest: clock })
+        }
+        await Promise.all(KEYS.map(change))
+        await inOrder(host, database)
+        expect(await list(host)).toEqual(
+          KEYS.filter((_, at) => at % 4 > 0).map((key) => nameOf(`u${key}`, key)),
+        )
+        await host.close()
+      })
+    }
   })
 
   it('go on to be brought in order after power cuts at any time, and none is lost or left', async () => {
