@@ -25,8 +25,19 @@ export function abortable<T>(signal: AbortSignal | undefined, promise: Promise<T
   })
 }
 
+/**
+ * Calls back with what `throwIfAborted` throws when a signal is aborted that is not yet. Answers what ends the
+ * listening.
+ */
+export function onAbort(signal: AbortSignal | undefined, callback: (error: AtollError) => void): () => void {
+  if (signal === undefined) return () => {}
+  const listener = () => callback(aborted(signal))
+  signal.addEventListener('abort', listener, { once: true })
+  return () => signal.removeEventListener('abort', listener)
+}
+
 /** What was cut because the store closes says so. */
-function aborted(signal: AbortSignal): AtollError {
+export function aborted(signal: AbortSignal): AtollError {
   if (isAtollError(signal.reason, 'ATOLL_CLOSED'))
     return new AtollError('ATOLL_CLOSED', signal.reason.message, { cause: signal.reason })
   return new AtollError('ATOLL_ABORTED', 'the call was aborted', { cause: signal.reason })

@@ -1,3 +1,4 @@
+import { assert } from '@atoll/core'
 import { type Content, joinManifests, type Manifest, rankOf } from './manifest.ts'
 
 /** A place in the order of versions, and the wall time at which it was reached. */
@@ -73,6 +74,20 @@ export function activate(history: History, upload: Upload, nowMs: number): Histo
   }
   const { retired, manifests } = retire(history, latest)
   return { retired, manifests: new Map(manifests).set(uuid, manifest) }
+}
+
+/**
+ * As if the uploads had been activated one after the other, each over the one before: the last is the latest version. Those
+ * with blocks wait for collection; the others were never there.
+ */
+export function activateAll(history: History, uploads: readonly Upload[], nowMs: number): History {
+  const last = uploads.at(-1)
+  assert(last !== undefined, 'at least one upload becomes a version')
+  const overwritten = uploads.filter((upload) => upload !== last && upload.blocks > 0)
+  if (overwritten.length === 0) return activate(history, last, nowMs)
+  const manifests = new Map(history.manifests)
+  for (const { uuid, blocks } of overwritten) manifests.set(uuid, removed(uuid, blocks, nowMs))
+  return activate({ ...history, manifests }, last, nowMs)
 }
 
 /** A complete body that is to become a version. */

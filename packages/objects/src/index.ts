@@ -1,3 +1,4 @@
+export type { PutResult } from './activations.ts'
 export type { ObjectBody, ReadableStreamLike } from './body-chunks.ts'
 export type { BucketInfo, BucketPage } from './buckets.ts'
 export type { ResolvedRange } from './byte-range.ts'
@@ -7,7 +8,6 @@ export type { ListedObject, ObjectPage } from './listing.ts'
 export type { ObjectMetadata } from './metadata.ts'
 export type { ObjectInfo, StoredObject } from './object-reader.ts'
 export { ObjectStore, type ObjectStoreParts } from './object-store.ts'
-export type { PutResult } from './object-writer.ts'
 export type { LevelKvStoreOptions, ObjectStoreOptions } from './options.ts'
 export type {
   ClockReadings,

@@ -11,9 +11,18 @@ export class KeyTurns {
     this.#maxWaiting = maxWaiting
   }
 
-  async run<T>(key: string, task: () => Promise<T>): Promise<T> {
+  isBusy(key: string): boolean {
+    return this.#ends.has(key)
+  }
+
+  /** Throws if there are too many. */
+  checkRoom(): void {
     if (this.#waiting >= this.#maxWaiting)
       throw new AtollError('ATOLL_OVERLOADED', `${this.#maxWaiting} writes are in progress already`)
+  }
+
+  async run<T>(key: string, task: () => Promise<T>): Promise<T> {
+    this.checkRoom()
     this.#waiting += 1
     const before = this.#ends.get(key)
     const running = before === undefined ? task() : before.then(task)

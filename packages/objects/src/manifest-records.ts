@@ -6,7 +6,6 @@ import {
   isAtollError,
   type KeyId,
   type Runtime,
-  toHex,
 } from '@atoll/core'
 import { historyCodec } from './codec.ts'
 import {
@@ -23,6 +22,7 @@ import { KeyTurns } from './key-turns.ts'
 import type { Manifest } from './manifest.ts'
 import type { KvGetOptions, KvStore, KvValue, KvWrite, KvWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
+import { WriteGroups } from './write-groups.ts'
 
 /** Whoever writes last sees all: more rounds are needed only where others write at the same time. */
 export const REWRITE_ROUNDS = 16
@@ -85,6 +85,7 @@ export class ManifestRecords {
   readonly #runtime: Pick<Runtime, 'clock' | 'random'>
   readonly #kv: KvStore
   readonly #turns = new KeyTurns(MAX_TURNS)
+  readonly #announcements = new WriteGroups<Manifest, Known | undefined>(this.#turns)
 
   constructor(runtime: Pick<Runtime, 'clock' | 'random'>, kv: KvStore) {
     this.#runtime = runtime
@@ -123,17 +124,33 @@ export class ManifestRecords {
 
   /**
    * Announces an upload: where nothing is known of the object at once, and otherwise upon what a read finds, or beside it if
-   * that cannot be. Answers what is known now, which is nothing unless that is all that there is.
+   * that cannot be. Answers what is known now, which is nothing unless that is all that there is. Uploads that wait for each
+   * other are announced together.
    */
-  async announce(id: KeyId, manifest: Manifest): Promise<Known | undefined> {
-    const note = withManifest(NO_HISTORY, manifest)
-    const blind = await this.write(id, { history: note, context: undefined }, { ifAlone: true })
-    if (blind.accepted > 0) return blind.alone ? { history: note, context: blind.context } : undefined
+  announce(id: KeyId, manifest: Manifest): Promise<Known | undefined> {
+    return this.#announcements.join({
+      key: turnOf(id),
+      kind: `announcements ${id.type}`,
+      value: manifest,
+      run: async (seats) => {
+        const known = await this.#announce(
+          id,
+          seats.map(({ value }) => value),
+        )
+        for (const seat of seats) seat.resolve(known)
+      },
+    })
+  }
+
+  async #announce(id: KeyId, manifests: readonly Manifest[]): Promise<Known | undefined> {
+    const notes = withManifests(NO_HISTORY, manifests)
+    const blind = await this.write(id, { history: notes, context: undefined }, { ifAlone: true })
+    if (blind.accepted > 0) return blind.alone ? { history: notes, context: blind.context } : undefined
     const { history: before, context } = await this.read(id)
-    const history = withManifest(before, manifest)
+    const history = withManifests(before, manifests)
     const upon = await unlessRefused(this.write(id, { history, context }, { ifUnchanged: 'one' }))
     if (upon.accepted > 0) return upon.alone ? { history, context: upon.context } : undefined
-    await this.write(id, { history: note, context: undefined }, {})
+    await this.write(id, { history: notes, context: undefined }, {})
     return undefined
   }
 
@@ -157,7 +174,17 @@ export class ManifestRecords {
 
   /** Those who change a record on condition, one after the other: they would decline each other. */
   inTurn<T>(id: KeyId, task: () => Promise<T>): Promise<T> {
-    return this.#turns.run(`${toHex(id.bucket)} ${toHex(id.key)}`, task)
+    return this.#turns.run(turnOf(id), task)
+  }
+
+  /** Groups of those who write a record, which take turns with those who change it. */
+  groups<Value, Result>(): WriteGroups<Value, Result> {
+    return new WriteGroups(this.#turns)
+  }
+
+  /** Whether a change of the record is under way at this node. */
+  isBusy(id: KeyId): boolean {
+    return this.#turns.isBusy(turnOf(id))
   }
 
   async #rewrite(id: KeyId, change: Change): Promise<void> {
@@ -236,8 +263,20 @@ async function unlessRefused(writing: Promise<KvWritten>): Promise<Tried> {
   }
 }
 
-export function withManifest(history: History, manifest: Manifest): History {
-  return { ...history, manifests: new Map(history.manifests).set(manifest.uuid, manifest) }
+export function withManifests(history: History, added: readonly Manifest[]): History {
+  const manifests = new Map(history.manifests)
+  for (const manifest of added) manifests.set(manifest.uuid, manifest)
+  return { ...history, manifests }
+}
+
+/** A letter for each byte. A key has 4000 at most, which a call may have as arguments. */
+function lettersOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes)
+}
+
+/** The name of a record among those whose writers take turns. */
+export function turnOf({ bucket, key }: KeyId): string {
+  return `${bucket.length} ${lettersOf(bucket)}${lettersOf(key)}`
 }
 
 function historiesOf(values: readonly KvValue[]): readonly History[] {

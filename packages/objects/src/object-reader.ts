@@ -109,12 +109,12 @@ export class ObjectReader {
 
   /**
    * Joins what was written at the same time, so that what lost is collected and not listed. A read lives without it: of many
-   * at once the first does it, and the others do not wait.
+   * at once the first does it, and the others do not wait, nor does a read wait for who writes the object.
    */
   async #heal(name: ObjectName, nowMs: number): Promise<void> {
     const { manifests, runtime } = this.#layer
     const text = `${name.bucket}/${name.key}`
-    if (this.#healing.has(text) || this.#healing.size >= MAX_HEALING) return
+    if (this.#healing.has(text) || this.#healing.size >= MAX_HEALING || manifests.isBusy(name.id)) return
     this.#healing.add(text)
     runtime.probe.mark('objects.history.healed')
     try {

@@ -7,6 +7,7 @@ import {
   type Runtime,
   shielded,
 } from '@atoll/core'
+import type { PutResult } from './activations.ts'
 import { Blocks } from './blocks.ts'
 import { bytesAtHand, type ObjectBody } from './body-chunks.ts'
 import { checkBucketName } from './bucket-name.ts'
@@ -18,7 +19,7 @@ import { type ListedObject, listObjects, type ObjectPage } from './listing.ts'
 import { ManifestRecords } from './manifest-records.ts'
 import { type ObjectName, objectName } from './object-name.ts'
 import { type ObjectInfo, ObjectReader, type StoredObject } from './object-reader.ts'
-import { ObjectWriter, type PutResult } from './object-writer.ts'
+import { ObjectWriter } from './object-writer.ts'
 import { type ObjectStoreOptions, validateObjectStoreOptions } from './options.ts'
 import type { ClusterClocks, KvStore } from './ports.ts'
 import {

@@ -7,7 +7,7 @@ import { forgetUpload, type History, isAlive } from './history.ts'
 import { InFlight } from './in-flight.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
-import { crowded, type Known, NOTHING_KNOWN, REWRITE_ROUNDS, withManifest } from './manifest-records.ts'
+import { crowded, type Known, NOTHING_KNOWN, REWRITE_ROUNDS, withManifests } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
 import { persistently } from './patience.ts'
 import type { PutRequest } from './requests.ts'
@@ -162,7 +162,7 @@ export class Upload {
       const { history: before, context } = this.#known ?? (await manifests.read(id))
       this.#known = undefined
       this.checkAlive(before)
-      const history = withManifest(before, note)
+      const history = withManifests(before, [note])
       const written = await manifests.write(id, { history, context }, { ifUnchanged: 'one' })
       if (written.alone) this.#known = { history, context: written.context }
       if (written.accepted > 0) return
