@@ -1,11 +1,13 @@
 import { AtollError, isAtollError, type Runtime, toHex } from '@atoll/core'
-import { encodeDocument } from './codec.ts'
+import { decodeDocument, encodeDocument } from './codec.ts'
 import type { ClusterDocument } from './document.ts'
 import { historyAfter } from './history.ts'
 import { withGrowth } from './layout.ts'
 import type { Known } from './ledger.ts'
 import { MAX_RECENT } from './limits.ts'
+import { tellMethod } from './methods.ts'
 import { refused } from './refusal.ts'
+import { isMajority, votersOf } from './voters.ts'
 import { Vote, type VotingParts } from './voting.ts'
 
 /**
@@ -62,6 +64,7 @@ export class Proposal {
     try {
       const decided = await vote.decide(encodeDocument(next), signal)
       this.#doubtful = true
+      await this.#tellFirst(decided, signal)
       await ledger.learn(decided)
     } catch (error) {
       const goesOn = isAtollError(error) && (error.transient || error.code === 'ATOLL_ABORTED')
@@ -73,6 +76,26 @@ export class Proposal {
     // A later document tells whether this one was among those before it, unless that is too long ago.
     const epochs = (ledger.known?.document.epoch ?? 0) - base.document.epoch
     if (epochs > 0 && epochs <= MAX_RECENT) this.#doubtful = false
+  }
+
+  /**
+   * Who goes by a document in which it is no member is a stranger to the others, who may not hear of it any more: then
+   * nobody would know that it has left. So a majority of those who stay has it on disk first. If they cannot be told, this
+   * node stays what it was, and finds the same document decided when it tries again.
+   */
+  async #tellFirst(decided: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { endpoint, ledger, callTimeoutMs: timeoutMs } = this.#parts
+    const document = decodeDocument(decided)
+    if (ledger.isMember(document)) return
+    const others = votersOf(document)
+    const calls = others.map((other) =>
+      endpoint.call(other, tellMethod, { bytes: decided }, { timeoutMs, signal }),
+    )
+    const answers = await Promise.allSettled(calls)
+    const told = answers.filter(({ status }) => status === 'fulfilled').length
+    if (isMajority(told, others.length)) return
+    const message = `epoch ${document.epoch} is decided, and ${told} of ${others.length} who stay could be told`
+    throw new AtollError('ATOLL_UNREACHABLE', message)
   }
 
   #givenUp(signal: AbortSignal): AtollError {

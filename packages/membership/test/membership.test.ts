@@ -36,6 +36,21 @@ test('a cluster grows from one node to five by joins, and shrinks again', () =>
     expect(sea.conflicts).toEqual([])
   }))
 
+test('a node that leaves goes by that only once a majority of those who stay knows it', () =>
+  inSea(async (sea) => {
+    await sea.begin(['n1', 'n2', 'n3', 'n4'])
+    await sea.member('n1').stage({ kind: 'leave', node: 'n4' })
+    await sea.member('n1').commit(sea.member('n1').plan())
+    const known: number[] = []
+    sea.member('n4').events.on('changed', ({ epoch, members }) => {
+      const others = ['n1', 'n2', 'n3'].filter((name) => (sea.machine(name).document?.epoch ?? 0) >= epoch)
+      if (!members.has('n4')) known.push(others.length)
+    })
+    await sea.world.runtime('test').clock.sleep(20_000)
+    expect(known).toHaveLength(1)
+    expect(known[0]).toBeGreaterThanOrEqual(2)
+  }))
+
 test('a plan that is stale is refused', () =>
   inSea(async (sea) => {
     await sea.begin(['n1', 'n2', 'n3'])

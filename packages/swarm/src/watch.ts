@@ -1,5 +1,5 @@
 import { toHex } from '@atoll/core'
-import { type ClusterDocument, decodeDocument, type Move } from '@atoll/membership'
+import { type ClusterDocument, decodeDocument, isReady, type Move } from '@atoll/membership'
 import { overlapping } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
 import type { Database, VnodeHost } from '@atoll/vnode'
@@ -21,7 +21,10 @@ export class Watch {
   gained = 0
   readonly #texts = new Map<number, string>()
   #newest: ClusterDocument | undefined
-  /** When each replacement that may be carried out was first seen, by name, in the order of events. */
+  /**
+   * When each replacement that may be carried out was first seen, by name, in the order of events. One that waits for
+   * earlier ones of its partition may not: its target may take writes by one of those.
+   */
   #pending = new Map<string, number>()
   /** When each node last took a write for a partition, by both. */
   readonly #taken = new Map<string, number>()
@@ -86,7 +89,7 @@ export class Watch {
         ).length
     }
     const pending = document.moves.flatMap((move) =>
-      move.kind === 'replace' && !isHolder(document, move) ? nameOfMove(move) : [],
+      move.kind === 'replace' && isReady(document, move) ? nameOfMove(move) : [],
     )
     this.#pending = new Map(pending.map((name) => [name, this.#pending.get(name) ?? this.#order++]))
     this.#newest = document
@@ -105,14 +108,6 @@ export class Watch {
 
 /** Phases in which the source of a transfer still takes writes. */
 const OPEN: ReadonlySet<string> = new Set(['copying'])
-
-/**
- * Until its own replica has gone to another node, the target of a replacement holds the partition anyway, and takes
- * writes.
- */
-function isHolder({ replicas }: ClusterDocument, { partition, to }: Move): boolean {
-  return replicas[partition]?.includes(to) === true
-}
 
 function nameOfMove({ partition, from, to }: Extract<Move, { kind: 'replace' }>): string {
   return `${partition} ${from} ${to}`
