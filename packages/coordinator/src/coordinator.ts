@@ -308,22 +308,18 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { n, r, pr, sloppy, absence } = quorum
     const refusal: Needed['refusal'] = (few, down) => impossible('a read', { n, ...few, r, pr }, down)
     const needed = { sloppy, least: r, primaries: pr, refusal }
-    const request = {
-      id,
-      quorum,
-      policy: type.policy,
-      repair: options.repair ?? false,
-      shows,
-      spareFor: (_: PreferenceEntry, use: NodesInUse) => spareFor(view, use),
-      down: () => downPrimaries(view),
-    }
+    const { policy } = type
+    const { repair = false } = options
+    const spare = (_: PreferenceEntry, use: NodesInUse) => spareFor(view, use)
+    const down = () => downPrimaries(view)
     // What a fallback may have is worth a first attempt; another one is for the primaries' sake.
     const hoped = absence === 'any' ? needed : { ...needed, primaries: Math.max(r, pr) }
     return patiently(
       {
-        attempt: async (callOptions) => {
+        attempt: (callOptions) => {
           const targets = findTargets(view, needed)
-          return await new GetCall(this.#site, callOptions, { ...request, targets }).run()
+          const request = { id, targets, quorum, policy, repair, shows, spareFor: spare, down }
+          return new GetCall(this.#site, callOptions, request).run()
         },
         isHopeful: () => areTargets(view, hoped),
         codes: READ_AGAIN,
@@ -390,26 +386,34 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const startMs = clock.monotonicMs()
     const writeId = random.bytes(WRITE_ID_BYTES)
     const finished = type.policy.kind === 'write-once'
-    const request = {
-      id,
-      quorum,
-      local: this.#means.node,
-      record: finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined,
-      write: finished ? undefined : { content, valueCrc32, context, writeId },
-      aloneAt: finished ? undefined : aloneAt(write, n, () => this.#reading(id, type, { n }).quorum.r),
-      guarded: !finished && write.ifUnchanged !== undefined,
-      newcomer: this.#newcomer(seen, filled, { type, options: asked }),
-      spareFor: (_: PreferenceEntry, use: NodesInUse) => spareFor(seen, use),
-    }
+    const { node: local } = this.#means
+    const record = finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined
+    const coordinated = finished ? undefined : { content, valueCrc32, context, writeId }
+    const alone = finished ? undefined : aloneAt(write, n, () => this.#readSize(id, type, seen))
+    const isGuarded = !finished && write.ifUnchanged !== undefined
+    const newcomer = this.#newcomer(seen, filled, { type, options: asked })
+    const spare = (_: PreferenceEntry, use: NodesInUse) => spareFor(seen, use)
     const written = await patiently(
       {
-        attempt: async (callOptions) => {
+        attempt: (callOptions) => {
           const targets = findTargets(seen, needed)
           const absent = () => notAsked(seen, targets)
           // Where others stand in for all of them, those keep the write for all.
           const hintFor = targets.length < n ? absent() : undefined
-          const asked = { ...request, targets, hintFor, notAsked: absent }
-          return await new PutCall(this.#site, callOptions, asked).run()
+          return new PutCall(this.#site, callOptions, {
+            id,
+            targets,
+            quorum,
+            local,
+            record,
+            write: coordinated,
+            aloneAt: alone,
+            guarded: isGuarded,
+            newcomer,
+            spareFor: spare,
+            hintFor,
+            notAsked: absent,
+          }).run()
         },
         isHopeful: () => areTargets(seen, needed),
         codes: WRITE_AGAIN,
@@ -440,6 +444,13 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const view = this.#view(id, type)
     const quorum = readQuorum(type, options, view.n)
     return { view: quorum.n === view.n ? view : { ...view, n: quorum.n }, quorum }
+  }
+
+  /** How many replicas a read of n of a slice has to hear. */
+  #readSize({ type: name }: KeyId, asked: BucketProperties, { placement, slice, n }: SliceView): number {
+    const filled = this.#means.bucketTypes.filled(name)
+    const { type, options } = among(filled, { type: asked, options: { n } })
+    return readQuorum(type, options, placement.primaries(slice, type.n).length).r
   }
 
   /** n is that of the type, or the number of nodes where these are fewer. */

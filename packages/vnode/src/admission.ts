@@ -17,18 +17,27 @@ export class Admission {
 
   /** Throws `ATOLL_OVERLOADED` past a limit. One task may always run, whatever its size. */
   async run<T>(bytes: number, task: () => Promise<T>): Promise<T> {
+    this.enter(bytes)
+    try {
+      return await task()
+    } finally {
+      this.leave(bytes)
+    }
+  }
+
+  /** Throws as `run`; what has entered leaves. */
+  enter(bytes: number): void {
     const { queueWrites, queueBytes } = this.#limits
     if (this.#writes >= queueWrites) throw overloaded(`${queueWrites} writes`)
     if (this.#writes > 0 && this.#bytes + bytes > queueBytes)
       throw overloaded(`${queueBytes} bytes of writes`)
     this.#writes += 1
     this.#bytes += bytes
-    try {
-      return await task()
-    } finally {
-      this.#writes -= 1
-      this.#bytes -= bytes
-    }
+  }
+
+  leave(bytes: number): void {
+    this.#writes -= 1
+    this.#bytes -= bytes
   }
 }
 

@@ -27,8 +27,8 @@ const VERSION = 1
 const ROUTED_VERSION = 2
 
 export const getRequestCodec = routed<GetRequest>({
-  encode: ({ partition, id }) => ({ tuple: [partition, ...packId(id)] }),
-  decode: (reader) => ({ partition: reader.uint(), id: unpackId(reader) }),
+  encode: ({ routing, partition, id }) => ({ tuple: keyed(routing, partition, id) }),
+  decode: (reader, _body, routing) => ({ partition: reader.uint(), id: unpackId(reader), routing }),
 })
 
 /** The head of the record is null if there is none. Its values are the body. */
@@ -52,16 +52,19 @@ export const getReplyCodec = versioned<GetReply>({
  * holders that miss the write, which only those are told who know `HINTS`.
  */
 export const putRequestCodec = routed<PutRequest>({
-  encode: ({ partition, id, record, ...asking }) => {
-    const { head, body } = encodeRecord(record)
-    return { tuple: [partition, ...packId(id), head, ...packAsked(asking)], body }
+  encode: (request) => {
+    const { head, body } = encodeRecord(request.record)
+    const tuple = keyed(request.routing, request.partition, request.id)
+    tuple.push(head, ...packAsked(request))
+    return { tuple, body }
   },
-  decode: (reader, body) => ({
-    partition: reader.uint(),
-    id: unpackId(reader),
-    record: decodeRecord(reader.bytes(), body),
-    ...unpackAsked(reader),
-  }),
+  decode: (reader, body, routing) => {
+    const partition = reader.uint()
+    const id = unpackId(reader)
+    const record = decodeRecord(reader.bytes(), body)
+    const { tellAlone, isFresh, tellTwice, hintFor } = unpackAsked(reader)
+    return { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
+  },
 })
 
 /** Actors whose dots were given twice stand at the end, and only for those who have asked for them. */
@@ -85,19 +88,14 @@ export const acceptedCodec = versioned<'accepted'>({
 })
 
 export const coordinateRequestCodec = routed<CoordinateRequest>({
-  encode: ({ partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor }) => ({
-    tuple: [
-      partition,
-      ...packId(id),
-      valueCrc32,
-      writeId,
-      context === undefined ? null : encodeContext(context),
-      ...packContent(content),
-      ...(hintFor === undefined ? packFlag(ifAlone) : [ifAlone ?? false, [...hintFor]]),
-    ],
-    body: content.value,
-  }),
-  decode: (reader, body) => ({
+  encode: ({ routing, partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor }) => {
+    const tuple = keyed(routing, partition, id)
+    tuple.push(valueCrc32, writeId, context === undefined ? null : encodeContext(context))
+    tuple.push(...packContent(content))
+    tuple.push(...(hintFor === undefined ? packFlag(ifAlone) : [ifAlone ?? false, [...hintFor]]))
+    return { tuple, body: content.value }
+  },
+  decode: (reader, body, routing) => ({
     partition: reader.uint(),
     id: unpackId(reader),
     valueCrc32: reader.uint(),
@@ -105,7 +103,8 @@ export const coordinateRequestCodec = routed<CoordinateRequest>({
     context: reader.optional((field) => decodeContext(field.bytes())),
     content: unpackContent(reader, body),
     ifAlone: unpackFlag(reader),
-    ...unpackHintFor(reader),
+    hintFor: unpackHintFor(reader),
+    routing,
   }),
 })
 
@@ -119,11 +118,14 @@ export const coordinateReplyCodec = versioned<CoordinateReply>({
 
 /** What a hint is about is on the disk already. */
 export const hintRequestCodec = routed<HintRequest>({
-  encode: ({ partition, id, hintFor }) => ({ tuple: [partition, ...packId(id), [...hintFor]] }),
-  decode: (reader) => ({
+  encode: ({ routing, partition, id, hintFor }) => ({
+    tuple: [...keyed(routing, partition, id), [...hintFor]],
+  }),
+  decode: (reader, _body, routing) => ({
     partition: reader.uint(),
     id: unpackId(reader),
     hintFor: reader.list(unpackNode, MAX_REPLICAS),
+    routing,
   }),
 })
 
@@ -137,8 +139,9 @@ export const hintReplyCodec = versioned<'done'>({
  * partitions there are; and then by what terms are put together, for those who know `SCAN_GROUPS`.
  */
 export const scanRequestCodec = routed<ScanRequest>({
-  encode: ({ vnodes, partitions, type, index, scope, from, to, after, limit, groups }) => ({
+  encode: ({ routing, vnodes, partitions, type, index, scope, from, to, after, limit, groups }) => ({
     tuple: [
+      ...routedHead(routing),
       vnodes.map(({ partition, slices }) => [partition, ...slices]),
       type,
       index,
@@ -152,7 +155,7 @@ export const scanRequestCodec = routed<ScanRequest>({
       ...(groups === undefined ? [] : [groups.prefix, groups.delimiter]),
     ],
   }),
-  decode: (reader) => {
+  decode: (reader, _body, routing) => {
     const vnodes = reader.list(unpackVnode, MAX_PARTITIONS)
     const request = {
       type: reader.string(),
@@ -169,7 +172,7 @@ export const scanRequestCodec = routed<ScanRequest>({
     const roled = vnodes.map((vnode, at) => withRole(vnode, fallbacks.has(at)))
     const partitions = reader.remaining === 0 ? undefined : reader.optional((field) => field.uint())
     const groups = reader.remaining === 0 ? undefined : { prefix: reader.bytes(), delimiter: reader.bytes() }
-    return { ...request, partitions, vnodes: roled, groups }
+    return { ...request, partitions, vnodes: roled, groups, routing }
   },
 })
 
@@ -191,19 +194,32 @@ export function versioned<T>(codec: MessageCodec<T>): MessageCodec<T> {
   }
 }
 
+/** Requests are made field by field: to spread one costs more than the rest of its encoding. */
+interface RoutedCodec<Request> {
+  /** The tuple begins with `routedHead`. */
+  encode(request: Routed<Request>): Message
+  decode(reader: TupleReader, body: Uint8Array, routing: Routing): Routed<Request>
+}
+
 /** A request with its routing in front, which version 1 lacks. */
-function routed<Request>(codec: MessageCodec<Request>): MessageCodec<Routed<Request>> {
+function routed<Request>({ encode, decode }: RoutedCodec<Request>): MessageCodec<Routed<Request>> {
   return {
-    encode: (request) => {
-      const { tuple, body } = codec.encode(request)
-      return withVersion(ROUTED_VERSION, { tuple: [packRouting(request.routing), ...tuple], body })
-    },
+    encode,
     decode: (reader, body) => {
       const version = readVersion(reader, ROUTED_VERSION)
       const routing = version < ROUTED_VERSION ? UNROUTED : unpackWhole(reader.tuple(), unpackRouting)
-      return { ...codec.decode(reader, body), routing }
+      return decode(reader, body, routing)
     },
   }
+}
+
+function routedHead(routing: Routing): TupleValue[] {
+  return [ROUTED_VERSION, packRouting(routing)]
+}
+
+/** The beginning of every request for a key. */
+function keyed(routing: Routing, partition: number, { type, bucket, key }: KeyId): TupleValue[] {
+  return [ROUTED_VERSION, packRouting(routing), partition, type, bucket, key]
 }
 
 function withVersion(version: number, { tuple, body }: Message): Message {
@@ -251,6 +267,7 @@ function unpackFlag(reader: TupleReader): true | undefined {
 }
 
 type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice' | 'hintFor'>
+const NOTHING_ASKED: Asked = {}
 
 function packAsked({ tellAlone, isFresh, tellTwice, hintFor }: Asked): readonly TupleValue[] {
   if (hintFor !== undefined) {
@@ -262,17 +279,17 @@ function packAsked({ tellAlone, isFresh, tellTwice, hintFor }: Asked): readonly 
 }
 
 function unpackAsked(reader: TupleReader): Asked {
-  if (reader.remaining === 0) return {}
+  if (reader.remaining === 0) return NOTHING_ASKED
   const first = reader.optional((field) => field.boolean())
   const tellTwice = unpackFlag(reader)
-  const hinted = unpackHintFor(reader)
-  if (first === undefined) return hinted
-  if (tellTwice) return first ? { tellAlone: true, tellTwice, ...hinted } : { tellTwice, ...hinted }
-  return first ? { tellAlone: true, ...hinted } : { isFresh: true, ...hinted }
+  const hintFor = unpackHintFor(reader)
+  if (first === undefined) return { hintFor }
+  const tellAlone = first || undefined
+  return tellTwice || first ? { tellAlone, tellTwice, hintFor } : { isFresh: true, hintFor }
 }
 
-function unpackHintFor(reader: TupleReader): Pick<PutRequest, 'hintFor'> {
-  return reader.remaining === 0 ? {} : { hintFor: reader.list(unpackNode, MAX_REPLICAS) }
+function unpackHintFor(reader: TupleReader): PutRequest['hintFor'] {
+  return reader.remaining === 0 ? undefined : reader.list(unpackNode, MAX_REPLICAS)
 }
 
 function unpackNode(item: TupleReader): string {

@@ -119,7 +119,8 @@ export class Committer {
   ): Promise<{ readonly cause: unknown } | undefined> {
     const { database } = this.#parts
     try {
-      const operations = writes.flatMap((write) => write.operations)
+      const operations: Operation[] = []
+      for (const write of writes) operations.push(...write.operations)
       const chained = { sync: true, tellsReplaced: true, chain }
       await (database.batchBytes?.(operations, chained) ?? database.batch(operations, SYNCED))
       return undefined

@@ -106,17 +106,20 @@ export async function readBytes(database: Database, key: Uint8Array): Promise<Ui
   }
 }
 
-/** As `readBytes`, with the CRC-32 of the bytes where the database knows it. */
-export async function readSummed(database: Database, key: Uint8Array): Promise<SummedBytes | undefined> {
-  if (database.getSummed === undefined) {
-    const value = await readBytes(database, key)
-    return value && { value, crc32: undefined }
-  }
-  try {
-    return await database.getSummed(key)
-  } catch (error) {
-    throw readFailed(error)
-  }
+/** As `readBytes`, with the CRC-32 of the bytes where the database knows it. Throws what the database throws. */
+export function readSummed(
+  database: Database,
+  key: Uint8Array,
+): SummedBytes | undefined | Promise<SummedBytes | undefined> {
+  if (database.getSummed !== undefined) return database.getSummed(key)
+  const { permanence, getSync } = database.supports
+  if (permanence || getSync !== true || database.getSync === undefined)
+    return database.get(key, BINARY).then(withoutSum)
+  return withoutSum(database.getSync(key, BINARY))
+}
+
+function withoutSum(value: Uint8Array | undefined): SummedBytes | undefined {
+  return value && { value, crc32: undefined }
 }
 
 /** Whether there is any key from `gte` on, before `lt`. */
@@ -134,7 +137,8 @@ export function hasKeys(
   })
 }
 
-function readFailed(cause: unknown): AtollError {
+/** What is thrown for what the database has thrown. */
+export function readFailed(cause: unknown): AtollError {
   if (isAtollError(cause)) return cause
   if (hasCode(cause, 'LEVEL_DATABASE_NOT_OPEN') || hasCode(cause, 'LEVEL_ITERATOR_NOT_OPEN')) {
     return new AtollError('ATOLL_CLOSED', 'the database was closed', { cause })

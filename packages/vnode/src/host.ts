@@ -177,7 +177,12 @@ export class VnodeHost extends Lifecycle {
   /** Answers what is durable; a corrupt record is answered as such, and never thrown. */
   async get({ partition, id }: GetRequest): Promise<GetReply> {
     const vnode = this.#vnode(partition, id)
-    return this.#serving.run(() => vnode.get(id))
+    this.#serving.enter()
+    try {
+      return await vnode.get(id)
+    } finally {
+      this.#serving.leave()
+    }
   }
 
   /** Merges a record; `onAccepted` is called when it is queued for the next batch. */
@@ -187,8 +192,26 @@ export class VnodeHost extends Lifecycle {
   ): Promise<PutReply> {
     const vnode = this.#vnode(request.partition, request.id)
     const bytes = request.record.siblings.reduce((sum, { value }) => sum + value.length, 0)
-    const write = () => this.#admission.run(bytes, () => vnode.put(request, options.onAccepted))
-    return this.#serving.run(() => write().catch((error: unknown) => this.#missed(error)))
+    this.#enter(bytes)
+    try {
+      return await vnode.put(request, options.onAccepted)
+    } catch (error) {
+      return this.#missed(error)
+    } finally {
+      this.#leave(bytes)
+    }
+  }
+
+  /** A write that is served, and bounded with all others. */
+  #enter(bytes: number): void {
+    this.#serving.assert()
+    this.#admission.enter(bytes)
+    this.#serving.enter()
+  }
+
+  #leave(bytes: number): void {
+    this.#admission.leave(bytes)
+    this.#serving.leave()
   }
 
   /** Other nodes may hold what this one could not take. */
@@ -202,7 +225,12 @@ export class VnodeHost extends Lifecycle {
     const vnode = this.#vnode(request.partition, request.id)
     checkIndexEntries(request.content.indexes)
     const bytes = request.content.value.length
-    return this.#serving.run(() => this.#admission.run(bytes, () => vnode.coordinate(request)))
+    this.#enter(bytes)
+    try {
+      return await vnode.coordinate(request)
+    } finally {
+      this.#leave(bytes)
+    }
   }
 
   /** Notes that other holders miss the record of a key. */

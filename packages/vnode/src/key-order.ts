@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import { AtollError } from '@atoll/core'
+import { AtollError, assert } from '@atoll/core'
 
 /** A record that is on its way to the disk. */
 export interface PendingWrite {
@@ -31,18 +31,36 @@ export class KeyOrder {
   }
 
   async run<T>(key: string, decide: () => Promise<T>): Promise<T> {
-    const slot = this.#slots.get(key) ?? this.#newSlot(key)
-    if (slot.busy) await this.#turn(slot)
-    slot.busy = true
+    const turn = this.enter(key)
+    if (turn !== undefined) await turn
     try {
       return await decide()
     } finally {
-      const next = slot.waiting.shift()
-      // The turn is handed over, not given up: whoever arrives in between goes behind.
-      if (next === undefined) slot.busy = false
-      else next()
-      this.#sweep(key, slot)
+      this.leave(key)
     }
+  }
+
+  /** Begins a decision, at once or when the promise resolves. Who has begun calls `leave` in the end. */
+  enter(key: string): Promise<void> | undefined {
+    const slot = this.#slots.get(key) ?? this.#newSlot(key)
+    if (slot.busy) return this.#turn(slot)
+    slot.busy = true
+    return undefined
+  }
+
+  leave(key: string): void {
+    const slot = this.#slots.get(key)
+    assert(slot !== undefined, 'a key whose turn it is has a slot')
+    const next = slot.waiting.shift()
+    // The turn is handed over, not given up: whoever arrives in between goes behind.
+    if (next === undefined) slot.busy = false
+    else next()
+    this.#sweep(key, slot)
+  }
+
+  /** Whether nothing is decided, and nothing on its way to the disk. */
+  get isEmpty(): boolean {
+    return this.#slots.size === 0
   }
 
   pending(key: string): PendingWrite | undefined {

@@ -12,6 +12,7 @@ export interface Database {
     readonly implicitSnapshots: boolean
     readonly permanence: boolean
     readonly seek: boolean
+    readonly getSync?: boolean
   }
   /** The database that a sublevel is a part of. */
   readonly parent?: FencedDatabase | null
@@ -25,6 +26,8 @@ export interface Database {
   once?(event: 'closed', listener: () => void): unknown
   keyEncoding(name: 'view'): { readonly format: string }
   get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined>
+  /** Used, where `supports` has it too, of a database in memory, which waits for no disk. */
+  getSync?(key: Uint8Array, options: ReadOptions): Uint8Array | undefined
   /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */
   getSummed?(key: Uint8Array): Promise<SummedBytes | undefined>
   batch(operations: Operation[], options: BatchOptions): Promise<void>

@@ -1,5 +1,5 @@
 import { type Runtime, toHex } from '@atoll/core'
-import { hasCode, readSummed } from './database.ts'
+import { hasCode, readFailed, readSummed } from './database.ts'
 import { decodeEnvelope, NOTHING_STORED, type StoredState, UNREADABLE } from './envelope.ts'
 import type { Database, SummedBytes } from './ports.ts'
 
@@ -14,15 +14,13 @@ export class RecordReader {
   }
 
   /** Throws `ATOLL_STORAGE` only if the database itself fails. */
-  async read(key: Uint8Array): Promise<StoredState> {
-    const stored = await this.#storedAt(key)
-    return 'value' in stored ? this.#decode(key, this.#owned(stored.value), stored.crc32) : stored
+  read(key: Uint8Array): Promise<StoredState> {
+    return this.#read(key, true)
   }
 
   /** As `read`, for those who give no value away: it may be the database's own bytes. */
-  async peek(key: Uint8Array): Promise<StoredState> {
-    const stored = await this.#storedAt(key)
-    return 'value' in stored ? this.#decode(key, stored.value, stored.crc32) : stored
+  peek(key: Uint8Array): Promise<StoredState> {
+    return this.#read(key, false)
   }
 
   decode(key: Uint8Array, bytes: Uint8Array): StoredState {
@@ -30,14 +28,17 @@ export class RecordReader {
   }
 
   /** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
-  async #storedAt(key: Uint8Array): Promise<SummedBytes | StoredState> {
+  async #read(key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
+    let stored: SummedBytes | undefined
     try {
-      return (await readSummed(this.#database, key)) ?? NOTHING_STORED
+      stored = await readSummed(this.#database, key)
     } catch (error) {
-      if (!hasCode(error, 'LEVEL_CORRUPTION') && !hasCode(error, 'ATOLL_CORRUPT')) throw error
+      if (!hasCode(error, 'LEVEL_CORRUPTION') && !hasCode(error, 'ATOLL_CORRUPT')) throw readFailed(error)
       this.#tell(key)
       return UNREADABLE
     }
+    if (stored === undefined) return NOTHING_STORED
+    return this.#decode(key, isGivenAway ? this.#owned(stored.value) : stored.value, stored.crc32)
   }
 
   #decode(key: Uint8Array, bytes: Uint8Array, sum: number | undefined): StoredState {

@@ -146,11 +146,16 @@ export class RecordWriter {
   async update(decision: Decision): Promise<Decided> {
     const place = this.#placeOf(decision.id)
     const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
-    return this.#parts.order.run(place.name, async () => {
+    const { order } = this.#parts
+    const turn = order.enter(place.name)
+    if (turn !== undefined) await turn
+    try {
       // With a pending record there is no pause from here to the queue: it cannot fail in between.
       const ground = this.#pendingGround(place) ?? (await this.#readGround(place, decision.id))
       return this.#decide(decision, ground, incarnation)
-    })
+    } finally {
+      order.leave(place.name)
+    }
   }
 
   /**
@@ -259,9 +264,10 @@ export class RecordWriter {
       return claim.dot
     }
     const record = decide(current, nextDot)
-    const decided = { record, declined: false, overCorrupt, twice: twice.actors }
-    if (record === current)
-      return { ...decided, changed: false, durable: this.#hinted(ground, hintFor, before) }
+    if (record === current) {
+      const durable = this.#hinted(ground, hintFor, before)
+      return { record, changed: false, declined: false, overCorrupt, twice: twice.actors, durable }
+    }
     this.#checkDisk(current, record)
     if (isClients) checkClock(record, current)
     this.#parts.clocks.saw(record, id)
@@ -269,10 +275,12 @@ export class RecordWriter {
     if (isClients) this.#checkRoom(put.value.length, current)
     const besides = this.#besides(ground, { id, before: ground.record, after: record })
     const hints = this.#hints(ground.key, hintFor)
-    const operations = [...ground.orphans, put, ...besides, ...hints, ...(claim?.operations ?? [])]
+    const operations: Operation[] = [...ground.orphans, put]
+    for (const more of [besides, hints, claim?.operations ?? NO_OPERATIONS])
+      if (more.length > 0) operations.push(...more)
     const durable = this.#queue(ground.name, { record, bytes: put.value.length }, operations)
     if (claim !== undefined) incarnation.granted(claim)
-    return { ...decided, changed: true, durable }
+    return { record, changed: true, declined: false, overCorrupt, twice: twice.actors, durable }
   }
 
   /**
@@ -382,15 +390,18 @@ export class RecordWriter {
     const pending = this.#parts.order.pending(place.name)
     if (pending === undefined) return undefined
     this.#parts.runtime.probe.mark('vnode.write-on-pending')
-    return { ...pending, ...place, corrupt: false, orphans: [] }
+    const { record, bytes, durable } = pending
+    const { key, name } = place
+    return { record, corrupt: false, bytes, key, name, durable, orphans: NO_OPERATIONS }
   }
 
   async #readGround(place: Place, id: KeyId): Promise<Ground> {
     const { reader, database } = this.#parts
-    const state = await reader.peek(place.key)
-    const lost = state.corrupt && state.record === undefined
-    const orphans = lost ? await orphanDeletes(database, this.#where, id) : []
-    return { ...state, ...place, durable: DURABLE, orphans }
+    const { key, name } = place
+    const { record, corrupt, bytes } = await reader.peek(key)
+    const isLost = corrupt && record === undefined
+    const orphans = isLost ? await orphanDeletes(database, this.#where, id) : NO_OPERATIONS
+    return { record, corrupt, bytes, key, name, durable: DURABLE, orphans }
   }
 
   #loadIncarnation(): Promise<Incarnation> {

@@ -76,16 +76,21 @@ export class VnodeReplicas {
 
   put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
     const { host, endpoint } = this.#parts
-    const { onAccepted, tellAlone, isFresh, tellTwice, hintFor, ...call } = options
-    const { partition } = target
-    const request = { partition, id, record, tellAlone, isFresh, routing: routingOf(target) }
-    if (this.#isOwn(target.node))
-      return this.#router.put({ ...request, tellTwice, hintFor }, () => call, onAccepted)
-    const { clock } = host.runtime
-    const told = tellTwice && knowsWriteIds(endpoint, target.node) ? { ...request, tellTwice } : request
-    const hinted = hintFor !== undefined && knowsHints(endpoint, target.node) ? { ...told, hintFor } : told
-    const asked = { node: target.node, method: putMethod, request: hinted, record }
-    return callOrStream({ endpoint, clock }, asked, { ...call, onProgress: onAccepted })
+    const { onAccepted, tellAlone, isFresh, timeoutMs, signal } = options
+    const { node, partition } = target
+    const isOwn = this.#isOwn(node)
+    const tellTwice = options.tellTwice && (isOwn || knowsWriteIds(endpoint, node))
+    const isHinted = options.hintFor !== undefined && (isOwn || knowsHints(endpoint, node))
+    const hintFor = isHinted ? options.hintFor : undefined
+    const routing = routingOf(target)
+    const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
+    if (isOwn) return this.#router.put(request, () => options, onAccepted)
+    const asked = { node, method: putMethod, request, record }
+    return callOrStream({ endpoint, clock: host.runtime.clock }, asked, {
+      timeoutMs,
+      signal,
+      onProgress: onAccepted,
+    })
   }
 
   async coordinate(
@@ -95,10 +100,14 @@ export class VnodeReplicas {
     options: VnodeCallOptions,
   ): Promise<CoordinateReply> {
     const { host, endpoint } = this.#parts
-    const request = { ...write, partition: target.partition, id, routing: routingOf(target) }
-    if (this.#isOwn(target.node)) return this.#router.coordinate(request, () => options)
-    const hintFor = knowsHints(endpoint, target.node) ? request.hintFor : undefined
-    const call = { node: target.node, method: coordinateMethod, request: { ...request, hintFor } }
+    const { node, partition } = target
+    const isOwn = this.#isOwn(node)
+    const { content, valueCrc32, context, writeId, ifAlone } = write
+    const hintFor = isOwn || knowsHints(endpoint, node) ? write.hintFor : undefined
+    const routing = routingOf(target)
+    const request = { partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor, routing }
+    if (isOwn) return this.#router.coordinate(request, () => options)
+    const call = { node, method: coordinateMethod, request }
     const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
     await behindWrite(() => checkValues(reply.record, host.crc32))
     return reply

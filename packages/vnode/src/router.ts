@@ -59,8 +59,12 @@ export class VnodeRouter {
 
   async get(request: Routed<GetRequest>, patience: () => Patience): Promise<GetReply> {
     this.#assertReadable(request)
-    const asking = this.#askingOf(request, 'read')
     const { host } = this.#parts
+    if (this.#isSettled(request)) {
+      const reply = await host.get(request)
+      if (reply.record !== undefined || this.#isSettled(request)) return reply
+    }
+    const asking = this.#askingOf(request, 'read')
     const here = () => this.#vnodes.get(this.#filed(request, asking), { ...asking, patience })
     if (this.#isHere(asking)) {
       const reply = await here()
@@ -81,6 +85,7 @@ export class VnodeRouter {
     patience: () => Patience,
     onAccepted: (() => void) | undefined,
   ): Promise<PutReply> {
+    if (this.#isSettled(request)) return this.#parts.host.put(request, { onAccepted })
     const asking = this.#askingOf(request, 'write')
     const here = () => this.#vnodes.put(this.#filed(request, asking), { ...asking, patience }, onAccepted)
     if (this.#isHere(asking)) return here()
@@ -100,6 +105,7 @@ export class VnodeRouter {
 
   coordinate(request: Routed<CoordinateRequest>, patience: () => Patience): Promise<CoordinateReply> {
     const { host } = this.#parts
+    if (this.#isSettled(request)) return host.coordinate(request)
     const asking = this.#askingOf(request, 'write')
     const here = () => this.#vnodes.coordinate(this.#filed(request, asking), { ...asking, patience })
     if (this.#isHere(asking)) return here()
@@ -202,6 +208,21 @@ export class VnodeRouter {
     const { host, ownership } = this.#parts
     const by = ringOfRequest(request.routing, ownership?.(), host.filed)
     return { place: placeOfKey(request, by, host.runtime.digest.sha1), kind, routing: request.routing }
+  }
+
+  /**
+   * Whether nothing moves: the partition is served here, has no holder that the coordinator may not know of, and is what
+   * both call by this number. Nearly always so, and asked first.
+   */
+  #isSettled({ partition, routing }: KeyRequest): boolean {
+    const { host, ownership } = this.#parts
+    const owned = ownership?.()
+    return (
+      isPlainlyHere(routing, owned) &&
+      ringOfRequest(routing, owned, host.filed) === host.filed &&
+      host.gates.get(partition) === undefined &&
+      host.mirrors.of(partition) === undefined
+    )
   }
 
   /** The request as the host understands it. */

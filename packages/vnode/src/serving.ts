@@ -13,14 +13,23 @@ export class Serving {
   }
 
   async run<T>(serve: () => Promise<T>): Promise<T> {
-    this.assert()
-    this.#underWay += 1
+    this.enter()
     try {
       return await serve()
     } finally {
-      this.#underWay -= 1
-      if (this.#underWay === 0) this.#onIdle?.()
+      this.leave()
     }
+  }
+
+  /** As `assert`; a request that has entered leaves. */
+  enter(): void {
+    this.assert()
+    this.#underWay += 1
+  }
+
+  leave(): void {
+    this.#underWay -= 1
+    if (this.#underWay === 0) this.#onIdle?.()
   }
 
   /** Serves nothing until the task has succeeded. A second call joins the first; after a failure one tries again. */

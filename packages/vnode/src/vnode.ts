@@ -29,6 +29,7 @@ import {
   RecordWriter,
   type WriterParts,
 } from './record-writer.ts'
+import { type Group, UnderWay } from './under-way.ts'
 
 export interface VnodeParts extends WriterParts {
   readonly holdings: Holdings
@@ -43,7 +44,7 @@ export class Vnode {
   readonly #partition: number
   readonly #layout: VnodeLayout
   readonly #writer: RecordWriter
-  readonly #underWay = new Set<Promise<unknown>>()
+  readonly #underWay = new UnderWay()
   #dropping = false
 
   constructor(partition: number, parts: VnodeParts) {
@@ -57,7 +58,8 @@ export class Vnode {
   async get(id: KeyId): Promise<GetReply> {
     const { order, reader } = this.#parts
     const key = this.#layout.dataKey(id)
-    await order.pending(keyText(key))?.durable.catch(() => {})
+    const pending = order.isEmpty ? undefined : order.pending(keyText(key))
+    if (pending !== undefined) await pending.durable.catch(() => {})
     const { record, corrupt } = await reader.read(key)
     return { record: corrupt ? undefined : record, corrupt }
   }
@@ -152,8 +154,8 @@ export class Vnode {
   }
 
   /** Resolves when the writes of this moment are over, one way or the other. */
-  async idle(): Promise<void> {
-    await Promise.allSettled(this.#underWay)
+  idle(): Promise<void> {
+    return this.#underWay.idle()
   }
 
   /**
@@ -183,31 +185,38 @@ export class Vnode {
     return { changed }
   }
 
-  #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
-    return this.#track(() => this.#finish(decide, onAccepted))
+  async #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
+    const group = this.#begin()
+    try {
+      const decided = await decide()
+      onAccepted?.()
+      await decided.durable
+      return decided
+    } finally {
+      this.#end(group)
+    }
   }
 
-  async #track<T>(begin: () => Promise<T>): Promise<T> {
+  async #track<T>(task: () => Promise<T>): Promise<T> {
+    const group = this.#begin()
+    try {
+      return await task()
+    } finally {
+      this.#end(group)
+    }
+  }
+
+  #begin(): Group {
     if (this.#dropping) {
       throw new AtollError('ATOLL_CLOSED', 'the partition is being deleted', { transient: true })
     }
-    const { holdings } = this.#parts
-    holdings.growing(this.#partition)
-    const write = begin()
-    this.#underWay.add(write)
-    try {
-      return await write
-    } finally {
-      this.#underWay.delete(write)
-      holdings.growing(this.#partition)
-    }
+    this.#parts.holdings.growing(this.#partition)
+    return this.#underWay.enter()
   }
 
-  async #finish(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
-    const decided = await decide()
-    onAccepted?.()
-    await decided.durable
-    return decided
+  #end(group: Group): void {
+    this.#underWay.leave(group)
+    this.#parts.holdings.growing(this.#partition)
   }
 }
 

@@ -172,6 +172,11 @@ it.each([
       // @ts-expect-error the private interface of abstract-level has no types
       return super._get(...args)
     }
+    _getSync(...args: unknown[]) {
+      if (this.rotten) throw error
+      // @ts-expect-error the private interface of abstract-level has no types
+      return super._getSync(...args)
+    }
   }
   const database = new Rotten()
   const runtime = testRuntime()

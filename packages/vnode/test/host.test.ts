@@ -119,6 +119,11 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
       reads.push(Buffer.from(key).toString())
       return get(key, options)
     }
+    const getSync = store.database.getSync?.bind(store.database)
+    store.database.getSync = (key, options) => {
+      reads.push(Buffer.from(key).toString())
+      return getSync?.(key, options)
+    }
     const { record } = await host.coordinate(write(id('k', 'blocks'), content('block')))
     expect(record).toEqual(
       writeOnceRecord(content('block'), record.siblings[0]!.valueCrc32, record.siblings[0]!.writeId),
@@ -127,6 +132,7 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(await host.put(fresh)).toEqual({ changed: true })
     expect(reads).toEqual([])
     expect(await host.get({ partition: 1, id: id('k', 'blocks') })).toEqual({ record, corrupt: false })
+    expect(reads).toHaveLength(1)
   })
 
   it('writes no write-once record over a deletion unless a client does', async () => {

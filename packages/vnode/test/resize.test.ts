@@ -157,6 +157,7 @@ describe('a ring that gets more partitions', () => {
   test('loses nothing from under a read that takes its time', async () => {
     const { host, store } = await filledHost()
     const { database } = store
+    Object.defineProperty(database, 'supports', { value: { ...database.supports, getSync: false } })
     const get = database.get
     let isFirst = true
     let goOn = () => {}
