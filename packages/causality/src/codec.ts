@@ -9,7 +9,7 @@ import {
 } from '@atoll/core'
 import { damaged, packVector, unpackVector } from './actors.ts'
 import { PackableRecord } from './packable-record.ts'
-import type { IndexEntry, Sibling, StoredRecord, VersionVector } from './record.ts'
+import { type IndexEntry, type Sibling, type StoredRecord, siblingOf, type VersionVector } from './record.ts'
 import { compareDots, covers, sortedEntries } from './version-vector.ts'
 
 /** A record as it is stored and sent: everything but the values, and the values, raw and end to end. */
@@ -55,7 +55,7 @@ export function decodeRecord(head: Uint8Array, body: Uint8Array): StoredRecord {
     const start = end
     end += sibling.value.length
     // One value is the body itself, so that whoever has seen the body knows the value.
-    return { ...sibling, value: start === 0 && end === body.length ? body : body.subarray(start, end) }
+    return siblingOf(start === 0 && end === body.length ? body : body.subarray(start, end), sibling)
   })
   if (end !== body.length) throw damaged(NAME, `its values have ${end} bytes, its body ${body.length}`)
   return new PackableRecord(clock, withValues, head[0] === headCodec.version ? head : undefined)

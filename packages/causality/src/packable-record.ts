@@ -1,3 +1,4 @@
+import { equalBytes } from '@atoll/core'
 import type { Sibling, StoredRecord, VersionVector } from './record.ts'
 
 /**
@@ -13,6 +14,12 @@ export class PackableRecord implements StoredRecord {
     this.clock = clock
     this.siblings = siblings
     this.#head = head
+  }
+
+  /** Whether both are known to have the same head, by which they are the same record but for the bytes of values. */
+  static haveOneHead(a: StoredRecord, b: StoredRecord): boolean {
+    if (!(#head in a) || !(#head in b) || a.#head === undefined || b.#head === undefined) return false
+    return equalBytes(a.#head, b.#head)
   }
 
   /** The head of `record`, made by `pack` unless it is known. */

@@ -53,6 +53,12 @@ export interface Sibling extends Content {
   readonly writeId: Uint8Array
 }
 
+/** One value with all that its head says. Made field by field, always in this order, so that all siblings have one shape. */
+export function siblingOf(value: Uint8Array, head: Omit<Sibling, 'value'>): Sibling {
+  const { metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId } = head
+  return { value, metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId }
+}
+
 /** What a vnode stores under a key. */
 export interface StoredRecord {
   readonly clock: VersionVector

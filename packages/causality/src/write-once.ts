@@ -1,6 +1,13 @@
 import { compareBytes } from '@atoll/core'
 import { PackableRecord } from './packable-record.ts'
-import type { ActorId, Content, Sibling, StoredRecord, VersionVector } from './record.ts'
+import {
+  type ActorId,
+  type Content,
+  type Sibling,
+  type StoredRecord,
+  siblingOf,
+  type VersionVector,
+} from './record.ts'
 
 /** Stands for "whoever wrote it": a write-once record needs no vnode to name its only event. */
 export const WRITE_ONCE_ACTOR: ActorId = '0000000000000000'
@@ -17,7 +24,10 @@ const DELETED_ID = new Uint8Array(16)
 /** A record that any node can make without asking a replica what is there. Its clock is always the same. */
 export function writeOnceRecord(content: Content, valueCrc32: number, writeId: Uint8Array): StoredRecord {
   const id = content.tombstone ? DELETED_ID : writeId
-  const sibling: Sibling = { ...content, dot: WRITE_ONCE_DOT, valueCrc32, timestampMs: 0, writeId: id }
+  const { value, metadata, tombstone, expiresAtMs, indexes } = content
+  const event = { dot: WRITE_ONCE_DOT, timestampMs: 0, writeId: id }
+  const head = { metadata, tombstone, expiresAtMs, indexes, valueCrc32, ...event }
+  const sibling = siblingOf(value, head)
   return new PackableRecord(WRITE_ONCE_CLOCK, [sibling])
 }
 

@@ -9,6 +9,7 @@ import {
   EMPTY_RECORD,
   type Sibling,
   type StoredRecord,
+  siblingOf,
   type VersionVector,
 } from './record.ts'
 import { compareDots, covers, mergeVectors } from './version-vector.ts'
@@ -60,7 +61,9 @@ export function writeRecord(update: RecordUpdate): StoredRecord {
 
   const timestampMs = stamp(update, current.siblings.filter(replaced))
   const { content, valueCrc32, writeId } = write
-  const sibling: Sibling = { ...content, dot, valueCrc32, timestampMs, writeId }
+  const { value, metadata, tombstone, expiresAtMs, indexes } = content
+  const head = { metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId }
+  const sibling = siblingOf(value, head)
   const clock = withDot(mergeVectors(current.clock, seen), dot)
   return new PackableRecord(
     clock,

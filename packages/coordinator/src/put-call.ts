@@ -79,7 +79,8 @@ export class PutCall extends Call<Written | undefined> {
     if (write === undefined) return
     this.asking()
     const hintFor = this.#hintFor(target)
-    const asked = ifAlone || hintFor !== undefined ? { ...write, ifAlone, hintFor } : write
+    const { content, valueCrc32, context, writeId } = write
+    const asked = { content, valueCrc32, context, writeId, ifAlone, hintFor }
     this.site.replicas.coordinate(target, id, asked, this.#coordinating).then(
       ({ record, declined }) => {
         this.#apply(

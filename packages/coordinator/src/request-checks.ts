@@ -15,6 +15,7 @@ import {
 import { checkAbsence } from './bucket-properties.ts'
 import type { DeleteOptions, KvScan, KvWrite, ReadOptions, WriteOptions } from './kv.ts'
 
+const TYPE_FORM = 'the name of a bucket type'
 const BUCKET_BYTES = { min: 1, max: 1024 }
 const KEY_BYTES = { min: 1, max: 4096 }
 const ANY_BYTES = { min: 0, max: Number.MAX_SAFE_INTEGER }
@@ -48,7 +49,7 @@ const DELETE_OPTIONS = [...WRITE_OPTIONS, 'context'] as const satisfies readonly
 
 export function checkId(id: KeyId): void {
   checkObject('id', id)
-  checkText('type', id.type, /./s, 'the name of a bucket type')
+  if (typeof id.type !== 'string' || id.type === '') checkText('type', id.type, /./s, TYPE_FORM)
   checkBytes('bucket', id.bucket, BUCKET_BYTES)
   checkBytes('key', id.key, KEY_BYTES)
 }

@@ -36,7 +36,7 @@ export function decodeWith<T>(codec: TupleCodec<T>, bytes: Uint8Array): T {
     const known = `this program reads up to version ${codec.version}`
     throw new AtollError('ATOLL_FORMAT', `${codec.name} has version ${version}; ${known}`)
   }
-  let reader = new TupleReader(codec.name, unpack(codec.name, bytes.subarray(1)))
+  let reader = new TupleReader(codec.name, unpack(codec.name, bytes))
   for (; version < codec.version; version++) {
     const migrate = codec.migrations?.[version]
     if (migrate === undefined) throw corrupt(codec.name, `version ${version} was never written`)
@@ -141,9 +141,10 @@ export class TupleReader {
   }
 }
 
-function unpack(name: string, packed: Uint8Array): unknown {
+/** What stands behind the version. */
+function unpack(name: string, bytes: Uint8Array): unknown {
   try {
-    return unpackTuple(packed)
+    return unpackTuple(bytes, 1)
   } catch (error) {
     throw corrupt(name, messageOf(error))
   }

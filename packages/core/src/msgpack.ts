@@ -18,25 +18,27 @@ export function packTuple(tuple: readonly TupleValue[], version?: number): Uint8
 }
 
 /**
- * Reads what `packTuple` writes, and nothing else; bytes are views of `packed`. Throws an `Error` that says what is
- * wrong. msgpackr would also read extensions, cyclic pointers and records, for which it compiles code, and drop a byte
- * order mark that begins a text of over 64 bytes (2.1.3): nothing to let near bytes from a disk or a peer.
+ * Reads what `packTuple` writes, and nothing else, from a place on; bytes are views of `packed`. Throws an `Error` that
+ * says what is wrong. msgpackr would also read extensions, cyclic pointers and records, for which it compiles code, and
+ * drop a byte order mark that begins a text of over 64 bytes (2.1.3): nothing to let near bytes from a disk or a peer.
  */
-export function unpackTuple(packed: Uint8Array): TupleValue {
-  const reader = new PackedReader(packed)
+export function unpackTuple(packed: Uint8Array, from = 0): TupleValue {
+  const reader = new PackedReader(packed, from)
   const value = reader.value(0)
   reader.end()
   return value
 }
 
+/** Floating-point numbers are read from here: a view of each message would cost more than all else in it. */
+const float = new DataView(new ArrayBuffer(8))
+
 class PackedReader {
   readonly #bytes: Uint8Array
-  readonly #view: DataView
-  #at = 0
+  #at: number
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, from: number) {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+    this.#at = from
   }
 
   value(depth: number): TupleValue {
@@ -68,7 +70,7 @@ class PackedReader {
       case 0xc6:
         return this.#raw(this.#uint32())
       case 0xcb:
-        return this.#view.getFloat64(this.#take(8))
+        return this.#float64()
       case 0xcc:
         return this.#uint8()
       case 0xcd:
@@ -76,11 +78,11 @@ class PackedReader {
       case 0xce:
         return this.#uint32()
       case 0xd0:
-        return this.#view.getInt8(this.#take(1))
+        return (this.#uint8() << 24) >> 24
       case 0xd1:
-        return this.#view.getInt16(this.#take(2))
+        return (this.#uint16() << 16) >> 16
       case 0xd2:
-        return this.#view.getInt32(this.#take(4))
+        return this.#uint32() | 0
       case 0xd9:
         return this.#text(this.#uint8())
       case 0xda:
@@ -115,15 +117,27 @@ class PackedReader {
   }
 
   #uint8(): number {
-    return this.#view.getUint8(this.#take(1))
+    return this.#byte(this.#take(1))
   }
 
   #uint16(): number {
-    return this.#view.getUint16(this.#take(2))
+    const at = this.#take(2)
+    return (this.#byte(at) << 8) | this.#byte(at + 1)
   }
 
   #uint32(): number {
-    return this.#view.getUint32(this.#take(4))
+    const high = this.#uint16()
+    return ((high << 16) | this.#uint16()) >>> 0
+  }
+
+  #float64(): number {
+    float.setUint32(0, this.#uint32())
+    float.setUint32(4, this.#uint32())
+    return float.getFloat64(0)
+  }
+
+  #byte(at: number): number {
+    return this.#bytes[at] ?? 0
   }
 
   /** Moves on, and answers where the taken bytes begin. */

@@ -15,7 +15,7 @@ import { BUCKETS_TYPE, DEFAULT_BUCKET_TYPE, LIST_INDEX, objectTypeOf, objectType
 import { walkIndex } from './listing.ts'
 import { checkString } from './metadata.ts'
 import type { KvRead, KvStore, KvValue } from './ports.ts'
-import { readQuorumOf, writeQuorumOf } from './quorums.ts'
+import { readQuorumOf, saysNothing, writeQuorumOf } from './quorums.ts'
 import type { BucketListOptions, CreateBucketOptions, DeleteOptions, ReadOptions } from './requests.ts'
 import { SharedReads } from './shared-reads.ts'
 
@@ -116,8 +116,7 @@ export class Buckets {
 
   /** Throws `ATOLL_BUCKET_NOT_FOUND`. What is asked of the replicas in a way of its own is asked by itself. */
   async require(name: string, options: ReadOptions): Promise<BucketInfo> {
-    const isOrdinary = Object.keys(readQuorumOf(options)).length === 0
-    if (isOrdinary) return await abortable(options.signal, this.#reads.get(name))
+    if (saysNothing(readQuorumOf(options))) return await abortable(options.signal, this.#reads.get(name))
     return this.#infoOf(name, await this.#read(name, options))
   }
 

@@ -63,6 +63,7 @@ export function activate(history: History, upload: Upload, nowMs: number): Histo
   const latest = latestMark(history, nowMs)
   const version = Math.max(nowMs, latest.version + 1)
   const { uuid, blocks } = upload
+  const { size, md5, contentType, metadata, blockBytes, inline, checksums } = upload.content
   const manifest: Manifest = {
     uuid,
     state: 'active',
@@ -70,7 +71,7 @@ export function activate(history: History, upload: Upload, nowMs: number): Histo
     sealed: true,
     leaseEndsMs: 0,
     removedMs: 0,
-    content: { ...upload.content, version, modifiedMs: nowMs },
+    content: { version, size, md5, contentType, metadata, modifiedMs: nowMs, blockBytes, inline, checksums },
   }
   const { retired, manifests } = retire(history, latest)
   return { retired, manifests: new Map(manifests).set(uuid, manifest) }

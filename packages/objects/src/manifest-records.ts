@@ -95,7 +95,9 @@ export class ManifestRecords {
   /** For a reader: where there is no visible version, it is certain that there is none. */
   readVisible(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {
     const shows: KvGetOptions['shows'] = (values) => visibleOf(joined(historiesOf(values))) !== undefined
-    return this.read(id, { ...options, shows })
+    // Nearly always there is a signal at most: to spread an object costs more than to make one.
+    const isPlain = Object.keys(options).every((name) => name === 'signal')
+    return this.read(id, isPlain ? { signal: options.signal, shows } : { ...options, shows })
   }
 
   async read(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {

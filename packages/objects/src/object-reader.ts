@@ -6,7 +6,7 @@ import { settle, type Version, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
 import { BodyReader } from './object-body.ts'
 import { inType, type ObjectName } from './object-name.ts'
-import { readQuorumOf } from './quorums.ts'
+import { readQuorumOf, saysNothing } from './quorums.ts'
 import { checkCallback, type GetOptions, type ReadOptions } from './requests.ts'
 
 export interface ObjectInfo {
@@ -73,7 +73,8 @@ export class ObjectReader {
       signal,
       onProgress,
     })
-    return { ...infoOf(name, version), range, body }
+    const { key, size, etag, contentType, metadata, lastModifiedMs } = infoOf(name, version)
+    return { key, size, etag, contentType, metadata, lastModifiedMs, range, body }
   }
 
   async head(name: ObjectName, options: ReadOptions): Promise<ObjectInfo> {
@@ -89,7 +90,10 @@ export class ObjectReader {
   async #visible(name: ObjectName, asked: VisibleOptions): Promise<Found> {
     const { manifests, buckets, runtime } = this.#layer
     const { signal, repair } = asked
-    const options = { ...readQuorumOf(asked), ...(repair ? { signal, repair } : { signal }) }
+    const quorum = readQuorumOf(asked)
+    // Nearly always nothing is said: an object that is spread costs more than the rest of the asking.
+    const isPlain = repair !== true && saysNothing(quorum)
+    const options = isPlain ? { signal } : { ...quorum, ...(repair ? { signal, repair } : { signal }) }
     const { history, listedInVain } = await abortable(signal, manifests.readVisible(name.id, options))
     // A clock before 1970 keeps nothing from being read.
     const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))

@@ -89,6 +89,11 @@ export function writeQuorumOf(options: WriteQuorumOptions): WriteQuorumOptions {
   return picked(options, OF_WRITES)
 }
 
+/** Whether the bucket type has its say in everything. */
+export function saysNothing(quorum: ReadQuorumOptions | WriteQuorumOptions): boolean {
+  return quorum === NOTHING_SAID
+}
+
 /** Nothing that is left out is said, so that the bucket type has its say. */
 function picked(options: object, checks: Readonly<Record<string, Check>>): Options {
   let said: Record<string, unknown> | undefined

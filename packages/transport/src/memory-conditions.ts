@@ -44,6 +44,10 @@ export class Conditions {
     if (!this.#waiting.has(address)) this.#waiting.set(address, [])
   }
 
+  isFrozen(address: string): boolean {
+    return this.#waiting.size > 0 && this.#waiting.has(address)
+  }
+
   thaw(address: string): void {
     const waiting = this.#waiting.get(address) ?? []
     this.#waiting.delete(address)

@@ -119,7 +119,8 @@ export class Pipe {
     this.#bytes -= entry.bytes
     if (this.#bytes * 2 <= this.#conditions.highWaterBytes) this.release()
     if (this.#conditions.blocks(this.#from, this.#to)) return
-    this.#conditions.takeIn(this.#to, () => this.#receive?.(entry.item))
+    if (!this.#conditions.isFrozen(this.#to)) this.#receive?.(entry.item)
+    else this.#conditions.takeIn(this.#to, () => this.#receive?.(entry.item))
   }
 }
 

@@ -16,6 +16,10 @@ export class InnerReads {
   }
 
   get(key: Uint8Array): Found | Promise<Found> {
+    if (this.#canReadInPlace) {
+      const startMs = this.#turns.take(1)
+      if (startMs !== undefined) return this.#turns.made(startMs, this.#inPlace(key))
+    }
     const elsewhere = () => this.#inner.get(key, BYTES)
     if (!this.#canReadInPlace) return elsewhere()
     return this.#turns.read({ reads: 1, inPlace: () => this.#inPlace(key), elsewhere })

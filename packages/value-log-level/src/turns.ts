@@ -37,13 +37,33 @@ export class Turns {
   }
 
   read<T>(ways: Ways<T>): T | Promise<T> {
-    const { reads, elsewhere } = ways
+    const { reads, inPlace, elsewhere } = ways
     if (reads > READS_IN_A_TURN || this.#isPaused(reads)) return elsewhere()
+    const startMs = this.take(reads)
+    return startMs === undefined ? this.#later(ways) : this.made(startMs, inPlace())
+  }
+
+  /**
+   * When the reads begin, if they may be made in place at once: then `made` is told of them. Undefined if they have to go
+   * by `read`. So nearly all go without an object made for them.
+   */
+  take(reads: number): number | undefined {
+    if (this.#pause > 0) return undefined
     const nowMs = this.#clock.monotonicMs()
     this.#sinceMs ??= this.#begin(nowMs)
-    if (reads > this.#left || nowMs - this.#sinceMs > TURN_MS) return this.#later(ways)
+    if (reads > this.#left || nowMs - this.#sinceMs > TURN_MS) return undefined
     this.#left -= reads
-    return this.#inPlace(ways, nowMs)
+    return nowMs
+  }
+
+  /** What was found by reads in place that began at `startMs`. */
+  made<T>(startMs: number, found: T): T {
+    if (this.#clock.monotonicMs() - startMs <= SLOW_MS) this.#nextPause = FIRST_PAUSE
+    else {
+      this.#pause = this.#nextPause
+      this.#nextPause = Math.min(LONGEST_PAUSE, 2 * this.#nextPause)
+    }
+    return found
   }
 
   #isPaused(reads: number): boolean {
@@ -77,15 +97,5 @@ export class Turns {
         }
       })
     })
-  }
-
-  #inPlace<T>({ inPlace }: Ways<T>, startMs: number): T | Promise<T> {
-    const found = inPlace()
-    if (this.#clock.monotonicMs() - startMs <= SLOW_MS) this.#nextPause = FIRST_PAUSE
-    else {
-      this.#pause = this.#nextPause
-      this.#nextPause = Math.min(LONGEST_PAUSE, 2 * this.#nextPause)
-    }
-    return found
   }
 }
