@@ -1,6 +1,7 @@
 import { createMetrics } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { nodeRuntime } from '../src/index.ts'
+import { handWound } from './hand-wound.ts'
 import {
   crashImage,
   type DiskOp,
@@ -19,10 +20,12 @@ import {
   modelAfter,
   openOn,
   operationsOf,
+  RESTLESS,
   type Write,
 } from './workload.ts'
 
 const WRITES = 220
+const LOOK_EVERY = 6
 
 interface Recorded {
   readonly writes: readonly Write[]
@@ -30,12 +33,12 @@ interface Recorded {
 }
 
 /** Runs a workload, some batches at a time, and notes in the trace when a synced one was acknowledged. */
-async function record(seed: number): Promise<Recorded> {
+async function record(seed: number, isRestless = false): Promise<Recorded> {
   const draw = drawFrom(seed)
   const disk = new SimDisk()
   disk.delay = () => (draw(4) === 0 ? new Promise(setImmediate) : Promise.resolve())
-  const runtime = { ...nodeRuntime(), metrics: createMetrics() }
-  const db = openOn(disk, {}, runtime)
+  const { runtime, look } = isRestless ? handWound() : { runtime: ticking(), look: async () => {} }
+  const db = openOn(disk, isRestless ? RESTLESS : {}, runtime)
   await db.open()
   const writes = Array.from({ length: WRITES }, (_, index) => drawWrite(index, draw))
   const inFlight = new Set<Promise<void>>()
@@ -46,6 +49,7 @@ async function record(seed: number): Promise<Recorded> {
     })
     inFlight.add(done)
     if (inFlight.size > draw(6)) await Promise.race(inFlight)
+    if (isRestless && index % LOOK_EVERY === 0) await Promise.all([look(), ...inFlight]).then(look)
   }
   await Promise.all(inFlight)
   await db.close()
@@ -53,6 +57,8 @@ async function record(seed: number): Promise<Recorded> {
   expect(runtime.metrics.value('atoll_value_log_compacted_segments_total')).toBeGreaterThan(3)
   return { writes, trace: disk.trace }
 }
+
+const ticking = () => ({ ...nodeRuntime(), metrics: createMetrics() })
 
 /** Opens what a crash has left, and compares it with the writes that must and may be there. */
 async function check(image: Image, { writes }: Recorded, acknowledged: number): Promise<SimDisk> {
@@ -93,6 +99,23 @@ describe('a crash at every operation', () => {
     for (let length = 0; length <= recorded.trace.length; length++) {
       const trace = recorded.trace.slice(0, length)
       // Every other image is one at random; between them the extremes take turns.
+      const fate = length % 2 === 0 ? anyFate(draw) : extremes[(length >> 1) % extremes.length]
+      await check(
+        crashImage(emptyImage(), trace, fate ?? anyFate(draw), draw),
+        recorded,
+        acknowledgedIn(trace),
+      )
+    }
+  })
+
+  test('while space is given back between all that is written', async () => {
+    const recorded = await record(20261128, true)
+    const left = recorded.trace.filter((op) => op.op === 'truncate' && op.size < (RESTLESS.segmentBytes ?? 0))
+    expect(left.length, 'segments were left for smaller ones').toBeGreaterThan(3)
+    expect(recorded.trace.filter(({ op }) => op === 'remove').length).toBeGreaterThan(3)
+    const draw = drawFrom(9)
+    for (let length = 0; length <= recorded.trace.length; length += 3) {
+      const trace = recorded.trace.slice(0, length)
       const fate = length % 2 === 0 ? anyFate(draw) : extremes[(length >> 1) % extremes.length]
       await check(
         crashImage(emptyImage(), trace, fate ?? anyFate(draw), draw),

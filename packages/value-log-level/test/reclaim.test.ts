@@ -1,6 +1,6 @@
-import { createMetrics } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
-import { nodeRuntime, type ValueLogOptions, type ValueLogRuntime } from '../src/index.ts'
+import type { ValueLogOptions } from '../src/index.ts'
+import { handWound } from './hand-wound.ts'
 import { crashImage, drawFrom, emptyImage, SimDisk } from './sim-disk.ts'
 import { contents, type Db, openOn } from './workload.ts'
 
@@ -8,32 +8,6 @@ const value = (n: number, bytes = 4000) => Buffer.alloc(bytes, `value ${n};`)
 const small = Buffer.from('gone')
 const SEGMENT = 64 * 1024
 const MANY = 400
-
-/** Where the log looks for what to do when the test says so: `look` fires what is due, and lets it come to rest. */
-function handWound() {
-  const real = nodeRuntime()
-  let due: (() => void)[] = []
-  const clock: ValueLogRuntime['clock'] = {
-    ...real.clock,
-    sleep: () => new Promise(setImmediate),
-    timer: (delayMs, fire, options) => {
-      if (options?.background !== true) return real.clock.timer(delayMs, fire, options)
-      due.push(fire)
-      const cancel = () => {
-        due = due.filter((other) => other !== fire)
-      }
-      return { cancel }
-    },
-  }
-  const look = async () => {
-    const now = due
-    due = []
-    for (const fire of now) fire()
-    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
-  }
-  const runtime = { ...real, clock, metrics: createMetrics() }
-  return { runtime, look }
-}
 
 const segmentBytesOf = (disk: SimDisk) =>
   [...disk.image.files]
@@ -82,9 +56,10 @@ describe('space comes back by itself', () => {
   test('when they do so and nobody says so', async () => {
     const disk = new SimDisk()
     const { runtime, look } = handWound()
-    const db = openOn(disk, OPTIONS, runtime)
+    const db = openOn(disk, { ...OPTIONS, checkpointBytes: 1e9 }, runtime)
     await filled(db)
     for (let n = 0; n < MANY; n++) await db.put(`k${n}`, small, { sync: true })
+    expect(await db.keys().all()).toHaveLength(MANY)
     expect(db.usage().liveBytes).toBeGreaterThan(MANY * 3000)
     await shrinks(disk, look, SEGMENT)
     await db.close()

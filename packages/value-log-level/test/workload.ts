@@ -14,6 +14,9 @@ export const SMALL_LOG: ValueLogOptions = {
   compactBytesPerSecond: 1e12,
 }
 
+/** Gives space back all the time, so that whatever else happens comes between. */
+export const RESTLESS: ValueLogOptions = { idleMs: 2, segmentBytes: 128 * 1024, reserveBytes: 0 }
+
 export function openOn(
   disk: SimDisk,
   options: ValueLogOptions = {},
