@@ -27,6 +27,8 @@ async function filled(db: Db, keys = MANY): Promise<void> {
     value: value(n),
   }))
   for (let at = 0; at < keys; at += 4) await db.batch(puts.slice(at, at + 4), { sync: true })
+  // An iterator waits until all is applied: what is written together is counted together.
+  await db.keys({ limit: 1 }).all()
 }
 
 const bytesOf = (key: string) => Buffer.from(key)
