@@ -69,7 +69,7 @@ const MAX_WRITING = 512
 /** Of bodies in records, at most. */
 const MAX_WRITING_BYTES = 32 * MiB
 /** Who has waited so long is refused without being begun, unless a call says how long its requests may take. */
-const PATIENCE_MS = 10 * SECOND_MS
+const PATIENCE_MS = 30 * SECOND_MS
 
 /** Makes uploads versions of their objects. Those that wait for each other at this node become versions by one write. */
 export class Activations {

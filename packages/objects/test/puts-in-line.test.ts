@@ -46,7 +46,7 @@ test('puts whose turn comes after their time are refused, and certainly did not 
   const { runtime, seen, putAll } = await setUp(1000)
   let isLate = false
   const outcomes = await putAll(() => {
-    if (!isLate) runtime.advance(11 * SECOND_MS)
+    if (!isLate) runtime.advance(31 * SECOND_MS)
     isLate = true
   })
   const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
