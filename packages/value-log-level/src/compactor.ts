@@ -1,4 +1,13 @@
-import { AtollError, type CompactionProgress, type CompactOptions, type Digests, GiB, KiB } from '@atoll/core'
+import {
+  AtollError,
+  type CompactionProgress,
+  type CompactOptions,
+  type Digests,
+  GiB,
+  isAtollError,
+  KiB,
+  MiB,
+} from '@atoll/core'
 import type { Checkpointer } from './checkpointer.ts'
 import { storedBytes } from './checksum.ts'
 import type { FilePool } from './file-pool.ts'
@@ -6,7 +15,7 @@ import type { Log } from './log.ts'
 import { LogReader } from './log-reader.ts'
 import type { ValueLogSettings } from './options.ts'
 import { decodeStored, isPointer, type Pointer, samePlace } from './pointer.ts'
-import { BYTES, type InnerLevel, type ValueLogRuntime } from './ports.ts'
+import { BYTES, type Files, type InnerLevel, type ValueLogRuntime } from './ports.ts'
 import type { Readers } from './readers.ts'
 import { OP_MOVE, type Op, RECORD_SEAL, readOps } from './record.ts'
 import { FIRST_RECORD_OFFSET } from './segment-file.ts'
@@ -24,6 +33,7 @@ export interface CompactorContext {
   readonly values: ValueReader
   readonly log: Log
   readonly checkpointer: Checkpointer
+  readonly files: Pick<Files, 'freeBytes' | 'label'>
 }
 
 /** A large value in a segment. */
@@ -43,6 +53,8 @@ const SETTLED_TOGETHER = 8
 const PATIENT_BYTES = GiB
 /** A compaction that was asked for takes segments of which at most this share is in use. */
 const FORCED_LIVE_SHARE = 0.9
+/** What compaction leaves free on a disk that is nearly full, for what deletes and opens. */
+const LEFT_FREE_BYTES = 8 * MiB
 /** The pause after `LOOKUP_ENTRIES` lookups of a recount. */
 const RECOUNT_PAUSE_MS = 20
 
@@ -67,6 +79,8 @@ export class Compactor {
   #recounting: Promise<void> | undefined
   #lastRecounted = -1
   #movedBytes = 0
+  /** It was said that the disk has too little room to compact. */
+  #saidFull = false
 
   constructor(context: CompactorContext) {
     this.#context = context
@@ -145,7 +159,9 @@ export class Compactor {
     try {
       await this.#run({ next: () => segments.ripest(), signal, emptied: () => {} })
     } catch (error) {
-      if (!signal.aborted) runtime.log.warn({ err: error }, 'compaction stopped')
+      const isSaid = this.#saidFull && isAtollError(error, 'ATOLL_DISK_FULL')
+      this.#saidFull = isAtollError(error, 'ATOLL_DISK_FULL')
+      if (!signal.aborted && !isSaid) runtime.log.warn({ err: error }, 'compaction stopped')
     }
   }
 
@@ -156,17 +172,37 @@ export class Compactor {
     let unsettled = 0
     for (let segment = next(); segment !== undefined; segment = next()) {
       signal.throwIfAborted()
+      // On a disk that is nearly full, what was emptied is given back before more is moved.
+      const isScarce = await this.#isScarce(segment)
       if (await this.#compact(segment, signal)) {
         count += 1
         unsettled += 1
         emptied(count)
       }
-      if (unsettled < SETTLED_TOGETHER) continue
+      if (isScarce) segments.reserveBytes = 0
+      if (unsettled < (isScarce ? 1 : SETTLED_TOGETHER)) continue
       unsettled = 0
       await checkpointer.run()
     }
     if (unsettled > 0) await checkpointer.run()
     if (count > 0) runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
+  }
+
+  /**
+   * Whether moving what is in use of the segment would use what is kept in reserve. Throws `ATOLL_DISK_FULL` if too little
+   * would be left even of that.
+   */
+  async #isScarce({ liveBytes }: Segment): Promise<boolean> {
+    const { files, settings } = this.#context
+    const freeBytes = await files.freeBytes()
+    const leftBytes = Math.min(LEFT_FREE_BYTES, settings.spareBytes / 4)
+    if (liveBytes > 0 && freeBytes < liveBytes + leftBytes) {
+      const needed = `moving the values that are in use needs ${liveBytes} bytes, and ${leftBytes} stay free`
+      const message = `${files.label} has ${freeBytes} bytes free: ${needed}`
+      const details = { reason: 'reserve', freeBytes }
+      throw new AtollError('ATOLL_DISK_FULL', message, { definite: true, details })
+    }
+    return freeBytes < liveBytes + settings.spareBytes
   }
 
   /** False if it holds damaged values, so that it stays as it is. */

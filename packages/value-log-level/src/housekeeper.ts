@@ -113,9 +113,10 @@ export class Housekeeper {
     }
   }
 
-  /** Nothing for a trickle of writes. */
+  /** Nothing for a trickle of writes, or on a disk that is nearly full. */
   #reserveBytes(): number {
     const { reserveBytes, preallocateBytes, segmentBytes } = this.#context.settings
+    if (!this.#context.room.isEnough()) return 0
     const least = Math.min(reserveBytes, preallocateBytes)
     if (this.#recentBytes <= segmentBytes / 8) return least
     return Math.min(reserveBytes, Math.max(least, segmentBytes, this.#recentBytes))
@@ -123,7 +124,8 @@ export class Housekeeper {
 
   /** Whether nothing is left to do until somebody writes. */
   #isAtRest(): boolean {
-    const { segments } = this.#context
+    const { segments, room } = this.#context
+    if (!room.isEnough()) return false
     const isGiven = this.#recentBytes === 0 && !segments.hasSurplus && !segments.isUnsettled
     const isCounted = segments.mostDoubtful() === undefined && segments.ripest() === undefined
     return isGiven && isCounted && !this.#isWorthLeaving(LONG_QUIET_LOOKS)

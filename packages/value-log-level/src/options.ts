@@ -15,7 +15,10 @@ export interface ValueLogOptions {
    * while as much is written, and given back, down to `preallocateBytes`, when little is.
    */
   readonly reserveBytes?: number
-  /** How much room of the disk is kept for what deletes, collects and opens: see `hasRoom`. Default 32 MiB. */
+  /**
+   * How much room of the disk is kept for what deletes, collects, compacts and opens: see `hasRoom`. Compaction needs as
+   * much as a segment has in use. Default 72 MiB, which is a segment and 8 MiB.
+   */
   readonly spareBytes?: number
   /** How much log may have to be read again after a crash, about. Default 256 MiB. */
   readonly checkpointBytes?: number
@@ -53,7 +56,7 @@ export const VALUE_LOG_DEFAULTS: ValueLogSettings = {
   segmentBytes: 64 * MiB,
   preallocateBytes: 0,
   reserveBytes: 256 * MiB,
-  spareBytes: 32 * MiB,
+  spareBytes: 72 * MiB,
   checkpointBytes: 256 * MiB,
   groupBytes: 4.5 * MiB,
   maxBatchBytes: GiB,

@@ -121,11 +121,12 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
     { position, salt: saltOf(opened.salt) },
   )
   const checkpointer = new Checkpointer({ runtime, inner, segments, readers, log, opened, note })
-  const context = { runtime, settings, crc32, inner, pool, segments, readers, values, log, checkpointer }
+  const room = new Room(runtime, files, settings.spareBytes)
+  const parts = { files, room, inner, pool, segments, readers, values, log, checkpointer }
+  const context = { runtime, settings, crc32, ...parts }
   const compactor = new Compactor(context)
   runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
-  const room = new Room(runtime, files, settings.spareBytes)
-  const housekeeper = new Housekeeper({ ...context, compactor, room })
+  const housekeeper = new Housekeeper({ ...context, compactor })
   housekeeper.start()
   const close = async () => {
     await compactor.stop()

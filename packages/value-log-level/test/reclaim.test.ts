@@ -39,6 +39,44 @@ const hidden = (n: number, replacesBytes?: number) =>
 const OPTIONS: ValueLogOptions = { reserveBytes: 4 * SEGMENT }
 
 describe('space comes back by itself', () => {
+  test.each([
+    ['every other value', 2, 1],
+    ['two of three values', 3, 2],
+  ])('on a disk that is nearly full, when %s goes out of use all over it', async (_, every, gone) => {
+    const disk = new SimDisk()
+    const { runtime, look } = handWound()
+    const db = openOn(disk, { ...OPTIONS, spareBytes: SEGMENT + 24_576 }, runtime)
+    await filled(db)
+    const hides = Array.from({ length: MANY }, (_, n) => n).filter((n) => n % every < gone)
+    // From now on there is room for two segments more, of which one is made ready, and little besides.
+    const room = segmentBytesOf(disk) + 2 * SEGMENT + 16_384
+    let least = room
+    Object.defineProperty(disk, 'freeBytes', {
+      get: () => {
+        least = Math.min(least, room - segmentBytesOf(disk))
+        return Math.max(0, room - segmentBytesOf(disk))
+      },
+    })
+    for (const n of hides) await db.batchBytes([hidden(n, 4000)], { sync: true, tellsReplaced: true })
+    for (let n = 0; n < 40 && disk.freeBytes < 4 * SEGMENT; n++) {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      await look()
+    }
+    expect(disk.freeBytes).toBeGreaterThanOrEqual(4 * SEGMENT)
+    expect(least).toBeGreaterThan(0)
+    // Somebody has to look for the rest to go on.
+    let isOver = false
+    const ending = (async () => {
+      const left = await contents(db)
+      for (let n = 0; n < MANY; n++) expect(left.get(`k${n}`)).toBe(`${n % every < gone ? small : value(n)}`)
+      await db.close()
+    })().finally(() => {
+      isOver = true
+    })
+    while (!isOver) await look()
+    await ending
+  })
+
   test('when small values take the place of large ones, and their writer says so', async () => {
     const disk = new SimDisk()
     const { runtime, look } = handWound()
