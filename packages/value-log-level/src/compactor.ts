@@ -49,6 +49,8 @@ const LOOKUP_ENTRIES = 256
 const MOVE_BYTES = 256 * KiB
 /** How many segments are emptied before a checkpoint says so. */
 const SETTLED_TOGETHER = 8
+/** How many times as slow it is while others wait for the disk. */
+const BUSY_SLOWNESS = 16
 /** How much may be dead, whatever is in use, before others no longer go first. */
 const PATIENT_BYTES = GiB
 /** A compaction that was asked for takes segments of which at most this share is in use. */
@@ -321,15 +323,19 @@ export class Compactor {
     await log.append(ops, 'written')
     this.#movedBytes += bytes
     runtime.metrics.count('atoll_value_log_compacted_bytes_total', bytes)
-    await runtime.clock.sleep((1000 * bytes) / this.#bytesPerSecond(), { signal })
+    await this.#pause(bytes, signal)
   }
 
-  /** Whoever waits for the disk goes first, unless so much is dead that it must not become more. */
-  #bytesPerSecond(): number {
-    const { log, segments, settings } = this.#context
-    const { compactBytesPerSecond } = settings
+  /**
+   * Whoever waits for the disk goes first, unless so much is dead that it must not become more. It is looked after the
+   * pause: by then what was moved waits for nothing any more.
+   */
+  async #pause(bytes: number, signal: AbortSignal): Promise<void> {
+    const { log, segments, settings, runtime } = this.#context
+    const pauseMs = (1000 * bytes) / settings.compactBytesPerSecond
+    await runtime.clock.sleep(pauseMs, { signal })
     const isUrgent = segments.deadBytes(log.applied) > segments.totalLive + PATIENT_BYTES
-    return log.isBusy && !isUrgent ? compactBytesPerSecond / 4 : compactBytesPerSecond
+    if (log.isBusy && !isUrgent) await runtime.clock.sleep((BUSY_SLOWNESS - 1) * pauseMs, { signal })
   }
 }
 

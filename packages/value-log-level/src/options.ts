@@ -36,7 +36,7 @@ export interface ValueLogOptions {
   /** A segment is compacted when at most this share of it, 0 to 1, is still in use. Default 0.5. */
   readonly compactAtLiveShare?: number
   /**
-   * How fast compaction copies at most, in bytes per second. Default 128 MiB. While others write it copies at a quarter of
+   * How fast compaction copies at most, in bytes per second. Default 128 MiB. While others write it copies at a sixteenth of
    * that, unless more than half of what was written is dead.
    */
   readonly compactBytesPerSecond?: number
