@@ -1,3 +1,4 @@
+import { MiB } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import type { ValueLogOptions } from '../src/index.ts'
 import { handWound } from './hand-wound.ts'
@@ -38,6 +39,15 @@ const hidden = (n: number, replacesBytes?: number) =>
 
 const OPTIONS: ValueLogOptions = { reserveBytes: 4 * SEGMENT }
 
+/** What a file takes of a disk that gives room as it is written. */
+function writtenOn(disk: SimDisk): number {
+  let sum = 0
+  for (const [name, bytes] of disk.image.files) {
+    if (name.endsWith('.segment')) sum += bytes.findLastIndex((byte) => byte !== 0) + 1
+  }
+  return sum
+}
+
 describe('space comes back by itself', () => {
   test.each([
     ['every other value', 2, 1],
@@ -45,30 +55,36 @@ describe('space comes back by itself', () => {
   ])('on a disk that is nearly full, when %s goes out of use all over it', async (_, every, gone) => {
     const disk = new SimDisk()
     const { runtime, look } = handWound()
-    const db = openOn(disk, { ...OPTIONS, spareBytes: SEGMENT + 24_576 }, runtime)
-    await filled(db)
-    const hides = Array.from({ length: MANY }, (_, n) => n).filter((n) => n % every < gone)
-    // From now on there is room for two segments more, of which one is made ready, and little besides.
-    const room = segmentBytesOf(disk) + 2 * SEGMENT + 16_384
-    let least = room
-    Object.defineProperty(disk, 'freeBytes', {
-      get: () => {
-        least = Math.min(least, room - segmentBytesOf(disk))
-        return Math.max(0, room - segmentBytesOf(disk))
-      },
-    })
-    for (const n of hides) await db.batchBytes([hidden(n, 4000)], { sync: true, tellsReplaced: true })
-    for (let n = 0; n < 40 && disk.freeBytes < 4 * SEGMENT; n++) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      await look()
+    const [segmentBytes, valueBytes, values] = [4 * MiB, 200_000, 240]
+    const sizes = {
+      segmentBytes,
+      spareBytes: 6 * MiB,
+      groupBytes: MiB,
+      checkpointBytes: 64 * MiB,
+      reserveBytes: 0,
     }
-    expect(disk.freeBytes).toBeGreaterThanOrEqual(4 * SEGMENT)
-    expect(least).toBeGreaterThan(0)
+    const db = openOn(disk, sizes, runtime)
+    for (let n = 0; n < values; n++) await db.put(`k${n}`, value(n, valueBytes), { sync: true })
+    const room = writtenOn(disk) + 5 * MiB
+    let leastBytes = room
+    const freeNow = () => {
+      const free = Math.max(0, room - writtenOn(disk))
+      leastBytes = Math.min(leastBytes, free)
+      return free
+    }
+    Object.defineProperty(disk, 'freeBytes', { get: freeNow })
+    for (let n = 0; n < values; n++) {
+      if (n % every < gone) await db.batchBytes([hidden(n, valueBytes)], { sync: true, tellsReplaced: true })
+    }
+    for (let n = 0; n < 40 && freeNow() < 4 * segmentBytes; n++) await look()
+    expect(freeNow()).toBeGreaterThanOrEqual(4 * segmentBytes)
+    expect(leastBytes).toBeGreaterThanOrEqual(1.5 * MiB)
     // Somebody has to look for the rest to go on.
     let isOver = false
     const ending = (async () => {
       const left = await contents(db)
-      for (let n = 0; n < MANY; n++) expect(left.get(`k${n}`)).toBe(`${n % every < gone ? small : value(n)}`)
+      for (let n = 0; n < values; n++)
+        expect(left.get(`k${n}`)).toBe(`${n % every < gone ? small : value(n, valueBytes)}`)
       await db.close()
     })().finally(() => {
       isOver = true
