@@ -37,7 +37,7 @@ export interface ValueLogOptions {
   readonly compactAtLiveShare?: number
   /**
    * How fast compaction copies at most, in bytes per second. Default 128 MiB. While others write it copies at a sixteenth of
-   * that, unless more than half of what was written is dead.
+   * that, unless more is dead than is in use, and a GiB or more.
    */
   readonly compactBytesPerSecond?: number
   /**
