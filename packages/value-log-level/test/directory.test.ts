@@ -130,6 +130,8 @@ describe('a golden directory', () => {
     unpack(place)
     const db = openAt(place)
     await opensGolden(db)
+    // What little is left of the golden segments is moved by itself: no copy can be taken meanwhile.
+    await db.compact()
     await db.put('new', Buffer.alloc(500), { sync: true })
     await db.keys().all()
     const crashed = `${place}-crashed`
