@@ -35,11 +35,12 @@ export class Watch {
     const batch = database.batch.bind(database)
     return Object.assign(database, {
       batch: (...request: Parameters<Database['batch']>) => {
+        const writing = batch(...request)
         for (const operation of request[0]) {
           if (operation.type === 'put' && Buffer.from(operation.key).toString('latin1') === DOCUMENT_KEY)
-            this.#onDocument(node, operation.value)
+            this.#onDocument(node, operation.value, writing)
         }
-        return batch(...request)
+        return writing
       },
     })
   }
@@ -68,7 +69,8 @@ export class Watch {
     this.#taken.set(name, at)
   }
 
-  #onDocument(node: string, stored: Uint8Array): void {
+  /** It is followed once it is on a disk: what one node alone forced, and could not note, is nobody's document. */
+  #onDocument(node: string, stored: Uint8Array, noting: Promise<void>): void {
     const bytes = stored.subarray(0, stored.length - CHECKSUM_BYTES)
     const document = decodeDocument(bytes)
     const { epoch, forced } = document
@@ -77,7 +79,10 @@ export class Watch {
     this.#texts.set(epoch, known ?? text)
     if (known !== undefined && known !== text && forced.length === 0)
       this.#violate('one-document', `epoch ${epoch}`, `${node} notes another one than others`)
-    if (this.#newest === undefined || epoch > this.#newest.epoch) this.#follow(document)
+    const follow = () => {
+      if (this.#newest === undefined || epoch > this.#newest.epoch) this.#follow(document)
+    }
+    noting.then(follow, () => {})
   }
 
   #follow(document: ClusterDocument): void {
