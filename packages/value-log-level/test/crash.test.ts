@@ -91,21 +91,23 @@ const anyFate = (draw: Draw) => (): Fate => (['kept', 'lost', 'torn'] as const)[
 
 const extremes: readonly (() => Fate)[] = [() => 'kept', () => 'lost', () => 'torn']
 
+/** Checks what a crash would leave after every `step`th operation. */
+async function checkImages(recorded: Recorded, draw: Draw, step: number): Promise<void> {
+  for (let length = 0; length <= recorded.trace.length; length += step) {
+    const trace = recorded.trace.slice(0, length)
+    // Every other image is one at random; between them the extremes take turns.
+    const fate = length % 2 === 0 ? anyFate(draw) : extremes[(length >> 1) % extremes.length]
+    const image = crashImage(emptyImage(), trace, fate ?? anyFate(draw), draw)
+    await check(image, recorded, acknowledgedIn(trace))
+  }
+}
+
 describe('a crash at every operation', () => {
   test('with what was not synced kept, lost and torn', async () => {
     const recorded = await record(20261121)
     const draw = drawFrom(7)
     expect(recorded.trace.length).toBeGreaterThan(2 * WRITES)
-    for (let length = 0; length <= recorded.trace.length; length++) {
-      const trace = recorded.trace.slice(0, length)
-      // Every other image is one at random; between them the extremes take turns.
-      const fate = length % 2 === 0 ? anyFate(draw) : extremes[(length >> 1) % extremes.length]
-      await check(
-        crashImage(emptyImage(), trace, fate ?? anyFate(draw), draw),
-        recorded,
-        acknowledgedIn(trace),
-      )
-    }
+    await checkImages(recorded, draw, 1)
   })
 
   test('while space is given back between all that is written', async () => {
@@ -113,16 +115,7 @@ describe('a crash at every operation', () => {
     const left = recorded.trace.filter((op) => op.op === 'truncate' && op.size < (RESTLESS.segmentBytes ?? 0))
     expect(left.length, 'segments were left for smaller ones').toBeGreaterThan(3)
     expect(recorded.trace.filter(({ op }) => op === 'remove').length).toBeGreaterThan(3)
-    const draw = drawFrom(9)
-    for (let length = 0; length <= recorded.trace.length; length += 3) {
-      const trace = recorded.trace.slice(0, length)
-      const fate = length % 2 === 0 ? anyFate(draw) : extremes[(length >> 1) % extremes.length]
-      await check(
-        crashImage(emptyImage(), trace, fate ?? anyFate(draw), draw),
-        recorded,
-        acknowledgedIn(trace),
-      )
-    }
+    await checkImages(recorded, drawFrom(9), 3)
   })
 
   test('and again while it recovers', async () => {
