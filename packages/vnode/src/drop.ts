@@ -1,6 +1,7 @@
+import type { StoredRecord } from '@atoll/causality'
 import { BINARY, hasKeys, reading } from './database.ts'
 import { keyChunks } from './fold.ts'
-import { type IndexWhere, indexDeletes } from './index-entry.ts'
+import type { IndexWhere } from './index-entry.ts'
 import { NODE_INDEX } from './index-space.ts'
 import type { Database, Operation } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
@@ -9,6 +10,8 @@ export interface DropParts {
   readonly database: Database
   readonly reader: RecordReader
   readonly where: IndexWhere
+  /** What deletes a record with all that was written together with it. */
+  readonly deletesOf: (key: Uint8Array, record: StoredRecord) => readonly Operation[]
 }
 
 /** Records of one batch. */
@@ -55,7 +58,7 @@ async function dropIndexed(parts: DropParts, type: string): Promise<void> {
   for await (const keys of keyChunks(database, where.layout.typeRange(type))) {
     for (let at = 0; at < keys.length; at += BATCH) {
       const some = keys.slice(at, at + BATCH)
-      const deletes = await Promise.all(some.map((key) => deletesOf(parts, key)))
+      const deletes = await Promise.all(some.map((key) => deletesOfKey(parts, key)))
       lost ||= deletes.includes(undefined)
       const operations = deletes.flatMap((known) => known ?? [])
       if (operations.length > 0) await database.batch(operations, UNSYNCED)
@@ -65,13 +68,13 @@ async function dropIndexed(parts: DropParts, type: string): Promise<void> {
 }
 
 /** Undefined if its record cannot be read. */
-async function deletesOf(
-  { reader, where }: DropParts,
+async function deletesOfKey(
+  { reader, deletesOf }: DropParts,
   key: Uint8Array,
 ): Promise<readonly Operation[] | undefined> {
   const { record, corrupt } = await reader.peek(key)
   if (record === undefined) return corrupt ? undefined : []
-  return [{ type: 'del', key }, ...indexDeletes(where.layout.idOf(key), record, where)]
+  return deletesOf(key, record)
 }
 
 /** Deletes what entries of the partition are left. */

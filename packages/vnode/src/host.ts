@@ -9,11 +9,12 @@ import {
   toHex,
   wrongRange,
 } from '@atoll/core'
-import { checkPartitions } from '@atoll/ring'
+import { checkPartitions, partitionOf } from '@atoll/ring'
 import { Admission } from './admission.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { Committer } from './committer.ts'
 import { claimDatabase, type FormatState, hasKeys, NOTED, noteFormat, openDatabase } from './database.ts'
+import { type Derivation, derivationsOf, type Indexing } from './derivation.ts'
 import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -80,6 +81,8 @@ export class VnodeHost extends Lifecycle {
   readonly hints: Hints
   /** In which line of lives the database is, asked when a vnode gives its first dot. */
   readonly lineage: () => Lineage
+  /** What is written together with every change of a record, removals among them. */
+  readonly derivations: readonly Derivation[]
   readonly #runtime: Runtime
   readonly #parts: VnodeHostParts
   readonly #database: Database
@@ -87,7 +90,7 @@ export class VnodeHost extends Lifecycle {
   readonly #vnodes = new Map<number, Vnode>()
   readonly #drops = new Map<number, Promise<void>>()
   readonly #reader: RecordReader
-  #shared: VnodeParts
+  readonly #shared: VnodeParts
   #filed: number
   /** What it shall be, while records are being filed anew. */
   #wanted: number
@@ -96,6 +99,7 @@ export class VnodeHost extends Lifecycle {
   readonly #health: StorageHealth
   readonly #clocks: ClockWatch
   readonly #indexes: IndexOrder
+  readonly #indexing: Indexing
   #state: FormatState = { filedByKey: true, indexesInOrder: true }
   #noting: Promise<void> = Promise.resolve()
 
@@ -132,6 +136,11 @@ export class VnodeHost extends Lifecycle {
       reader: this.#reader,
       done: () => this.#note({ indexesInOrder: true }),
     })
+    this.#indexing = {
+      ...runtime.digest,
+      sliceOf: (id) => partitionOf(id, this.#wanted, runtime.digest.sha1),
+    }
+    this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#indexes.own })
     this.#shared = this.#shareParts()
   }
 
@@ -364,14 +373,13 @@ export class VnodeHost extends Lifecycle {
 
   async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
     const database = this.#database
-    const ownIndexes = this.#indexes.own
+    const { derivations } = this
     this.#wanted = partitions
     await this.#note({ filedByKey: false })
     await this.hints.refile(partitions)
-    await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, ownIndexes, signal })
+    await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, derivations, signal })
     await this.#note({ filedByKey: true })
     this.#filed = partitions
-    this.#shared = { ...this.#shared, partitions }
     await this.hints.load(partitions)
   }
 
@@ -441,7 +449,7 @@ export class VnodeHost extends Lifecycle {
     const { policyOf } = this.#parts
     const database = this.#database
     const { clock, metrics, probe } = this.#runtime
-    const { keyWrites, partitions, recordBytes } = this.#options
+    const { keyWrites, recordBytes } = this.#options
     const order = new KeyOrder(keyWrites)
     const onFailed = (cause: unknown) => {
       probe.mark('vnode.batch-failed')
@@ -460,8 +468,9 @@ export class VnodeHost extends Lifecycle {
       order,
       hints: this.hints,
       clocks: this.#clocks,
-      partitions,
       recordBytes,
+      derivations: () => this.derivations,
+      indexing: this.#indexing,
       ownIndexes: this.#indexes.own,
       policyOf,
       lineage: () => this.lineage(),

@@ -29,16 +29,20 @@ export interface IndexMeans extends IndexWhere {
 export interface RecordChange {
   readonly id: KeyId
   readonly before: StoredRecord | undefined
-  readonly after: StoredRecord
+  /** Undefined for a record that is removed. */
+  readonly after: StoredRecord | undefined
 }
 
+const NONE: readonly Operation[] = []
+
 /** Puts every entry of the new record, each of which carries its clock, and deletes what only the old one had. */
-export function indexOperations(change: RecordChange, means: IndexMeans): Operation[] {
+export function indexOperations(change: RecordChange, means: IndexMeans): readonly Operation[] {
   const { id, before, after } = change
   const { layout, hasOwn, crc32, sha1, sliceOf } = means
+  if (after === undefined) return before === undefined ? NONE : deletesOf(id, before, means)
   const old = before === undefined ? [] : keysOf(id, before, NODE_INDEX, layout)
   const entries = visibleIndexEntries(after)
-  if (old.length === 0 && entries.length === 0) return []
+  if (old.length === 0 && entries.length === 0) return NONE
   const own = hasOwn ? ownDeletes(id, before === undefined ? [after] : [before, after], layout) : []
   const digest = clockDigest(after, sha1)
   const slice = sliceOf(id)
@@ -56,11 +60,7 @@ export function indexOperations(change: RecordChange, means: IndexMeans): Operat
 }
 
 /** Deletes every entry of a record. */
-export function indexDeletes(
-  id: KeyId,
-  record: StoredRecord,
-  { layout, hasOwn }: IndexWhere,
-): readonly Operation[] {
+function deletesOf(id: KeyId, record: StoredRecord, { layout, hasOwn }: IndexWhere): readonly Operation[] {
   const deletes = keysOf(id, record, NODE_INDEX, layout).map(deleteOf)
   return hasOwn ? [...deletes, ...ownDeletes(id, [record], layout)] : deletes
 }

@@ -9,21 +9,15 @@ import {
   type VersionVector,
 } from '@atoll/causality'
 import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
-import { partitionOf } from '@atoll/ring'
 import type { ChangeLog } from './change-log.ts'
 import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
+import type { Change, Derivation, Derived, Indexing, Origin } from './derivation.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
-import {
-  type IndexMeans,
-  type IndexWhere,
-  indexDeletes,
-  indexOperations,
-  type RecordChange,
-} from './index-entry.ts'
+import { type IndexWhere, indexOperations } from './index-entry.ts'
 import { NODE_INDEX } from './index-space.ts'
 import type { KeyOrder, PendingWrite } from './key-order.ts'
 import { keyText } from './keys.ts'
@@ -42,8 +36,10 @@ export interface WriterParts {
   readonly order: KeyOrder
   readonly hints: Hints
   readonly clocks: ClockWatch
-  readonly partitions: number
   readonly recordBytes: number
+  /** What is written together with every change of a record. */
+  readonly derivations: () => readonly Derivation[]
+  readonly indexing: Indexing
   /** Partitions of which index entries may lie in a range of their own. */
   readonly ownIndexes: ReadonlySet<number>
   /** Asked when a vnode gives its first dot. */
@@ -66,6 +62,7 @@ export interface Decision {
   readonly isClients?: boolean
   /** Holders that miss the write. */
   readonly hintFor?: readonly string[] | undefined
+  readonly origin: Origin
   readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
 }
 
@@ -105,6 +102,9 @@ export interface OwnEntry {
 
 type Put = Extract<Operation, { type: 'put' }>
 
+/** A client's write that takes the place of whatever is there. */
+const UNSEEN = { before: undefined, isLost: false, origin: 'client', coordinated: false } as const
+
 const DURABLE = Promise.resolve()
 const NO_OPERATIONS: readonly Operation[] = []
 const DECLINED: Decided = {
@@ -123,8 +123,7 @@ const UNCOPIED_BYTES = 64 * KiB
 
 /** The write path of one vnode: read, decide, queue; one decision at a time for each key. */
 export class RecordWriter {
-  /** Where changes are noted; set while the vnode is copied to another node. */
-  changes: ChangeLog | undefined
+  readonly #vnode: { readonly layout: VnodeLayout; changes: ChangeLog | undefined }
   readonly #layout: VnodeLayout
   readonly #parts: WriterParts
   #incarnation: Incarnation | undefined
@@ -134,7 +133,17 @@ export class RecordWriter {
 
   constructor(layout: VnodeLayout, parts: WriterParts) {
     this.#layout = layout
+    this.#vnode = { layout, changes: undefined }
     this.#parts = parts
+  }
+
+  /** Where changes are noted; set while the vnode is copied to another node. */
+  get changes(): ChangeLog | undefined {
+    return this.#vnode.changes
+  }
+
+  set changes(changes: ChangeLog | undefined) {
+    this.#vnode.changes = changes
   }
 
   /** A batch has failed: what became of its dots is unknown, so the actor gives no more of them. */
@@ -169,8 +178,8 @@ export class RecordWriter {
       const put = this.#putInParts(place.key, record)
       const bytes = bytesOf(put)
       this.#checkRoom(bytes, undefined)
-      const besides = this.#besides(place, { id, before: undefined, after: record })
-      const operations = [put, ...besides, ...this.#hints(place.key, hintFor)]
+      const { operations } = this.#derive({ ...place, id, ...UNSEEN, after: record }, [put])
+      operations.push(...this.#hints(place.key, hintFor))
       const durable = this.#queue(place.name, { record, bytes }, operations)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
@@ -194,10 +203,21 @@ export class RecordWriter {
       const { record, corrupt, bytes } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
       if (record === undefined || corrupt || !isExpected(record)) return false
       const del = { type: 'del', key: place.key, replacesBytes: bytes } as const
+      const gone = { before: record, after: undefined, isLost: false }
+      const change = { ...place, id, ...gone, origin: 'handoff', coordinated: false } as const
+      const { operations } = this.#derive(change, [del])
       // The key's next turn would read what is about to go.
-      await this.#queueRemoval([del, ...indexDeletes(id, record, this.#where)], record, incarnation)
+      await this.#queueRemoval(operations, record, incarnation)
       return true
     })
+  }
+
+  /** What deletes a record of a partition that is deleted as a whole. */
+  dropOf(key: Uint8Array, record: StoredRecord): readonly Operation[] {
+    const id = this.#layout.idOf(key)
+    const gone = { before: record, after: undefined, isLost: false } as const
+    const change = { ...gone, id, key, name: keyText(key), origin: 'handoff', coordinated: false } as const
+    return this.#derive(change, [{ type: 'del', key }]).operations
   }
 
   /**
@@ -211,8 +231,10 @@ export class RecordWriter {
       const { record, corrupt } = this.#pendingGround(place) ?? (await this.#parts.reader.peek(place.key))
       const lost = corrupt && record === undefined
       const deletes = entries.map(({ key }) => ({ type: 'del', key }) as const)
-      const puts =
-        record === undefined ? [] : indexOperations({ id, before: undefined, after: record }, this.#means)
+      const puts = indexOperations(
+        { id, before: undefined, after: record },
+        { ...this.#where, ...this.#parts.indexing },
+      )
       const moved = lost ? entries.flatMap((entry) => this.#moved(entry)) : []
       return { committed: this.#parts.committer.commit([...deletes, ...puts, ...moved]) }
     })
@@ -245,11 +267,11 @@ export class RecordWriter {
   }
 
   #decide(
-    { id, seen, brought, ifAlone, isClients, hintFor, decide }: Decision,
+    { id, seen, brought, ifAlone, isClients, hintFor, origin, decide }: Decision,
     ground: Ground,
     incarnation: Incarnation,
   ): Decided {
-    const { corrupt: overCorrupt, durable: before } = ground
+    const { corrupt: overCorrupt } = ground
     const current = overCorrupt ? undefined : ground.record
     const twice = this.#heedTwice(current, brought, incarnation)
     const renewed = overCorrupt || twice.isOurs || knowsMore(seen, current, incarnation)
@@ -265,7 +287,7 @@ export class RecordWriter {
     }
     const record = decide(current, nextDot)
     if (record === current) {
-      const durable = this.#hinted(ground, hintFor, before)
+      const durable = this.#hinted(ground, hintFor)
       return { record, changed: false, declined: false, overCorrupt, twice: twice.actors, durable }
     }
     this.#checkDisk(current, record)
@@ -273,10 +295,11 @@ export class RecordWriter {
     this.#parts.clocks.saw(record, id)
     const put = this.#put(ground.key, record, ground.bytes)
     if (isClients) this.#checkRoom(put.value.length, current)
-    const besides = this.#besides(ground, { id, before: ground.record, after: record })
-    const hints = this.#hints(ground.key, hintFor)
-    const operations: Operation[] = [...ground.orphans, put]
-    for (const more of [besides, hints, claim?.operations ?? NO_OPERATIONS])
+    const { key, name, record: before } = ground
+    const isLost = overCorrupt && before === undefined
+    const change = { id, key, name, before, after: record, isLost, origin, coordinated: isClients === true }
+    const { operations } = this.#derive(change, [...ground.orphans, put])
+    for (const more of [this.#hints(key, hintFor), claim?.operations ?? NO_OPERATIONS])
       if (more.length > 0) operations.push(...more)
     const durable = this.#queue(ground.name, { record, bytes: put.value.length }, operations)
     if (claim !== undefined) incarnation.granted(claim)
@@ -314,10 +337,10 @@ export class RecordWriter {
   }
 
   /** What was there already has been missed all the same. */
-  #hinted({ key }: Place, hintFor: readonly string[] | undefined, before: Promise<void>): Promise<void> {
+  #hinted({ key, durable }: Ground, hintFor: readonly string[] | undefined): Promise<void> {
     const operations = this.#hints(key, hintFor)
-    if (operations.length === 0) return before
-    return Promise.all([before, this.#parts.committer.commit(operations)]).then(() => {})
+    if (operations.length === 0) return durable
+    return Promise.all([durable, this.#parts.committer.commit(operations)]).then(() => {})
   }
 
   #queue(
@@ -369,16 +392,11 @@ export class RecordWriter {
     throw new AtollError('ATOLL_TOO_LARGE', message)
   }
 
-  /** What is written together with a record. */
-  #besides({ key, name }: Place, change: RecordChange): Operation[] {
-    const indexes = indexOperations(change, this.#means)
-    return this.changes === undefined ? indexes : [...indexes, this.changes.note(key, name)]
-  }
-
-  get #means(): IndexMeans {
-    const { runtime, partitions } = this.#parts
-    const { crc32, sha1 } = runtime.digest
-    return { ...this.#where, crc32, sha1, sliceOf: (id) => partitionOf(id, partitions, sha1) }
+  /** What is written with a change, behind the operations that are given. */
+  #derive(change: Change, operations: Operation[]): Derived {
+    const derived = { operations }
+    for (const derivation of this.#parts.derivations()) derivation(change, this.#vnode, derived)
+    return derived
   }
 
   get #where(): IndexWhere {

@@ -2,9 +2,10 @@ import { mergeRecords, type StoredRecord } from '@atoll/causality'
 import { type KeyId, MiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { BINARY } from './database.ts'
+import type { Change, Derivation } from './derivation.ts'
 import { encodeEnvelope } from './envelope.ts'
 import { foldRecords } from './fold.ts'
-import { indexDeletes, indexOperations } from './index-entry.ts'
+import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
@@ -14,8 +15,7 @@ export interface RefileParts {
   readonly database: Database
   readonly reader: RecordReader
   readonly partitions: number
-  /** Partitions of which index entries may lie in a range of their own. */
-  readonly ownIndexes: ReadonlySet<number>
+  readonly derivations: readonly Derivation[]
   readonly signal?: AbortSignal | undefined
 }
 
@@ -62,19 +62,30 @@ interface Moving {
 }
 
 async function moving(parts: RefileParts, { id, record, from, to }: Moving): Promise<readonly Operation[]> {
-  const { crc32, sha1 } = parts.runtime.digest
   const [source, target] = [new VnodeLayout(from), new VnodeLayout(to)]
   const key = target.dataKey(id)
-  const { record: there } = await parts.reader.peek(key)
+  const { record: there, corrupt } = await parts.reader.peek(key)
   const after = there === undefined ? record : mergeRecords({ kind: 'siblings' }, there, record)
-  const { ownIndexes } = parts
-  const means = { layout: target, hasOwn: ownIndexes.has(to), crc32, sha1, sliceOf: () => to }
+  const value = encodeEnvelope(key, after, parts.runtime.digest.crc32)
+  const [gone, come] = [source.dataKey(id), key]
   return [
-    { type: 'del', key: source.dataKey(id) },
-    ...indexDeletes(id, record, { layout: source, hasOwn: ownIndexes.has(from) }),
-    { type: 'put', key, value: encodeEnvelope(key, after, crc32) },
-    ...indexOperations({ id, before: there, after }, means),
+    { type: 'del', key: gone },
+    ...derivedOf(parts, source, { id, key: gone, before: record, after: undefined, isLost: false }),
+    { type: 'put', key: come, value },
+    ...derivedOf(parts, target, { id, key, before: there, after, isLost: corrupt && there === undefined }),
   ]
+}
+
+/** Nothing is served meanwhile, so no vnode is copied either. */
+function derivedOf(
+  { derivations }: RefileParts,
+  layout: VnodeLayout,
+  part: Omit<Change, 'name' | 'origin' | 'coordinated'>,
+): readonly Operation[] {
+  const change = { ...part, name: keyText(part.key), origin: 'handoff', coordinated: false } as const
+  const derived = { operations: [] }
+  for (const derivation of derivations) derivation(change, { layout, changes: undefined }, derived)
+  return derived.operations
 }
 
 /** Operations that are written together, a few records at a time. */

@@ -9,6 +9,7 @@ import {
 import { AtollError, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
 import { BINARY } from './database.ts'
+import type { Origin } from './derivation.ts'
 import { dropRecords } from './drop.ts'
 import type { Holdings } from './holdings.ts'
 import { keyText } from './keys.ts'
@@ -37,6 +38,8 @@ export interface VnodeParts extends WriterParts {
 }
 
 type Put = Omit<PutRequest, 'partition'>
+
+const CLIENTS = { isClients: true, origin: 'client' } as const
 
 /** One partition of the ring on one node. */
 export class Vnode {
@@ -69,7 +72,7 @@ export class Vnode {
     const { id, record, isFresh, hintFor } = put
     return isFresh && this.#parts.policyOf(id.type).kind === 'write-once'
       ? this.#stored(() => this.#writer.overwrite(id, record, hintFor), onAccepted)
-      : this.merge(put, onAccepted)
+      : this.merge(put, 'replica', onAccepted)
   }
 
   /**
@@ -78,13 +81,14 @@ export class Vnode {
    */
   async merge(
     { id, record, tellAlone, tellTwice, hintFor }: Put,
+    origin: Origin,
     onAccepted?: () => void,
   ): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
     const decide = (current: StoredRecord | undefined) =>
       current === undefined ? record : mergeRecords(policy, current, record)
     const decided = await this.#write(
-      () => this.#writer.update({ id, seen: record.clock, brought: record, hintFor, decide }),
+      () => this.#writer.update({ id, seen: record.clock, brought: record, hintFor, origin, decide }),
       onAccepted,
     )
     const { changed, twice } = decided
@@ -143,7 +147,7 @@ export class Vnode {
             const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
             return this.#writer.overwrite(id, record, hintFor)
           }
-        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, isClients: true, hintFor, decide }),
+        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, ...CLIENTS, hintFor, decide }),
     )
     return { record, declined }
   }
@@ -171,7 +175,8 @@ export class Vnode {
     try {
       await database.clear({ ...BINARY, ...this.#layout.noteRange })
       const where = { layout: this.#layout, hasOwn: ownIndexes.has(this.#partition) }
-      await dropRecords({ database, reader, where })
+      const deletesOf = (key: Uint8Array, record: StoredRecord) => this.#writer.dropOf(key, record)
+      await dropRecords({ database, reader, where, deletesOf })
     } catch (cause) {
       throw storageFailure('the database failed to delete a partition', cause)
     }

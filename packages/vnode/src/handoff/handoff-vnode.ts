@@ -103,7 +103,7 @@ export class HandoffVnode {
   /** Merges a record that comes from another vnode; resolves when it is on disk. */
   async merge(id: KeyId, record: StoredRecord): Promise<void> {
     const bytes = record.siblings.reduce((sum, { value }) => sum + value.length, 0)
-    await this.#parts.admission.run(bytes, () => this.#vnode().merge({ id, record }))
+    await this.#parts.admission.run(bytes, () => this.#vnode().merge({ id, record }, 'handoff'))
   }
 
   /** Deletes a record unless it has changed. */
