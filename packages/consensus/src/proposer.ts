@@ -34,6 +34,12 @@ export interface Electorate {
    * common that remembers, as long as one does. Default none.
    */
   readonly forgetful?: readonly string[] | undefined
+  /**
+   * Others that remember what they promised and accepted, and are asked beside the acceptors. They count where they make
+   * a majority of all with so many acceptors that every majority of these has one of them. So a quorum with reserves has
+   * a member that remembers in common with every quorum, with reserves or without. Default none.
+   */
+  readonly reserves?: readonly string[] | undefined
 }
 
 export interface AttemptState extends Electorate {
@@ -56,12 +62,12 @@ export interface AttemptStep {
 /** A new attempt: the shell sends `prepare` with its ballot to every acceptor. */
 export function beginAttempt(
   ballot: Ballot,
-  { acceptors, forgetful }: Electorate,
+  { acceptors, forgetful, reserves }: Electorate,
   change: Change,
 ): AttemptState {
   const nobody = { agreed: [], failed: [] }
   const nothing = { latest: undefined, value: undefined }
-  return { ballot, acceptors, forgetful, change, phase: 'prepare', ...nobody, ...nothing }
+  return { ballot, acceptors, forgetful, reserves, change, phase: 'prepare', ...nobody, ...nothing }
 }
 
 /**
@@ -69,8 +75,9 @@ export function beginAttempt(
  * is decided. Replies that are late or repeated change nothing.
  */
 export function stepAttempt(state: AttemptState, event: ProposerEvent): AttemptStep {
-  const { acceptors, agreed, failed, phase } = state
-  const known = acceptors.includes(event.from) && !agreed.includes(event.from) && !failed.includes(event.from)
+  const { agreed, failed, phase } = state
+  const known =
+    everybodyIn(state).includes(event.from) && !agreed.includes(event.from) && !failed.includes(event.from)
   if (!known || phaseOf(event) !== phase) return waiting(state)
   if (event.kind === 'failed') return onFailed({ ...state, failed: [...failed, event.from] })
   if (event.reply.kind === 'conflict') {
@@ -105,16 +112,29 @@ function onAccepted(state: AttemptState): AttemptStep {
 }
 
 function onFailed(state: AttemptState): AttemptStep {
-  const left = state.acceptors.filter((name) => !state.failed.includes(name))
+  const left = everybodyIn(state).filter((name) => !state.failed.includes(name))
   if (isQuorum(left, state)) return waiting(state)
   return over(state, { kind: 'unreachable', proposed: state.phase === 'accept' })
 }
 
-function isQuorum(names: readonly string[], { acceptors, forgetful = [] }: Electorate): boolean {
-  if (names.length === acceptors.length) return true
-  const majority = Math.floor(acceptors.length / 2) + 1
-  const remembering = names.filter((name) => !forgetful.includes(name)).length
-  return names.length >= majority && remembering + majority > acceptors.length
+/** All who are asked. */
+export function everybodyIn({ acceptors, reserves = [] }: Electorate): readonly string[] {
+  return [...acceptors, ...reserves]
+}
+
+function isQuorum(names: readonly string[], electorate: Electorate): boolean {
+  const { acceptors, forgetful = [], reserves = [] } = electorate
+  const own = acceptors.filter((name) => names.includes(name))
+  if (own.length === acceptors.length) return true
+  const remembering = own.filter((name) => !forgetful.includes(name)).length
+  const majority = majorityOf(acceptors.length)
+  if (remembering + majority <= acceptors.length) return false
+  const withReserves = remembering + reserves.filter((name) => names.includes(name)).length
+  return own.length >= majority || withReserves >= majorityOf(everybodyIn(electorate).length)
+}
+
+function majorityOf(count: number): number {
+  return Math.floor(count / 2) + 1
 }
 
 function waiting(state: AttemptState): AttemptStep {

@@ -7,6 +7,7 @@ import {
   beginAttempt,
   type Change,
   type Electorate,
+  everybodyIn,
   type ProposerDecision,
   type ProposerEvent,
   stepAttempt,
@@ -94,14 +95,14 @@ export class Registers {
         }
       }
       const propose = (proposal: Proposal) => {
-        for (const from of begun.acceptors) {
+        for (const from of everybodyIn(begun)) {
           this.#acceptors.accept(from, register, proposal, signal).then(
             (reply) => feed({ kind: 'accepted', from, reply }),
             () => feed({ kind: 'failed', from, phase: 'accept' }),
           )
         }
       }
-      for (const from of begun.acceptors) {
+      for (const from of everybodyIn(begun)) {
         this.#acceptors.prepare(from, register, begun.ballot, signal).then(
           (reply) => feed({ kind: 'prepared', from, reply }),
           () => feed({ kind: 'failed', from, phase: 'prepare' }),

@@ -14,7 +14,7 @@ import type {
   PrepareRequest,
 } from './protocol.ts'
 import { refused } from './refusal.ts'
-import { votersOf } from './voters.ts'
+import { reservesOf, votersOf } from './voters.ts'
 
 const DOCUMENT_KEY = 'document'
 const ACCEPTOR_KEY = 'acceptor'
@@ -221,7 +221,8 @@ export class Ledger {
     if (own.basis.epoch > basis.epoch || !equalBytes(own.basis.digest, basis.digest)) {
       return { kind: 'document', bytes: own.bytes }
     }
-    const votes = this.isMember(own.document) && votersOf(own.document).includes(node)
+    const electorate = [...votersOf(own.document), ...reservesOf(own.document)]
+    const votes = this.isMember(own.document) && electorate.includes(node)
     if (!votes) throw refused(what, 'it has no vote')
     if (this.#fork !== undefined) throw this.#fork.error
     return undefined

@@ -10,9 +10,9 @@ import { settle } from './settle.ts'
 import { votersOf } from './voters.ts'
 
 /**
- * A member that will not be back soon: it is not asked any more, nor for its vote. It stays in all lists; nobody waits for
- * what it has to copy, unless nobody else has it. Throws `ATOLL_CHANGE_REFUSED` for the last voter, and for a member that
- * is neither valid nor leaving.
+ * A member that will not be back soon: it is not asked any more, save for its vote where the voters are too few. It
+ * stays in all lists; nobody waits for what it has to copy, unless nobody else has it. Throws `ATOLL_CHANGE_REFUSED`
+ * for the last voter, and for a member that is neither valid nor leaving.
  */
 export function markDown(document: ClusterDocument, node: NodeName): ClusterDocument {
   const what = `mark ${node} down`

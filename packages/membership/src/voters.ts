@@ -9,6 +9,17 @@ export function votersOf({ members }: ClusterDocument): readonly NodeName[] {
     .sort()
 }
 
+/**
+ * The members that are marked down, in the order of their names. What they vote counts only where the voters are too few,
+ * and by the rule for `reserves` of `@atoll/consensus`.
+ */
+export function reservesOf({ members }: ClusterDocument): readonly NodeName[] {
+  return [...members.values()]
+    .filter(({ state }) => state === 'down')
+    .map(({ node }) => node)
+    .sort()
+}
+
 export function isMajority(some: number, all: number): boolean {
   return some > all / 2
 }

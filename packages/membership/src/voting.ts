@@ -5,7 +5,7 @@ import { FORGOTTEN, type Known, type Ledger } from './ledger.ts'
 import { acceptMethod, prepareMethod, tellMethod } from './methods.ts'
 import type { AcceptRequest, Elsewhere, PrepareRequest } from './protocol.ts'
 import { describeUnmetVote } from './unmet-vote.ts'
-import { votersOf } from './voters.ts'
+import { reservesOf, votersOf } from './voters.ts'
 
 export interface VotingParts {
   readonly endpoint: Pick<RpcEndpoint, 'call'>
@@ -16,6 +16,14 @@ export interface VotingParts {
 
 const PROPOSER_BYTES = 8
 const MAX_ATTEMPTS = 8
+
+/** Who counts beside the voters that remember, where these are too few; see `Electorate` of `@atoll/consensus`. */
+interface Others {
+  readonly forgetful: readonly string[]
+  readonly reserves: readonly string[]
+}
+
+const NOBODY: Others = { forgetful: [], reserves: [] }
 
 /** One question to one member, wherever that is. */
 interface Question<Request, Answer> {
@@ -49,8 +57,8 @@ export class Vote {
 
   /**
    * By a majority of those who remember what they voted for. Where these are too few, those who may have forgotten
-   * count beside them, as far as whatever was decided before is known to one who remembers, or to nobody. Throws
-   * `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does.
+   * count beside them, as far as whatever was decided before is known to one who remembers, or to nobody; and members
+   * that are marked down. Throws `ATOLL_QUORUM_UNMET` and `ATOLL_OVERLOADED` as `Registers.change` does.
    */
   async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const abort = () => this.#end(signal.reason)
@@ -59,51 +67,58 @@ export class Vote {
       return await this.#change(value)
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_QUORUM_UNMET')) throw error
-      const mayNeedMore = error.definite && this.#forgetful.size > 0
+      const others = this.#others()
+      const mayNeedMore = error.definite && others.forgetful.length + others.reserves.length > 0
       if (!mayNeedMore || this.#over.signal.aborted) throw this.#unmet(error)
-      return await this.#withForgetful(value)
+      return await this.#withOthers(value, others)
     } finally {
       signal.removeEventListener('abort', abort)
     }
   }
 
-  async #withForgetful(value: Uint8Array): Promise<Uint8Array> {
-    const forgetful = [...this.#forgetful].sort()
+  async #withOthers(value: Uint8Array, others: Others): Promise<Uint8Array> {
     try {
-      return await this.#change(value, forgetful)
+      return await this.#change(value, others)
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_QUORUM_UNMET')) throw error
       // Some had not answered when the majority could not be had any more.
       await Promise.allSettled(this.#asking)
-      if (error.definite && this.#forgetful.size > forgetful.length) return this.#withForgetful(value)
-      throw this.#unmet(error, forgetful)
+      const known = this.#others()
+      const isMore = known.forgetful.length > others.forgetful.length
+      if (error.definite && isMore) return this.#withOthers(value, known)
+      throw this.#unmet(error, others)
     }
   }
 
-  #unmet({ definite }: AtollError, forgetful: readonly string[] = []): AtollError {
+  #others(): Others {
+    const { document } = this.#base
+    return { forgetful: [...this.#forgetful].sort(), reserves: reservesOf(document) }
+  }
+
+  #unmet({ definite }: AtollError, { forgetful, reserves }: Others = NOBODY): AtollError {
     const { signal } = this.#over
     const voters = votersOf(this.#base.document)
-    const vote = { voters, node: this.#parts.node, forgetful, silent: this.#silent }
+    const vote = { voters, reserves, node: this.#parts.node, forgetful, silent: this.#silent }
     const message = signal.aborted ? messageOf(signal.reason) : describeUnmetVote(vote)
     return new AtollError('ATOLL_QUORUM_UNMET', message, { definite })
   }
 
-  async #change(value: Uint8Array, forgetful: readonly string[] = []): Promise<Uint8Array> {
+  async #change(value: Uint8Array, others: Others = NOBODY): Promise<Uint8Array> {
     const { clusterId, epoch, digest } = this.#base.basis
     // A ballot must never be used twice, so every vote has a proposer of its own.
     const proposer = `${this.#parts.node}/${toHex(this.#runtime.random.bytes(PROPOSER_BYTES))}`
     const options = { proposer, maxAttempts: MAX_ATTEMPTS }
-    const registers = new Registers(this.#runtime, { acceptors: this.#acceptors(forgetful) }, options)
+    const registers = new Registers(this.#runtime, { acceptors: this.#acceptors(others) }, options)
     const register = encodeTuple(1, [clusterId, epoch + 1, digest])
     const chosen = await registers.change(register, (current) => current ?? value, {
       acceptors: votersOf(this.#base.document),
-      forgetful,
+      ...others,
       signal: this.#over.signal,
     })
     return chosen ?? value
   }
 
-  #acceptors(forgetful: readonly string[]): Acceptors {
+  #acceptors({ forgetful }: Others): Acceptors {
     const { ledger } = this.#parts
     const { basis } = this.#base
     // Programs that do not know of it are never among them.
@@ -139,7 +154,9 @@ export class Vote {
       this.#silent.delete(node)
       return reply
     } catch (error) {
-      if (isAtollError(error) && error.details['reason'] === FORGOTTEN.reason) this.#forgetful.add(node)
+      const hasForgotten = isAtollError(error) && error.details['reason'] === FORGOTTEN.reason
+      // A copy that is marked down is of no use: it would count neither as a voter nor as one that remembers.
+      if (hasForgotten && votersOf(this.#base.document).includes(node)) this.#forgetful.add(node)
       else this.#silent.set(node, messageOf(error))
       throw error
     } finally {

@@ -87,21 +87,31 @@ test('nothing is accepted that could not be the next document', async () => {
   await expect(rubbish).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
 })
 
-test('a node without a vote, or without a document, gives none', async () => {
+/** A ledger of n1, and what to ask it about the document in which n1 is in this state. */
+async function ledgerIn(state: 'joining' | 'exiting' | 'down') {
   const { ledger, document } = await ledgerOf()
   const member = document.members.get('n1')
   if (member === undefined) throw new Error('n1 is a member')
-  const down = {
-    ...document,
-    epoch: 2,
-    members: new Map(document.members).set('n1', { ...member, state: 'down' as const }),
-  }
-  await ledger.learn(encodeDocument(down))
+  const members = new Map(document.members).set('n1', { ...member, state })
+  await ledger.learn(encodeDocument({ ...document, epoch: 2, members }))
   const { basis } = ledger.known ?? {}
   if (basis === undefined) throw new Error('it has one')
-  await expect(ledger.prepare({ basis, ballot: ballot(1) })).rejects.toMatchObject({
-    code: 'ATOLL_CHANGE_REFUSED',
-  })
+  return { ledger, basis }
+}
+
+test('a node that is marked down gives its vote, for whoever counts it for what it is', async () => {
+  const { ledger, basis } = await ledgerIn('down')
+  expect(await ledger.prepare({ basis, ballot: ballot(1) })).toMatchObject({ kind: 'promise' })
+})
+
+test('a node without a vote, or without a document, gives none', async () => {
+  for (const state of ['joining', 'exiting'] as const) {
+    const { ledger, basis } = await ledgerIn(state)
+    await expect(ledger.prepare({ basis, ballot: ballot(1) })).rejects.toMatchObject({
+      code: 'ATOLL_CHANGE_REFUSED',
+    })
+  }
+  const { basis } = await ledgerOf()
   const empty = new Ledger(createWorld({ seed: 1 }).runtime('n1'), partsOf(new Map()))
   await empty.load()
   await expect(empty.prepare({ basis, ballot: ballot(1) })).rejects.toMatchObject({

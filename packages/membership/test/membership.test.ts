@@ -1,5 +1,13 @@
 import { expect, test } from 'vitest'
-import { type ClusterDocument, encodeDocument, firstDocument, markDown, setBucketType } from '../src/index.ts'
+import {
+  type ClusterDocument,
+  encodeDocument,
+  firstDocument,
+  markDown,
+  markUp,
+  setBucketType,
+  votersOf,
+} from '../src/index.ts'
 import { Sea } from './world.ts'
 
 const NODES = ['n1', 'n2', 'n3', 'n4', 'n5']
@@ -96,6 +104,49 @@ test('an edit that changes nothing makes no epoch, and one that throws rejects',
     const wrong = sea.member('n1').stage({ kind: 'leave', node: 'n9' })
     await expect(wrong).rejects.toMatchObject({ code: 'ATOLL_CHANGE_REFUSED' })
     expect(sea.machine('n1').document?.epoch).toBe(1)
+  }))
+
+/** Two of four are said to be down though they are up, and then one of the two voters that are left loses its disk. */
+async function loseVoter(sea: Sea): Promise<void> {
+  await sea.begin(['n1', 'n2', 'n3', 'n4'])
+  for (const node of ['n2', 'n4']) await sea.member('n1').propose((document) => markDown(document, node))
+  expect(await sea.converge()).toBe(true)
+  await sea.machine('n1').crash()
+  sea.world.disk('n1').wipe()
+  await sea.machine('n1').start()
+}
+
+test('members that are marked down, and are there, make up for a voter that has lost its data', () =>
+  inSea(async (sea) => {
+    await loseVoter(sea)
+    for (const node of ['n2', 'n4']) await sea.member(node).propose((document) => markUp(document, node))
+    const id = sea.machine('n1').membership?.id ?? ''
+    await sea.member('n3').stage({ kind: 'force-replace', node: 'n1', by: 'n1', id })
+    await sea.member('n3').commit(sea.member('n3').plan())
+    expect(await sea.converge()).toBe(true)
+    expect(votersOf(sea.member('n4').document!)).toEqual(['n1', 'n2', 'n3', 'n4'])
+    expect(sea.conflicts).toEqual([])
+  }))
+
+test('they decide nothing without a voter, nor without a majority of all, and the refusal says what to force', () =>
+  inSea(async (sea) => {
+    await loseVoter(sea)
+    const up = (node: string) => sea.member(node).propose((document) => markUp(document, node))
+    sea.split(['n1', 'n3'], ['n2', 'n4'])
+    await expect(up('n2')).rejects.toMatchObject({ code: 'ATOLL_QUORUM_UNMET', definite: true })
+    sea.network.heal()
+    await sea.machine('n4').crash()
+    const { message } = await up('n2').then(
+      () => expect.unreachable('two of four are too few'),
+      (error: Error) => error,
+    )
+    expect(message).toContain('Start n1, n4 with the data that they had')
+    expect(message).toMatch(/force the change on n3 with missing: n1: one that has lost its data/)
+    await sea.member('n3').force((document) => document, { missing: ['n1'], reason: 'its disk is new' })
+    expect(await sea.converge()).toBe(true)
+    await up('n2')
+    expect(await sea.converge()).toBe(true)
+    expect(sea.conflicts).toEqual([])
   }))
 
 test('a forced change is refused while a majority is left, and else recorded and obeyed', () =>

@@ -208,7 +208,10 @@ export class ClusterControl {
     return this.#parts.membership.commit(plan, options)
   }
 
-  /** Marks a node as down until it returns: no node sends it requests, and it has no vote. */
+  /**
+   * Marks a node as down until it returns: no node sends it requests, and nobody waits for its vote. It is asked for that
+   * only where the others are too few.
+   */
   async down(node: NodeName, options: ProposeOptions = {}): Promise<ClusterDocument> {
     checkNodeName('node', node)
     checkPropose('down', options)

@@ -8,7 +8,7 @@ import type { Scene } from './scene.ts'
  * disk gets an empty one, as an operator would have it.
  */
 export function handsOn(
-  { world, cluster, grounded, struck }: Scene,
+  { world, cluster, grounded, refusals, struck }: Scene,
   damaged: ReadonlySet<string>,
 ): NodesPort {
   /** Nodes of which the operator has not been able to say yet that their disk is an older copy. */
@@ -41,9 +41,11 @@ export function handsOn(
           await start(name)
           if (struck.has(name)) await cluster.crash(name)
           else copies.delete(name)
+          refusals.delete(name)
         } while (struck.has(name) && !grounded.has(name))
       } catch (error) {
         if (!isAtollError(error)) throw error
+        refusals.set(name, error)
         world.note(`${name} does not start: ${error.code} ${error.message}`)
         if (!(isUnreadable(error) && damaged.has(name))) return
         world.disk(name).wipe()

@@ -21,6 +21,12 @@ const PATIENCE_MS = 30_000
 /** For how long another cluster listens where a node was. */
 const IMPOSTOR_MS = 3000
 
+/** Where to force a change, and whom to name as missing, as a refusal says. */
+interface WayOut {
+  readonly on: string
+  readonly missing: readonly string[]
+}
+
 interface Means {
   readonly nodes: NodesPort
   /** Of which the disks may rot. */
@@ -40,10 +46,10 @@ export class Operator {
   /** The epoch in which each node that was added was a member: who has heard of less does not know it yet. */
   readonly #memberSince = new Map<string, number>()
   readonly #markedDown = new Set<string>()
-  /** Those of which a refusal says that they are copies, and that their votes do not count without all others. */
-  readonly #forgetful = new Set<string>()
-  /** Since when no majority is there at the end. */
-  #stuckSinceMs: number | undefined
+  /** What the last refusal said of how to go on without a majority. */
+  #told: WayOut | undefined
+  /** Since when refusals say so, and nothing else can be done. */
+  #toldSinceMs: number | undefined
 
   constructor(scene: Scene, { nodes, damaged }: Means, plan: readonly PlannedChange[]) {
     this.#scene = scene
@@ -70,7 +76,7 @@ export class Operator {
     for (const name of [...this.#coming]) await this.#try(`add ${name}`, () => this.#add(name))
     for (const name of this.#scene.cluster.names) await this.#nodes.restart(name)
     if (this.#scene.cluster.nodes.length === 0) return ['no node runs']
-    await this.#goOnWithoutMajority()
+    await this.#goOnAsToldTo()
     // Also those of which nobody knew whether it was decided that they are down.
     for (const { node, state } of newestDocument(this.#scene.cluster).members.values()) {
       if (state === 'down' && this.#scene.cluster.names.includes(node))
@@ -340,27 +346,29 @@ export class Operator {
     }
   }
 
-  /**
-   * With one that is gone for good there may be no majority of those that have their votes: which lets another back
-   * that has lost its disk, or tells a copy what it is.
-   */
-  async #goOnWithoutMajority(): Promise<void> {
-    const { cluster, world } = this.#scene
-    const voters = [...newestDocument(cluster).members.values()].filter(
-      ({ state }) => state !== 'joining' && state !== 'down',
-    )
-    const isGone = (node: string) => !cluster.names.includes(node)
-    const votes = (node: string) => !isGone(node) && cluster.isRunning(node) && !this.#forgetful.has(node)
-    const missing = voters.map(({ node }) => node).filter((node) => !votes(node))
-    const [left] = cluster.nodes.filter(({ name }) => votes(name))
-    this.#forgetful.clear()
-    const isStuck = missing.some(isGone) && missing.length >= voters.length / 2
+  /** What is refused at the end for lack of a majority says what to do about it. */
+  async #goOnAsToldTo(): Promise<void> {
+    const { cluster, refusals, world } = this.#scene
+    for (const name of cluster.names) this.#hear(refusals.get(name)?.message ?? '')
+    const told = this.#told
+    this.#told = undefined
+    const isRunning = (name: string) => cluster.names.includes(name) && cluster.isRunning(name)
+    // What can be started has been started.
+    const isDue = told !== undefined && isRunning(told.on) && !told.missing.every(isRunning)
     const nowMs = world.runtime('operator').clock.monotonicMs()
-    this.#stuckSinceMs = isStuck ? (this.#stuckSinceMs ?? nowMs) : undefined
-    if (left === undefined || nowMs - (this.#stuckSinceMs ?? nowMs) < PATIENCE_MS) return
+    this.#toldSinceMs = isDue ? (this.#toldSinceMs ?? nowMs) : undefined
+    if (told === undefined || nowMs - (this.#toldSinceMs ?? nowMs) < PATIENCE_MS) return
+    const { on, missing } = told
+    world.note(`operator forces on ${on}, as told, without ${missing.join(', ')}`)
+    world.runtime('operator').probe.mark('operator.forces-as-told')
     await this.#try('go on without a majority', async () => {
-      await left.cluster.force([], { missing, reason: 'one is gone for good' })
+      await cluster.node(on).cluster.force([], { missing, reason: 'they are gone, or what they knew is' })
     })
+  }
+
+  #hear(message: string): void {
+    const [, on, missing] = /force the change on (\w+) with missing: ([\w, ]+)/.exec(message) ?? []
+    if (on !== undefined && missing !== undefined) this.#told = { on, missing: missing.split(', ') }
   }
 
   /**
@@ -414,8 +422,7 @@ export class Operator {
       await run()
     } catch (error) {
       if (!isAtollError(error)) throw error
-      const [, copies = ''] = /the data of (.+) may be older than what it/.exec(error.message) ?? []
-      for (const name of copies.split(', ')) this.#forgetful.add(name)
+      this.#hear(error.message)
       this.#scene.world.note(`operator cannot yet: ${what}: ${error.code} ${error.message}`)
     }
   }

@@ -65,6 +65,8 @@ export interface Scene {
   readonly grounded: Set<string>
   /** Nodes that lost their power before they were there: one that is just being added goes on on a disk that is gone. */
   readonly struck: Set<string>
+  /** Why nodes did not start the last time, as far as they did not. */
+  readonly refusals: Map<string, AtollError>
   /** What the changes of the cluster may cost. */
   readonly allowance: Allowance
   readonly watch: Watch
@@ -104,6 +106,7 @@ export function newScene(world: World, house: House, options: HouseOptions): Sce
     doors: new Doors(),
     grounded: new Set(),
     struck: new Set(),
+    refusals: new Map(),
     allowance: { copies: 0, widenings: 0 },
   }
 }

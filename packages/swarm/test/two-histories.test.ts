@@ -123,7 +123,7 @@ test('most members that are put back from copies decide nothing while the others
       code: 'ATOLL_QUORUM_UNMET',
       definite: true,
       message: expect.stringMatching(
-        /^epoch \d+ could not be decided: n1, n2, n3 cannot vote yet: .* Start n4, n5\. If .* force/,
+        /^epoch \d+ could not be decided: n1, n2, n3 cannot vote yet: .* Start n4, n5 with the data that they had\. If .* force/,
       ),
     })
     expect([...(await readAll(story)).keys()]).not.toContain('denied')
