@@ -33,6 +33,20 @@ export function encodeRecord(record: StoredRecord): EncodedRecord {
   return { head: PackableRecord.headOf(record, packHead), body: bodyOf(record.siblings) }
 }
 
+/**
+ * Whether a record of several siblings takes more than this. One of a single sibling never does: it is as large as a client
+ * may make it.
+ */
+export function exceedsRoom(
+  record: StoredRecord,
+  room: { readonly headBytes: number; readonly bodyBytes: number },
+): boolean {
+  const { siblings } = record
+  if (siblings.length < 2) return false
+  const bytes = siblings.reduce((sum, { value }) => sum + value.length, 0)
+  return bytes > room.bodyBytes || encodeRecord(record).head.length > room.headBytes
+}
+
 function packHead(record: StoredRecord): Uint8Array {
   return encodeWith(headCodec, record)
 }

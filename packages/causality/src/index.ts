@@ -1,4 +1,4 @@
-export { decodeRecord, type EncodedRecord, encodeRecord } from './codec.ts'
+export { decodeRecord, type EncodedRecord, encodeRecord, exceedsRoom } from './codec.ts'
 export { contextOf, decodeContext, encodeContext } from './context.ts'
 export { clockDigest } from './digest.ts'
 export { givenTwice, isRenamedIn, renameSiblings, writesDigest } from './given-twice.ts'

@@ -153,3 +153,10 @@ function unpack(name: string, bytes: Uint8Array): unknown {
 function corrupt(name: string, why: string): AtollError {
   return new AtollError('ATOLL_CORRUPT', `${name} cannot be read: ${why}`)
 }
+
+/** What `unpack` makes of a tuple that has nothing else in it. Throws `ATOLL_CORRUPT` for a field that is left. */
+export function unpackWhole<T>(reader: TupleReader, unpack: (reader: TupleReader) => T): T {
+  const value = unpack(reader)
+  reader.end()
+  return value
+}

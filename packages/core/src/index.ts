@@ -1,3 +1,4 @@
+export { Admission, type AdmissionLimits } from './admission.ts'
 export {
   type ArgumentError,
   type ArgumentFacts,
@@ -25,6 +26,7 @@ export {
   MAX_LIST_ITEMS,
   type TupleCodec,
   TupleReader,
+  unpackWhole,
 } from './codec.ts'
 export { continuing } from './crc32.ts'
 export { combineCrc32, leadingCrc32 } from './crc32-combine.ts'
@@ -42,7 +44,14 @@ export {
   storageFailure,
   withDefinite,
 } from './errors.ts'
-export { DEFAULT_TYPE, type KeyId } from './key-id.ts'
+export {
+  checkKeyId,
+  checkKeyType,
+  DEFAULT_TYPE,
+  type KeyId,
+  packKeyId,
+  unpackKeyId,
+} from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'
 export { borrowBuffer, keepBuffer, returnBuffer } from './lent-buffers.ts'
 export { closeInOrder, Lifecycle, type LifecycleState } from './lifecycle.ts'

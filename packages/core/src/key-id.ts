@@ -1,3 +1,8 @@
+import type { TupleReader } from './codec.ts'
+import { AtollError, messageOf } from './errors.ts'
+import type { TupleValue } from './msgpack.ts'
+import { checkBytes, checkText } from './validate.ts'
+
 /**
  * The full name of a record in the key-value layer. A key-value bucket has a type, which carries its properties
  * (n, quorums, merge strategy). The type "default" places keys as Riak places untyped ones.
@@ -13,3 +18,40 @@ export interface KeyId {
 
 /** The bucket type of which keys are placed without naming a type. */
 export const DEFAULT_TYPE = 'default'
+
+const MAX_BUCKET_BYTES = 1024
+const MAX_KEY_BYTES = 4096
+
+/** Throws `TypeError` or `RangeError` for an id outside the limits of `KeyId`. */
+export function checkKeyId({ type, bucket, key }: KeyId): void {
+  checkKeyType(type)
+  checkBytes('bucket', bucket, { min: 1, max: MAX_BUCKET_BYTES })
+  checkBytes('key', key, { min: 1, max: MAX_KEY_BYTES })
+}
+
+/** What was found to be proper: the names of a cluster's types are few, and come with every request. */
+const proper = new Set<string>()
+const MAX_PROPER = 1024
+
+/** Throws `TypeError` or `RangeError` for what is no name of a bucket type. */
+export function checkKeyType(type: string): void {
+  if (proper.has(type)) return
+  checkText('type', type, /^[a-z0-9._-]{1,64}$/, '1 to 64 characters of a-z 0-9 . _ -')
+  if (proper.size < MAX_PROPER) proper.add(type)
+}
+
+/** The three fields of an id in a message. */
+export function packKeyId({ type, bucket, key }: KeyId): readonly TupleValue[] {
+  return [type, bucket, key]
+}
+
+/** Reads what `packKeyId` has written. Throws `ATOLL_CORRUPT` for an id outside the limits of `KeyId`. */
+export function unpackKeyId(reader: TupleReader): KeyId {
+  const id = { type: reader.string(), bucket: reader.bytes(), key: reader.bytes() }
+  try {
+    checkKeyId(id)
+  } catch (cause) {
+    throw new AtollError('ATOLL_CORRUPT', `a message has no proper key: ${messageOf(cause)}`, { cause })
+  }
+  return id
+}

@@ -1,6 +1,6 @@
 import type { Ballot } from '@atoll/consensus'
-import { AtollError, type TupleReader, type TupleValue } from '@atoll/core'
-import type { MessageCodec } from '@atoll/transport'
+import { AtollError, type TupleReader, type TupleValue, unpackWhole } from '@atoll/core'
+import { versioned } from '@atoll/transport'
 import { packChange, unpackChange } from './change-codec.ts'
 import type {
   AcceptAnswer,
@@ -15,10 +15,10 @@ import type {
   TellRequest,
 } from './protocol.ts'
 
-/** The first field of every message. A peer of another version is refused, never misread. */
+/** The first field of every message. A peer of a later version is refused, never misread. */
 const VERSION = 1
 
-export const prepareRequestCodec = versioned<PrepareRequest>({
+export const prepareRequestCodec = versioned<PrepareRequest>(VERSION, {
   encode: ({ basis, ballot, asForgetful }) => ({
     tuple: [...packBasis(basis), ...packBallot(ballot), ...packMemory(asForgetful)],
   }),
@@ -29,7 +29,7 @@ export const prepareRequestCodec = versioned<PrepareRequest>({
   }),
 })
 
-export const prepareAnswerCodec = versioned<PrepareAnswer>({
+export const prepareAnswerCodec = versioned<PrepareAnswer>(VERSION, {
   encode: (answer) => {
     if (answer.kind !== 'promise') return packRefusal(answer)
     const { accepted } = answer
@@ -45,7 +45,7 @@ export const prepareAnswerCodec = versioned<PrepareAnswer>({
 })
 
 /** The value is the body. */
-export const acceptRequestCodec = versioned<AcceptRequest>({
+export const acceptRequestCodec = versioned<AcceptRequest>(VERSION, {
   encode: ({ basis, ballot, asForgetful, value }) => ({
     tuple: [...packBasis(basis), ...packBallot(ballot), ...packMemory(asForgetful)],
     body: value,
@@ -58,7 +58,7 @@ export const acceptRequestCodec = versioned<AcceptRequest>({
   }),
 })
 
-export const acceptAnswerCodec = versioned<AcceptAnswer>({
+export const acceptAnswerCodec = versioned<AcceptAnswer>(VERSION, {
   encode: (answer) => (answer.kind === 'accepted' ? { tuple: ['accepted'] } : packRefusal(answer)),
   decode: (reader, body) => {
     const kind = reader.string()
@@ -67,17 +67,17 @@ export const acceptAnswerCodec = versioned<AcceptAnswer>({
 })
 
 /** The document is the body. */
-export const tellRequestCodec = versioned<TellRequest>({
+export const tellRequestCodec = versioned<TellRequest>(VERSION, {
   encode: ({ bytes }) => ({ tuple: [], body: bytes }),
   decode: (_, body) => ({ bytes: body.slice() }),
 })
 
-export const tellAnswerCodec = versioned<TellAnswer>({
+export const tellAnswerCodec = versioned<TellAnswer>(VERSION, {
   encode: ({ epoch }) => ({ tuple: [epoch] }),
   decode: (reader) => ({ epoch: reader.uint() }),
 })
 
-export const joinRequestCodec = versioned<JoinRequest>({
+export const joinRequestCodec = versioned<JoinRequest>(VERSION, {
   encode: ({ change }) => ({ tuple: [packChange(change)] }),
   decode: (reader) => {
     const change = unpackChange(reader.tuple())
@@ -87,7 +87,7 @@ export const joinRequestCodec = versioned<JoinRequest>({
 })
 
 /** The document is the body. */
-export const joinAnswerCodec = versioned<JoinAnswer>({
+export const joinAnswerCodec = versioned<JoinAnswer>(VERSION, {
   encode: ({ bytes }) => ({ tuple: [], body: bytes }),
   decode: (_, body) => ({ bytes: body.slice() }),
 })
@@ -139,31 +139,6 @@ function packMemory(asForgetful = false): readonly TupleValue[] {
 
 function unpackMemory(reader: TupleReader): { readonly asForgetful?: boolean } {
   return reader.remaining === 0 ? {} : { asForgetful: reader.boolean() }
-}
-
-function unpackWhole<T>(reader: TupleReader, item: (reader: TupleReader) => T): T {
-  const value = item(reader)
-  reader.end()
-  return value
-}
-
-function versioned<T>(codec: MessageCodec<T>): MessageCodec<T> {
-  return {
-    encode: (value) => {
-      const { tuple, body } = codec.encode(value)
-      return { tuple: [VERSION, ...tuple], body }
-    },
-    decode: (reader, body) => {
-      const version = reader.uint()
-      if (version !== VERSION) {
-        throw new AtollError(
-          'ATOLL_PROTOCOL',
-          `a message has version ${version}; this program speaks ${VERSION}`,
-        )
-      }
-      return codec.decode(reader, body)
-    },
-  }
 }
 
 function corrupt(why: string): AtollError {

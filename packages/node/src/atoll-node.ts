@@ -10,6 +10,7 @@ import {
   type Runtime,
 } from '@atoll/core'
 import { type DocumentPort, Gossip, type MemberStatus } from '@atoll/gossip'
+import { Handoffs } from '@atoll/handoff'
 import {
   type ClusterDocument,
   catchingUp,
@@ -20,16 +21,10 @@ import {
   setBucketType,
 } from '@atoll/membership'
 import { type CloseOptions, checkClose, ObjectStore } from '@atoll/objects'
+import { ownerOfFiled, serveVnodes, VnodeReplicas } from '@atoll/replicas'
 import { Placement, type Ring } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import {
-  Handoffs,
-  type Ownership,
-  serveVnodes,
-  VNODE_CAPABILITIES,
-  type VnodeHost,
-  VnodeReplicas,
-} from '@atoll/vnode'
+import { VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { EventEmitter } from 'eventemitter3'
 import { Acquaintances } from './acquaintances.ts'
 import { Admission } from './admission.ts'
@@ -115,7 +110,6 @@ export class AtollNode extends Lifecycle {
   readonly #generation: Generation
   readonly #clocks: Clocks
   readonly #lives: Lives
-  readonly #ownership: () => Ownership
   readonly #configured: ReadonlyMap<string, Uint8Array>
   readonly #own: AtollNodeCollaborators['own']
   #closing: CloseOptions = {}
@@ -166,10 +160,10 @@ export class AtollNode extends Lifecycle {
     const document = documentOf(membership)
     this.#gossip = new Gossip(runtime, { endpoint, document }, { ...options.gossip, node: name })
     const ownership = () => this.#heirs.ownership
-    this.#ownership = ownership
     this.#heirs = new Heirs(name)
     this.#lives = new Lives({ node: name, runtime, endpoint, generation, vnodes, heirs: this.#heirs })
-    this.#handoffs = new Handoffs(runtime, { host: vnodes, endpoint, ownership }, options.handoff ?? {})
+    const isOwn = (partition: number) => ownerOfFiled(partition, vnodes.filed, ownership()) === name
+    this.#handoffs = new Handoffs(runtime, { host: vnodes, endpoint, isOwn }, options.handoff ?? {})
     const placement = () => this.#currentPlacement()
     const isUp = (node: string) => this.isUp(node)
     const replicas = new VnodeReplicas({ node: name, host: vnodes, endpoint, ownership })
@@ -233,7 +227,7 @@ export class AtollNode extends Lifecycle {
     await this.vnodes.open()
     await this.#generation.begin()
     await this.#handoffs.open()
-    serveVnodes(this.#endpoint, this.vnodes, { ownership: this.#ownership })
+    serveVnodes(this.#endpoint, this.vnodes, { ownership: () => this.#heirs.ownership })
     this.cluster.serve()
     this.#clocks.serve()
     this.#others.serve()

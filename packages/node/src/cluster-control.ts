@@ -1,6 +1,7 @@
 import { type BucketChanges, type BucketTypes, encodeBucketProperties } from '@atoll/coordinator'
 import { AtollError, checkObject, checkText, EMPTY_BYTES, type KeyId, type Runtime } from '@atoll/core'
 import type { Gossip, MemberStatus, MemberView } from '@atoll/gossip'
+import type { HandoffStatus, Handoffs } from '@atoll/handoff'
 import {
   type Change,
   type ClusterDocument,
@@ -21,7 +22,7 @@ import {
 } from '@atoll/membership'
 import { checkNodeName, type NodeName, type Placement } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import type { HandoffStatus, Handoffs, Hinted, StorageState, VnodeHost } from '@atoll/vnode'
+import type { Hinted, StorageState, VnodeHost } from '@atoll/vnode'
 import { type Census, censusMethod, censusOf, holdingsOf } from './census.ts'
 import {
   checkChange,

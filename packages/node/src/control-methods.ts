@@ -1,7 +1,7 @@
 import { AtollError, type TupleReader } from '@atoll/core'
+import type { HandoffStatus } from '@atoll/handoff'
 import { MAX_PARTITIONS } from '@atoll/ring'
 import type { MessageCodec, Method } from '@atoll/transport'
-import type { HandoffStatus } from '@atoll/vnode'
 
 export interface SizesRequest {
   readonly partitions: readonly number[]

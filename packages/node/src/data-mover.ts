@@ -8,6 +8,7 @@ import {
   type Timer,
   toHex,
 } from '@atoll/core'
+import type { GiveBackPlan, Handoffs } from '@atoll/handoff'
 import {
   type ClusterDocument,
   type Edit,
@@ -25,7 +26,7 @@ import {
   refiled,
 } from '@atoll/membership'
 import { MAX_REPLICAS, type NodeName, overlapping, type Placement } from '@atoll/ring'
-import type { GiveBackPlan, Handoffs, VnodeHost } from '@atoll/vnode'
+import type { VnodeHost } from '@atoll/vnode'
 import { type DataWork, filledNext, heldBy, nameOfWork, offered, type Surplus, workFor } from './data-work.ts'
 
 export interface DataMoverCollaborators {

@@ -1,6 +1,6 @@
 import { type ClusterDocument, catchingUp } from '@atoll/membership'
+import type { Ownership } from '@atoll/replicas'
 import { type NodeName, overlapping, type ReplicaTable } from '@atoll/ring'
-import type { Ownership } from '@atoll/vnode'
 
 /**
  * Who serves the replicas of a node: it holds them, or they were handed over while it watched. An heir stands where the

@@ -15,10 +15,11 @@ import {
   wrongType,
 } from '@atoll/core'
 import type { GossipOptions } from '@atoll/gossip'
+import type { HandoffOptions } from '@atoll/handoff'
 import type { ObjectStoreOptions } from '@atoll/objects'
 import { checkNodeName, checkPartitions, checkZoneName, MAX_REPLICAS } from '@atoll/ring'
 import type { MemoryNetwork, TransportFactory } from '@atoll/transport'
-import type { Database, HandoffOptions, VnodeHostOptions } from '@atoll/vnode'
+import type { Database, VnodeHostOptions } from '@atoll/vnode'
 
 /** What every node of a cluster shares, and a single node as well. Everything may be left out. */
 export interface CommonOptions {

@@ -59,6 +59,7 @@ export {
   type Timer,
 } from '@atoll/core'
 export type { GossipOptions, MemberStatus } from '@atoll/gossip'
+export type { HandoffKind, HandoffOptions, HandoffPhase, HandoffStatus } from '@atoll/handoff'
 export {
   type Change,
   type ClusterDocument,
@@ -151,14 +152,6 @@ export {
   type TlsPaths,
   tcp,
 } from '@atoll/transport-tcp'
-export type {
-  Database,
-  HandoffKind,
-  HandoffOptions,
-  HandoffPhase,
-  HandoffStatus,
-  VnodeHost,
-  VnodeHostOptions,
-} from '@atoll/vnode'
+export type { Database, VnodeHost, VnodeHostOptions } from '@atoll/vnode'
 export type { EventEmitter } from 'eventemitter3'
 export { type OpenClusterOptions, type OpenNodeOptions, openCluster, openNode } from './open.ts'

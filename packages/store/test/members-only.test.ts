@@ -2,8 +2,8 @@ import { EMPTY_BYTES, utf8 } from '@atoll/core'
 import { systemRuntime } from '@atoll/node'
 import { type Method, RpcEndpoint } from '@atoll/transport'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { getMethod, putMethod } from '../../replicas/src/methods.ts'
 import { Authority } from '../../transport-tcp/test/authority.ts'
-import { getMethod, putMethod } from '../../vnode/src/methods.ts'
 import { type OpenNodeOptions, openNode, tcp } from '../src/index.ts'
 
 /** Only what hangs meets it. */

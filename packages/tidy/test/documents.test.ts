@@ -58,6 +58,15 @@ const GIVEN: Readonly<Record<string, string>> = {
     import type { Runtime } from '@atoll/core'
     import { ClassicLevel } from 'classic-level'
     declare const runtime: Runtime, response: ServerResponse`,
+  'packages/handoff/README.md': `import type { Runtime } from '@atoll/core'
+    import type { RpcEndpoint } from '@atoll/transport'
+    import type { VnodeHost } from '@atoll/vnode'
+    declare const runtime: Runtime, host: VnodeHost, endpoint: RpcEndpoint, owners: readonly string[]`,
+  'packages/replicas/README.md': `import type { KeyId } from '@atoll/core'
+    import type { RpcEndpoint } from '@atoll/transport'
+    import type { PutRequest, VnodeHost } from '@atoll/vnode'
+    declare const host: VnodeHost, endpoint: RpcEndpoint, owners: readonly string[]
+    declare const id: KeyId, record: PutRequest['record']`,
   'packages/ring/README.md': 'declare const bucket: Uint8Array, key: Uint8Array',
   'packages/transport/README.md': `import { fromUtf8, type Runtime, utf8 } from '@atoll/core'
     declare const runtime: Runtime`,
@@ -66,9 +75,8 @@ const GIVEN: Readonly<Record<string, string>> = {
     declare const runtime: Runtime, tls: TlsOptions`,
   'packages/vnode/README.md': `import { type Runtime, utf8 } from '@atoll/core'
     import { ClassicLevel } from 'classic-level'
-    import type { RpcEndpoint } from '@atoll/transport'
     import type { CoordinateRequest } from '@atoll/vnode'
-    declare const runtime: Runtime, endpoint: RpcEndpoint, owners: readonly string[]
+    declare const runtime: Runtime
     declare const content: CoordinateRequest['content'], valueCrc32: number, writeId: Uint8Array`,
 }
 

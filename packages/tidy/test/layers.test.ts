@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isKit, isKnown, isPure, refusal } from './layers.ts'
+import { areSiblings, isKit, isKnown, isPure, refusal } from './layers.ts'
 import { type Package, packages, type SourceFile } from './repository.ts'
 
 const SCOPE = '@atoll/'
@@ -17,11 +17,11 @@ function sourceRefusals({ name, sources }: Package): string[] {
   )
 }
 
-/** Tests may go where their sources may go, to their own package's door, and to the kits. */
+/** Tests may go where their sources may go, to their own package's door, to the siblings on its floor, and to the kits. */
 function testRefusals({ name, tests }: Package): string[] {
   return tests.flatMap((file) =>
     housemates(file).flatMap((to) => {
-      const because = isKit(to) || to === name ? undefined : refusal(name, to)
+      const because = isKit(to) || to === name || areSiblings(name, to) ? undefined : refusal(name, to)
       return because === undefined ? [] : [`${file.path} imports ${SCOPE}${to}: ${because}`]
     }),
   )
@@ -52,9 +52,16 @@ describe('the house', () => {
 })
 
 describe('the table of floors', () => {
+  it('knows who lives on one floor', () => {
+    expect(areSiblings('handoff', 'replicas')).toBe(true)
+    expect(areSiblings('handoff', 'vnode')).toBe(false)
+    expect(areSiblings('unheard-of', 'unknown')).toBe(false)
+  })
+
   it.each([
     ['vnode', 'ring'],
-    ['coordinator', 'vnode'],
+    ['replicas', 'vnode'],
+    ['handoff', 'vnode'],
     ['transport-tcp', 'transport'],
     ['sim', 'core'],
     ['conformance', 'transport'],
@@ -69,6 +76,10 @@ describe('the table of floors', () => {
     ['core', 'ring', 'a higher floor'],
     ['ring', 'causality', 'the same floor'],
     ['transport', 'transport-tcp', 'the same floor'],
+    ['handoff', 'replicas', 'the same floor'],
+    ['coordinator', 'replicas', 'Replicas'],
+    ['coordinator', 'vnode', 'Replicas'],
+    ['vnode', 'transport', 'network'],
     ['objects', 'coordinator', 'KvStore'],
     ['vnode', 'sim', 'devDependency'],
     ['vnode', 'value-log-level', 'handed in'],

@@ -4,7 +4,7 @@ export const FLOORS: readonly (readonly string[])[] = [
   ['ring', 'causality', 'merkle', 'consensus'],
   ['transport', 'transport-tcp'],
   ['vnode', 'gossip', 'membership'],
-  ['coordinator'],
+  ['coordinator', 'replicas', 'handoff'],
   ['objects'],
   ['s3', 'replication'],
   ['node'],
@@ -27,6 +27,21 @@ const TOPS = ['swarm', 'bench', 'tidy']
 
 /** What a package could import by its floor, and must not. */
 const APART: readonly { readonly from: string; readonly to: string; readonly because: string }[] = [
+  {
+    from: 'vnode',
+    to: 'transport',
+    because: 'it knows no network: replicas serves it, and handoff moves its records',
+  },
+  {
+    from: 'coordinator',
+    to: 'vnode',
+    because: 'it declares Replicas in its ports.ts, and node hands one in',
+  },
+  {
+    from: 'coordinator',
+    to: 'replicas',
+    because: 'it declares Replicas in its ports.ts, and node hands one in',
+  },
   {
     from: 'objects',
     to: 'coordinator',
@@ -56,6 +71,11 @@ export function isPure(name: string): boolean {
 
 export function isKit(name: string): boolean {
   return KITS.includes(name)
+}
+
+/** Whether two packages are on the same floor. */
+export function areSiblings(one: string, other: string): boolean {
+  return floorOf(one) >= 0 && floorOf(one) === floorOf(other)
 }
 
 /** Why `from` must not import `to` in its sources; undefined if it may. */

@@ -1,5 +1,15 @@
 import { AtollError, type Clock } from '@atoll/core'
-import type { GatePhase } from './route.ts'
+
+/**
+ * How far a partition has gone on its way to another node.
+ *
+ * - `copying`: served here; what changes is noted.
+ * - `pausing`: served here, but writes wait, for the moment in which it is handed over.
+ * - `resealing`: handed over, but the other node has to be told again first, so everything waits.
+ * - `cut-off`: the same, and the last attempt to tell it has failed.
+ * - `sealed`: handed over; everything is sent on.
+ */
+export type GatePhase = 'copying' | 'pausing' | 'resealing' | 'cut-off' | 'sealed'
 
 /** A partition on its way to another node. */
 export interface Gate {

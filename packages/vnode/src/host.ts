@@ -1,7 +1,9 @@
 import { checkIndexEntries, type MergePolicy } from '@atoll/causality'
 import {
+  Admission,
   AtollError,
   checkInteger,
+  checkKeyId,
   isAtollError,
   type KeyId,
   Lifecycle,
@@ -10,7 +12,6 @@ import {
   wrongRange,
 } from '@atoll/core'
 import { checkPartitions, partitionOf } from '@atoll/ring'
-import { Admission } from './admission.ts'
 import { ClockWatch } from './clock-watch.ts'
 import { Committer } from './committer.ts'
 import { claimDatabase, type FormatState, hasKeys, NOTED, noteFormat, openDatabase } from './database.ts'
@@ -19,7 +20,7 @@ import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
-import { HandoffVnode } from './handoff/handoff-vnode.ts'
+import { HandoffVnode } from './handoff-vnode.ts'
 import { Hints } from './hints.ts'
 import { Holdings } from './holdings.ts'
 import type { Lineage } from './incarnation.ts'
@@ -42,7 +43,7 @@ import type {
 } from './protocol.ts'
 import { RecordReader } from './record-reader.ts'
 import { refile } from './refile.ts'
-import { checkKeyId, checkScan } from './requests.ts'
+import { checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
 import type { Crc32 } from './seal.ts'
 import { Serving } from './serving.ts'

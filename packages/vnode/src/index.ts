@@ -1,39 +1,39 @@
 export { HINTS, SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
 export { openDatabase } from './database.ts'
+export { checkValue, checkValues } from './envelope.ts'
 export type { FoldItem } from './fold.ts'
+export type { Gate, GatePhase, Gates } from './gates.ts'
 export { type GuardParts, guardDatabase } from './guarded-database.ts'
-export type { GiveBackPlan, GivenBack } from './handoff/give-back.ts'
-export { Handoffs } from './handoff/handoffs.ts'
-export type { HintPlan } from './handoff/hint-delivery.ts'
-export type { HandoffPhase, HandoffStatus } from './handoff/jobs.ts'
-export type { HandoffOptions } from './handoff/options.ts'
-export type { HandoffKind } from './handoff/protocol.ts'
-export type { Refilled, RefillRequest } from './handoff/refill.ts'
-export type { HandoffParts } from './handoff/site.ts'
+export type { TransferNote } from './handoff-notes.ts'
+export type { MovingRecord, Page, PageLimits, RecordDigest } from './handoff-pages.ts'
+export type { HandoffVnode } from './handoff-vnode.ts'
 export type { Hinted } from './hints.ts'
 export { VnodeHost, type VnodeHostParts } from './host.ts'
 export type { Lineage } from './incarnation.ts'
+export {
+  hasStrangers,
+  type Mirror,
+  needsMirror,
+  partOfCopies,
+  unknownHolders,
+} from './mirrors.ts'
 export type { VnodeHostOptions } from './options.ts'
 export type { Database } from './ports.ts'
-export type {
-  CoordinateReply,
-  CoordinateRequest,
-  GetReply,
-  GetRequest,
-  PutReply,
-  PutRequest,
-  ScanEntry,
-  ScanPosition,
-  ScanReply,
-  ScanRequest,
-  VnodeRole,
-} from './protocol.ts'
 export {
-  type VnodeCallOptions,
-  VnodeReplicas,
-  type VnodeReplicasParts,
-  type VnodeTarget,
-} from './replicas.ts'
-export type { Ownership } from './route.ts'
-export { type ServeOptions, serveVnodes } from './serve.ts'
+  type CoordinateReply,
+  type CoordinateRequest,
+  type GetReply,
+  type GetRequest,
+  type HintRequest,
+  MAX_TWICE,
+  type PutReply,
+  type PutRequest,
+  type ScanEntry,
+  type ScanPosition,
+  type ScanReply,
+  type ScanRequest,
+  type ScanVnode,
+  type VnodeRole,
+} from './protocol.ts'
+export { mergeScans } from './scan-merge.ts'
 export type { StorageState } from './storage-health.ts'

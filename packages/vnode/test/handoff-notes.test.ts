@@ -7,7 +7,7 @@ import {
   packCursor,
   packTransfer,
   type TransferNote,
-} from '../src/handoff/notes.ts'
+} from '../src/handoff-notes.ts'
 import { VnodeLayout } from '../src/layout.ts'
 import { id, testRuntime } from './world.ts'
 

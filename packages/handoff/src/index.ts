@@ -1,0 +1,8 @@
+export type { GiveBackPlan, GivenBack } from './give-back.ts'
+export { Handoffs } from './handoffs.ts'
+export type { HintPlan } from './hint-delivery.ts'
+export type { HandoffPhase, HandoffStatus } from './jobs.ts'
+export type { HandoffOptions } from './options.ts'
+export type { HandoffKind } from './protocol.ts'
+export type { Refilled, RefillRequest } from './refill.ts'
+export type { HandoffParts } from './site.ts'

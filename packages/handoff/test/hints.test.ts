@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest'
+import { content, id, write } from '../../vnode/test/world.ts'
+import { Atoll, OWNED_BY_N1 } from './atoll.ts'
+
+describe('a node that is back', () => {
+  const KEYS = Array.from({ length: 12 }, (_, at) => id(`k${at}`))
+  const select = () => [{ node: 'n2', partition: 1 }]
+  const plan = { partition: 1, node: 'n2', select }
+  const target = { node: 'n1', partition: 1 }
+
+  async function noted(atoll: Atoll): Promise<void> {
+    for (const key of KEYS) await atoll.node('n1').write(target, key, 'before', {})
+    for (const key of KEYS) await atoll.node('n1').host.hint({ partition: 1, id: key, hintFor: ['n2'] })
+  }
+
+  async function lacking(atoll: Atoll): Promise<number> {
+    const held = await Promise.all(KEYS.map((key) => atoll.node('n2').host.get({ partition: 1, id: key })))
+    return held.filter(({ record }) => record === undefined).length
+  }
+
+  async function deliver(atoll: Atoll): Promise<void> {
+    while (atoll.node('n1').host.hints.all().length > 0) {
+      await atoll
+        .node('n1')
+        .handoffs.deliverHints(plan)
+        .catch(() => {})
+      await atoll.sleep(50)
+    }
+  }
+
+  it('gets what it missed, whenever the power of the noting node fails', async () => {
+    let isOver = false
+    for (let left = 1; !isOver; left++) {
+      const atoll = new Atoll(['n1', 'n2'], OWNED_BY_N1, { handoff: { pageRecords: 4 } })
+      await atoll.run(async () => {
+        await noted(atoll)
+        let crash: Promise<void> | undefined
+        const blow = () => {
+          crash = atoll.node('n1').crash()
+        }
+        atoll.node('n1').fuse = { left, blow }
+        const first = atoll
+          .node('n1')
+          .handoffs.deliverHints(plan)
+          .catch(() => {})
+        await first
+        isOver = atoll.node('n1').fuse !== undefined
+        atoll.node('n1').fuse = undefined
+        await crash
+        await deliver(atoll)
+        expect(await lacking(atoll), `crash at operation ${left}`).toBe(0)
+      })
+    }
+  })
+
+  it('gets what it missed while it was given the rest', async () => {
+    const atoll = new Atoll(['n1', 'n2'], OWNED_BY_N1, {
+      handoff: { pageRecords: 2, sendBytesPerSecond: 2000 },
+    })
+    await atoll.run(async () => {
+      await noted(atoll)
+      const delivering = atoll.node('n1').handoffs.deliverHints(plan)
+      for (const key of KEYS) {
+        const { host } = atoll.node('n1')
+        const { partition: _, ...rest } = write(key, content('meanwhile'), 1)
+        await host.coordinate({ partition: 1, ...rest, hintFor: ['n2'] })
+        await atoll.sleep(100)
+      }
+      await delivering
+      await deliver(atoll)
+      for (const key of KEYS) {
+        const here = await atoll.node('n1').values(target, key)
+        expect(await atoll.node('n2').values({ node: 'n2', partition: 1 }, key)).toEqual(here)
+      }
+    })
+  })
+})

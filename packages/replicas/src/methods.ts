@@ -1,0 +1,59 @@
+import type { Method } from '@atoll/transport'
+import type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  GetRequest,
+  HintRequest,
+  PutReply,
+  PutRequest,
+  ScanReply,
+  ScanRequest,
+} from '@atoll/vnode'
+import {
+  acceptedCodec,
+  coordinateReplyCodec,
+  coordinateRequestCodec,
+  getReplyCodec,
+  getRequestCodec,
+  hintReplyCodec,
+  hintRequestCodec,
+  putReplyCodec,
+  putRequestCodec,
+  scanReplyCodec,
+  scanRequestCodec,
+} from './codec.ts'
+import type { Routed } from './protocol.ts'
+
+export const getMethod: Method<Routed<GetRequest>, GetReply> = {
+  name: 'vnode.get',
+  request: getRequestCodec,
+  response: getReplyCodec,
+}
+
+/** Tells "accepted" when the record is in memory, and answers when it is on disk. */
+export const putMethod: Method<Routed<PutRequest>, PutReply, 'accepted'> = {
+  name: 'vnode.put',
+  request: putRequestCodec,
+  response: putReplyCodec,
+  progress: acceptedCodec,
+}
+
+export const coordinateMethod: Method<Routed<CoordinateRequest>, CoordinateReply> = {
+  name: 'vnode.coordinate',
+  request: coordinateRequestCodec,
+  response: coordinateReplyCodec,
+}
+
+/** Notes that holders miss a record that the vnode has. Only for those who know `HINTS`. */
+export const hintMethod: Method<Routed<HintRequest>, 'done'> = {
+  name: 'vnode.hint',
+  request: hintRequestCodec,
+  response: hintReplyCodec,
+}
+
+export const scanMethod: Method<Routed<ScanRequest>, ScanReply> = {
+  name: 'vnode.scan',
+  request: scanRequestCodec,
+  response: scanReplyCodec,
+}

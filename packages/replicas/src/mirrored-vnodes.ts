@@ -1,0 +1,183 @@
+import { EMPTY_RECORD, type MergePolicy, mergeRecords, type StoredRecord } from '@atoll/causality'
+import { AtollError } from '@atoll/core'
+import { checkPartitions, overlapping } from '@atoll/ring'
+import { callOrStream, type Method, type RpcEndpoint } from '@atoll/transport'
+import type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  GetRequest,
+  PutReply,
+  PutRequest,
+  ScanRequest,
+} from '@atoll/vnode'
+import {
+  hasStrangers,
+  type Mirror,
+  needsMirror,
+  partOfCopies,
+  unknownHolders,
+  type VnodeHost,
+} from '@atoll/vnode'
+import { isLargeRecord } from './large-records.ts'
+import { getMethod, putMethod } from './methods.ts'
+import type { Place } from './numbering.ts'
+import type { Routed, Routing } from './protocol.ts'
+
+/** What is left of the caller's patience. */
+export interface Patience {
+  readonly timeoutMs: number
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface MirroredVnodesParts {
+  readonly host: VnodeHost
+  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
+  /** How many partitions the ring has, as this node knows it. */
+  readonly ring: () => number
+}
+
+/** Where a request is served here, and for how long. */
+export interface Serving {
+  readonly place: Place
+  readonly routing: Routing
+  readonly patience: () => Patience
+}
+
+/** Whoever is asked so answers for itself. */
+const AS_FALLBACK: Routing = { role: 'fallback', epoch: 0, forwards: 0, bySeal: false }
+
+/**
+ * The vnodes of this node, together with the holders that a coordinator does not know of (`Mirrors`). Nearly always there
+ * are none, and a request goes straight to the host. Requests name partitions as the host has filed them.
+ */
+export class MirroredVnodes {
+  readonly #parts: MirroredVnodesParts
+
+  constructor(parts: MirroredVnodesParts) {
+    this.#parts = parts
+  }
+
+  /** With what holders have of which the asking coordinator does not know. */
+  async get(request: GetRequest, { place, routing, patience }: Serving): Promise<GetReply> {
+    const { host, ring } = this.#parts
+    const reply = host.get(request)
+    const unknown = unknownHolders(host.mirrors.of(request.partition), routing.epoch)
+    if (unknown.length === 0) return reply
+    const call = patience()
+    const asking = { partition: place.in(ring()), id: request.id, routing: AS_FALLBACK }
+    const others = await Promise.all(unknown.map((to) => this.#call(to, getMethod, asking, call)))
+    const policy = host.policyOf(request.id.type)
+    return others.reduce((merged, other) => mergeReplies(policy, merged, other), await reply)
+  }
+
+  /** What is known to a holder that the coordinator does not know of is not known here: so no record is alone. */
+  async put(request: PutRequest, serving: Serving, onAccepted: (() => void) | undefined): Promise<PutReply> {
+    const { host } = this.#parts
+    const mirrors = host.mirrors.of(request.partition)
+    if (mirrors === undefined) return host.put(request, { onAccepted })
+    const isAmongStrangers = hasStrangers(mirrors, serving.routing.epoch)
+    const writing = async () => {
+      const stored = await host.put(request, { onAccepted })
+      await this.#mirror(request, serving)
+      return stored
+    }
+    const stored = await partOfCopies(mirrors, writing())
+    return request.tellAlone && isAmongStrangers ? { ...stored, alone: false } : stored
+  }
+
+  async coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {
+    const { host } = this.#parts
+    const { partition, id } = request
+    const mirrors = host.mirrors.of(partition)
+    if (mirrors === undefined) return host.coordinate(request)
+    if (request.ifAlone && hasStrangers(mirrors, serving.routing.epoch))
+      return { record: EMPTY_RECORD, declined: true }
+    const writing = async () => {
+      const stored = await host.coordinate(request)
+      if (!stored.declined) await this.#mirror({ id, record: stored.record }, serving)
+      return stored
+    }
+    return partOfCopies(mirrors, writing())
+  }
+
+  /**
+   * Throws `ATOLL_UNREACHABLE` for a scan by a ring of `by` partitions of which the coordinator does not know all
+   * holders.
+   */
+  checkLists({ vnodes, routing }: Routed<ScanRequest>, by: number): void {
+    const { mirrors, filed } = this.#parts.host
+    if (mirrors.isEmpty) return
+    for (const vnode of vnodes) {
+      for (const partition of overlapping(vnode.partition, checkPartitions(by), filed)) {
+        const [unknown] = unknownHolders(mirrors.of(partition), routing.epoch)
+        if (unknown !== undefined) throw oldList(partition, unknown)
+      }
+    }
+  }
+
+  /** Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. */
+  async #mirror(
+    { id, record }: Pick<PutRequest, 'id' | 'record'>,
+    { place, routing, patience }: Serving,
+  ): Promise<void> {
+    const { host, ring } = this.#parts
+    // Asked again: the records may have been filed anew while the write was under way.
+    const partition = place.in(host.filed)
+    const awaited: Promise<void>[] = []
+    for (const [to, mirror] of host.mirrors.of(partition) ?? []) {
+      if (!needsMirror(mirror, routing.epoch)) continue
+      const copy = { partition: place.in(ring()), id, record, routing: AS_FALLBACK }
+      const sending = this.#call(to, putMethod, copy, patience())
+      if (mirror.stage === 'copying') sendBeside(mirror, sending)
+      else awaited.push(arrival(sending, partition, to))
+    }
+    await Promise.all(awaited)
+  }
+
+  #call<Request, Response, Progress>(
+    to: string,
+    method: Method<Request, Response, Progress>,
+    request: Request & { readonly record?: StoredRecord | undefined },
+    call: Patience,
+  ): Promise<Response> {
+    const { endpoint, host } = this.#parts
+    const { clock, metrics } = host.runtime
+    metrics.count('atoll_vnode_forwards_total', 1, { method: method.name })
+    const isLarge = isLargeRecord(request.record)
+    return callOrStream({ endpoint, clock }, { node: to, method, request, isLarge }, call)
+  }
+}
+
+function mergeReplies(policy: MergePolicy, reply: GetReply, other: GetReply): GetReply {
+  if (other.record === undefined) return reply
+  const record = reply.record === undefined ? other.record : mergeRecords(policy, reply.record, other.record)
+  return { ...reply, record }
+}
+
+/** A node that is only being filled must not hold up anybody. */
+function sendBeside(mirror: Mirror, sending: Promise<PutReply>): void {
+  const arriving = sending.then(
+    () => {},
+    () => {
+      mirror.spoilt = true
+    },
+  )
+  mirror.underWay.add(arriving)
+  void arriving.then(() => mirror.underWay.delete(arriving))
+}
+
+async function arrival(sending: Promise<PutReply>, partition: number, to: string): Promise<void> {
+  try {
+    await sending
+  } catch (cause) {
+    const message = `${to} holds partition ${partition} as well, and did not get the write`
+    throw new AtollError('ATOLL_UNREACHABLE', message, { cause, definite: false })
+  }
+}
+
+/** A page cannot be put together from copies of the same vnode; the list will be known in a moment. */
+function oldList(partition: number, holder: string): AtollError {
+  const message = `${holder} holds partition ${partition} as well, of which the scan does not know yet`
+  return new AtollError('ATOLL_UNREACHABLE', message)
+}

@@ -1,0 +1,153 @@
+import type { StoredRecord } from '@atoll/causality'
+import { behindWrite, type KeyId } from '@atoll/core'
+import { callOrStream } from '@atoll/transport'
+import type {
+  CoordinateReply,
+  CoordinateRequest,
+  GetReply,
+  PutReply,
+  ScanReply,
+  ScanRequest,
+  VnodeRole,
+} from '@atoll/vnode'
+import { checkValues } from '@atoll/vnode'
+import { knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
+import { isLargeRecord } from './large-records.ts'
+import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
+import type { Patience } from './mirrored-vnodes.ts'
+import type { Routed, Routing } from './protocol.ts'
+import { type RouterParts, VnodeRouter } from './router.ts'
+
+/** The vnode `partition` on `node`. */
+export interface VnodeTarget {
+  readonly node: string
+  readonly partition: number
+  /** Default primary. */
+  readonly role?: VnodeRole
+  /** Epoch of the document that named it; default 0, for unknown: then it is asked there, wherever it may be now. */
+  readonly epoch?: number
+}
+
+export interface VnodeCallOptions extends Patience {
+  /** For another node only: one's own answers or fails. */
+  readonly timeoutMs: number
+}
+
+export interface VnodePutOptions extends VnodeCallOptions {
+  /** Called when the record is in memory. */
+  readonly onAccepted?: (() => void) | undefined
+  /** Whether to say if the vnode holds nothing else; default false. */
+  readonly tellAlone?: boolean | undefined
+  /** Whether it is a client's own write of a write-once type, to be written without a look; default false. */
+  readonly isFresh?: boolean | undefined
+  /** Whether to say which dots of the record stand for other writes there; default false. A node of before cannot. */
+  readonly tellTwice?: boolean | undefined
+  /** Holders that miss the write, to be noted with it; default none. A node of before cannot. */
+  readonly hintFor?: readonly string[] | undefined
+}
+
+export interface VnodeReplicasParts extends RouterParts {
+  /** The name of this node. */
+  readonly node: string
+}
+
+/**
+ * Vnodes near and far: this node's own are called directly, those of others over rpc. Either way a vnode that has moved
+ * is asked where it is now.
+ */
+export class VnodeReplicas {
+  readonly #parts: VnodeReplicasParts
+  readonly #router: VnodeRouter
+
+  constructor(parts: VnodeReplicasParts) {
+    this.#parts = parts
+    this.#router = new VnodeRouter(parts)
+  }
+
+  async get(target: VnodeTarget, id: KeyId, options: VnodeCallOptions): Promise<GetReply> {
+    const { host, endpoint } = this.#parts
+    const request = { partition: target.partition, id, routing: routingOf(target) }
+    if (this.#isOwn(target.node)) return this.#router.get(request, () => options)
+    const call = { node: target.node, method: getMethod, request, isLarge: false }
+    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
+    if (reply.record !== undefined) checkValues(reply.record, host.crc32)
+    return reply
+  }
+
+  put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
+    const { host, endpoint } = this.#parts
+    const { onAccepted, tellAlone, isFresh, timeoutMs, signal } = options
+    const { node, partition } = target
+    const isOwn = this.#isOwn(node)
+    const tellTwice = options.tellTwice && (isOwn || knowsWriteIds(endpoint, node))
+    const isHinted = options.hintFor !== undefined && (isOwn || knowsHints(endpoint, node))
+    const hintFor = isHinted ? options.hintFor : undefined
+    const routing = routingOf(target)
+    const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
+    if (isOwn) return this.#router.put(request, () => options, onAccepted)
+    const asked = { node, method: putMethod, request, isLarge: isLargeRecord(record) }
+    return callOrStream({ endpoint, clock: host.runtime.clock }, asked, {
+      timeoutMs,
+      signal,
+      onProgress: onAccepted,
+    })
+  }
+
+  async coordinate(
+    target: VnodeTarget,
+    id: KeyId,
+    write: Omit<CoordinateRequest, 'partition' | 'id'>,
+    options: VnodeCallOptions,
+  ): Promise<CoordinateReply> {
+    const { host, endpoint } = this.#parts
+    const { node, partition } = target
+    const isOwn = this.#isOwn(node)
+    const { content, valueCrc32, context, writeId, ifAlone } = write
+    const hintFor = isOwn || knowsHints(endpoint, node) ? write.hintFor : undefined
+    const routing = routingOf(target)
+    const request = { partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor, routing }
+    if (isOwn) return this.#router.coordinate(request, () => options)
+    const call = { node, method: coordinateMethod, request, isLarge: false }
+    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
+    await behindWrite(() => checkValues(reply.record, host.crc32))
+    return reply
+  }
+
+  /** Notes there that holders miss the record of a key. Throws `ATOLL_PROTOCOL` for a node of before, which cannot. */
+  async hint(
+    target: VnodeTarget,
+    id: KeyId,
+    hintFor: readonly string[],
+    options: VnodeCallOptions,
+  ): Promise<void> {
+    const { node, partition } = target
+    const { endpoint } = this.#parts
+    const request = { partition, id, hintFor, routing: routingOf(target) }
+    if (this.#isOwn(node)) await this.#router.hint(request, () => options)
+    else if (knowsHints(endpoint, node)) await endpoint.call(node, hintMethod, request, options)
+    else throw notesNone(node)
+  }
+
+  /** `epoch` as that of a target. */
+  scan(
+    node: string,
+    request: ScanRequest & { readonly epoch?: number },
+    options: VnodeCallOptions,
+  ): Promise<ScanReply> {
+    const routed = { ...request, routing: routingOf({ epoch: request.epoch ?? 0 }) }
+    return this.#isOwn(node) ? this.#router.scan(routed, () => options) : this.#scanAt(node, routed, options)
+  }
+
+  #scanAt(node: string, request: Routed<ScanRequest>, options: VnodeCallOptions): Promise<ScanReply> {
+    const { endpoint } = this.#parts
+    return endpoint.call(node, scanMethod, scanFor(endpoint, node, request), options)
+  }
+
+  #isOwn(node: string): boolean {
+    return node === this.#parts.node
+  }
+}
+
+function routingOf({ role = 'primary', epoch = 0 }: Pick<VnodeTarget, 'role' | 'epoch'>): Routing {
+  return { role, epoch, forwards: 0, bySeal: false }
+}

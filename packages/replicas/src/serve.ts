@@ -1,0 +1,50 @@
+import { type CallContext, LargeServer, type RpcEndpoint } from '@atoll/transport'
+import { checkValue, checkValues, type VnodeHost } from '@atoll/vnode'
+import { isLargeRecord } from './large-records.ts'
+import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
+import type { Patience } from './mirrored-vnodes.ts'
+import type { Ownership } from './route.ts'
+import { VnodeRouter } from './router.ts'
+
+export interface ServeOptions {
+  /** What this node's document says of who owns what; default that every request is served where it comes. */
+  readonly ownership?: (() => Ownership) | undefined
+}
+
+/**
+ * Lets other nodes ask the vnodes of this one. Values that arrive are compared with their checksums before anything is
+ * stored; one that differs is refused with `ATOLL_CORRUPT`. A request for a vnode that has moved is sent on.
+ */
+export function serveVnodes(
+  endpoint: Pick<RpcEndpoint, 'handle' | 'call' | 'handleStream' | 'openStream' | 'capabilitiesOf'>,
+  host: VnodeHost,
+  { ownership }: ServeOptions = {},
+): void {
+  const router = new VnodeRouter({ host, endpoint, ownership })
+  const large = new LargeServer(endpoint)
+  large.handle(
+    getMethod,
+    (request, call) => router.get(request, patienceOf(call)),
+    ({ record }) => isLargeRecord(record),
+  )
+  large.handle(putMethod, async (request, call) => {
+    checkValues(request.record, host.crc32)
+    return router.put(request, patienceOf(call), () => call.progress('accepted'))
+  })
+  // Asked for once more, by a stream, it is the same write, and answers what is there.
+  large.handle(
+    coordinateMethod,
+    async (request, call) => {
+      checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
+      return router.coordinate(request, patienceOf(call))
+    },
+    ({ record }) => isLargeRecord(record),
+  )
+  endpoint.handle(hintMethod, (request, call) => router.hint(request, patienceOf(call)))
+  endpoint.handle(scanMethod, (request, call) => router.scan(request, patienceOf(call)))
+}
+
+/** Asked only when a request does not end here: a signal costs. */
+function patienceOf<Progress>(call: CallContext<Progress>): () => Patience {
+  return () => ({ timeoutMs: call.remainingMs, signal: call.signal })
+}
