@@ -26,9 +26,14 @@ import { WriteGroups } from './write-groups.ts'
 
 /** Whoever writes last sees all: more rounds are needed only where others write at the same time. */
 export const REWRITE_ROUNDS = 16
-/** From this round on there is a pause before the next one, so that a replica that is behind can be healed. */
+/**
+ * From this round on there is a pause before the next one, so that a replica that is behind can be healed, and one that
+ * hands its records to a further holder can get that decided. It is doubled from round to round, with full jitter.
+ */
 const PATIENT_ROUND = 4
 const PAUSE_MS = 20
+/** All rounds together: 3.6 s at most, and half of that in the mean. */
+const MAX_PAUSE_MS = 500
 /** Changes of records that wait for each other at this node. */
 const MAX_TURNS = 10_000
 
@@ -223,7 +228,8 @@ export class ManifestRecords {
   /** Before the round after this one. */
   async pause(round: number): Promise<void> {
     if (round < PATIENT_ROUND) return
-    await this.#runtime.clock.sleep(1 + this.#runtime.random.below(PAUSE_MS))
+    const ceilingMs = Math.min(MAX_PAUSE_MS, PAUSE_MS * 2 ** (round - PATIENT_ROUND))
+    await this.#runtime.clock.sleep(1 + this.#runtime.random.below(ceilingMs))
   }
 
   /**

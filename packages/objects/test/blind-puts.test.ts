@@ -181,3 +181,21 @@ test('an upload that was given up for dead meanwhile does not come back by a put
   await expect(store.head('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
   expect(kv.count(BLOCKS_TYPE)).toBe(0)
 })
+
+test('a put in blocks waits for replicas that hand the record to a further holder', async () => {
+  const { runtime, kv, store, bodyOf } = await setUp()
+  await store.put('reef', 'a', SMALL)
+  const put = kv.put
+  const handedAtMs = runtime.clock.monotonicMs() + 1000
+  let declined = 0
+  kv.put = async (id, write) => {
+    const isGuarded =
+      id.type === MANIFESTS_TYPE && (write.ifAlone === true || write.ifUnchanged !== undefined)
+    if (!isGuarded || runtime.clock.monotonicMs() >= handedAtMs) return put.call(kv, id, write)
+    declined += 1
+    return { accepted: 0, primaries: 0, context: undefined, alone: false }
+  }
+  await store.put('reef', 'a', LARGE)
+  expect(await bodyOf()).toEqual(LARGE)
+  expect(declined).toBeGreaterThan(4)
+})
