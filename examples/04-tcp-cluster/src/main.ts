@@ -48,6 +48,11 @@ say(
 chapter('n5 leaves: what it holds moves to the others first')
 await n2.ask('leave', 'n5')
 await commitPlan(n2)
+await until('the others have let n5 go', async () => {
+  const n5seen = (await n2.ask('status')).members.find(({ node }) => node === 'n5')
+  return n5seen === undefined || `it is ${n5seen.state}`
+})
+say('n5 is no member any more, and may be stopped')
 await n5.close()
 expectSame(await returned.ask('get', BUCKET, 'coral'), coral)
 for (const note of notes) expectSame(await n1.ask('get', BUCKET, note), Buffer.from(`${note}: n3 is away`))

@@ -11,7 +11,7 @@ try {
   if (!isAtollError(error, 'ATOLL_BUCKET_EXISTS')) throw error
 }
 
-const server = createService(node.objects, (error) => console.error(error))
+const server = createService(node.objects, { onError: (error) => console.error(error) })
 server.listen(Number(PORT), HOST)
 await once(server, 'listening')
 console.log(`listening on http://${HOST}:${PORT}/${BUCKET}`)

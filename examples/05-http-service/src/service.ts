@@ -5,6 +5,13 @@ import { isAtollError, type ObjectInfo, type ObjectStore } from '@atoll/store'
 import { parseRange } from './range.ts'
 import { answerOf } from './statuses.ts'
 
+export interface ServiceOptions {
+  /** Hears of errors that are not the fault of the request. */
+  readonly onError?: (error: unknown) => void
+  /** How long the service reads on what a client sends after it was refused. Default 5000. */
+  readonly lingerMs?: number
+}
+
 interface Exchange {
   readonly objects: ObjectStore
   readonly request: IncomingMessage
@@ -17,10 +24,12 @@ interface Exchange {
 }
 
 /** A server of `/<bucket>/<key>` and of listings at `/<bucket>`. Whoever makes it opens and closes the node. */
-export function createService(objects: ObjectStore, onError: (error: unknown) => void = () => {}): Server {
+export function createService(objects: ObjectStore, options: ServiceOptions = {}): Server {
+  const { onError = () => {}, lingerMs = 5000 } = options
   return createServer((request, response) => {
     void serve(objects, request, response).catch((error: unknown) => {
-      fail(request, response, error)
+      fail(response, error)
+      discardRest(request, lingerMs)
       if (answerOf(error).status >= 500) onError(error)
     })
   })
@@ -64,7 +73,9 @@ function targetOf(text: string): { readonly url: URL; readonly path: readonly st
 async function put({ objects, request, response, bucket, key, signal }: Exchange): Promise<void> {
   const { 'content-length': length, 'content-type': contentType } = request.headers
   const options = { contentType, signal, ...(length === undefined ? {} : { length: Number(length) }) }
-  const { etag } = await objects.put(bucket, key, request, options)
+  // A put that fails would destroy the request, and with it the connection that the answer takes.
+  const body = request.iterator({ destroyOnReturn: false })
+  const { etag } = await objects.put(bucket, key, body, options)
   response.writeHead(201, { etag: `"${etag}"` }).end()
 }
 
@@ -127,7 +138,7 @@ function isKnown(request: IncomingMessage, { etag }: ObjectInfo): boolean {
 }
 
 /** Before the head of an answer is out an error is a status; after it, the answer can only be cut off. */
-function fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+function fail(response: ServerResponse, error: unknown): void {
   if (response.headersSent) {
     response.destroy()
     return
@@ -138,8 +149,17 @@ function fail(request: IncomingMessage, response: ServerResponse, error: unknown
   const size = isAtollError(error, 'ATOLL_RANGE')
     ? { 'content-range': `bytes */${error.details['size']}` }
     : {}
-  // What is left of a refused body would be read as the next request.
-  const close = request.complete ? {} : { connection: 'close' }
-  response.writeHead(status, { 'content-type': 'application/json', ...retry, ...size, ...close })
+  response.writeHead(status, { 'content-type': 'application/json', ...retry, ...size })
   response.end(JSON.stringify({ code, message }))
+}
+
+/**
+ * Reads what a client goes on sending after it was refused. If the service closed the connection instead, the client
+ * would see that it broke, and not the answer. Whoever sends for longer than that is cut off.
+ */
+function discardRest(request: IncomingMessage, lingerMs: number): void {
+  if (request.complete || request.destroyed) return
+  const tooLong = setTimeout(() => request.destroy(), lingerMs)
+  request.once('close', () => clearTimeout(tooLong))
+  request.on('data', () => {}).resume()
 }

@@ -29,10 +29,17 @@ export interface Answer {
  * here.
  */
 export function answerOf(error: unknown): Answer {
+  if (isHangUp(error))
+    return { status: 499, code: 'HUNG_UP', message: 'the client hung up', transient: false }
   if (!isAtollError(error) && !isArgumentError(error))
     return { status: 500, code: 'INTERNAL', message: 'internal error', transient: false }
   const { code, transient } = error
   const status = STATUSES[code] ?? (transient ? 503 : 500)
   const message = status >= 500 ? 'the store cannot answer now' : error.message
   return { status, code, message, transient }
+}
+
+/** What `pipeline` says when the connection ends before the answer: nothing that the service could mend. */
+function isHangUp(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE'
 }

@@ -9,11 +9,12 @@ import { answerOf } from '../src/statuses.ts'
 let node: AtollNode
 let server: Server
 let base: string
+const errors: unknown[] = []
 
 beforeAll(async () => {
-  node = await openNode()
+  node = await openNode({ objects: { maxObjectBytes: 80_000_000 } })
   await node.objects.createBucket('photos')
-  server = createService(node.objects)
+  server = createService(node.objects, { onError: (error) => errors.push(error), lingerMs: 60_000 })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -93,6 +94,55 @@ describe('what goes wrong', () => {
       expect(message === 'the reason', code).toBe(status < 500)
     }
     expect(answerOf(new Error('secret'))).toMatchObject({ status: 500, message: 'internal error' })
+  })
+
+  // Sent without a break: most of it is still to come when the service answers.
+  test.each([
+    ['the bucket is missing', '/no-bucket/x', 40_000_000, 404],
+    ['the object becomes too large in the middle', '/photos/x', 100_000_000, 413],
+  ])('is told a client that is still sending: %s', async (_, path, bytes, status) => {
+    const upload = request(`${base}${path}`, { method: 'PUT' })
+    const chunk = Buffer.alloc(1_000_000)
+    let left = bytes / chunk.length
+    const send = () => {
+      while (left > 0 && upload.write(chunk)) left -= 1
+      if (left === 0) upload.end()
+    }
+    upload.on('drain', send)
+    send()
+    const [answer] = await once(upload, 'response')
+    expect(answer.statusCode).toBe(status)
+    expect(JSON.parse(Buffer.concat(await answer.toArray()).toString())).toHaveProperty('code')
+  })
+
+  test('is told once: a client that never ends its body is cut off', async () => {
+    const impatient = createService(node.objects, { lingerMs: 50 }).listen(0, '127.0.0.1')
+    await once(impatient, 'listening')
+    const { port } = impatient.address() as AddressInfo
+    const upload = request({ host: '127.0.0.1', port, method: 'PUT', path: '/no-bucket/x' })
+    upload.on('error', () => {})
+    upload.write('the beginning')
+    const [answer] = await once(upload, 'response')
+    expect(answer.statusCode).toBe(404)
+    const cut = once(upload, 'close')
+    answer.resume()
+    await cut
+    impatient.close()
+  })
+
+  test('a client that hangs up in the middle of a get is no error', async () => {
+    await put('/photos/long', new Uint8Array(32_000_000))
+    const socket = connect((server.address() as AddressInfo).port, '127.0.0.1')
+    const asked = once(server, 'request')
+    socket.write('GET /photos/long HTTP/1.1\r\nhost: localhost\r\n\r\n')
+    const [, response] = await asked
+    await once(socket, 'data')
+    const gone = once(response, 'close')
+    socket.destroy()
+    await gone
+    // One more exchange, so that the service has seen how the other one ended.
+    expect((await fetch(`${base}/photos/none`)).status).toBe(404)
+    expect(errors).toEqual([])
   })
 
   test('a client that hangs up in the middle of a put leaves nothing behind', async () => {
