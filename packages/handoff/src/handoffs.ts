@@ -12,7 +12,8 @@ import { Runs } from './runs.ts'
 import { Seals } from './seals.ts'
 import { Sender } from './sender.ts'
 import type { HandoffParts, Site } from './site.ts'
-import { Transfer, type TransferPlan } from './transfer.ts'
+import { Transfer } from './transfer.ts'
+import type { TransferPlan } from './transfer-machine.ts'
 
 /**
  * Moves records between the vnodes of nodes, for whatever reason: a partition gets another owner, a vnode holds what

@@ -1,6 +1,7 @@
 import { AtollError, type Runtime } from '@atoll/core'
 import type { CallContext } from '@atoll/transport'
 import { checkValues, type VnodeHost } from '@atoll/vnode'
+import { whyNotTaken } from './incoming.ts'
 import { Job } from './jobs.ts'
 import type { HandoffOptions } from './options.ts'
 import { Pace } from './pace.ts'
@@ -107,20 +108,12 @@ export class Receiver {
     return job
   }
 
-  /**
-   * What comes for a vnode that is just leaving would be overlooked, and what is about to be sent must not be given
-   * back.
-   */
   #refuseInMotion({ partition, kind, partitions }: Incoming, from: string): void {
     this.#parts.checkRing({ partitions })
-    const gate = this.#parts.host.gates.get(partition)
-    if (kind === 'transfer') {
-      if (this.#parts.stopGiving(partition)) throw inMotion(partition, 'is just being given away')
-      if (gate === undefined || gate.to === from) return
-    }
-    if (gate === undefined) return
-    if (gate.phase !== 'copying') throw inMotion(partition, `is being handed over to ${gate.to}`)
-    if (kind === 'give-back' && gate.to === from) throw inMotion(partition, `moves to ${from}`)
+    const isGiving = kind === 'transfer' && this.#parts.stopGiving(partition)
+    const why = whyNotTaken({ kind, from }, { gate: this.#parts.host.gates.get(partition), isGiving })
+    if (why === undefined) return
+    throw new AtollError('ATOLL_OVERLOADED', `partition ${partition} ${why}; try again later`)
   }
 
   /** Of one sender and vnode there is one job, however many of its messages wait. */
@@ -159,8 +152,4 @@ interface Incoming extends OfRing {
 
 function nameOf({ partition, kind }: Incoming, from: string): string {
   return `${kind} ${partition} ${from}`
-}
-
-function inMotion(partition: number, why: string): AtollError {
-  return new AtollError('ATOLL_OVERLOADED', `partition ${partition} ${why}; try again later`)
 }

@@ -1,7 +1,9 @@
 import { AtollError, isAtollError } from '@atoll/core'
+import { onAskedBack, onSealed } from './incoming.ts'
 import { returnMethod, sealMethod } from './methods.ts'
 import type { Site } from './site.ts'
-import { Transfer, type TransferPlan } from './transfer.ts'
+import { Transfer } from './transfer.ts'
+import type { TransferPlan } from './transfer-machine.ts'
 
 /** How often a node that does not know of a seal is told of it before a request is given up. */
 const RESEAL_TRIES = 6
@@ -30,26 +32,31 @@ export class Seals {
    */
   async onSealed(partition: number, from: string): Promise<'done'> {
     const { gates } = this.#site.host
-    const gate = gates.get(partition)
-    if (gate?.to === from && gate.isReturn && gate.phase === 'pausing') {
-      throw new AtollError('ATOLL_UNREACHABLE', `partition ${partition} is just being returned`)
+    switch (onSealed({ gate: gates.get(partition) }, from)) {
+      case 'later':
+        throw new AtollError('ATOLL_UNREACHABLE', `partition ${partition} is just being returned`)
+      case 'come-back':
+        await this.#unseal(partition)
+        break
+      case 'accept':
+        gates.accept(partition, from)
     }
-    if (gate?.to === from && !gate.isReturn && gate.phase !== 'copying' && gate.phase !== 'pausing') {
-      await this.#unseal(partition)
-    } else gates.accept(partition, from)
     return 'done'
   }
 
   /** The owner wants back what it had handed over to this node. */
   async onAskedBack(partition: number, from: string): Promise<'done'> {
     const { host, isOwn, node } = this.#site
-    if (isOwn?.(partition)) {
-      throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to ${node} now`)
-    }
     const gate = host.gates.get(partition)
-    const isUnderWay = gate?.isReturn === true && gate.to === from
-    if (!isUnderWay && host.gates.inboundFrom(partition) !== from) throw unsealed(partition)
-    void this.#transfers.start({ partition, to: from, isReturn: true }).catch(() => {})
+    const inboundFrom = host.gates.inboundFrom(partition)
+    switch (onAskedBack({ gate, inboundFrom, isOwn: isOwn?.(partition) === true }, from)) {
+      case 'mine':
+        throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to ${node} now`)
+      case 'unsealed':
+        throw unsealed(partition)
+      case 'return':
+        void this.#transfers.start({ partition, to: from, isReturn: true }).catch(() => {})
+    }
     return 'done'
   }
 

@@ -1,12 +1,13 @@
 import { exceedsRoom } from '@atoll/causality'
 import type { Runtime } from '@atoll/core'
-import { type AtollError, isAtollError, KiB } from '@atoll/core'
+import { type AtollError, isAtollError } from '@atoll/core'
 import { callOrStream, FRAME_ROOM, type RpcEndpoint } from '@atoll/transport'
 import { type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
 import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
 import type { HandoffOptions } from './options.ts'
 import { Pace } from './pace.ts'
+import { beginPush, nextPush, type PushEvent, type PushState } from './push-machine.ts'
 
 export interface Place {
   readonly node: string
@@ -19,9 +20,6 @@ export interface PushOptions {
   /** True if somebody waits for it: then it is counted, but not held back. */
   readonly hurried?: boolean
 }
-
-/** Heads and keys of one message, in bytes; a single record may exceed it. They travel in the head of one frame. */
-const MESSAGE_HEAD_BYTES = 512 * KiB
 
 /** Nothing depends on it that the end of a handoff is heard. */
 const END_TIMEOUT_MS = 1000
@@ -58,14 +56,13 @@ export class Sender {
     to: Place,
     options: PushOptions,
   ): Promise<readonly MovingRecord[]> {
-    if (records.length === 0) return []
-    const lacking = new Set(await this.#offer(records, to, options))
-    const held = records.filter((_, at) => !lacking.has(at))
-    options.job.skipped += held.length
-    for (const message of messagesOf(records.filter((_, at) => lacking.has(at)))) {
-      held.push(...(await this.#sendSplit(message, to, options)))
+    let state = beginPush(records)
+    for (;;) {
+      if (state.at === 'done') return state.held
+      const event = await this.#take(state, to, options)
+      state = nextPush(state, event, isLarge)
+      if (event.kind === 'lacking' && state.at !== 'offering') options.job.skipped += state.held.length
     }
-    return held
   }
 
   /** Says that nothing more comes for now, so that another vnode gets its turn. Best effort. */
@@ -101,31 +98,30 @@ export class Sender {
     return held.flatMap((isHeld, at) => (isHeld ? [] : [at]))
   }
 
-  /** A message that is too large for the way is sent record by record, so that only the guilty one stays behind. */
-  async #sendSplit(
-    records: readonly MovingRecord[],
+  async #take(
+    state: Exclude<PushState<MovingRecord>, { readonly at: 'done' }>,
     to: Place,
     options: PushOptions,
-  ): Promise<readonly MovingRecord[]> {
+  ): Promise<PushEvent> {
+    if (state.at === 'offering') {
+      return { kind: 'lacking', places: await this.#offer(state.items, to, options) }
+    }
+    const [message = []] = state.messages
     try {
-      return await this.#send(records, to, options)
+      return { kind: 'sent', refused: await this.#send(message, to, options) }
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_TOO_LARGE')) throw error
-      if (records.length === 1) {
-        this.#leaveBehind(error.code, options.job)
-        return []
-      }
+      if (message.length === 1) this.#leaveBehind(error.code, options.job)
+      return { kind: 'too-large' }
     }
-    const sent: MovingRecord[] = []
-    for (const record of records) sent.push(...(await this.#sendSplit([record], to, options)))
-    return sent
   }
 
+  /** Answers the places of those that the vnode will never take. */
   async #send(
     records: readonly MovingRecord[],
     to: Place,
     { job, signal, hurried = false }: PushOptions,
-  ): Promise<readonly MovingRecord[]> {
+  ): Promise<readonly number[]> {
     const { partition } = to
     const bytes = records.reduce((sum, record) => sum + record.bytes, 0)
     const { refused, pauseMs } =
@@ -145,8 +141,7 @@ export class Sender {
     job.moved(records.length - refused.length, bytes)
     const delayMs = Math.max(pauseMs, this.#pace.charge(bytes))
     if (delayMs > 0 && !hurried) await this.#runtime.clock.sleep(delayMs, { signal })
-    const refusedAt = new Set(refused.map(({ at }) => at))
-    return records.filter((_, at) => !refusedAt.has(at))
+    return refused.map(({ at }) => at)
   }
 
   async #mergeHere(records: readonly MovingRecord[], { partition }: Place) {
@@ -176,22 +171,4 @@ export async function mergeAll(
 
 function isLarge({ record }: MovingRecord): boolean {
   return exceedsRoom(record, FRAME_ROOM)
-}
-
-/** The records of one page have no more values than fit into a message, but may have too many heads. */
-function messagesOf(records: readonly MovingRecord[]): readonly (readonly MovingRecord[])[] {
-  const messages: MovingRecord[][] = []
-  let bytes = Number.POSITIVE_INFINITY
-  for (const record of records) {
-    const isAlone = isLarge(record)
-    bytes += record.headBytes
-    if (isAlone || bytes > MESSAGE_HEAD_BYTES) {
-      messages.push([])
-      bytes = record.headBytes
-    }
-    messages.at(-1)?.push(record)
-    // What goes as a stream goes alone.
-    if (isAlone) bytes = Number.POSITIVE_INFINITY
-  }
-  return messages
 }

@@ -1,42 +1,32 @@
-import { AtollError } from '@atoll/core'
-import type { GatePhase, HandoffVnode, Page, TransferNote } from '@atoll/vnode'
+import { AtollError, assert } from '@atoll/core'
+import type { HandoffVnode, Page, TransferNote } from '@atoll/vnode'
 import { Job } from './jobs.ts'
 import { sealMethod } from './methods.ts'
 import type { Site } from './site.ts'
-
-export interface TransferPlan {
-  readonly partition: number
-  readonly to: string
-  /** True if the partition was handed over to this node before, and goes back. */
-  readonly isReturn: boolean
-}
-
-/** Notes may come in as fast as they are worked off; after so many rounds the pause has to be long enough. */
-const MAX_CATCH_UPS = 8
+import {
+  beginTransfer,
+  nextTransfer,
+  phaseOf,
+  type TransferEffect,
+  type TransferEvent,
+  type TransferPlan,
+  type TransferRules,
+  type TransferTask,
+} from './transfer-machine.ts'
 
 interface SendNoted {
   readonly signal: AbortSignal
   readonly hurried?: boolean
-  /** Default as many as there are. */
-  readonly maxPages?: number
+  readonly maxPages: number
 }
 
-/**
- * Moves a vnode to another node, from wherever an earlier attempt has come to:
- *
- * 1. copy, in pages in the order of keys, behind a durable cursor. Every write from the beginning on leaves a note in its
- *    own batch.
- * 2. catch up: send what is noted, and forget the notes, until few are left.
- * 3. hand over: writes wait; what is under way ends, the last notes are sent, the other node is told, and it is written
- *    down here that this vnode is sealed. From then on it only forwards.
- *
- * Until the last step the vnode serves as ever, and a failure costs nothing but another attempt.
- */
+/** Does what `nextTransfer` says, and tells it what came of it. */
 export class Transfer {
   readonly plan: TransferPlan
   readonly job: Job
   readonly #site: Site
   readonly #vnode: HandoffVnode
+  readonly #rules: TransferRules
 
   constructor(site: Site, plan: TransferPlan) {
     this.plan = plan
@@ -44,65 +34,106 @@ export class Transfer {
     this.#vnode = site.host.handoffOf(plan.partition)
     const { partition, to } = plan
     this.job = new Job(site.runtime, { kind: 'transfer', direction: 'out', partition, from: site.node, to })
+    this.#rules = {
+      plan,
+      pageRecords: site.options.pageRecords,
+      refused: (note) =>
+        new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} is ${note.to}'s already`),
+    }
   }
 
   /** Resolves when the vnode is sealed and the other node knows. */
   async attempt(signal: AbortSignal): Promise<void> {
-    const note = await this.#begin()
-    if (note.phase === 'sealed') return this.#sealAgain(signal)
-    if (note.phase === 'copy') await this.#copy(note, signal)
-    await this.#catchUp(signal)
-    await this.#handOver(signal)
+    const pages = new SentPages(this.#vnode, this.#site.options)
+    let pausedMs: number | undefined
+    try {
+      for (let step = beginTransfer(); ; ) {
+        const { state, effects, task } = step
+        this.job.phase = phaseOf(state) ?? this.job.phase
+        if (state.at === 'pausing') pausedMs = this.#site.runtime.clock.monotonicMs()
+        for (const effect of effects) this.#apply(effect, pages)
+        if (state.at === 'failed') throw state.cause
+        if (task === undefined) break
+        step = nextTransfer(this.#rules, state, await this.#eventOf(task, pages, signal))
+      }
+    } finally {
+      await pages.close()
+    }
+    if (pausedMs !== undefined) this.#tellPause(pausedMs)
   }
 
-  /** The note of an earlier attempt, or that of a beginning. */
-  async #begin(): Promise<TransferNote> {
-    const { to, isReturn } = this.plan
-    const known = await this.#vnode.readTransfer()
-    const isSame = known?.to === to && known.isReturn === isReturn
-    if (known?.phase === 'sealed' && !isSame) {
-      throw new AtollError(
-        'ATOLL_CHANGE_REFUSED',
-        `partition ${this.plan.partition} is ${known.to}'s already`,
-      )
-    }
-    this.#vnode.startNoting()
-    if (known?.phase !== 'sealed') this.#setGate('copying')
-    if (known !== undefined && isSame) return known
-    // Queued behind everything that was decided before changes were noted: that is on disk when the first page is read.
-    const note: TransferNote = { to, phase: 'copy', cursor: undefined, isReturn }
-    await this.#vnode.saveTransfer(note)
-    return note
+  /** Ends the transfer as if it had never been. */
+  async forget(): Promise<void> {
+    await this.#vnode.forgetTransfer()
+    this.#vnode.stopNoting()
+    this.#site.host.gates.remove(this.plan.partition)
+    // Notes without a transfer do no harm: a later one sends what they name.
+    await this.#vnode.clearNotes().catch(() => {})
   }
 
-  async #copy(note: TransferNote, signal: AbortSignal): Promise<void> {
-    this.job.phase = 'copying'
-    // A cursor that comes to the disk late costs nothing but records that are offered again after a crash.
-    let saved = Promise.resolve()
-    for await (const page of this.#vnode.pages(note.cursor, this.#site.options)) {
-      await this.#push(page, { signal })
-      await saved
-      if (page.next === undefined) break
-      saved = this.#vnode.saveTransfer({ ...note, cursor: page.next })
-      saved.catch(() => {})
+  #apply(effect: TransferEffect, pages: SentPages): void {
+    const { gates } = this.#site.host
+    const { partition, to, isReturn } = this.plan
+    switch (effect.do) {
+      case 'note-changes':
+        this.#vnode.startNoting()
+        break
+      case 'revoke':
+        gates.revoke(partition)
+        break
+      case 'save-cursor':
+        pages.save(effect.note)
+        break
+      case 'gate': {
+        const now = gates.get(partition)?.phase
+        const isMeant = effect.over === undefined || (now !== undefined && effect.over.includes(now))
+        if (isMeant) gates.set(partition, { to, phase: effect.phase, isReturn })
+      }
     }
-    await this.#vnode.saveTransfer({ ...note, phase: 'catch-up', cursor: undefined })
   }
 
-  /** Few notes left, or as many as come in while they are worked off: the rest is sent while writes wait. */
-  async #catchUp(signal: AbortSignal): Promise<void> {
-    this.job.phase = 'catching-up'
-    const { pageRecords } = this.#site.options
-    for (let round = 0; round < MAX_CATCH_UPS; round++) {
-      const noted = await this.#vnode.countNotes()
-      if (noted <= pageRecords && round > 0) return
-      await this.#sendNoted({ signal, maxPages: Math.ceil(noted / pageRecords) })
+  get #isServing(): boolean {
+    const phase = this.#site.host.gates.get(this.plan.partition)?.phase
+    return phase === undefined || phase === 'copying'
+  }
+
+  async #eventOf(task: TransferTask, pages: SentPages, signal: AbortSignal): Promise<TransferEvent> {
+    try {
+      return await this.#run(task, pages, signal)
+    } catch (cause) {
+      return { kind: 'failed', cause }
     }
+  }
+
+  async #run(task: TransferTask, pages: SentPages, signal: AbortSignal): Promise<TransferEvent> {
+    switch (task.do) {
+      case 'read-note':
+        return { kind: 'read', note: await this.#vnode.readTransfer(), isServing: this.#isServing }
+      case 'send-page':
+        return { kind: 'sent', next: await pages.send(task.cursor, (page) => this.#push(page, { signal })) }
+      case 'count-notes':
+        return { kind: 'counted', notes: await this.#vnode.countNotes() }
+      case 'save':
+        await this.#vnode.saveTransfer(task.note)
+        break
+      case 'send-notes':
+        await this.#sendNoted({ signal, maxPages: task.maxPages })
+        break
+      case 'send-last-notes':
+        signal.throwIfAborted()
+        await this.#sendLastNotes()
+        break
+      case 'tell':
+        await this.#tell()
+        break
+      case 'forget':
+        await this.forget()
+    }
+    return { kind: 'done' }
   }
 
   /** Sends noted records in the order of keys, each once at most. */
-  async #sendNoted(options: SendNoted): Promise<void> {
-    const { maxPages = Number.POSITIVE_INFINITY, ...push } = options
+  async #sendNoted({ maxPages, ...push }: SendNoted): Promise<void> {
     let next: Uint8Array | undefined
     for (let pages = 0; pages < maxPages; pages++) {
       const changed = this.#vnode.watch()
@@ -116,98 +147,8 @@ export class Transfer {
     }
   }
 
-  async #handOver(signal: AbortSignal): Promise<void> {
-    const { clock, log } = this.#site.runtime
-    signal.throwIfAborted()
-    this.job.phase = 'sealing'
-    this.#setGate('pausing')
-    const startMs = clock.monotonicMs()
-    try {
-      await this.#withinPause(async (pause) => {
-        await this.#vnode.idle()
-        await this.#sendNoted({ signal: pause, hurried: true })
-      })
-      await (this.plan.isReturn ? this.#giveUp() : this.#seal())
-    } catch (error) {
-      if (this.#site.host.gates.get(this.plan.partition) !== undefined) this.#setGate('copying')
-      throw error
-    }
-    const pausedMs = clock.monotonicMs() - startMs
-    this.#site.runtime.metrics.observe('atoll_handoff_pause_ms', pausedMs)
-    log.info({ ...this.plan, pausedMs }, 'a partition was handed over')
-  }
-
-  async #seal(): Promise<void> {
-    const { to, isReturn } = this.plan
-    await this.#tell()
-    try {
-      await this.#vnode.saveTransfer({ to, phase: 'sealed', cursor: undefined, isReturn })
-    } catch (error) {
-      // Whether the note is there nobody knows. Should it be, then what is written from now on is noted, and is sent
-      // before anything is forwarded.
-      await this.#vnode.saveTransfer({ to, phase: 'catch-up', cursor: undefined, isReturn }).catch(() => {})
-      throw error
-    }
-    this.#setGate('sealed')
-    this.job.phase = 'sealed'
-  }
-
-  /** This node accepts nothing any more, whatever becomes of the message; the other one then does. */
-  async #giveUp(): Promise<void> {
-    const { gates } = this.#site.host
-    gates.revoke(this.plan.partition)
-    await this.#tell()
-    await this.forget()
-  }
-
-  /** Ends the transfer as if it had never been. */
-  async forget(): Promise<void> {
-    await this.#vnode.forgetTransfer()
-    this.#vnode.stopNoting()
-    this.#site.host.gates.remove(this.plan.partition)
-    // Notes without a transfer do no harm: a later one sends what they name.
-    await this.#vnode.clearNotes().catch(() => {})
-  }
-
-  /** After a restart: the other node may have restarted too, and has to hear it again before anything is forwarded. */
-  async #sealAgain(signal: AbortSignal): Promise<void> {
-    try {
-      await this.#sendNoted({ signal })
-      await this.#tell()
-    } catch (error) {
-      if (this.#isResealing()) this.#setGate('cut-off')
-      throw error
-    }
-    if (this.#isResealing()) this.#setGate('sealed')
-    this.job.phase = 'sealed'
-  }
-
-  #isResealing(): boolean {
-    const phase = this.#site.host.gates.get(this.plan.partition)?.phase
-    return phase === 'resealing' || phase === 'cut-off'
-  }
-
-  async #tell(): Promise<void> {
-    const { partition, to } = this.plan
-    const { host, endpoint, options } = this.#site
-    await endpoint.call(
-      to,
-      sealMethod,
-      { partition, partitions: host.filed },
-      { timeoutMs: options.pauseTimeoutMs },
-    )
-  }
-
-  async #push(
-    page: Page,
-    options: { readonly signal: AbortSignal; readonly hurried?: boolean },
-  ): Promise<void> {
-    const to = { node: this.plan.to, partition: this.plan.partition }
-    await this.#site.sender.push(page.records, to, { ...options, job: this.job })
-  }
-
-  /** Rejects with `ATOLL_TIMEOUT` if the work takes longer than writes may wait. */
-  async #withinPause(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  /** Rejects with `ATOLL_TIMEOUT` if it takes longer than writes may wait. */
+  async #sendLastNotes(): Promise<void> {
     const { pauseTimeoutMs } = this.#site.options
     const abort = new AbortController()
     const late = new AtollError('ATOLL_TIMEOUT', `writes would wait for more than ${pauseTimeoutMs} ms`)
@@ -218,15 +159,70 @@ export class Transfer {
         reject(late)
       })
     })
+    const last = { signal: abort.signal, hurried: true, maxPages: Number.POSITIVE_INFINITY }
+    const sending = this.#vnode.idle().then(() => this.#sendNoted(last))
     try {
-      await Promise.race([work(abort.signal), timeout])
+      await Promise.race([sending, timeout])
     } finally {
       timer?.cancel()
     }
   }
 
-  #setGate(phase: GatePhase): void {
-    const { partition, to, isReturn } = this.plan
-    this.#site.host.gates.set(partition, { to, phase, isReturn })
+  async #tell(): Promise<void> {
+    const { partition, to } = this.plan
+    const { host, endpoint, options } = this.#site
+    const request = { partition, partitions: host.filed }
+    await endpoint.call(to, sealMethod, request, { timeoutMs: options.pauseTimeoutMs })
+  }
+
+  async #push(
+    page: Page,
+    options: { readonly signal: AbortSignal; readonly hurried?: boolean },
+  ): Promise<void> {
+    const to = { node: this.plan.to, partition: this.plan.partition }
+    await this.#site.sender.push(page.records, to, { ...options, job: this.job })
+  }
+
+  #tellPause(startMs: number): void {
+    const { clock, log, metrics } = this.#site.runtime
+    const pausedMs = clock.monotonicMs() - startMs
+    metrics.observe('atoll_handoff_pause_ms', pausedMs)
+    log.info({ ...this.plan, pausedMs }, 'a partition was handed over')
+  }
+}
+
+/** The pages of one attempt: the next one is read, and the cursor behind the last one saved, while one is being sent. */
+class SentPages {
+  readonly #vnode: HandoffVnode
+  readonly #limits: Site['options']
+  #pages: AsyncGenerator<Page, void> | undefined
+  #saved: Promise<void> = Promise.resolve()
+
+  constructor(vnode: HandoffVnode, limits: Site['options']) {
+    this.#vnode = vnode
+    this.#limits = limits
+  }
+
+  /** Sends the next page and answers where the one behind it begins. The cursor counts for the first page alone. */
+  async send(
+    cursor: Uint8Array | undefined,
+    push: (page: Page) => Promise<void>,
+  ): Promise<Uint8Array | undefined> {
+    this.#pages ??= this.#vnode.pages(cursor, this.#limits)
+    const { value: page } = await this.#pages.next()
+    assert(page !== undefined, 'there is a page behind every cursor')
+    await push(page)
+    await this.#saved
+    return page.next
+  }
+
+  /** A cursor that comes to the disk late costs nothing but records that are offered again after a crash. */
+  save(note: TransferNote): void {
+    this.#saved = this.#vnode.saveTransfer(note)
+    this.#saved.catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    await this.#pages?.return()
   }
 }
