@@ -60,7 +60,7 @@ const LIMITS: Readonly<Record<keyof HandoffOptions, { readonly min: number; read
 
 /** The options with their defaults. Throws `TypeError` or `RangeError`, naming the value and what was expected. */
 export function validateHandoffOptions(options: HandoffOptions): Required<HandoffOptions> {
-  checkKnown('Handoffs', options, Object.keys(DEFAULTS))
+  checkKnown('handoff options', options, Object.keys(DEFAULTS))
   const limited = (name: keyof HandoffOptions) =>
     checkInteger(name, options[name] ?? DEFAULTS[name], LIMITS[name])
   return {

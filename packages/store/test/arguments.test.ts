@@ -48,6 +48,17 @@ test.each([
   expect(await refusal(calling(openCluster, args))).toBe(argument)
 })
 
+test.each([
+  ['objects', 'object store'],
+  ['coordinator', 'coordinator'],
+  ['vnodes', 'vnodes'],
+  ['gossip', 'gossip'],
+  ['handoff', 'handoff'],
+])('an option that %s does not have is refused in words that say where it stands', async (group, name) => {
+  const opening = calling(openNode, [{ [group]: { speed: 1 } }])()
+  await expect(opening).rejects.toThrow(`${name} options has no option "speed"; it knows `)
+})
+
 test('a file where the directory should be is named', async () => {
   for (const path of [join(folder, 'file'), join(folder, 'file', 'below')])
     await expect(openNode({ path })).rejects.toThrow(

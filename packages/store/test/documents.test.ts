@@ -50,75 +50,134 @@ describe('the programs of the README run as printed', () => {
     },
   )
 
-  test('the HTTP service answers what was put, and ends on a signal', async () => {
+  test('the HTTP service answers what was put, ends on a signal, and has it when it is started again', async () => {
     const service = programs.find((code) => code.includes('createServer')) ?? ''
-    const ends: (() => void)[] = []
-    const servers: ReturnType<typeof createServer>[] = []
-    const process = { once: (_: string, end: () => void) => void ends.push(end) }
-    const make = (handler: Parameters<typeof createServer>[1]) => {
-      const server = createServer(handler ?? (() => {}))
-      servers.push(server)
-      const listen = server.listen.bind(server)
-      return Object.assign(server, { listen: () => listen(0, '127.0.0.1') })
-    }
-    await run(service.replace(/^import .*'node:http'$/m, ''), { createServer: make, process })
-    const [server] = servers
-    if (server?.listening === false) await new Promise((resolve) => server.once('listening', resolve))
-    const address = server?.address()
-    const port = typeof address === 'object' ? address?.port : undefined
-    const url = `http://127.0.0.1:${port}/a%20key`
+    const first = await serve(service)
+    const url = `${first.base}/a%20key`
     expect((await fetch(url)).status).toBe(404)
     expect((await fetch(url, { method: 'PUT', body: 'Dear reader,' })).status).toBe(201)
     expect(await (await fetch(url)).text()).toBe('Dear reader,')
-    expect((await fetch(`http://127.0.0.1:${port}/%`)).status).toBe(400)
-    expect((await fetch(`http://127.0.0.1:${port}/none`)).status).toBe(404)
+    expect((await fetch(`${first.base}/%`)).status).toBe(400)
+    expect((await fetch(`${first.base}/none`)).status).toBe(404)
     expect((await fetch(url, { method: 'DELETE' })).status).toBe(405)
-    server?.closeIdleConnections()
-    for (const end of ends) end()
+    await first.end()
+    const second = await serve(service)
+    expect(await (await fetch(`${second.base}/a%20key`)).text()).toBe('Dear reader,')
+    await second.end()
   })
 })
+
+/** A program that makes a server, as it runs, but at a free port; `end` is the signal that ends it. */
+async function serve(program: string) {
+  const servers: ReturnType<typeof createServer>[] = []
+  const opened: store.AtollNode[] = []
+  const ends: (() => void)[] = []
+  const process = { once: (_: string, end: () => void) => void ends.push(end) }
+  const make = (handler: Parameters<typeof createServer>[1]) => {
+    const server = createServer(handler ?? (() => {}))
+    servers.push(server)
+    const listen = server.listen.bind(server)
+    return Object.assign(server, { listen: () => listen(0, '127.0.0.1') })
+  }
+  const code = `${program.replace(/^import .*'node:http'$/m, '')}\nopened.push(node)`
+  await run(code, { createServer: make, process, opened })
+  const [server] = servers
+  if (server?.listening === false) await new Promise((resolve) => server.once('listening', resolve))
+  const address = server?.address()
+  const base = `http://127.0.0.1:${typeof address === 'object' ? address?.port : undefined}`
+  return {
+    base,
+    end: async () => {
+      server?.closeIdleConnections()
+      const closed = new Promise((resolve) => server?.once('close', resolve))
+      for (const end of ends) end()
+      await closed
+      await Promise.all(opened.map((node) => node.close()))
+    },
+  }
+}
 
 test('the program of the package README runs as printed', async () => {
   for (const code of blocksOf('packages/store/README.md', 'js'))
     expect(await run(code)).toEqual(['Dear reader,'])
 })
 
-test('three nodes start and share data by the recipe of the operating guide, over TLS with its certificates', async () => {
-  const [authority = '', certificate = ''] = blocksOf('docs/OPERATING.md', 'sh')
-  const shell = (script: string) => execFileSync('sh', ['-ec', script], { cwd: folder, stdio: 'pipe' })
-  shell(authority)
-  const names = ['n1', 'n2', 'n3']
-  for (const name of names) shell(certificate.replace('NODE=n1', `NODE=${name}`))
-  const [program = '', plan = ''] = blocksOf('docs/OPERATING.md', 'js')
-  const ports = new Map<string, string>()
-  for (const name of names) ports.set(`${name}.example:7400`, `127.0.0.1:${await freePort()}`)
-  const nodes = await Promise.all(
-    names.map(async (name) => {
-      const opened: store.AtollNode[] = []
-      const at = ports.get(`${name}.example:7400`) ?? ''
-      let code = program.replace("'0.0.0.0:7400'", `'${at}'`).replace(/`[^`]*:7400`/, `'${at}'`)
-      for (const [address, port] of ports) code = code.replaceAll(address, port)
-      const quiet = { log: () => {}, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
-      const env = { NAME: name, HOST: name, DATA: join(folder, name), TLS: folder }
-      await run(`${code}\nopened.push(node)`, { opened, console: quiet, process: { env, once: () => {} } })
-      return opened
-    }),
-  ).then((all) => all.flat())
-  const [first] = nodes
-  try {
-    expect(
-      first?.cluster
-        .status()
-        .members.map(({ node }) => node)
-        .sort(),
-    ).toEqual(names)
-    const lines = await run(plan, { node: first })
-    expect(lines.length).toBe(1)
-    expect(first?.cluster.status().members.map(({ state }) => state)).toEqual(['valid', 'valid', 'valid'])
-    await first?.objects.createBucket('letters')
-    await first?.objects.put('letters', 'key', 'Dear reader,')
-    expect((await nodes[2]?.objects.head('letters', 'key'))?.size).toBe(12)
-  } finally {
-    await Promise.all(nodes.map((node) => node.close()))
+describe('the operating guide', () => {
+  const programs = blocksOf('docs/OPERATING.md', 'js')
+  const scripts = blocksOf('docs/OPERATING.md', 'sh')
+  const printed = (blocks: readonly string[], part: string) => {
+    const [found, ...others] = blocks.filter((code) => code.includes(part))
+    expect([found === undefined, others]).toEqual([false, []])
+    return found ?? ''
   }
+  const shell = (script: string) =>
+    execFileSync('sh', ['-ec', script], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  const quiet = { log: () => {}, debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
+
+  /** What the script starts, as the environments of the programs, at free ports. */
+  async function environments(): Promise<Record<string, string>[]> {
+    const names = ['NAME', 'DATA', 'TLS', 'LISTEN', 'ADDRESS', 'SEEDS']
+    const said = names.map((name) => `${name}=$${name}`).join('|')
+    // In the place of Node.js, a function that says what it was given.
+    let lines = shell(
+      `node() { test "$1" = node.mjs; echo "${said}"; }\n${printed(scripts, 'node node.mjs')}wait; cat n1.log n2.log n3.log`,
+    )
+    for (const port of ['7401', '7402', '7403']) lines = lines.replaceAll(`:${port}`, `:${await freePort()}`)
+    return lines
+      .trim()
+      .split('\n')
+      .map((line) => Object.fromEntries(line.split('|').map((pair) => pair.split('='))))
+  }
+
+  test('starts three nodes that share data, over TLS with its certificates, and deletes a bucket', async () => {
+    shell(printed(scripts, 'req -x509'))
+    const certificate = printed(scripts, 'NODE=n1')
+    for (const name of ['n1', 'n2', 'n3']) shell(certificate.replace('NODE=n1', `NODE=${name}`))
+    const [program, plan] = [printed(programs, 'process.env'), printed(programs, 'SIGUSR2')]
+    const opened: store.AtollNode[] = []
+    const signals: (() => Promise<void>)[] = []
+    const lines: string[] = []
+    const say = { ...quiet, log: (line: string) => void lines.push(line) }
+    const on = (_: string, act: () => Promise<void>) => void signals.push(act)
+    await Promise.all(
+      (await environments()).map((env) =>
+        run(`${program}\n${plan}\nopened.push(node)`, {
+          opened,
+          console: say,
+          process: { env, once: on, on },
+        }),
+      ),
+    )
+    try {
+      const [first, , third] = opened
+      const states = () => first?.cluster.status().members.map(({ node, state }) => `${node} ${state}`)
+      expect(states()?.sort()).toEqual(['n1 valid', 'n2 joining', 'n3 joining'])
+      // Of each node the end first, then the plan.
+      await signals[1]?.()
+      expect(lines.at(-1)).toBe('the plan is done')
+      expect(states()?.sort()).toEqual(['n1 valid', 'n2 valid', 'n3 valid'])
+      await first?.objects.createBucket('letters')
+      await first?.objects.put('letters', 'key', 'Dear reader,')
+      expect((await third?.objects.head('letters', 'key'))?.size).toBe(12)
+      await expect(first?.objects.deleteBucket('letters')).rejects.toThrow('still holds objects')
+      await run(printed(programs, 'deleteBucket'), { node: third })
+      expect(await first?.objects.listBuckets()).toMatchObject({ buckets: [] })
+    } finally {
+      await Promise.all(opened.map((node) => node.close()))
+    }
+  })
+
+  test('says how to log less', async () => {
+    const said: string[] = []
+    const log = (level: string) => (_: unknown, text: string) => void said.push(`${level} ${text}`)
+    const all = { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') }
+    const opened: store.AtollNode[] = []
+    const code = `${printed(programs, '...console')}\nopened.push(node)`
+    await run(code, { opened, console: all })
+    const [node] = opened
+    node?.runtime.log.info({}, 'told to nobody')
+    node?.runtime.log.warn({}, 'told')
+    await node?.close()
+    expect(said).toEqual(['warn told'])
+  })
 })

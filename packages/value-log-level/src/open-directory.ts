@@ -64,9 +64,13 @@ export async function openInner(
   } catch (error) {
     const cause = deepest(error)
     if (codeOf(cause) === 'LEVEL_LOCKED')
-      throw new AtollError('ATOLL_LOCKED', `the index beside ${files.label} is in use already`, {
-        cause: error,
-      })
+      throw new AtollError(
+        'ATOLL_LOCKED',
+        `${files.label} and the index beside it are open already, in another process or in this one`,
+        {
+          cause: error,
+        },
+      )
     // What LevelDB says when it must not create.
     if (mayRefuse && /does not exist/.test(messageOf(cause))) throw indexMissing(files)
     throw storageError('opening the inner database', error)

@@ -46,7 +46,7 @@ const LIMITS = {
 const MAX_LIMIT = 2 ** 31 - 1
 
 export function validateVnodeHostOptions(options: VnodeHostOptions): Required<VnodeHostOptions> {
-  checkKnown('VnodeHost', options, ['node', 'partitions', ...Object.keys(LIMITS)])
+  checkKnown('vnodes options', options, ['node', 'partitions', ...Object.keys(LIMITS)])
   const limit = (name: keyof typeof LIMITS) =>
     checkInteger(name, options[name] ?? LIMITS[name], { min: 1, max: MAX_LIMIT })
   return {

@@ -72,7 +72,8 @@ function compile(folder) {
     join(folder, 'names.ts'),
     `${names.map(({ name, isType }) => `export ${isType ? 'type ' : ''}{ ${name} } from '@atoll/store'`).join('\n')}\n`,
   )
-  writeFileSync(join(folder, 'program.ts'), readFileSync(join(import.meta.dirname, 'program.mts')))
+  for (const name of ['program', 'using'])
+    writeFileSync(join(folder, `${name}.ts`), readFileSync(join(import.meta.dirname, `${name}.mts`)))
   const options = {
     strict: true,
     declaration: true,
@@ -88,7 +89,7 @@ function compile(folder) {
   }
   writeFileSync(
     join(folder, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: options, files: ['names.ts', 'program.ts'] }),
+    JSON.stringify({ compilerOptions: options, files: ['names.ts', 'program.ts', 'using.ts'] }),
   )
   run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder], folder)
   return names.length
@@ -107,7 +108,9 @@ function runPrograms(folder, node) {
     )
     run(node, [file], folder)
   }
-  return programs.length
+  // The words `await using`, as the compiler writes them for a Node.js that does not know them.
+  run(node, [join(folder, 'out', 'using.js')], folder)
+  return programs.length + 1
 }
 
 try {
