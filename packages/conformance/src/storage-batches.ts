@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import type { Database, StorageSubject, StorageTests } from './storage.ts'
+import type { StorageSubject, StorageTests, TestedDatabase } from './storage.ts'
 import { NO_SYNC, SYNC } from './sync.ts'
 
 const NAMES = ['data', 'tree', 'index', 'meta']
 
-const sublevels = (db: Database) => NAMES.map((name) => db.sublevel(['v', '0017', name]))
+const sublevels = (db: TestedDatabase) => NAMES.map((name) => db.sublevel(['v', '0017', name]))
 
 /** One batch is one step, over however many sublevels. */
 export const batchTests: StorageTests = {

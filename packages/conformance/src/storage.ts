@@ -9,15 +9,15 @@ import { snapshotTests } from './storage-snapshots.ts'
 import { tapeTest } from './tape.ts'
 
 /** Any abstract-level database, whatever it keeps its bytes in. */
-export type Database = AbstractLevel<string | Buffer | Uint8Array, string, string>
+export type TestedDatabase = AbstractLevel<string | Buffer | Uint8Array, string, string>
 
 export interface StorageSubject {
   /** What the database is called in the names of the tests. */
   readonly name: string
   /** A new, empty database on a place of its own, with these options of abstract-level. */
-  create(options?: object): Database
+  create(options?: object): TestedDatabase
   /** A second handle on the place of a database that was closed. Without it the tests of permanence are left out. */
-  reopen?(closed: Database): Database
+  reopen?(closed: TestedDatabase): TestedDatabase
 }
 
 /** Tests by name, each on databases of its own. */

@@ -14,10 +14,10 @@ export {
   type AttemptState,
   type AttemptStep,
   beginAttempt,
-  type Change,
   type Electorate,
   type ProposerDecision,
   type ProposerEvent,
+  type RegisterChange,
   stepAttempt,
 } from './proposer.ts'
 export { type ChangeOptions, Registers, type RegistersOptions } from './register.ts'

@@ -6,7 +6,7 @@ import { type Ballot, compareBallots } from './ballot.ts'
  * called again, and the value may then be what the preempted attempt made. `undefined` is the value of a register that
  * was never written. Answering the value that it got is a linearizable read.
  */
-export type Change = (current: Uint8Array | undefined) => Uint8Array | undefined
+export type RegisterChange = (current: Uint8Array | undefined) => Uint8Array | undefined
 
 export type ProposerEvent =
   | { readonly kind: 'prepared'; readonly from: string; readonly reply: PrepareReply }
@@ -44,7 +44,7 @@ export interface Electorate {
 
 export interface AttemptState extends Electorate {
   readonly ballot: Ballot
-  readonly change: Change
+  readonly change: RegisterChange
   readonly phase: 'prepare' | 'accept' | 'over'
   /** Who agreed in this phase, and who cannot any more. */
   readonly agreed: readonly string[]
@@ -63,7 +63,7 @@ export interface AttemptStep {
 export function beginAttempt(
   ballot: Ballot,
   { acceptors, forgetful, reserves }: Electorate,
-  change: Change,
+  change: RegisterChange,
 ): AttemptState {
   const nobody = { agreed: [], failed: [] }
   const nothing = { latest: undefined, value: undefined }

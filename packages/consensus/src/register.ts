@@ -5,11 +5,11 @@ import type { Acceptors } from './ports.ts'
 import {
   type AttemptState,
   beginAttempt,
-  type Change,
   type Electorate,
   everybodyIn,
   type ProposerDecision,
   type ProposerEvent,
+  type RegisterChange,
   stepAttempt,
 } from './proposer.ts'
 
@@ -59,7 +59,7 @@ export class Registers {
    */
   async change(
     register: Uint8Array,
-    change: Change,
+    change: RegisterChange,
     options: ChangeOptions,
   ): Promise<Uint8Array | undefined> {
     let seen: Ballot | undefined

@@ -6,9 +6,9 @@ import { type Ballot, nextBallot } from '../src/ballot.ts'
 import {
   type AttemptState,
   beginAttempt,
-  type Change,
   type Electorate,
   type ProposerEvent,
+  type RegisterChange,
   stepAttempt,
 } from '../src/proposer.ts'
 
@@ -50,7 +50,7 @@ interface World {
 const ACCEPTORS = ['x', 'y', 'z']
 
 /** Every proposer adds its name to the value, once. */
-function appendName(proposer: string): Change {
+function appendName(proposer: string): RegisterChange {
   return (current) => {
     const names = current === undefined ? '' : fromUtf8(current)
     return utf8(names.includes(proposer) ? names : names + proposer)

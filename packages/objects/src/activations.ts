@@ -20,7 +20,7 @@ import {
   turnOf,
 } from './manifest-records.ts'
 import type { ObjectName } from './object-name.ts'
-import type { KvWritten } from './ports.ts'
+import type { KvStoreWritten } from './ports.ts'
 import type { WriteQuorumOptions } from './quorums.ts'
 import type { PutRequest } from './requests.ts'
 import { Slots } from './slots.ts'
@@ -58,7 +58,7 @@ interface Activation {
 }
 
 interface Activated {
-  readonly written: KvWritten
+  readonly written: KvStoreWritten
   readonly lastModifiedMs: number
   /** The place of the version that was written. */
   readonly mark: Mark
@@ -196,7 +196,7 @@ export class Activations {
   async #write(
     { name, seats }: Activation,
     { history: before, context }: Known,
-    write: (known: Known) => Promise<KvWritten>,
+    write: (known: Known) => Promise<KvStoreWritten>,
     change: typeof activateAll = activateAll,
   ): Promise<Activated> {
     const lastModifiedMs = wallTimeOf(this.#layer.runtime.clock)

@@ -1,6 +1,6 @@
 import { AtollError, fromHex, isAtollError, type KeyId, type Runtime } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
-import type { KvStore, KvValue, KvWritten } from './ports.ts'
+import type { KvStore, KvStoreValue, KvStoreWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 
 /** The blocks of one upload. */
@@ -42,7 +42,7 @@ export class Blocks {
     this.#kv = kv
   }
 
-  write(set: BlockSet, block: Block, { value, quorum }: BlockWrite): Promise<KvWritten> {
+  write(set: BlockSet, block: Block, { value, quorum }: BlockWrite): Promise<KvStoreWritten> {
     return this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 }, quorum)
   }
 
@@ -51,7 +51,7 @@ export class Blocks {
    * or not at all, and what the store says if too few of them can be heard.
    */
   async read(set: BlockSet, block: Block, { signal, repair, quorum }: BlockReadOptions): Promise<Uint8Array> {
-    const accept = ({ value, valueCrc32 }: KvValue) =>
+    const accept = ({ value, valueCrc32 }: KvStoreValue) =>
       value.length === block.length && valueCrc32 === block.crc32
     const options = { ...quorum, ...(repair ? { signal, accept, repair } : { signal, accept }) }
     const read = this.#kv.get(blockId(set, block.sequence), options)

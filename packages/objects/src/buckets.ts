@@ -14,7 +14,7 @@ import { type BucketRecord, decodeBucket, encodeBucket } from './codec.ts'
 import { BUCKETS_TYPE, DEFAULT_BUCKET_TYPE, LIST_INDEX, objectTypeOf, objectTypesOf } from './kv-types.ts'
 import { walkIndex } from './listing.ts'
 import { checkString } from './metadata.ts'
-import type { KvRead, KvStore, KvValue } from './ports.ts'
+import type { KvStore, KvStoreRead, KvStoreValue } from './ports.ts'
 import { readQuorumOf, saysNothing, writeQuorumOf } from './quorums.ts'
 import type { BucketListOptions, CreateBucketOptions, DeleteOptions, ReadOptions } from './requests.ts'
 import { SharedReads } from './shared-reads.ts'
@@ -165,7 +165,7 @@ export class Buckets {
     return await behindWrite(() => this.#begin(id, record, proposed))
   }
 
-  async #read(name: string, options: ReadOptions): Promise<KvRead> {
+  async #read(name: string, options: ReadOptions): Promise<KvStoreRead> {
     const { signal } = options
     const reading = this.#kv.get(bucketId(name), { ...readQuorumOf(options), signal, shows })
     const read = await abortable(signal, reading)
@@ -187,7 +187,7 @@ export class Buckets {
     return true
   }
 
-  #infoOf(name: string, { values }: KvRead): BucketInfo {
+  #infoOf(name: string, { values }: KvStoreRead): BucketInfo {
     return this.#infoIn(
       name,
       values.map(({ value }) => decodeBucket(value)),
@@ -230,7 +230,7 @@ function isDecided({ decided }: BucketRecord): boolean {
   return decided
 }
 
-function shows(values: readonly KvValue[]): boolean {
+function shows(values: readonly KvStoreValue[]): boolean {
   return values.some(({ value }) => decodeBucket(value).decided)
 }
 

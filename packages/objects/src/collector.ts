@@ -20,7 +20,7 @@ import { COLLECT_INDEX, type ObjectType, objectTypesOf } from './kv-types.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
 import type { HistoryRead } from './manifest-records.ts'
-import type { ClusterClocks, KvScan, KvScanEntry, KvStore } from './ports.ts'
+import type { ClusterClocks, KvStore, KvStoreScan, KvStoreScanEntry } from './ports.ts'
 import type { Collected } from './requests.ts'
 
 interface Times {
@@ -42,7 +42,7 @@ interface Sweep {
   readonly type: ObjectType
   readonly scope: Uint8Array
   /** Where what has such an entry is found: up to a time, or behind one. */
-  readonly range: Pick<KvScan, 'from' | 'to'>
+  readonly range: Pick<KvStoreScan, 'from' | 'to'>
   /** Added to as it goes. */
   readonly total: { -readonly [Count in keyof Collected]: Collected[Count] }
 }
@@ -138,7 +138,7 @@ export class Collector {
     } while (after !== undefined)
   }
 
-  async #clear(type: ObjectType, { bucket, key }: KvScanEntry, times: Times): Promise<Collected> {
+  async #clear(type: ObjectType, { bucket, key }: KvStoreScanEntry, times: Times): Promise<Collected> {
     try {
       return await this.#clearRecord(type, { type: type.manifests, bucket, key }, times)
     } catch (error) {

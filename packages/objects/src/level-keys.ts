@@ -1,5 +1,5 @@
 import { concatBytes, type KeyId, utf8 } from '@atoll/core'
-import type { KvScan } from './ports.ts'
+import type { KvStoreScan } from './ports.ts'
 
 /** What the first byte of a database key says. */
 const RECORD = 0x01
@@ -33,7 +33,11 @@ export function indexKey({ type, bucket, key }: KeyId, { index, scope, term }: I
   return concatBytes([indexPrefix({ type, index, scope }), part(term), part(bucket), key])
 }
 
-export function indexPrefix({ type, index, scope }: Pick<KvScan, 'type' | 'index' | 'scope'>): Uint8Array {
+export function indexPrefix({
+  type,
+  index,
+  scope,
+}: Pick<KvStoreScan, 'type' | 'index' | 'scope'>): Uint8Array {
   return concatBytes([new Uint8Array([INDEX]), part(utf8(type)), part(utf8(index)), part(scope)])
 }
 

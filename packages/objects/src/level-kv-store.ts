@@ -23,13 +23,13 @@ import { decodeRecord, encodeRecord, entriesOf, type LevelSibling, payloadsCodec
 import { type LevelKvStoreOptions, validateLevelKvStoreOptions } from './options.ts'
 import type {
   KvGetOptions,
-  KvRead,
-  KvScan,
-  KvScanEntry,
-  KvScanPage,
   KvStore,
-  KvWrite,
-  KvWritten,
+  KvStoreRead,
+  KvStoreScan,
+  KvStoreScanEntry,
+  KvStoreScanPage,
+  KvStoreWrite,
+  KvStoreWritten,
   LevelDatabase,
   LevelOperation,
 } from './ports.ts'
@@ -49,7 +49,7 @@ const contextCodec: TupleCodec<number> = {
 /** What is read at once where most of it may lie below a common prefix that is passed over. */
 const GROUPED_ROWS = 16
 
-const DECLINED: KvWritten = { accepted: 0, primaries: 0, context: undefined, alone: false }
+const DECLINED: KvStoreWritten = { accepted: 0, primaries: 0, context: undefined, alone: false }
 
 /**
  * A key-value store on one abstract-level database, for one process without a ring. The database belongs to the caller,
@@ -77,7 +77,7 @@ export class LevelKvStore implements KvStore {
     this.#turns = new KeyTurns(validateLevelKvStoreOptions(options).maxWrites)
   }
 
-  async get(id: KeyId, { accept, signal }: KvGetOptions = {}): Promise<KvRead> {
+  async get(id: KeyId, { accept, signal }: KvGetOptions = {}): Promise<KvStoreRead> {
     throwIfAborted(signal)
     const siblings = await this.#read(id)
     if (siblings.length === 0) return { values: [], context: undefined }
@@ -86,7 +86,7 @@ export class LevelKvStore implements KvStore {
     return { values: accept === undefined ? values : values.filter(accept), context }
   }
 
-  async put(id: KeyId, write: KvWrite, { signal }: SignalOption = {}): Promise<KvWritten> {
+  async put(id: KeyId, write: KvStoreWrite, { signal }: SignalOption = {}): Promise<KvStoreWritten> {
     throwIfAborted(signal)
     const { value, indexes = [], ifAlone = false, ifUnchanged } = write
     const valueCrc32 = write.valueCrc32 ?? this.#runtime.digest.crc32(value)
@@ -118,14 +118,14 @@ export class LevelKvStore implements KvStore {
     await this.#update(id, options.context ?? everything, async () => [])
   }
 
-  async scan(scan: KvScan, { signal }: SignalOption = {}): Promise<KvScanPage> {
+  async scan(scan: KvStoreScan, { signal }: SignalOption = {}): Promise<KvStoreScanPage> {
     throwIfAborted(signal)
     const { from, to, after, limit = 1000, groups } = scan
     checkInteger('limit', limit, { min: 1, max: 10_000 })
     const prefix = indexPrefix(scan)
     const end = to === undefined ? endOfBytes(prefix) : termBound(prefix, to)
     const first = { gte: from === undefined ? prefix : termBound(prefix, from) }
-    const entries: KvScanEntry[] = []
+    const entries: KvStoreScanEntry[] = []
     let passed = after
     let want = groups === undefined ? limit + 1 : GROUPED_ROWS
     for (;;) {

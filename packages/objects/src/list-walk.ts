@@ -1,5 +1,5 @@
 import { compareBytes, endOfBytes, fromUtf8, type TermGroups, utf8 } from '@atoll/core'
-import type { KvScanEntry, KvScanPage } from './ports.ts'
+import type { KvStoreScanEntry, KvStoreScanPage } from './ports.ts'
 
 export interface WalkPlan {
   readonly prefix: string
@@ -61,14 +61,14 @@ export class ListWalk {
     return this.#next
   }
 
-  take({ entries, next }: KvScanPage): void {
+  take({ entries, next }: KvStoreScanPage): void {
     const isFull = entries.some((entry) => !this.#takeEntry(entry))
     if (isFull || next === undefined) this.#from = undefined
     else this.#resume = next
   }
 
   /** False if there is one item more than the page may have. */
-  #takeEntry(entry: KvScanEntry): boolean {
+  #takeEntry(entry: KvStoreScanEntry): boolean {
     if (this.#last?.isPrefix && this.#isBelowLast(entry)) return true
     if (this.#room() === 0) {
       this.#next = this.#last?.name
@@ -82,7 +82,7 @@ export class ListWalk {
     return true
   }
 
-  #isBelowLast({ term }: KvScanEntry): boolean {
+  #isBelowLast({ term }: KvStoreScanEntry): boolean {
     return fromUtf8(term).startsWith(this.#last?.name ?? '')
   }
 

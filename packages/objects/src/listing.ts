@@ -5,7 +5,7 @@ import { corrupt } from './corrupt.ts'
 import { comparePlaces } from './history.ts'
 import { LIST_INDEX, objectTypeOf } from './kv-types.ts'
 import { ListWalk } from './list-walk.ts'
-import type { KvScan, KvStore } from './ports.ts'
+import type { KvStore, KvStoreScan } from './ports.ts'
 import { readQuorumOf } from './quorums.ts'
 import type { CallOptions, ListOptions } from './requests.ts'
 
@@ -42,7 +42,7 @@ export async function listObjects(
 /** Walks over one page of the index `list`. */
 export async function walkIndex(
   kv: KvStore,
-  place: Pick<KvScan, 'type' | 'scope'>,
+  place: Pick<KvStoreScan, 'type' | 'scope'>,
   options: ListOptions & CallOptions,
 ): Promise<ListWalk> {
   const { prefix = '', delimiter, after, limit = 1000, signal } = options

@@ -20,7 +20,7 @@ import {
 import { indexesOf } from './history-indexes.ts'
 import { KeyTurns } from './key-turns.ts'
 import type { Manifest } from './manifest.ts'
-import type { KvGetOptions, KvStore, KvValue, KvWrite, KvWritten } from './ports.ts'
+import type { KvGetOptions, KvStore, KvStoreValue, KvStoreWrite, KvStoreWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 import { WriteGroups } from './write-groups.ts'
 
@@ -122,9 +122,9 @@ export class ManifestRecords {
   write(
     id: KeyId,
     { history, context }: Known,
-    condition: Pick<KvWrite, 'ifAlone' | 'ifUnchanged'>,
+    condition: Pick<KvStoreWrite, 'ifAlone' | 'ifUnchanged'>,
     quorum: WriteQuorumOptions = {},
-  ): Promise<KvWritten> {
+  ): Promise<KvStoreWritten> {
     const value = encodeWith(historyCodec, history)
     return this.#kv.put(id, { value, indexes: indexesOf(id, history), context, ...condition }, quorum)
   }
@@ -236,7 +236,7 @@ export class ManifestRecords {
    * Writes over what was read, with a guard where one is needed: declines if the record has changed since. Of the last
    * round, or where no primary can be reached, what may go without a guard goes without.
    */
-  async over(id: KeyId, known: Known, { own, strict, round, quorum }: Over): Promise<KvWritten> {
+  async over(id: KeyId, known: Known, { own, strict, round, quorum }: Over): Promise<KvStoreWritten> {
     const { history, context } = known
     if (!strict && !needsGuard(history, own)) return this.write(id, known, {}, quorum)
     const isLast = round === REWRITE_ROUNDS - 1
@@ -257,12 +257,12 @@ export function crowded(): AtollError {
   )
 }
 
-interface Tried extends KvWritten {
+interface Tried extends KvStoreWritten {
   readonly refused?: boolean
 }
 
 /** A write that certainly did not happen, for want of replicas, as one that was declined. */
-async function unlessRefused(writing: Promise<KvWritten>): Promise<Tried> {
+async function unlessRefused(writing: Promise<KvStoreWritten>): Promise<Tried> {
   try {
     return await writing
   } catch (error) {
@@ -287,7 +287,7 @@ export function turnOf({ bucket, key }: KeyId): string {
   return `${bucket.length} ${lettersOf(bucket)}${lettersOf(key)}`
 }
 
-function historiesOf(values: readonly KvValue[]): readonly History[] {
+function historiesOf(values: readonly KvStoreValue[]): readonly History[] {
   return values.map(({ value }) => decodeWith(historyCodec, value))
 }
 

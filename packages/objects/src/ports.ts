@@ -7,12 +7,12 @@ import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
  * abstract-level database. Types used: see `KV_TYPES`, which says what each must be created with.
  */
 export interface KvStore {
-  get(id: KeyId, options?: KvGetOptions): Promise<KvRead>
+  get(id: KeyId, options?: KvGetOptions): Promise<KvStoreRead>
   /** Resolves when the write is durable. Without a context it stands beside whatever is there. */
-  put(id: KeyId, write: KvWrite, options?: KvPutOptions): Promise<KvWritten>
+  put(id: KeyId, write: KvStoreWrite, options?: KvPutOptions): Promise<KvStoreWritten>
   /** Without a context it deletes what is there now. A key that is not there is no error. */
   delete(id: KeyId, options?: KvPutOptions & { readonly context?: Uint8Array | undefined }): Promise<unknown>
-  scan(scan: KvScan, options?: KvScanOptions): Promise<KvScanPage>
+  scan(scan: KvStoreScan, options?: KvScanOptions): Promise<KvStoreScanPage>
   /** The types that there are, each with the kind of its merge policy. A store without this has those of `KV_TYPES`. */
   types?(): Iterable<readonly [type: string, policy: string]>
 }
@@ -29,12 +29,12 @@ export interface KvScanOptions extends ReadQuorumOptions {
 export interface KvGetOptions extends ReadQuorumOptions {
   readonly signal?: AbortSignal | undefined
   /** For blocks: whether a replica's value is the right one; one that is refused is healed from another. */
-  readonly accept?: ((value: KvValue) => boolean) | undefined
+  readonly accept?: ((value: KvStoreValue) => boolean) | undefined
   /**
    * Not for blocks: whether the values are what is looked for; default that there is one. A store of several replicas
    * answers others only where they may be taken for absence, and else throws `ATOLL_QUORUM_UNMET`.
    */
-  readonly shows?: ((values: readonly KvValue[]) => boolean) | undefined
+  readonly shows?: ((values: readonly KvStoreValue[]) => boolean) | undefined
   /** Asks every replica, not only as many as an answer needs, so that each that lacks the value is healed. */
   readonly repair?: boolean
 }
@@ -51,19 +51,19 @@ export interface ClockReadings {
   readonly wallMs: readonly number[]
 }
 
-export interface KvValue {
+export interface KvStoreValue {
   readonly value: Uint8Array
   /** CRC-32 of the value. The store has compared it with the bytes where it read them. */
   readonly valueCrc32: number
 }
 
-export interface KvRead {
+export interface KvStoreRead {
   /** No value: absent. Several: written concurrently. */
-  readonly values: readonly KvValue[]
+  readonly values: readonly KvStoreValue[]
   readonly context: Uint8Array | undefined
 }
 
-export interface KvWrite {
+export interface KvStoreWrite {
   readonly value: Uint8Array
   readonly valueCrc32?: number | undefined
   readonly indexes?: readonly KvIndexEntry[] | undefined
@@ -82,7 +82,7 @@ export interface KvWrite {
   readonly ifUnchanged?: 'one' | 'all' | undefined
 }
 
-export interface KvWritten {
+export interface KvStoreWritten {
   /** Replicas that have the write; 0 if it was declined. */
   readonly accepted: number
   /** Of those that keep the key by the list of its partition, how many had it on disk when the write was answered. */
@@ -103,7 +103,7 @@ export interface KvIndexEntry {
   readonly payload: Uint8Array
 }
 
-export interface KvScan {
+export interface KvStoreScan {
   readonly type: string
   readonly index: string
   readonly scope: Uint8Array
@@ -119,14 +119,14 @@ export interface KvScan {
   readonly groups?: TermGroups | undefined
 }
 
-export interface KvScanPage {
+export interface KvStoreScanPage {
   /** In the order of (term, bucket, key). May be fewer than the limit, even none, with more to come after `next`. */
-  readonly entries: readonly KvScanEntry[]
+  readonly entries: readonly KvStoreScanEntry[]
   /** Where the next page starts; undefined after the last. */
   readonly next: Uint8Array | undefined
 }
 
-export interface KvScanEntry {
+export interface KvStoreScanEntry {
   readonly term: Uint8Array
   readonly bucket: Uint8Array
   readonly key: Uint8Array

@@ -3,20 +3,20 @@ import { compareBytes, groupOf, type KeyId, startsWithBytes, toHex } from '@atol
 import { KV_TYPES } from '../src/kv-types.ts'
 import type {
   KvGetOptions,
-  KvRead,
-  KvScan,
-  KvScanPage,
   KvStore,
-  KvValue,
-  KvWrite,
-  KvWritten,
+  KvStoreRead,
+  KvStoreScan,
+  KvStoreScanPage,
+  KvStoreValue,
+  KvStoreWrite,
+  KvStoreWritten,
 } from '../src/ports.ts'
 
 export type Operation = 'get' | 'put' | 'delete' | 'scan'
 
-interface Stored extends KvValue {
+interface Stored extends KvStoreValue {
   readonly event: number
-  readonly indexes: NonNullable<KvWrite['indexes']>
+  readonly indexes: NonNullable<KvStoreWrite['indexes']>
 }
 
 /** A key-value store in memory, small enough to be believed, with places to put faults in. */
@@ -37,7 +37,7 @@ export class MemoryKv implements KvStore {
   scanned = 0
   #event = 0
 
-  async get(id: KeyId, { accept }: KvGetOptions = {}): Promise<KvRead> {
+  async get(id: KeyId, { accept }: KvGetOptions = {}): Promise<KvStoreRead> {
     await this.#note('get', id.type, id)
     const siblings = this.records.get(nameOf(id))?.siblings ?? []
     const values = siblings.filter((value) => accept?.(value) ?? true)
@@ -47,7 +47,7 @@ export class MemoryKv implements KvStore {
     return { values, context }
   }
 
-  async put(id: KeyId, write: KvWrite): Promise<KvWritten> {
+  async put(id: KeyId, write: KvStoreWrite): Promise<KvStoreWritten> {
     await this.#note('put', id.type, id)
     const { value, valueCrc32 = crc32(value), indexes = [], ifAlone = false, ifUnchanged } = write
     const others = this.#others(id, write.context)
@@ -72,7 +72,7 @@ export class MemoryKv implements KvStore {
     await this.after('delete', id.type, id)
   }
 
-  async scan(scan: KvScan): Promise<KvScanPage> {
+  async scan(scan: KvStoreScan): Promise<KvStoreScanPage> {
     await this.#note('scan', scan.type)
     const { from, to, after, limit = 1000, groups } = scan
     const found = [...this.records.values()]
@@ -116,7 +116,7 @@ export class MemoryKv implements KvStore {
   }
 
   /** Damages what is stored, without its knowing. */
-  replaceValue(id: KeyId, change: (value: KvValue) => KvValue): void {
+  replaceValue(id: KeyId, change: (value: KvStoreValue) => KvStoreValue): void {
     const record = this.records.get(nameOf(id))
     if (record === undefined) throw new Error('there is no such record')
     record.siblings = record.siblings.map((sibling) => ({ ...sibling, ...change(sibling) }))
@@ -156,7 +156,7 @@ function contextOf(event: number): Uint8Array {
   return new TextEncoder().encode(`${event}`)
 }
 
-function entriesOf(id: KeyId, siblings: readonly Stored[], { index, scope }: KvScan) {
+function entriesOf(id: KeyId, siblings: readonly Stored[], { index, scope }: KvStoreScan) {
   const entries = siblings
     .flatMap(({ indexes }) => indexes)
     .filter((entry) => entry.index === index && compareBytes(entry.scope, scope) === 0)

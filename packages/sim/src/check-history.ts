@@ -111,10 +111,10 @@ export function checkListing(
 }
 
 /** What the replicas of a record hold: by replica, a digest, or undefined for nothing. */
-export type Replicas = ReadonlyMap<string, string | undefined>
+export type ReplicaValues = ReadonlyMap<string, string | undefined>
 
 /** All replicas of a record hold the same. */
-export function checkConvergence(records: ReadonlyMap<string, Replicas>): Violation[] {
+export function checkConvergence(records: ReadonlyMap<string, ReplicaValues>): Violation[] {
   return [...records].flatMap(([key, replicas]) => {
     if (new Set(replicas.values()).size <= 1) return []
     const held = [...replicas].map(([replica, digest]) => `${replica} holds ${digest ?? 'nothing'}`)

@@ -63,7 +63,7 @@ export interface PlannedFault {
   readonly fault: Fault
 }
 
-export interface PlanOptions {
+export interface FaultPlanOptions {
   readonly nodes: readonly string[]
   /** How long faults begin and end for, in ms. */
   readonly durationMs: number
@@ -112,7 +112,7 @@ function placeOf(fault: Fault): string {
  *
  * @throws TypeError, RangeError for invalid options.
  */
-export function planFaults(prng: Prng, options: PlanOptions): PlannedFault[] {
+export function planFaults(prng: Prng, options: FaultPlanOptions): PlannedFault[] {
   const { durationMs } = validatePlanOptions(options)
   const { maxGapMs = Math.ceil(durationMs / 20), maxHoldMs = Math.ceil(durationMs / 4) } = options
   const { maxFreezeMs = 12_000 } = options
@@ -244,14 +244,14 @@ const DRAWS: readonly Draw[] = [
   },
 ]
 
-function drawFault(prng: Prng, { nodes, weights }: PlanOptions): Fault {
+function drawFault(prng: Prng, { nodes, weights }: FaultPlanOptions): Fault {
   const weighted = DRAWS.flatMap((draw) => new Array<Draw>(weights[draw.kind] ?? 0).fill(draw))
   return prng.pick(weighted).draw(prng, nodes)
 }
 
 const KNOWN = ['nodes', 'durationMs', 'maxGapMs', 'maxHoldMs', 'maxFreezeMs', 'weights', 'budget']
 
-function validatePlanOptions(options: PlanOptions): PlanOptions {
+function validatePlanOptions(options: FaultPlanOptions): FaultPlanOptions {
   checkKnown('planFaults', options, KNOWN)
   checkInteger('nodes.length', options.nodes.length, { min: 1, max: 1000 })
   for (const name of ['durationMs', 'maxGapMs', 'maxHoldMs', 'maxFreezeMs'] as const) {

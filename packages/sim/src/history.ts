@@ -31,7 +31,7 @@ export interface Operation extends Intent {
 }
 
 /** What all clients did, in the order in which they did it. Checkers read it; they need nothing else. */
-export class History {
+export class OperationHistory {
   readonly #nowMs: () => number
   readonly #operations: Operation[] = []
   #order = 0

@@ -5,7 +5,7 @@ export {
   checkSets,
   checkWrites,
   type FinalReads,
-  type Replicas,
+  type ReplicaValues,
   type Violation,
   type WriteOrder,
 } from './check-history.ts'
@@ -18,11 +18,11 @@ export {
   type Fault,
   type FaultBudget,
   type FaultKind,
+  type FaultPlanOptions,
   type PlannedFault,
-  type PlanOptions,
   planFaults,
 } from './faults.ts'
-export { describeOperation, History, type Intent, type Operation, type Outcome } from './history.ts'
+export { describeOperation, type Intent, type Operation, OperationHistory, type Outcome } from './history.ts'
 export { MachineClock } from './machine-clock.ts'
 export { Nemesis, type NemesisOptions, type QuietOptions, waitForQuiet } from './nemesis.ts'
 export type { DiskOptions, MicrosRange, RunLimits, WorldOptions } from './options.ts'

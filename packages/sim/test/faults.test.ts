@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Fault, type PlannedFault, type PlanOptions, Prng, planFaults } from '../src/index.ts'
+import { type Fault, type FaultPlanOptions, type PlannedFault, Prng, planFaults } from '../src/index.ts'
 
 const ALL = {
   partition: 3,
@@ -23,7 +23,7 @@ const ALL = {
   drift: 1,
   'scarce-disks': 1,
 }
-const options: PlanOptions = {
+const options: FaultPlanOptions = {
   nodes: ['n1', 'n2', 'n3', 'n4', 'n5'],
   durationMs: 60_000,
   weights: ALL,
@@ -81,7 +81,7 @@ test('begins in order, ends within the duration, and leaves a machine alone that
 })
 
 test('draws every kind that has a weight, and no other', () => {
-  const kindsOf = (weights: PlanOptions['weights']) => {
+  const kindsOf = (weights: FaultPlanOptions['weights']) => {
     const plans = Array.from({ length: 30 }, (_, seed) =>
       planFaults(new Prng(`${seed}`), { ...options, weights }),
     )
@@ -108,5 +108,5 @@ test.each([
   [{ durationMs: 0 }, 'durationMs must be an integer from 1'],
   [{ budget: { maxDown: -1, maxDamaged: 0 } }, 'budget.maxDown'],
 ])('refuses %j', (wrong, message) => {
-  expect(() => planFaults(new Prng('1'), { ...options, ...wrong } as PlanOptions)).toThrow(message)
+  expect(() => planFaults(new Prng('1'), { ...options, ...wrong } as FaultPlanOptions)).toThrow(message)
 })

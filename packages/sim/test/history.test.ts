@@ -1,12 +1,12 @@
 import { AtollError } from '@atoll/core'
 import { expect, test } from 'vitest'
-import { createWorld, describeOperation, History } from '../src/index.ts'
+import { createWorld, describeOperation, OperationHistory } from '../src/index.ts'
 
 const put = { client: 'c1', kind: 'put', key: 'k', value: 'v' } as const
 
 test('records what was asked, when, and what came of it', async () => {
   const world = createWorld({ seed: 1 })
-  const history = new History(() => world.nowMs)
+  const history = new OperationHistory(() => world.nowMs)
   const { clock } = world.runtime('c1')
   await world.run(async () => {
     await history.record(put, () => clock.sleep(5))
@@ -26,7 +26,7 @@ test('records what was asked, when, and what came of it', async () => {
 })
 
 test('tells what certainly failed from what may have happened', async () => {
-  const history = new History(() => 0)
+  const history = new OperationHistory(() => 0)
   const definite = await history.record(put, () =>
     Promise.reject(new AtollError('ATOLL_QUORUM_IMPOSSIBLE', '')),
   )

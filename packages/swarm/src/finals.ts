@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { decodeContext, encodeRecord, type StoredRecord } from '@atoll/causality'
 import { type KeyId, messageOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import type { Replicas } from '@atoll/sim'
+import type { ReplicaValues } from '@atoll/sim'
 import type { RegisterFinal } from './check-registers.ts'
 import { orNothing } from './client.ts'
 import { BUCKET, nameOf, recordId } from './names.ts'
@@ -28,7 +28,7 @@ export interface Finals {
   readonly sets: ReadonlyMap<string, ReadonlySet<string>>
   readonly registers: ReadonlyMap<string, RegisterFinal>
   /** What the primaries of each record hold. */
-  readonly replicas: ReadonlyMap<string, Replicas>
+  readonly replicas: ReadonlyMap<string, ReplicaValues>
 }
 
 export async function readFinals(scene: Scene, ids: readonly KeyId[]): Promise<Finals> {
@@ -73,8 +73,8 @@ async function readRegister(node: AtollNode, key: string): Promise<RegisterFinal
 export async function readReplicas(
   scene: Scene,
   ids: readonly KeyId[],
-): Promise<ReadonlyMap<string, Replicas>> {
-  const records = new Map<string, Replicas>()
+): Promise<ReadonlyMap<string, ReplicaValues>> {
+  const records = new Map<string, ReplicaValues>()
   for (const id of ids) {
     const partition = partitionIn(scene, id)
     const held = new Map<string, string | undefined>()

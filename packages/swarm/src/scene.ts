@@ -5,9 +5,9 @@ import type { AtollNode, Cluster } from '@atoll/node'
 import {
   type DiskCopy,
   describeOperation,
-  History,
   type Intent,
   type Operation,
+  OperationHistory,
   type Violation,
   type World,
 } from '@atoll/sim'
@@ -44,10 +44,10 @@ export interface Scene {
   readonly options: HouseOptions
   readonly bodies: Bodies
   /** A value is the name of a body. */
-  readonly objects: History
+  readonly objects: OperationHistory
   /** An `add` adds an element; the value of a `get` is the elements that it found. */
-  readonly sets: History
-  readonly registers: History
+  readonly sets: OperationHistory
+  readonly registers: OperationHistory
   /** Of acknowledged writes: which primaries had them by then. */
   readonly confirmed: Map<Operation, Confirmed>
   /** What clients were told of buckets of their own that cannot be, unless reads may miss writes. */
@@ -88,7 +88,7 @@ export interface Stamp {
 }
 
 export function newScene(world: World, house: House, options: HouseOptions): Scene {
-  const history = () => new History(() => world.nowMs)
+  const history = () => new OperationHistory(() => world.nowMs)
   return {
     ...house,
     world,
@@ -136,7 +136,7 @@ interface Step {
 }
 
 /** Runs an operation, keeps it in the history and tells the timeline. */
-export async function record(scene: Scene, history: History, step: Step): Promise<Operation> {
+export async function record(scene: Scene, history: OperationHistory, step: Step): Promise<Operation> {
   const { world, options, complaints } = scene
   let reason = ''
   let confirmed: Confirmed | undefined

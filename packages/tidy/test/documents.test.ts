@@ -34,8 +34,8 @@ const GIVEN: Readonly<Record<string, string>> = {
     import { createCluster } from '@atoll/node'`,
   'packages/causality/README.md': `import type { Clock, Random } from '@atoll/core'
     declare const crc32: (bytes: Uint8Array) => number, random: Random, clock: Clock`,
-  'packages/conformance/README.md': `import type { Database } from '@atoll/conformance'
-    declare const MyLevel: new (directory: string, options?: object) => Database
+  'packages/conformance/README.md': `import type { TestedDatabase } from '@atoll/conformance'
+    declare const MyLevel: new (directory: string, options?: object) => TestedDatabase
     declare const freshDirectory: () => string, directoryOf: (closed: unknown) => string`,
   'packages/consensus/README.md': `import { type Runtime, utf8 } from '@atoll/core'
     import type { Acceptors } from '@atoll/consensus'

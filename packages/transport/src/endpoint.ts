@@ -20,7 +20,7 @@ import type { Method, StreamMethod } from './method.ts'
 import { Mismatches } from './mismatches.ts'
 import { type RpcOptions, validateRpcOptions } from './options.ts'
 import { Peers } from './peers.ts'
-import { type CallOptions, PendingCall } from './pending-call.ts'
+import { PendingCall, type RpcCallOptions } from './pending-call.ts'
 import type { Connection, Listener, Transport } from './ports.ts'
 import { type CallHandler, type ServeCall, serveCall } from './server-call.ts'
 import { ServerLink } from './server-link.ts'
@@ -144,7 +144,7 @@ export class RpcEndpoint extends Lifecycle {
     node: string,
     method: Method<Request, Response, Progress>,
     request: Request,
-    options: CallOptions<Progress>,
+    options: RpcCallOptions<Progress>,
   ): Promise<Response> {
     return new Promise((resolve, reject) => {
       const deadlineMs = this.#deadlineOf(node, method.name, options)
@@ -164,7 +164,7 @@ export class RpcEndpoint extends Lifecycle {
     address: string,
     method: Method<Request, Response>,
     request: Request,
-    options: CallOptions,
+    options: RpcCallOptions,
   ): Promise<Visit<Response>> {
     this.assertOpen()
     const link = this.#visitTo(address)
@@ -298,7 +298,7 @@ export class RpcEndpoint extends Lifecycle {
   #deadlineOf(
     node: string,
     method: string,
-    { timeoutMs, signal }: Pick<CallOptions, 'timeoutMs' | 'signal'>,
+    { timeoutMs, signal }: Pick<RpcCallOptions, 'timeoutMs' | 'signal'>,
   ): number {
     if (signal?.aborted) throw givenUp(node, method, signal)
     if (!(timeoutMs <= MAX_DELAY_MS))

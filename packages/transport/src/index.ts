@@ -15,7 +15,7 @@ export {
   type MemoryNetworkOptions,
   type RpcOptions,
 } from './options.ts'
-export type { CallOptions } from './pending-call.ts'
+export type { RpcCallOptions } from './pending-call.ts'
 export type { Connection, ConnectOptions, Frame, Listener, Transport, TransportFactory } from './ports.ts'
 export type { CallContext, CallHandler } from './server-call.ts'
 export type { StreamContext, StreamHandler } from './server-stream.ts'

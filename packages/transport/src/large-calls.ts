@@ -17,7 +17,7 @@ import {
 import type { ByteStream } from './byte-stream.ts'
 import type { RpcEndpoint } from './endpoint.ts'
 import type { Message, MessageCodec, Method, StreamMethod } from './method.ts'
-import type { CallOptions } from './pending-call.ts'
+import type { RpcCallOptions } from './pending-call.ts'
 import type { CallContext, CallHandler } from './server-call.ts'
 import { versioned } from './versioned.ts'
 
@@ -70,7 +70,7 @@ interface AnyCall<Request, Response, Progress> {
 export async function callOrStream<Request, Response, Progress>(
   means: Means,
   call: AnyCall<Request, Response, Progress>,
-  options: CallOptions<Progress>,
+  options: RpcCallOptions<Progress>,
 ): Promise<Response> {
   const { node, method, request, isLarge } = call
   if (isLarge) return await callByStream(means, call, options)
@@ -86,7 +86,7 @@ export async function callOrStream<Request, Response, Progress>(
 async function callByStream<Request, Response, Progress>(
   { endpoint, clock }: Means,
   { node, method, request }: AnyCall<Request, Response, Progress>,
-  { timeoutMs, signal }: CallOptions<Progress>,
+  { timeoutMs, signal }: RpcCallOptions<Progress>,
 ): Promise<Response> {
   const abort = new AbortController()
   const giveUp = () => abort.abort(signal?.reason)

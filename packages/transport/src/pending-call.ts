@@ -8,7 +8,7 @@ import {
 import type { Expiring } from './deadlines.ts'
 import type { Message, Method } from './method.ts'
 
-export interface CallOptions<Progress = never> {
+export interface RpcCallOptions<Progress = never> {
   /** How long to wait for the answer, in milliseconds; the handler's time ends with it. */
   readonly timeoutMs: number
   readonly signal?: AbortSignal | undefined
@@ -43,7 +43,7 @@ interface PendingCallParts<Request, Response, Progress> {
   readonly node: string
   readonly method: Method<Request, Response, Progress>
   readonly request: Request
-  readonly options: CallOptions<Progress>
+  readonly options: RpcCallOptions<Progress>
   readonly deadlineMs: number
   readonly carrier: CallCarrier
   readonly resolve: (response: Response) => void

@@ -7,9 +7,9 @@ export type {
   BytesBatchOptions,
   BytesOperation,
   GetRangeOptions,
+  LogWriteOptions,
   SummedValue,
   ValueLogUsage,
-  WriteOptions,
 } from './requests.ts'
 export type { ValueLogParts } from './value-log.ts'
 export { ValueLogLevel, type ValueLogLevelOptions } from './value-log-level.ts'

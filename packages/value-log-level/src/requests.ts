@@ -1,7 +1,7 @@
 import type { AtollError } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 
-export interface WriteOptions {
+export interface LogWriteOptions {
   /** Acknowledge the write when it is durable. Default false: when it is with the operating system. */
   readonly sync?: boolean
   /**
@@ -21,7 +21,7 @@ export interface BatchChain {
   failure?: AtollError | undefined
 }
 
-export interface BytesBatchOptions extends WriteOptions {
+export interface BytesBatchOptions extends LogWriteOptions {
   /** What the batch builds on; default nothing. */
   readonly chain?: BatchChain | undefined
 }

@@ -33,10 +33,10 @@ import type {
   BytesBatchOptions,
   BytesOperation,
   GetRangeOptions,
+  LogWriteOptions,
   ReadOptions,
   SummedValue,
   ValueLogUsage,
-  WriteOptions,
 } from './requests.ts'
 import { storageError, storing } from './storage-error.ts'
 import { openValueLog, type ValueLog, type ValueLogParts } from './value-log.ts'
@@ -64,17 +64,17 @@ interface Opened extends ValueLog {
 /** The writes of abstract-level, with `sync`: as classic-level has them. */
 export interface ValueLogLevel<K, V> {
   put(key: K, value: V): Promise<void>
-  put<A = K, B = V>(key: A, value: B, options: AbstractPutOptions<A, B> & WriteOptions): Promise<void>
+  put<A = K, B = V>(key: A, value: B, options: AbstractPutOptions<A, B> & LogWriteOptions): Promise<void>
   del(key: K): Promise<void>
-  del<A = K>(key: A, options: AbstractDelOptions<A> & WriteOptions): Promise<void>
+  del<A = K>(key: A, options: AbstractDelOptions<A> & LogWriteOptions): Promise<void>
   batch(): AbstractChainedBatch<this, K, V>
   batch(operations: AbstractBatchOperation<this, K, V>[]): Promise<void>
   batch<A = K, B = V>(
     operations: AbstractBatchOperation<this, A, B>[],
-    options: AbstractBatchOptions<A, B> & WriteOptions,
+    options: AbstractBatchOptions<A, B> & LogWriteOptions,
   ): Promise<void>
   clear(): Promise<void>
-  clear<A = K>(options: AbstractClearOptions<A> & WriteOptions): Promise<void>
+  clear<A = K>(options: AbstractClearOptions<A> & LogWriteOptions): Promise<void>
 }
 
 /**
@@ -199,7 +199,10 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   /** Whether an operation takes the place of a large value, if its writer says so. */
-  #hides({ replacesBytes }: Pick<BytesOperation, 'replacesBytes'>, { tellsReplaced }: WriteOptions): Hides {
+  #hides(
+    { replacesBytes }: Pick<BytesOperation, 'replacesBytes'>,
+    { tellsReplaced }: LogWriteOptions,
+  ): Hides {
     if (replacesBytes !== undefined) return replacesBytes >= this.#settings.thresholdBytes
     return tellsReplaced === true ? false : undefined
   }
@@ -284,15 +287,15 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     await opened?.close()
   }
 
-  _put(key: Uint8Array, value: Uint8Array, options: WriteOptions): Promise<void> {
+  _put(key: Uint8Array, value: Uint8Array, options: LogWriteOptions): Promise<void> {
     return this.#append([this.#putOf(key, value, this.#hides({}, options))], options)
   }
 
-  _del(key: Uint8Array, options: WriteOptions): Promise<void> {
+  _del(key: Uint8Array, options: LogWriteOptions): Promise<void> {
     return this.#append([{ type: OP_DELETE, key, hides: this.#hides({}, options) }], options)
   }
 
-  async _batch(operations: readonly Operation[], options: WriteOptions): Promise<void> {
+  async _batch(operations: readonly Operation[], options: LogWriteOptions): Promise<void> {
     if (operations.length === 0) return
     const ops = operations.map((operation): Op => {
       const { key } = operation
@@ -305,7 +308,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   /** Deletes what is there when it begins, some keys at a time: as a whole it is not atomic. */
-  async _clear(options: Range & WriteOptions): Promise<void> {
+  async _clear(options: Range & LogWriteOptions): Promise<void> {
     const iterator = await this.#open.from.iterate({ ...options, values: false })
     try {
       for (;;) {

@@ -1,7 +1,7 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Database, storageSuite } from '@atoll/conformance'
+import { storageSuite, type TestedDatabase } from '@atoll/conformance'
 import { ClassicLevel } from 'classic-level'
 import { MemoryLevel } from 'memory-level'
 import { afterAll, describe, test } from 'vitest'
@@ -41,7 +41,7 @@ storageSuite(
   },
 )
 
-function onDisk(place: string, options: object = {}): Database {
+function onDisk(place: string, options: object = {}): TestedDatabase {
   const parts = { inner: new ClassicLevel(join(place, 'keys')), files: nodeFiles(join(place, 'values')) }
   const db = new ValueLogLevel(nodeRuntime(), parts, { valueLog: SMALL, ...options })
   placeOf.set(db, place)
@@ -49,7 +49,7 @@ function onDisk(place: string, options: object = {}): Database {
 }
 
 /** As what it extends: whether the compiler sees that its hooks fit depends on which files it has looked at before. */
-function subject(db: ValueLogLevel): Database {
+function subject(db: ValueLogLevel): TestedDatabase {
   created.push(db)
   return Object(db)
 }
