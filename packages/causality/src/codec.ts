@@ -47,6 +47,11 @@ export function exceedsRoom(
   return bytes > room.bodyBytes || encodeRecord(record).head.length > room.headBytes
 }
 
+/** The same record, of which the values are copies. */
+export function copyRecord(record: StoredRecord): StoredRecord {
+  return PackableRecord.copyOf(record)
+}
+
 function packHead(record: StoredRecord): Uint8Array {
   return encodeWith(headCodec, record)
 }

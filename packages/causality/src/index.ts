@@ -1,6 +1,6 @@
-export { decodeRecord, type EncodedRecord, encodeRecord, exceedsRoom } from './codec.ts'
+export { copyRecord, decodeRecord, type EncodedRecord, encodeRecord, exceedsRoom } from './codec.ts'
 export { contextOf, decodeContext, encodeContext } from './context.ts'
-export { clockDigest } from './digest.ts'
+export { clockDigest, headDigest } from './digest.ts'
 export { givenTwice, isRenamedIn, renameSiblings, writesDigest } from './given-twice.ts'
 export { checkIndexEntries, INDEX_LIMITS } from './index-limits.ts'
 export { type VisibleIndexEntry, visibleIndexEntries } from './indexes.ts'

@@ -1,5 +1,5 @@
 import { equalBytes } from '@atoll/core'
-import type { Sibling, StoredRecord, VersionVector } from './record.ts'
+import { type Sibling, type StoredRecord, siblingOf, type VersionVector } from './record.ts'
 
 /**
  * A record that remembers its head once it was packed or unpacked: on its way through the nodes it is packed for the
@@ -14,6 +14,12 @@ export class PackableRecord implements StoredRecord {
     this.clock = clock
     this.siblings = siblings
     this.#head = head
+  }
+
+  /** The same record, with a copy of each value. */
+  static copyOf(record: StoredRecord): StoredRecord {
+    const siblings = record.siblings.map((sibling) => siblingOf(new Uint8Array(sibling.value), sibling))
+    return new PackableRecord(record.clock, siblings, #head in record ? record.#head : undefined)
   }
 
   /** Whether both are known to have the same head, by which they are the same record but for the bytes of values. */

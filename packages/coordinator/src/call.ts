@@ -146,8 +146,8 @@ export abstract class Call<T> {
     }
     this.#timer = clock.timer(patienceMs, () => {
       this.#leftMs -= patienceMs
-      this.#watch()
       this.onSilence()
+      if (!this.#answered) this.#watch()
     })
   }
 

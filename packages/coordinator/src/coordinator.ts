@@ -33,7 +33,7 @@ import type {
 } from './kv.ts'
 import { Latency } from './latency.ts'
 import { NearestCall } from './nearest-call.ts'
-import { aloneAt, guarded, type NewWrite } from './new-write.ts'
+import { aloneAt, guarded, type NewWrite, NOTHING_WRITTEN, TOMBSTONE } from './new-write.ts'
 import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
 import { impossible } from './outcome.ts'
 import { patiently, READ_AGAIN, WRITE_AGAIN } from './patience.ts'
@@ -43,6 +43,7 @@ import {
   furtherFallbacks,
   type NodesInUse,
   nearestFirst,
+  nearestOf,
   notAsked,
   type SliceView,
   spareFor,
@@ -50,6 +51,7 @@ import {
 import { PutCall } from './put-call.ts'
 import type { PutPlan } from './put-machine.ts'
 import { among, type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
+import { nameOfKey, RecentRecords } from './recent-records.ts'
 import { Repairs } from './repairs.ts'
 import {
   checkDeleteOptions,
@@ -81,22 +83,6 @@ const WRITE_ID_BYTES = 16
 const NO_METADATA: ReadonlyMap<string, string> = new Map()
 const NO_OPTIONS = {}
 
-const TOMBSTONE: Content = {
-  value: EMPTY_BYTES,
-  metadata: NO_METADATA,
-  tombstone: true,
-  expiresAtMs: undefined,
-  indexes: [],
-}
-
-const NOTHING_WRITTEN: KvWritten = {
-  accepted: 0,
-  durable: 0,
-  primaries: 0,
-  context: undefined,
-  alone: false,
-}
-
 /**
  * Reads and writes keys on their replicas with the quorums that the caller or the bucket type asks for. Every node
  * has one, and any of them serves any key. Open it first; `close` waits for what goes on in the background.
@@ -112,6 +98,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   readonly #site: Site
   readonly #latency: Latency
   readonly #covers: Covers
+  readonly #recent: RecentRecords
   readonly #isUp: (node: string) => boolean
   readonly #sha1: (data: Uint8Array) => Uint8Array
   readonly #crc32: (data: Uint8Array) => number
@@ -140,6 +127,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     this.#isUp = (other) => liveness.isUp(other)
     this.#sha1 = (data) => runtime.digest.sha1(data)
     this.#crc32 = (data) => runtime.digest.crc32(data)
+    this.#recent = new RecentRecords(settings.recentBytes, this.#sha1)
   }
 
   async get(id: KeyId, options?: ReadOptions): Promise<KvRead> {
@@ -312,14 +300,21 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { repair = false } = options
     const spare = (_: PreferenceEntry, use: NodesInUse) => spareFor(view, use)
     const down = () => downPrimaries(view)
+    const name = nameOfKey(id)
     // What a fallback may have is worth a first attempt; another one is for the primaries' sake.
     const hoped = absence === 'any' ? needed : { ...needed, primaries: Math.max(r, pr) }
     return patiently(
       {
-        attempt: (callOptions) => {
+        attempt: async (callOptions) => {
           const targets = findTargets(view, needed)
-          const request = { id, targets, quorum, policy, repair, shows, spareFor: spare, down }
-          return new GetCall(this.#site, callOptions, request).run()
+          const nowMs = this.#site.runtime.clock.monotonicMs()
+          const first = nearestOf(targets, { local: this.#means.node, latency: this.#latency, nowMs })
+          const known = this.#recent.get(name)
+          const means = { spareFor: spare, down, latency: this.#latency }
+          const request = { id, targets, quorum, policy, repair, shows, known, first, ...means }
+          const record = await new GetCall(this.#site, callOptions, request).run()
+          if (record !== undefined && record !== known?.record) this.#recent.read(name, record)
+          return record
         },
         isHopeful: () => areTargets(view, hoped),
         codes: READ_AGAIN,
@@ -422,6 +417,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     )
     metrics.observe('atoll_coordinator_write_ms', clock.monotonicMs() - startMs)
     if (written === undefined) return NOTHING_WRITTEN
+    if (!finished) this.#recent.written(nameOfKey(id), written.record)
     const { accepted, durable, primaries } = written.tally
     const covering = finished ? undefined : encodeContext(contextOf(written.record))
     return { accepted, durable, primaries, context: covering, alone: written.alone }

@@ -23,6 +23,7 @@ export type {
   Liveness,
   ReplicaCallOptions,
   ReplicaCoordinated,
+  ReplicaGetOptions,
   ReplicaPut,
   ReplicaPutOptions,
   ReplicaRead,

@@ -1,6 +1,7 @@
 import type { CausalContext, Content } from '@atoll/causality'
+import { EMPTY_BYTES } from '@atoll/core'
 import type { BucketProperties } from './bucket-properties.ts'
-import type { KvWrite } from './kv.ts'
+import type { KvWrite, KvWritten } from './kv.ts'
 import type { WriteQuorum } from './quorum.ts'
 
 /** What is to be written, and on which condition. */
@@ -11,6 +12,24 @@ export interface NewWrite {
   readonly ifUnchanged?: KvWrite['ifUnchanged']
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
+}
+
+/** What a deletion writes. */
+export const TOMBSTONE: Content = {
+  value: EMPTY_BYTES,
+  metadata: new Map(),
+  tombstone: true,
+  expiresAtMs: undefined,
+  indexes: [],
+}
+
+/** What is answered where nothing was written. */
+export const NOTHING_WRITTEN: KvWritten = {
+  accepted: 0,
+  durable: 0,
+  primaries: 0,
+  context: undefined,
+  alone: false,
 }
 
 /** A write with a guard begins at a primary: so one has to be there, or all. */

@@ -1,4 +1,4 @@
-import { checkInteger, checkKnown, HOUR_MS } from '@atoll/core'
+import { checkInteger, checkKnown, GiB, HOUR_MS, MiB } from '@atoll/core'
 
 export interface CoordinatorOptions {
   /** Longest that a call may take unless it says otherwise, in milliseconds; default 10 000. */
@@ -20,6 +20,8 @@ export interface CoordinatorOptions {
   readonly hedgeMinMs?: number
   /** Longest wait before a hedge, in milliseconds; default 1000. */
   readonly hedgeMaxMs?: number
+  /** Bytes of records kept from earlier reads, for replicas to confirm in place of sending them; default 8 MiB. */
+  readonly recentBytes?: number
 }
 
 export type CoordinatorSettings = Required<CoordinatorOptions>
@@ -33,6 +35,7 @@ const DEFAULTS: CoordinatorSettings = {
   hedgeStartMs: 50,
   hedgeMinMs: 2,
   hedgeMaxMs: 1000,
+  recentBytes: 8 * MiB,
 }
 
 const COUNT = { min: 1, max: 1_000_000 }
@@ -48,6 +51,7 @@ export function validateCoordinatorOptions(options: CoordinatorOptions): Coordin
   checkInteger('maxRepairs', settings.maxRepairs, COUNT)
   checkInteger('maxScanReads', settings.maxScanReads, COUNT)
   checkInteger('hedgeMaxMs', settings.hedgeMaxMs, DURATION)
+  checkInteger('recentBytes', settings.recentBytes, { min: 0, max: GiB })
   const hedge = { min: 1, max: settings.hedgeMaxMs }
   checkInteger('hedgeMinMs', settings.hedgeMinMs, hedge)
   checkInteger('hedgeStartMs', settings.hedgeStartMs, hedge)

@@ -20,7 +20,7 @@ export interface ReplicaCallOptions {
  * The replicas, near and far. A promise rejects with an `AtollError`: `definite` if the replica certainly did nothing.
  */
 export interface Replicas {
-  get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead>
+  get(target: ReplicaTarget, id: KeyId, options: ReplicaGetOptions): Promise<ReplicaRead>
   /**
    * Merges a finished record, unless it is fresh. `onAccepted` is called when the replica has it in memory, before it
    * is durable.
@@ -47,9 +47,16 @@ export interface Replicas {
   scan(node: string, request: ReplicaScan, options: ReplicaCallOptions): Promise<ReplicaScanPage>
 }
 
+export interface ReplicaGetOptions extends ReplicaCallOptions {
+  /** Whether the digest of the record will do; default false. A replica may answer with the record all the same. */
+  readonly digestOnly?: boolean
+}
+
 export interface ReplicaRead {
   readonly record: StoredRecord | undefined
   readonly corrupt: boolean
+  /** In place of the record (`headDigest`), only if that is asked for. */
+  readonly digest?: Uint8Array | undefined
 }
 
 export interface CoordinatedWrite {

@@ -82,13 +82,29 @@ export interface Nearness {
 /** The local replica first, then the primaries, the quickest first, and then the fallbacks. */
 export function nearestFirst(
   targets: readonly PreferenceEntry[],
-  { local, latency, nowMs }: Nearness,
+  nearness: Nearness,
 ): readonly PreferenceEntry[] {
-  const cost = ({ node, role }: PreferenceEntry) => {
-    if (node === local) return -1
-    return role === 'primary' ? latency.costMs(node, nowMs) : Number.MAX_VALUE
+  return [...targets].sort((a, b) => costOf(a, nearness) - costOf(b, nearness))
+}
+
+/** The place of the one that `nearestFirst` would put first, but for one whose data is an older copy; 0 of none. */
+export function nearestOf(targets: readonly PreferenceEntry[], nearness: Nearness): number {
+  let nearest = 0
+  let least = Number.POSITIVE_INFINITY
+  for (let at = 0; at < targets.length; at++) {
+    const target = targets[at]
+    if (target === undefined || target.isBehind) continue
+    const cost = costOf(target, nearness)
+    if (cost >= least) continue
+    least = cost
+    nearest = at
   }
-  return [...targets].sort((a, b) => cost(a) - cost(b))
+  return nearest
+}
+
+function costOf({ node, role }: PreferenceEntry, { local, latency, nowMs }: Nearness): number {
+  if (node === local) return -1
+  return role === 'primary' ? latency.costMs(node, nowMs) : Number.MAX_VALUE
 }
 
 const isPrimary = (entry: PreferenceEntry) => entry.role === 'primary'

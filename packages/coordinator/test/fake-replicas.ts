@@ -3,6 +3,7 @@ import {
   descends,
   EMPTY_RECORD,
   givenTwice,
+  headDigest,
   type MergePolicy,
   mergeRecords,
   recordsEqual,
@@ -17,6 +18,7 @@ import type {
   IndexPosition,
   ReplicaCallOptions,
   ReplicaCoordinated,
+  ReplicaGetOptions,
   ReplicaPut,
   ReplicaPutOptions,
   ReplicaRead,
@@ -41,6 +43,8 @@ export interface RecordedCall {
   /** Undefined for scans, which go to several vnodes. */
   readonly partition?: number
   readonly role?: ReplicaTarget['role']
+  /** Of a read, whether the digest of the record is all that is answered. */
+  readonly digestOnly?: boolean
   /** Holders that the replica notes to miss the record. */
   readonly hintFor?: readonly string[] | undefined
 }
@@ -66,6 +70,8 @@ export class FakeReplicas implements Replicas {
   entriesFetched = 0
   /** Nodes that refuse connections. */
   readonly dead = new Set<string>()
+  /** Nodes of builds before answer with the record. */
+  knowsDigests: (node: string) => boolean = () => true
   delayMs: (node: string, operation: Operation) => number = () => 1
   fault: (node: string, operation: Operation) => Fault | undefined = () => undefined
   readonly #runtime: Runtime
@@ -79,12 +85,15 @@ export class FakeReplicas implements Replicas {
     this.#partitions = partitions
   }
 
-  get(target: ReplicaTarget, id: KeyId, options: ReplicaCallOptions): Promise<ReplicaRead> {
-    return this.#call({ operation: 'get', ...target }, options, () => {
+  get(target: ReplicaTarget, id: KeyId, options: ReplicaGetOptions): Promise<ReplicaRead> {
+    const digestOnly = options.digestOnly === true && this.knowsDigests(target.node)
+    return this.#call({ operation: 'get', ...target, digestOnly }, options, () => {
       const vnode = this.#vnode(target)
       const key = keyOf(id)
       if (vnode.corrupt.has(key)) return { record: undefined, corrupt: true }
-      return { record: vnode.records.get(key)?.record, corrupt: false }
+      const record = vnode.records.get(key)?.record
+      if (record === undefined || !digestOnly) return { record, corrupt: false }
+      return { record: undefined, corrupt: false, digest: headDigest(record, this.#runtime.digest.sha1) }
     })
   }
 

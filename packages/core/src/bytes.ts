@@ -40,6 +40,18 @@ function shortText(bytes: Uint8Array): string | undefined {
   return text
 }
 
+/** The bytes as a text of as many characters, by which maps know them. */
+export function keyText(bytes: Uint8Array): string {
+  if (bytes.length <= MOST_ARGUMENTS) return Reflect.apply(String.fromCharCode, undefined, bytes)
+  let text = ''
+  for (let at = 0; at < bytes.length; at += MOST_ARGUMENTS)
+    text += Reflect.apply(String.fromCharCode, undefined, bytes.subarray(at, at + MOST_ARGUMENTS))
+  return text
+}
+
+/** A call takes only so many arguments. */
+const MOST_ARGUMENTS = 16_384
+
 /** Order by unsigned byte, the shorter first: the order of keys everywhere. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   const shared = Math.min(a.length, b.length)

@@ -15,6 +15,7 @@ export {
   equalBytes,
   fromHex,
   fromUtf8,
+  keyText,
   startsWithBytes,
   toHex,
   utf8,

@@ -32,6 +32,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Deletions of key-value records that were begun.',
   },
+  atoll_coordinator_digest_mismatches_total: {
+    type: 'counter',
+    help: 'Replicas that were asked for their record since its digest is of none that another one has sent.',
+  },
   atoll_coordinator_hedges_total: {
     type: 'counter',
     help: 'Reads of blocks for which a second replica was asked before the first had answered.',

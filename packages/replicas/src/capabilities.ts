@@ -1,6 +1,6 @@
 import { AtollError } from '@atoll/core'
 import type { RpcEndpoint } from '@atoll/transport'
-import { HINTS, SCAN_GROUPS, type ScanRequest, WRITE_IDS } from '@atoll/vnode'
+import { DIGEST_READS, HINTS, SCAN_GROUPS, type ScanRequest, WRITE_IDS } from '@atoll/vnode'
 
 export type Peers = Pick<RpcEndpoint, 'capabilitiesOf'>
 
@@ -10,6 +10,10 @@ export function knowsWriteIds(peers: Peers, node: string): boolean {
 
 export function knowsHints(peers: Peers, node: string): boolean {
   return peers.capabilitiesOf(node)?.has(HINTS) === true
+}
+
+export function knowsDigests(peers: Peers, node: string): boolean {
+  return peers.capabilitiesOf(node)?.has(DIGEST_READS) === true
 }
 
 /** What whoever wants something noted is told of a node of before. */

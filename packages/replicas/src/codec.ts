@@ -32,22 +32,37 @@ const VERSION = 1
 /** From this version on a request says by what it came. */
 const ROUTED_VERSION = 2
 
+/** At the end stands whether the digest will do, only for those who know `DIGEST_READS`. */
 export const getRequestCodec = routed<GetRequest>({
-  encode: ({ routing, partition, id }) => ({ tuple: keyed(routing, partition, id) }),
-  decode: (reader, _body, routing) => ({ partition: reader.uint(), id: unpackKeyId(reader), routing }),
+  encode: ({ routing, partition, id, digestOnly }) => {
+    const tuple = keyed(routing, partition, id)
+    if (digestOnly) tuple.push(true)
+    return { tuple }
+  },
+  decode: (reader, _body, routing) => ({
+    partition: reader.uint(),
+    id: unpackKeyId(reader),
+    digestOnly: unpackFlag(reader),
+    routing,
+  }),
 })
 
-/** The head of the record is null if there is none. Its values are the body. */
+/**
+ * The head of the record is null if there is none. Its values are the body. The digest stands behind it, only for those
+ * who have asked for it.
+ */
 export const getReplyCodec = versioned<GetReply>(VERSION, {
-  encode: ({ record, corrupt }) => {
-    if (record === undefined) return { tuple: [corrupt, null] }
+  encode: ({ record, corrupt, digest }) => {
+    if (record === undefined)
+      return { tuple: digest === undefined ? [corrupt, null] : [corrupt, null, digest] }
     const { head, body } = encodeRecord(record)
     return { tuple: [corrupt, head], body }
   },
   decode: (reader, body) => {
     const corrupt = reader.boolean()
     const head = reader.optional((field) => field.bytes())
-    return { record: head === undefined ? undefined : decodeRecord(head, body), corrupt }
+    if (head !== undefined) return { record: decodeRecord(head, body), corrupt }
+    return { record: undefined, corrupt, digest: reader.remaining === 0 ? undefined : reader.bytes() }
   },
 })
 

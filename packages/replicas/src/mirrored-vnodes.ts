@@ -58,12 +58,12 @@ export class MirroredVnodes {
     this.#parts = parts
   }
 
-  /** With what holders have of which the asking coordinator does not know. */
+  /** With what holders have of which the asking coordinator does not know: then as a whole, since that is merged. */
   async get(request: GetRequest, { place, routing, patience }: Serving): Promise<GetReply> {
     const { host, ring } = this.#parts
-    const reply = host.get(request)
     const unknown = unknownHolders(host.mirrors.of(request.partition), routing.epoch)
-    if (unknown.length === 0) return reply
+    if (unknown.length === 0) return host.get(request)
+    const reply = host.get({ partition: request.partition, id: request.id })
     const call = patience()
     const asking = { partition: place.in(ring()), id: request.id, routing: AS_FALLBACK }
     const others = await Promise.all(unknown.map((to) => this.#call(to, getMethod, asking, call)))

@@ -11,7 +11,7 @@ import type {
   VnodeRole,
 } from '@atoll/vnode'
 import { checkValues } from '@atoll/vnode'
-import { knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
+import { knowsDigests, knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
 import { isLargeRecord } from './large-records.ts'
 import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
@@ -31,6 +31,11 @@ export interface VnodeTarget {
 export interface VnodeCallOptions extends Patience {
   /** For another node only: one's own answers or fails. */
   readonly timeoutMs: number
+}
+
+export interface VnodeGetOptions extends VnodeCallOptions {
+  /** Whether the digest of the record will do; default false. A node of before answers with the record. */
+  readonly digestOnly?: boolean | undefined
 }
 
 export interface VnodePutOptions extends VnodeCallOptions {
@@ -64,11 +69,14 @@ export class VnodeReplicas {
     this.#router = new VnodeRouter(parts)
   }
 
-  async get(target: VnodeTarget, id: KeyId, options: VnodeCallOptions): Promise<GetReply> {
+  async get(target: VnodeTarget, id: KeyId, options: VnodeGetOptions): Promise<GetReply> {
     const { host, endpoint } = this.#parts
-    const request = { partition: target.partition, id, routing: routingOf(target) }
-    if (this.#isOwn(target.node)) return this.#router.get(request, () => options)
-    const call = { node: target.node, method: getMethod, request, isLarge: false }
+    const { node, partition } = target
+    const isOwn = this.#isOwn(node)
+    const digestOnly = options.digestOnly && (isOwn || knowsDigests(endpoint, node))
+    const request = { partition, id, digestOnly, routing: routingOf(target) }
+    if (isOwn) return this.#router.get(request, () => options)
+    const call = { node, method: getMethod, request, isLarge: false }
     const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply

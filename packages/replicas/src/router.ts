@@ -15,7 +15,7 @@ import type {
   ScanVnode,
 } from '@atoll/vnode'
 import { checkValues, mergeScans, type VnodeHost } from '@atoll/vnode'
-import { knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
+import { knowsDigests, knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
 import { isLargeRecord } from './large-records.ts'
 import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import { MirroredVnodes, type Patience } from './mirrored-vnodes.ts'
@@ -60,19 +60,21 @@ export class VnodeRouter {
     const { host } = this.#parts
     if (this.#isSettled(request)) {
       const reply = await host.get(request)
-      if (reply.record !== undefined || this.#isSettled(request)) return reply
+      if (hasFound(reply) || this.#isSettled(request)) return reply
     }
     const asking = this.#askingOf(request, 'read')
     const here = () => this.#vnodes.get(this.#filed(request, asking), { ...asking, patience })
     if (this.#isHere(asking)) {
       const reply = await here()
       // A record that was given away while it was asked for is where the partition is now.
-      if (reply.record !== undefined || this.#isHere(asking)) return reply
+      if (hasFound(reply) || this.#isHere(asking)) return reply
     }
     const reply = await this.#elsewhere(asking, patience, {
       here,
-      there: (to, routing, call) =>
-        this.#call(to, getMethod, this.#forwarded(request, asking, routing), call),
+      there: (to, routing, call) => {
+        const digestOnly = request.digestOnly && knowsDigests(this.#parts.endpoint, to)
+        return this.#call(to, getMethod, this.#forwarded({ ...request, digestOnly }, asking, routing), call)
+      },
     })
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
@@ -341,6 +343,10 @@ function askingOfVnode(
   by: number,
 ): Asking {
   return { place: placeOfPartition(partition, by), kind: 'read', routing: { ...routing, role } }
+}
+
+function hasFound({ record, digest }: GetReply): boolean {
+  return record !== undefined || digest !== undefined
 }
 
 function isBySeal(way: Route): boolean {

@@ -87,6 +87,8 @@ const OF_RING = [['scan-request', 'of-ring', { partitions: 32 }]] as const
 
 /** Those of which somebody wants to know whether a write is alone. */
 const OF_COMPANY = [
+  ['get-request', 'digest-only', { digestOnly: true }],
+  ['get-reply', 'digest', { record: undefined, corrupt: false, digest: utf8('0123456789abcdef') }],
   ['put-request', 'tell-alone', { tellAlone: true }],
   ['put-request', 'fresh', { isFresh: true }],
   ['put-reply', 'alone', { alone: true }],

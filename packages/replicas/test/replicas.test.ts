@@ -1,7 +1,7 @@
 import type { StoredRecord } from '@atoll/causality'
 import { TupleReader, utf8 } from '@atoll/core'
 import { MemoryNetwork, type Method, RpcEndpoint } from '@atoll/transport'
-import type { VnodeHost } from '@atoll/vnode'
+import { VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   content,
@@ -33,7 +33,7 @@ describe('replicas near and far', () => {
       const host = makeHost(memoryStore().database, runtime, { node })
       await host.open()
       const parts = { transport: network.transport(node), addressOf: (name: string) => name }
-      const endpoint = new RpcEndpoint(runtime, parts, { node })
+      const endpoint = new RpcEndpoint(runtime, parts, { node, capabilities: VNODE_CAPABILITIES })
       serveVnodes(endpoint, host)
       await endpoint.open()
       hosts.push(host)

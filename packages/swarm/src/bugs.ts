@@ -3,6 +3,7 @@ import type { VnodeHost } from '@atoll/vnode'
 import {
   believingAnybody,
   countingAllAtOnce,
+  freezingDigests,
   judgingFoldersByTheirFirst,
   refusingLargeMerges,
   takingSilenceForDamage,
@@ -104,6 +105,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'merge-past-the-limit-refused': {
     about: 'a replica refuses what a merge makes larger than clients may write (here: 700 bytes)',
     alter: refusingLargeMerges,
+  },
+  'stale-digest': {
+    about: 'a replica goes on to answer with the digest of a record that it has found out once',
+    alter: freezingDigests,
   },
   'folder-of-the-first': {
     about: 'a folder of which the first object was deleted is passed over as a whole',

@@ -43,6 +43,7 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'unreachable-is-corrupt': { within: 50, rules: ['false-corrupt'] },
   'blind-repair': { within: 50, rules: ['left-behind'], fixed: about('residue') },
   'merge-past-the-limit-refused': { within: 100, rules: ['convergence', 'undelivered', 'left-behind'] },
+  'stale-digest': { within: 20, rules: ['stale-read', 'stale-set', ...LOST] },
   'folder-of-the-first': {
     within: 20,
     rules: ['false-absence', 'stale-read'],

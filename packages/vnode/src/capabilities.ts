@@ -10,5 +10,8 @@ export const SCAN_GROUPS = 'scan-groups'
 /** Said by a node that notes which holders missed a write, and gives it to them when they are back. */
 export const HINTS = 'hints'
 
+/** Said by a node that answers a read with the digest of its record, if it is asked for no more than that. */
+export const DIGEST_READS = 'digest-reads'
+
 /** What nodes of this build can do beyond the protocol's version, as far as vnodes go. */
-export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS, HINTS]
+export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS, HINTS, DIGEST_READS]

@@ -21,8 +21,10 @@ import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff-vnode.ts'
+import { HeadDigests } from './head-digests.ts'
 import { Hints } from './hints.ts'
 import { Holdings } from './holdings.ts'
+import type { VnodeHostParts } from './host-parts.ts'
 import type { Lineage } from './incarnation.ts'
 import { IndexOrder } from './index-order.ts'
 import { KeyOrder } from './key-order.ts'
@@ -52,20 +54,6 @@ import { Vnode, type VnodeParts } from './vnode.ts'
 
 const LINEAGE_BYTES = 12
 
-export interface VnodeHostParts {
-  /** Opened and closed by the host. It may hold other sublevels beside, written after the host was opened. */
-  readonly database: Database
-  /** Asked on every request: the answer may change while the host runs. */
-  readonly policyOf: (type: string) => MergePolicy
-  /**
-   * In which line of lives this database is, asked when a vnode gives its first dot. Default is a new line at every open, so
-   * that every vnode is a new actor.
-   */
-  readonly lineage?: (() => Lineage) | undefined
-  /** The last that is done before the database is closed, when all writes are on disk. */
-  readonly beforeClose?: (() => Promise<void>) | undefined
-}
-
 /**
  * The vnodes of one node, on one database. Any partition of the ring may be asked: a vnode exists from its first write.
  *
@@ -91,6 +79,7 @@ export class VnodeHost extends Lifecycle {
   readonly #vnodes = new Map<number, Vnode>()
   readonly #drops = new Map<number, Promise<void>>()
   readonly #reader: RecordReader
+  readonly #digests: HeadDigests
   readonly #shared: VnodeParts
   #filed: number
   /** What it shall be, while records are being filed anew. */
@@ -117,6 +106,7 @@ export class VnodeHost extends Lifecycle {
     const database = guardDatabase(parts.database, { runtime })
     this.#database = database
     this.#reader = new RecordReader(runtime, database)
+    this.#digests = new HeadDigests(this.#options.headDigests)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
     this.#clocks = new ClockWatch(runtime)
@@ -128,7 +118,11 @@ export class VnodeHost extends Lifecycle {
     })
     if (database instanceof GuardedDatabase) {
       const failed = (cause: unknown) => this.#health.failed(cause)
-      database.watcher = { failed, reopened: () => this.#health.tryNow() }
+      const reopened = () => {
+        this.#digests.clear()
+        this.#health.tryNow()
+      }
+      database.watcher = { failed, reopened }
     }
     this.#indexes = new IndexOrder({
       runtime,
@@ -185,11 +179,11 @@ export class VnodeHost extends Lifecycle {
   }
 
   /** Answers what is durable; a corrupt record is answered as such, and never thrown. */
-  async get({ partition, id }: GetRequest): Promise<GetReply> {
+  async get({ partition, id, digestOnly }: GetRequest): Promise<GetReply> {
     const vnode = this.#vnode(partition, id)
     this.#serving.enter()
     try {
-      return await vnode.get(id)
+      return await (digestOnly ? vnode.digest(id) : vnode.get(id))
     } finally {
       this.#serving.leave()
     }
@@ -313,6 +307,7 @@ export class VnodeHost extends Lifecycle {
         .drop()
         .then(() => this.hints.drop(partition))
         .finally(() => {
+          this.#digests.clear()
           this.#vnodes.delete(partition)
           this.#drops.delete(partition)
         })
@@ -368,6 +363,7 @@ export class VnodeHost extends Lifecycle {
     await this.#refileAll(partitions, signal)
     this.mirrors.split(before, partitions)
     this.#vnodes.clear()
+    this.#digests.clear()
     this.#shared.holdings.clear()
     this.gates.clear()
   }
@@ -423,6 +419,7 @@ export class VnodeHost extends Lifecycle {
     await this.#idle()
     await this.#health.close()
     this.#vnodes.clear()
+    this.#digests.clear()
     this.#shared.holdings.clear()
     this.gates.clear()
     this.mirrors.clear()
@@ -451,11 +448,13 @@ export class VnodeHost extends Lifecycle {
     const database = this.#database
     const { clock, metrics, probe } = this.#runtime
     const { keyWrites, recordBytes } = this.#options
-    const order = new KeyOrder(keyWrites)
+    const order = new KeyOrder(keyWrites, (key) => this.#digests.forget(key))
     const onFailed = (cause: unknown) => {
       probe.mark('vnode.batch-failed')
       this.#health.failed(cause)
       order.dropPending()
+      // A database that has failed may be opened again without what it was believed to have.
+      this.#digests.clear()
       this.hints.batchFailed()
       for (const vnode of this.#vnodes.values()) vnode.renew()
     }
@@ -467,6 +466,7 @@ export class VnodeHost extends Lifecycle {
       reader: this.#reader,
       committer,
       order,
+      digests: this.#digests,
       hints: this.hints,
       clocks: this.#clocks,
       recordBytes,

@@ -1,4 +1,4 @@
-export { HINTS, SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
+export { DIGEST_READS, HINTS, SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
 export { openDatabase } from './database.ts'
 export { checkValue, checkValues } from './envelope.ts'
 export type { FoldItem } from './fold.ts'
@@ -8,7 +8,8 @@ export type { TransferNote } from './handoff-notes.ts'
 export type { MovingRecord, Page, PageLimits, RecordDigest } from './handoff-pages.ts'
 export type { HandoffVnode } from './handoff-vnode.ts'
 export type { Hinted } from './hints.ts'
-export { VnodeHost, type VnodeHostParts } from './host.ts'
+export { VnodeHost } from './host.ts'
+export type { VnodeHostParts } from './host-parts.ts'
 export type { Lineage } from './incarnation.ts'
 export {
   hasStrangers,

@@ -24,10 +24,15 @@ interface Slot {
 export class KeyOrder {
   readonly #slots = new Map<string, Slot>()
   readonly #maxWaiting: number
+  readonly #onSettled: (key: string) => void
 
-  /** `maxWaiting` decisions wait for one key; one more is refused with `ATOLL_OVERLOADED`. */
-  constructor(maxWaiting: number) {
+  /**
+   * `maxWaiting` decisions wait for one key; one more is refused with `ATOLL_OVERLOADED`. `onSettled` is called when a
+   * write of a key has come to an end: before anybody goes on who has waited for that.
+   */
+  constructor(maxWaiting: number, onSettled: (key: string) => void = () => {}) {
     this.#maxWaiting = maxWaiting
+    this.#onSettled = onSettled
   }
 
   async run<T>(key: string, decide: () => Promise<T>): Promise<T> {
@@ -72,6 +77,7 @@ export class KeyOrder {
     const slot = this.#slots.get(key) ?? this.#newSlot(key)
     slot.pending = pending
     const release = () => {
+      this.#onSettled(key)
       if (slot.pending === pending) slot.pending = undefined
       this.#sweep(key, slot)
     }

@@ -1,5 +1,7 @@
 import { AtollError, EMPTY_BYTES } from '@atoll/core'
 
+export { keyText } from '@atoll/core'
+
 /**
  * Tuples of byte strings as one byte string of the same order (the way of FoundationDB's tuple layer): a zero byte
  * within a part becomes `00 FF`, and every part but the last ends with `00 01`. So a part sorts before its extensions,
@@ -72,18 +74,6 @@ export function endOfSublevel(prefix: Uint8Array): Uint8Array {
   end[end.length - 1] = SUBLEVEL_SEPARATOR + 1
   return end
 }
-
-/** The bytes as a text of as many characters, by which maps know them. */
-export function keyText(bytes: Uint8Array): string {
-  if (bytes.length <= MOST_ARGUMENTS) return Reflect.apply(String.fromCharCode, undefined, bytes)
-  let text = ''
-  for (let at = 0; at < bytes.length; at += MOST_ARGUMENTS)
-    text += Reflect.apply(String.fromCharCode, undefined, bytes.subarray(at, at + MOST_ARGUMENTS))
-  return text
-}
-
-/** A call takes only so many arguments. */
-const MOST_ARGUMENTS = 16_384
 
 function encodedLength(part: Uint8Array): number {
   return part.length + countZeros(part) + END_BYTES

@@ -30,6 +30,11 @@ export interface VnodeHostOptions {
    * are, of which every record is offered to it. Default 100 000.
    */
   readonly hintKeys?: number
+  /**
+   * Keys of which the digest of the record is kept in memory, so that reads which only compare need no look at the disk:
+   * those that were asked for last. Some 300 bytes each. Default 16 384.
+   */
+  readonly headDigests?: number
 }
 
 const LIMITS = {
@@ -41,6 +46,7 @@ const LIMITS = {
   recordBytes: 8 * MiB,
   scanBytes: 512 * KiB,
   hintKeys: 100_000,
+  headDigests: 16_384,
 } as const satisfies Partial<VnodeHostOptions>
 
 const MAX_LIMIT = 2 ** 31 - 1
@@ -60,5 +66,6 @@ export function validateVnodeHostOptions(options: VnodeHostOptions): Required<Vn
     recordBytes: limit('recordBytes'),
     scanBytes: limit('scanBytes'),
     hintKeys: limit('hintKeys'),
+    headDigests: limit('headDigests'),
   }
 }

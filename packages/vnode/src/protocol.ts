@@ -8,12 +8,16 @@ export type VnodeRole = 'primary' | 'fallback'
 export interface GetRequest {
   readonly partition: number
   readonly id: KeyId
+  /** Whether the digest of the record will do; default false. Asked only of those who know `DIGEST_READS`. */
+  readonly digestOnly?: boolean | undefined
 }
 
-/** `record` is undefined if the vnode has none, or has one whose bytes fail their check (`corrupt`). */
+/** Neither record nor digest: the vnode has none, or has one whose bytes fail their check (`corrupt`). */
 export interface GetReply {
   readonly record: StoredRecord | undefined
   readonly corrupt: boolean
+  /** In place of the record (`headDigest`), only if that is asked for; the record may come all the same. */
+  readonly digest?: Uint8Array | undefined
 }
 
 /** Gives the vnode of `partition` a finished record to merge into its own. Answers when that is durable. */

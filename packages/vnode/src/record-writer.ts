@@ -15,6 +15,7 @@ import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
 import type { Change, Derivation, Derived, Indexing, Origin } from './derivation.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
+import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
 import { type IndexWhere, indexOperations } from './index-entry.ts'
@@ -34,6 +35,7 @@ export interface WriterParts {
   readonly reader: RecordReader
   readonly committer: Committer
   readonly order: KeyOrder
+  readonly digests: HeadDigests
   readonly hints: Hints
   readonly clocks: ClockWatch
   readonly recordBytes: number
@@ -206,8 +208,9 @@ export class RecordWriter {
       const gone = { before: record, after: undefined, isLost: false }
       const change = { ...place, id, ...gone, origin: 'handoff', coordinated: false } as const
       const { operations } = this.#derive(change, [del])
-      // The key's next turn would read what is about to go.
-      await this.#queueRemoval(operations, record, incarnation)
+      // The key's next turn would read what is about to go. So may readers of the digest, until it is gone.
+      const removal = this.#queueRemoval(operations, record, incarnation)
+      await removal.finally(() => this.#parts.digests.forget(place.name))
       return true
     })
   }

@@ -1,4 +1,5 @@
 import {
+  headDigest,
   type MergePolicy,
   mergeRecords,
   recordsEqual,
@@ -65,6 +66,23 @@ export class Vnode {
     if (pending !== undefined) await pending.durable.catch(() => {})
     const { record, corrupt } = await reader.read(key)
     return { record: corrupt ? undefined : record, corrupt }
+  }
+
+  /** As `get`, with the digest of the record (`headDigest`) in its place. One that is known is not read anew. */
+  async digest(id: KeyId): Promise<GetReply> {
+    const { digests, order, reader, runtime } = this.#parts
+    const key = this.#layout.dataKey(id)
+    const name = keyText(key)
+    const pending = order.pending(name)
+    if (pending !== undefined) await pending.durable.catch(() => {})
+    const known = digests.get(name)
+    if (known !== undefined) return { record: undefined, corrupt: false, digest: known }
+    const slot = digests.reading(name)
+    const { record, corrupt } = await reader.peek(key)
+    if (corrupt || record === undefined) return { record: undefined, corrupt }
+    const digest = headDigest(record, runtime.digest.sha1)
+    digests.fill(slot, digest)
+    return { record: undefined, corrupt, digest }
   }
 
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */

@@ -1,0 +1,96 @@
+import { copyRecord, headDigest, type StoredRecord } from '@atoll/causality'
+import { type KeyId, KiB, keyText } from '@atoll/core'
+import type { KnownRecord } from './digest-reads.ts'
+
+/** Larger records are not worth the room. */
+const MAX_RECORD_BYTES = 64 * KiB
+/** What an entry takes besides its values, about. */
+const ENTRY_BYTES = 1024
+/** Keys of which it is remembered that they were read once. */
+const MAX_SEEN = 8192
+
+interface Generation {
+  readonly entries: Map<string, KnownRecord>
+  bytes: number
+}
+
+/**
+ * Records that were read more than once of late, so that replicas need only confirm them by their digests: what is here
+ * counts for nothing by itself, and may be as old as it likes. A key is kept from its second read on. Two generations:
+ * when the younger one is full, the older one goes, but for what was asked for meanwhile.
+ */
+export class RecentRecords {
+  readonly #maxBytes: number
+  readonly #sha1: (data: Uint8Array) => Uint8Array
+  #younger: Generation = { entries: new Map(), bytes: 0 }
+  #older: Generation = { entries: new Map(), bytes: 0 }
+  #seen = new Set<string>()
+
+  /** About `maxBytes` in all; 0 to keep none. */
+  constructor(maxBytes: number, sha1: (data: Uint8Array) => Uint8Array) {
+    this.#maxBytes = maxBytes
+    this.#sha1 = sha1
+  }
+
+  /** A copy, of which the values are the caller's own. */
+  get(name: string): KnownRecord | undefined {
+    const known = this.#younger.entries.get(name) ?? this.#older.entries.get(name)
+    if (known === undefined) return undefined
+    if (!this.#younger.entries.has(name)) this.#keep(name, known)
+    return { record: copyRecord(known.record), digest: known.digest }
+  }
+
+  /** A record as replicas have it, whose values nobody has changed yet. */
+  read(name: string, record: StoredRecord): void {
+    if (this.#has(name) || this.#seen.delete(name)) this.#replace(name, record)
+    else if (this.#maxBytes > 0) this.#see(name)
+  }
+
+  /** What replicas have from now on, whose values nobody has changed yet. */
+  written(name: string, record: StoredRecord): void {
+    if (this.#has(name)) this.#replace(name, record)
+  }
+
+  #has(name: string): boolean {
+    return this.#younger.entries.has(name) || this.#older.entries.has(name)
+  }
+
+  #replace(name: string, record: StoredRecord): void {
+    this.#forget(this.#younger, name)
+    this.#forget(this.#older, name)
+    if (bytesOf(record) > Math.min(MAX_RECORD_BYTES, this.#maxBytes / 2)) return
+    const copy = copyRecord(record)
+    this.#keep(name, { record: copy, digest: headDigest(copy, this.#sha1) })
+  }
+
+  #keep(name: string, known: KnownRecord): void {
+    const bytes = bytesOf(known.record)
+    if (this.#younger.bytes + bytes > this.#maxBytes / 2) {
+      this.#older = this.#younger
+      this.#younger = { entries: new Map(), bytes: 0 }
+    }
+    this.#younger.entries.set(name, known)
+    this.#younger.bytes += bytes
+  }
+
+  #forget(generation: Generation, name: string): void {
+    const known = generation.entries.get(name)
+    if (known === undefined) return
+    generation.entries.delete(name)
+    generation.bytes -= bytesOf(known.record)
+  }
+
+  #see(name: string): void {
+    if (this.#seen.size >= MAX_SEEN) this.#seen = new Set()
+    this.#seen.add(name)
+  }
+}
+
+/** The name of a key here. No two keys have the same one. */
+export function nameOfKey({ type, bucket, key }: KeyId): string {
+  return `${type} ${bucket.length} ${keyText(bucket)}${keyText(key)}`
+}
+
+function bytesOf({ siblings }: StoredRecord): number {
+  return siblings.reduce((sum, { value }) => sum + value.length, ENTRY_BYTES)
+}
