@@ -1,8 +1,9 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { GIVEN, MADE } from './given.ts'
 import { exists, filesBelow, packages, ROOT, read } from './repository.ts'
 
 interface Block {
@@ -24,62 +25,6 @@ function blocksOf(page: string): Block[] {
   return blocks
 }
 
-/** What a page takes for given: its reader has it, and showing how to make it would hide what the page is about. */
-const GIVEN: Readonly<Record<string, string>> = {
-  'docs/NODES.md': `import { openNode, type OpenNodeOptions } from '@atoll/store'
-    declare const path: string, name: string, transport: NonNullable<OpenNodeOptions['transport']>`,
-  'docs/OPERATING.md': `import type { AtollNode } from '@atoll/store'
-    declare const node: AtollNode`,
-  'examples/03-your-own-test/README.md': `import { createWorld } from '@atoll/sim'
-    import { createCluster } from '@atoll/node'`,
-  'packages/causality/README.md': `import type { Clock, Random } from '@atoll/core'
-    declare const crc32: (bytes: Uint8Array) => number, random: Random, clock: Clock`,
-  'packages/conformance/README.md': `import type { TestedDatabase } from '@atoll/conformance'
-    declare const MyLevel: new (directory: string, options?: object) => TestedDatabase
-    declare const freshDirectory: () => string, directoryOf: (closed: unknown) => string`,
-  'packages/consensus/README.md': `import { type Runtime, utf8 } from '@atoll/core'
-    import type { Acceptors } from '@atoll/consensus'
-    declare const runtime: Runtime, acceptors: Acceptors`,
-  'packages/coordinator/README.md': `import { type Runtime, utf8 } from '@atoll/core'
-    import type { Liveness, Replicas } from '@atoll/coordinator'
-    import type { Placement } from '@atoll/ring'
-    declare const runtime: Runtime, replicas: Replicas, liveness: Liveness, placement: Placement`,
-  'packages/gossip/README.md': `import { type Runtime, utf8 } from '@atoll/core'
-    import type { GossipCollaborators } from '@atoll/gossip'
-    declare const runtime: Runtime, endpoint: GossipCollaborators['endpoint'], document: GossipCollaborators['document']`,
-  'packages/membership/README.md': `import type { Runtime } from '@atoll/core'
-    import type { MembershipCollaborators } from '@atoll/membership'
-    declare const runtime: Runtime, endpoint: MembershipCollaborators['endpoint']
-    declare const storage: MembershipCollaborators['storage']`,
-  'packages/objects/README.md': `import { createReadStream } from 'node:fs'
-    import type { ServerResponse } from 'node:http'
-    import { Readable } from 'node:stream'
-    import { pipeline } from 'node:stream/promises'
-    import type { Runtime } from '@atoll/core'
-    import { ClassicLevel } from 'classic-level'
-    declare const runtime: Runtime, response: ServerResponse`,
-  'packages/handoff/README.md': `import type { Runtime } from '@atoll/core'
-    import type { RpcEndpoint } from '@atoll/transport'
-    import type { VnodeHost } from '@atoll/vnode'
-    declare const runtime: Runtime, host: VnodeHost, endpoint: RpcEndpoint, owners: readonly string[]`,
-  'packages/replicas/README.md': `import type { KeyId } from '@atoll/core'
-    import type { RpcEndpoint } from '@atoll/transport'
-    import type { PutRequest, VnodeHost } from '@atoll/vnode'
-    declare const host: VnodeHost, endpoint: RpcEndpoint, owners: readonly string[]
-    declare const id: KeyId, record: PutRequest['record']`,
-  'packages/ring/README.md': 'declare const bucket: Uint8Array, key: Uint8Array',
-  'packages/transport/README.md': `import { fromUtf8, type Runtime, utf8 } from '@atoll/core'
-    declare const runtime: Runtime`,
-  'packages/transport-tcp/README.md': `import type { Runtime } from '@atoll/core'
-    import { tcpTransport, type TlsOptions } from '@atoll/transport-tcp'
-    declare const runtime: Runtime, tls: TlsOptions`,
-  'packages/vnode/README.md': `import { type Runtime, utf8 } from '@atoll/core'
-    import { ClassicLevel } from 'classic-level'
-    import type { CoordinateRequest } from '@atoll/vnode'
-    declare const runtime: Runtime
-    declare const content: CoordinateRequest['content'], valueCrc32: number, writeId: Uint8Array`,
-}
-
 /** Libraries that pages import, where one of the packages has them. */
 const LIBRARIES = ['classic-level', 'memory-level', 'vitest']
 
@@ -96,6 +41,7 @@ function installIn(folder: string): void {
   }
 }
 
+const OUT = 'out'
 const CONFIG = {
   extends: join(ROOT, 'packages/tidy/tsconfig.tests.json'),
   compilerOptions: {
@@ -103,35 +49,87 @@ const CONFIG = {
     // A page shows a result by naming it, and need not use everything that it has.
     noUnusedLocals: false,
     noUnusedParameters: false,
+    noEmit: false,
+    rootDir: '.',
+    outDir: OUT,
+    allowImportingTsExtensions: false,
+    rewriteRelativeImportExtensions: true,
   },
   include: ['*.mts'],
 }
 
-it('every program that a page shows compiles', () => {
-  const pages = filesBelow('').filter((path) => path.endsWith('.md') && !path.startsWith('docs/decisions/'))
-  const blocks = pages.flatMap(blocksOf)
-  const folder = mkdtempSync(join(tmpdir(), 'atoll-pages-'))
-  try {
-    installIn(folder)
-    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(CONFIG))
-    for (const { page, line, code } of blocks) {
-      // A whole program makes its own node.
-      const given = /^const node\b/m.test(code) ? '' : (GIVEN[page] ?? '').replaceAll('\n', ';')
-      const file = `${page.replaceAll('/', '.')}.${line}.mts`
-      // On one line, so that the lines of errors are those of the block.
-      writeFileSync(join(folder, file), `${given};export {};${code}`)
-    }
-    let said = ''
-    try {
-      execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8', cwd: folder })
-    } catch (error) {
-      said = error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
-    }
-    // Sources have a test of their own.
-    expect(said.split('\n').filter((line) => line.includes('.mts('))).toEqual([])
-    expect(said).not.toContain('TS18003')
-    expect(blocks.length).toBeGreaterThan(15)
-  } finally {
-    rmSync(folder, { recursive: true })
+const blocks = filesBelow('')
+  .filter((path) => path.endsWith('.md') && !path.startsWith('docs/decisions/'))
+  .flatMap(blocksOf)
+const fileOf = ({ page, line }: Block) => `${page.replaceAll('/', '.')}.${line}`
+
+/** Needs a build, as `publint.test.ts` does: the programs import what would be published. */
+const built = process.env['npm_lifecycle_event'] === 'check'
+/** A block that would need machines, keys or a test runner of its own is not run; nor is one that only sets up a signal. */
+const run = blocks.filter(
+  ({ page, code }) => GIVEN[page]?.notRun === undefined && !/\btcp\(|^import test from/m.test(code),
+)
+const RUN_MS = 120_000
+
+let folder = ''
+let said = ''
+
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'atoll-pages-'))
+  installIn(folder)
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(CONFIG))
+  writeFileSync(join(folder, 'made.mts'), MADE)
+  for (const block of blocks) {
+    // A whole program makes its own node.
+    const isWhole = /^const node\b/m.test(block.code)
+    const given = isWhole ? '' : (GIVEN[block.page]?.code ?? '').replaceAll(/\n */g, ';')
+    // On one line, so that the lines of errors are those of the block.
+    writeFileSync(join(folder, `${fileOf(block)}.mts`), `${given};export {};${block.code}`)
   }
+  try {
+    execFileSync(join(ROOT, 'node_modules/.bin/tsc'), ['-p', folder], { encoding: 'utf8', cwd: folder })
+  } catch (error) {
+    said = error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
+  }
+})
+
+afterAll(() => {
+  rmSync(folder, { recursive: true })
+})
+
+it('every program that a page shows compiles', () => {
+  // Sources have a test of their own.
+  expect(said.split('\n').filter((line) => line.includes('.mts('))).toEqual([])
+  expect(said).not.toContain('TS18003')
+  expect(blocks.length).toBeGreaterThan(15)
+})
+
+/** Resolves with the last error code that the program wrote, or an empty text if it came to its end. */
+function ending(block: Block): string {
+  const home = mkdtempSync(join(folder, 'run-'))
+  // Some of them leave nodes and threads behind, or wait for a timer that keeps no process alive; they are not about that.
+  const program = `setInterval(() => {}, 1000); await import(${JSON.stringify(join(folder, OUT, `${fileOf(block)}.mjs`))}); process.exit(0)`
+  const args = ['--input-type=module', '--eval', program]
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    cwd: home,
+    encoding: 'utf8',
+    timeout: RUN_MS,
+  })
+  if (status === 0) return ''
+  return /code: '(ATOLL_\w+)'/.exec(stderr)?.[1] ?? (stderr || `it ended with ${status}`)
+}
+
+describe.runIf(built)('every program that a page shows runs', () => {
+  it.each(run.map((block) => [`${block.page}:${block.line}`, block] as const))('%s', (_where, block) => {
+    expect(ending(block)).toBe(GIVEN[block.page]?.rejects ?? '')
+  })
+})
+
+it('no page is passed over without a reason', () => {
+  const passed = new Set(blocks.filter((block) => !run.includes(block)).map(({ page }) => page))
+  const explained = [...passed].filter((page) => GIVEN[page]?.notRun !== undefined)
+  expect([...passed].filter((page) => !explained.includes(page)).sort()).toEqual([
+    'docs/OPERATING.md',
+    'docs/TESTING.md',
+  ])
 })
