@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 /** Packages resolve each other's sources through this condition, so that tests need no build. */
@@ -13,6 +14,7 @@ const projects = ['packages', 'examples'].flatMap((group) =>
       root: `${group}/${name}`,
       include: ['test/**/*.test.ts'],
       environment: 'node' as const,
+      setupFiles: [fileURLToPath(new URL('packages/core/test/poison.ts', import.meta.url))],
       // Only what hangs meets these: on a busy machine everything takes ten times as long.
       testTimeout: 300_000,
       hookTimeout: 300_000,

@@ -179,8 +179,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       indexes: write.indexes ?? [],
     }
     const valueCrc32 = write.valueCrc32 ?? this.#crc32(write.value)
-    const { ifAlone = false, ifUnchanged } = write
-    return await this.#write(id, { type, content, valueCrc32, context, ifAlone, ifUnchanged }, options)
+    const { ifAlone = false, ifUnchanged, onReleased } = write
+    const asked = { type, content, valueCrc32, context, ifAlone, ifUnchanged, onReleased }
+    return await this.#write(id, asked, options)
   }
 
   async #deleteNow(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
@@ -408,6 +409,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
             spareFor: spare,
             hintFor,
             notAsked: absent,
+            onReleased: write.onReleased,
           }).run()
         },
         isHopeful: () => areTargets(seen, needed),

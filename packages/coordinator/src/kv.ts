@@ -71,6 +71,12 @@ export interface KvWrite {
   readonly value: Uint8Array
   /** CRC-32 of the value, if the caller has it already. */
   readonly valueCrc32?: number | undefined
+  /**
+   * Called once nobody looks at the bytes of the value any more: from then on they may change. That may be after the
+   * answer, for a replica may be slow; and it is never for a write of a type that is not write-once, or of which any
+   * replica failed.
+   */
+  readonly onReleased?: (() => void) | undefined
   readonly metadata?: ReadonlyMap<string, string> | undefined
   readonly indexes?: readonly IndexEntry[] | undefined
   /** From the read that this write replaces; without it, a blind write. */

@@ -12,6 +12,7 @@ export interface NewWrite {
   readonly ifUnchanged?: KvWrite['ifUnchanged']
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
+  readonly onReleased?: (() => void) | undefined
 }
 
 /** What a deletion writes. */

@@ -99,6 +99,8 @@ export interface ReplicaPut {
   readonly alone?: boolean | undefined
   /** Only if asked for: actors of dots under which the replica held other writes than the record; it keeps both. */
   readonly twice?: readonly ActorId[] | undefined
+  /** True if nobody looks at the bytes of the record's values any more on behalf of this call. Default nobody knows. */
+  readonly released?: boolean | undefined
 }
 
 export interface ReplicaScanVnode {

@@ -14,6 +14,8 @@ export interface PutRequest extends PutPlan {
   readonly hintFor?: readonly string[] | undefined
   /** All primaries that are not asked. Called only if something went wrong. */
   readonly notAsked: () => readonly string[]
+  /** Called when the write was met, and every replica that was asked has let go of the bytes of the value. */
+  readonly onReleased?: (() => void) | undefined
 }
 
 export interface Written {
@@ -32,6 +34,9 @@ export class PutCall extends Call<Written | undefined> {
   readonly #machine: PutMachine
   readonly #storing: ReplicaPutOptions
   readonly #coordinating: ReplicaCallOptions
+  /** Calls of replicas that have not said that they let go of the value. */
+  #holding = 0
+  #isMet = false
 
   constructor(site: Site, options: CallOptions, request: PutRequest) {
     super(site, options)
@@ -66,6 +71,7 @@ export class PutCall extends Call<Written | undefined> {
   }
 
   #met(record: StoredRecord, alone: boolean): void {
+    this.#isMet = true
     this.resolve({ record, alone, tally: this.#machine.tally() })
   }
 
@@ -78,6 +84,7 @@ export class PutCall extends Call<Written | undefined> {
     const { id, write } = this.#request
     if (write === undefined) return
     this.asking()
+    this.#holding += 1
     const hintFor = this.#hintFor(target)
     const { content, valueCrc32, context, writeId } = write
     const asked = { content, valueCrc32, context, writeId, ifAlone, hintFor }
@@ -95,13 +102,15 @@ export class PutCall extends Call<Written | undefined> {
   #store(at: number, target: PreferenceEntry, record: StoredRecord): void {
     const { id, quorum } = this.#request
     this.asking()
+    this.#holding += 1
     // A replica that stored has accepted too, so that its word in between matters only where more must accept.
     const hintFor = this.#hintFor(target)
     const hinted = hintFor === undefined ? this.#storing : { ...this.#storing, hintFor }
     const options =
       quorum.w > quorum.dw ? { ...hinted, onAccepted: () => this.#accepted(at, record) } : hinted
     this.site.replicas.put(target, id, record, options).then(
-      ({ alone = false, twice }) => {
+      ({ alone = false, twice, released }) => {
+        if (released === true) this.#holding -= 1
         this.#apply(this.#machine.step({ kind: 'stored', at, alone, twice, of: record }))
         this.heard()
       },
@@ -116,7 +125,8 @@ export class PutCall extends Call<Written | undefined> {
 
   /** Who was asked and failed, such as one whose answer was lost, may have missed the write as well. */
   protected override onOver(): Promise<void> | undefined {
-    const { id, hintFor, notAsked } = this.#request
+    const { id, hintFor, notAsked, onReleased } = this.#request
+    if (this.#isMet && this.#holding === 0) onReleased?.()
     // Those that are noted with the write are so by all that have it.
     const missed = this.#machine.missed(() => (hintFor === undefined ? notAsked() : []))
     if (missed.length === 0) return undefined

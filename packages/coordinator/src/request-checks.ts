@@ -72,8 +72,10 @@ export function checkDeleteOptions(options: DeleteOptions): void {
 
 export function checkWrite(write: KvWrite): void {
   checkObject('write', write)
-  const { value, valueCrc32, metadata, indexes, expiresAtMs, ifUnchanged } = write
+  const { value, valueCrc32, metadata, indexes, expiresAtMs, ifUnchanged, onReleased } = write
   checkBytes('value', value, ANY_BYTES)
+  if (onReleased !== undefined && typeof onReleased !== 'function')
+    throw wrongType('onReleased', `must be a function, got ${describe(onReleased)}`)
   if (ifUnchanged !== undefined && ifUnchanged !== 'one' && ifUnchanged !== 'all')
     throw wrongRange('ifUnchanged', `must be one or all, got ${describe(ifUnchanged)}`)
   if (valueCrc32 !== undefined) checkInteger('valueCrc32', valueCrc32, CRC32)

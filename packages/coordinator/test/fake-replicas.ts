@@ -74,6 +74,8 @@ export class FakeReplicas implements Replicas {
   knowsDigests: (node: string) => boolean = () => true
   delayMs: (node: string, operation: Operation) => number = () => 1
   fault: (node: string, operation: Operation) => Fault | undefined = () => undefined
+  /** Says by which nodes the values of a put are let go of when it is answered. */
+  letsGo: (node: string) => boolean = () => false
   readonly #runtime: Runtime
   readonly #policyOf: (type: string) => MergePolicy
   readonly #partitions: number
@@ -112,7 +114,8 @@ export class FakeReplicas implements Replicas {
       const changed = this.merge(target, id, record)
       const held = this.peek(target, id)
       const alone = !isCorrupt && held !== undefined && recordsEqual(held, record)
-      return options.tellAlone ? { changed, alone, twice } : { changed, twice }
+      const released = this.letsGo(target.node)
+      return options.tellAlone ? { changed, alone, twice, released } : { changed, twice, released }
     })
   }
 

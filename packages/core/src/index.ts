@@ -54,7 +54,7 @@ export {
   unpackKeyId,
 } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'
-export { borrowBuffer, keepBuffer, returnBuffer } from './lent-buffers.ts'
+export { borrowBuffer, keepBuffer, poisonReturned, returnBuffer } from './lent-buffers.ts'
 export { closeInOrder, Lifecycle, type LifecycleState } from './lifecycle.ts'
 export { LineLimit } from './line-limit.ts'
 export { METRICS, type MetricEntry } from './metrics-catalogue.ts'

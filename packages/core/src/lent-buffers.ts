@@ -9,6 +9,11 @@ const MAX_BUFFER_BYTES = MAX_IDLE_BYTES / 4
 /** Arrays are longer than asked for by less than this share, so that records of almost the same length can share them. */
 const SIZES_PER_DOUBLING = 16
 
+/** How the arrays of this process are lent. */
+const rules = { leastBytes: LEAST_BYTES, poisons: false }
+/** What is returned is overwritten with this where that is to show who still looks at it. */
+const POISON = 0xdd
+
 /** Of this process, the last one to come back at the end. */
 const idle: ArrayBuffer[] = []
 let idleBytes = 0
@@ -25,7 +30,7 @@ export function borrowBuffer(
   bytes: number,
   allocate: (bytes: number) => ArrayBuffer = (size) => new ArrayBuffer(size),
 ): ArrayBuffer {
-  if (bytes < LEAST_BYTES || bytes > MAX_BUFFER_BYTES) return allocate(bytes)
+  if (bytes < rules.leastBytes || bytes > MAX_BUFFER_BYTES) return allocate(bytes)
   const size = sizeFor(bytes)
   const buffer = takeIdle(size) ?? allocate(size)
   lent.add(buffer)
@@ -40,6 +45,7 @@ export function returnBuffer(bytes: Uint8Array): void {
   const { buffer } = bytes
   // A buffer that was transferred to another thread has no bytes any more.
   if (!lent.delete(buffer) || !(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return
+  if (rules.poisons) new Uint8Array(buffer).fill(POISON)
   idle.push(buffer)
   idleBytes += buffer.byteLength
   while (idleBytes > MAX_IDLE_BYTES) idleBytes -= idle.shift()?.byteLength ?? 0
@@ -48,6 +54,15 @@ export function returnBuffer(bytes: Uint8Array): void {
 /** Whoever hands bytes on to somebody that goes on using them says so: then nobody's return makes them free. */
 export function keepBuffer(bytes: Uint8Array): void {
   lent.delete(bytes.buffer)
+}
+
+/**
+ * For tests, which show by it that nobody looks at what is returned: from now on arrays of any size are lent, and each is
+ * overwritten as soon as it is back.
+ */
+export function poisonReturned(): void {
+  rules.leastBytes = 1
+  rules.poisons = true
 }
 
 function sizeFor(bytes: number): number {

@@ -47,8 +47,8 @@ export type StreamAlgorithm = 'md5' | 'sha256'
 
 export interface DigestStream {
   /**
-   * Takes the next chunk, which must not change until the digest is done. If there is a promise, await it before the
-   * next call.
+   * Takes the next chunk, which may change again as soon as the call has returned, or its promise, if there is one, has
+   * resolved. Await that before the next call.
    */
   update(chunk: Uint8Array): void | Promise<void>
   /** Ends the stream. */

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest'
-import { borrowBuffer, KiB, keepBuffer, MiB, returnBuffer } from '../src/index.ts'
+import { KiB, MiB } from '../src/index.ts'
+import { anotherCopy } from './another-copy.ts'
+import './poison.ts'
+
+/** As a program has it. The tests lend by stricter rules. */
+const { borrowBuffer, keepBuffer, returnBuffer } = await anotherCopy()
 
 const viewOf = (buffer: ArrayBuffer) => new Uint8Array(buffer)
 
@@ -47,4 +52,23 @@ test('at most 32 MiB lie idle: those that came back first go', () => {
   for (const buffer of lent) returnBuffer(viewOf(buffer))
   const again = Array.from({ length: 40 }, () => borrowBuffer(MiB))
   expect(again.filter((buffer) => lent.includes(buffer))).toEqual(lent.slice(-32).reverse())
+})
+
+test('where returned arrays are poisoned, those of any size are lent, and nothing is left in them', async () => {
+  const strict = await anotherCopy()
+  strict.poisonReturned()
+  for (const bytes of [1, 5, 100, 4 * KiB + 1, 700 * KiB]) {
+    const view = viewOf(strict.borrowBuffer(bytes)).fill(7)
+    strict.returnBuffer(view)
+    expect(new Set(view)).toEqual(new Set([0xdd]))
+    expect(strict.borrowBuffer(bytes)).toBe(view.buffer)
+    const kept = viewOf(strict.borrowBuffer(bytes)).fill(7)
+    strict.keepBuffer(kept)
+    strict.returnBuffer(kept)
+    expect(new Set(kept)).toEqual(new Set([7]))
+  }
+  expect(strict.borrowBuffer(0).byteLength).toBe(0)
+  const other = viewOf(borrowBuffer(700 * KiB)).fill(7)
+  returnBuffer(other)
+  expect(new Set(other)).toEqual(new Set([7]))
 })

@@ -28,6 +28,8 @@ export interface BlockReadOptions {
 export interface BlockWrite {
   readonly value: Uint8Array
   readonly quorum: WriteQuorumOptions
+  /** Called once nobody looks at the value any more, if that is ever known. */
+  readonly onReleased?: (() => void) | undefined
 }
 
 const UUID_BYTES = 16
@@ -42,8 +44,9 @@ export class Blocks {
     this.#kv = kv
   }
 
-  write(set: BlockSet, block: Block, { value, quorum }: BlockWrite): Promise<KvStoreWritten> {
-    return this.#kv.put(blockId(set, block.sequence), { value, valueCrc32: block.crc32 }, quorum)
+  write(set: BlockSet, block: Block, { value, quorum, onReleased }: BlockWrite): Promise<KvStoreWritten> {
+    const write = { value, valueCrc32: block.crc32, onReleased }
+    return this.#kv.put(blockId(set, block.sequence), write, quorum)
   }
 
   /**

@@ -66,6 +66,11 @@ export interface KvStoreRead {
 export interface KvStoreWrite {
   readonly value: Uint8Array
   readonly valueCrc32?: number | undefined
+  /**
+   * Called once nobody looks at the bytes of the value any more: from then on they may change. A store that cannot tell
+   * never calls it.
+   */
+  readonly onReleased?: (() => void) | undefined
   readonly indexes?: readonly KvIndexEntry[] | undefined
   readonly context?: Uint8Array | undefined
   /**

@@ -1,7 +1,15 @@
-import { AtollError, type DigestStream, isAtollError, messageOf, sumForGood, wallTimeOf } from '@atoll/core'
+import {
+  AtollError,
+  type DigestStream,
+  isAtollError,
+  messageOf,
+  returnBuffer,
+  sumForGood,
+  wallTimeOf,
+} from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { BlockCutter } from './block-cutter.ts'
-import type { Block, BlockSet } from './blocks.ts'
+import type { Block, BlockSet, BlockWrite } from './blocks.ts'
 import type { BodySource } from './body-source.ts'
 import { forgetUpload, type History, isAlive } from './history.ts'
 import { InFlight } from './in-flight.ts'
@@ -181,12 +189,14 @@ export class Upload {
     for (const block of blocks) {
       throwIfAborted(this.#request.signal)
       await this.#keepLease()
-      await this.#add(block)
+      const loan = new Loan(block)
+      await this.#add(block, () => loan.letGo('stored'))
       await this.#digest.update(block)
+      loan.letGo('digested')
     }
   }
 
-  async #add(value: Uint8Array): Promise<void> {
+  async #add(value: Uint8Array, onReleased: () => void): Promise<void> {
     const { runtime } = this.#layer
     const sequence = this.#checksums.length
     const crc32 = sumForGood(value, runtime.digest.crc32)
@@ -196,7 +206,7 @@ export class Upload {
     const write = async () => {
       try {
         if (!this.#isAnnounced) await this.#announcing
-        await this.#write({ sequence, length: value.length, crc32 }, value)
+        await this.#write({ sequence, length: value.length, crc32 }, { value, onReleased })
       } finally {
         release()
       }
@@ -211,14 +221,20 @@ export class Upload {
     }
   }
 
-  async #write(block: Block, value: Uint8Array): Promise<void> {
+  async #write(block: Block, { value, onReleased }: Pick<BlockWrite, 'value' | 'onReleased'>): Promise<void> {
     const { signal, quorum } = this.#request
     const { blocks, runtime, settings } = this.#layer
     throwIfAborted(signal)
     const onFailure = (error: unknown) => {
       this.#uncertain ||= mayHaveHappened(error)
     }
-    const writing = () => blocks.write(this.#set, block, { value, quorum })
+    // A try that has failed may still be under way at some replica: then the value is never returned.
+    let isFirst = true
+    const writing = () => {
+      const write = { value, quorum, onReleased: isFirst ? onReleased : undefined }
+      isFirst = false
+      return blocks.write(this.#set, block, write)
+    }
     const patience = { patienceMs: settings.blockPatienceMs, signal, onFailure }
     const { primaries } = await persistently(runtime, writing, patience)
     this.primaries = Math.min(this.primaries, primaries)
@@ -258,6 +274,23 @@ export class Upload {
   #leaseLost(): AtollError {
     const message = `the upload was silent for longer than half of its lease of ${this.#layer.settings.leaseMs} ms`
     return new AtollError('ATOLL_TIMEOUT', message, { definite: true })
+  }
+}
+
+/**
+ * A block that was borrowed. It is returned when the store and the digest have both let go of it, and otherwise
+ * collected.
+ */
+class Loan {
+  readonly #block: Uint8Array
+  readonly #holders = new Set(['stored', 'digested'])
+
+  constructor(block: Uint8Array) {
+    this.#block = block
+  }
+
+  letGo(done: 'stored' | 'digested'): void {
+    if (this.#holders.delete(done) && this.#holders.size === 0) returnBuffer(this.#block)
   }
 }
 

@@ -32,6 +32,8 @@ export class MemoryKv implements KvStore {
   pageLimit = Number.POSITIVE_INFINITY
   /** Whether it answers only the first entry of a group, as it may. */
   grouping = true
+  /** Whether it tells when it is done with the bytes of a value. */
+  lettingGo = true
   readonly counts = new Map<string, number>()
   /** Entries that scans have looked at. */
   scanned = 0
@@ -63,6 +65,8 @@ export class MemoryKv implements KvStore {
       alone: ifAlone || ifUnchanged !== undefined,
     }
     await this.after('put', id.type, id)
+    // It has a copy.
+    if (this.lettingGo) write.onReleased?.()
     return written
   }
 

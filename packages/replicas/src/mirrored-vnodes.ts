@@ -79,8 +79,8 @@ export class MirroredVnodes {
     const isAmongStrangers = hasStrangers(mirrors, serving.routing.epoch)
     const writing = async () => {
       const stored = await host.put(request, { onAccepted })
-      await this.#mirror(request, serving)
-      return stored
+      const isOver = await this.#mirror(request, serving)
+      return isOver ? stored : { ...stored, released: false }
     }
     const stored = await partOfCopies(mirrors, writing())
     return request.tellAlone && isAmongStrangers ? { ...stored, alone: false } : stored
@@ -116,23 +116,30 @@ export class MirroredVnodes {
     }
   }
 
-  /** Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. */
+  /**
+   * Throws `ATOLL_UNREACHABLE` if a node that counts as a holder for others did not get the record. False if the record is
+   * still on its way to a node that is only being filled.
+   */
   async #mirror(
     { id, record }: Pick<PutRequest, 'id' | 'record'>,
     { place, routing, patience }: Serving,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { host, ring } = this.#parts
     // Asked again: the records may have been filed anew while the write was under way.
     const partition = place.in(host.filed)
     const awaited: Promise<void>[] = []
+    let isOver = true
     for (const [to, mirror] of host.mirrors.of(partition) ?? []) {
       if (!needsMirror(mirror, routing.epoch)) continue
       const copy = { partition: place.in(ring()), id, record, routing: AS_FALLBACK }
       const sending = this.#call(to, putMethod, copy, patience())
-      if (mirror.stage === 'copying') sendBeside(mirror, sending)
-      else awaited.push(arrival(sending, partition, to))
+      if (mirror.stage === 'copying') {
+        sendBeside(mirror, sending)
+        isOver = false
+      } else awaited.push(arrival(sending, partition, to))
     }
     await Promise.all(awaited)
+    return isOver
   }
 
   #call<Request, Response, Progress>(

@@ -94,11 +94,10 @@ export class VnodeReplicas {
     const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
     if (isOwn) return this.#router.put(request, () => options, onAccepted)
     const asked = { node, method: putMethod, request, isLarge: isLargeRecord(record) }
-    return callOrStream({ endpoint, clock: host.runtime.clock }, asked, {
-      timeoutMs,
-      signal,
-      onProgress: onAccepted,
-    })
+    const call = { timeoutMs, signal, onProgress: onAccepted }
+    const reply = callOrStream({ endpoint, clock: host.runtime.clock }, asked, call)
+    // Whoever has answered has received all of it, and is not sent it once more. What is not fresh nobody takes back.
+    return isFresh === true ? reply.then((stored) => ({ ...stored, released: true })) : reply
   }
 
   async coordinate(

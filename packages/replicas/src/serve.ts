@@ -1,5 +1,5 @@
 import { type CallContext, LargeServer, type RpcEndpoint } from '@atoll/transport'
-import { checkValue, checkValues, type VnodeHost } from '@atoll/vnode'
+import { checkValue, checkValues, keepValues, type VnodeHost } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
 import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
@@ -29,7 +29,10 @@ export function serveVnodes(
   )
   large.handle(putMethod, async (request, call) => {
     checkValues(request.record, host.crc32)
-    return router.put(request, patienceOf(call), () => call.progress('accepted'))
+    const reply = await router.put(request, patienceOf(call), () => call.progress('accepted'))
+    // Between nodes of one process they are those of the node that asks, which takes them back when it is answered.
+    if (reply.released !== true) keepValues(request.record)
+    return reply
   })
   // Asked for once more, by a stream, it is the same write, and answers what is there.
   large.handle(

@@ -1,4 +1,4 @@
-import { shielded } from '@atoll/core'
+import { poisonReturned, shielded } from '@atoll/core'
 import { createCluster, createNode } from '@atoll/node'
 import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { World } from '@atoll/sim'
@@ -15,6 +15,8 @@ const BLOCKS = { blockBytes: 4096, inlineBytes: 256 }
 /** A cluster of which everything comes out of the world: time, chance, network, disks. */
 export async function buildHouse(world: World, options: HouseOptions, bug: Bug): Promise<House> {
   const { nodes, partitions, zones, timeoutMs, maxDelayMs, sloppy } = options
+  // Whoever looks at a block that was given back finds something else.
+  poisonReturned()
   const network = new MemoryNetwork(world.runtime('network'), { delayMs: { min: 0, max: maxDelayMs } })
   const watch = new Watch()
   const sound: Composition = {

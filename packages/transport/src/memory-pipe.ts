@@ -52,7 +52,7 @@ export class Pipe {
     if (this.#conditions.blocks(this.#from, this.#to) || this.#conditions.drawLoss()) return undefined
     const bytes = frame.head.length + (frame.body?.length ?? 0)
     this.#push(frame, bytes)
-    if (this.#conditions.drawRepeat()) this.#push(frame, bytes)
+    if (this.#conditions.drawRepeat()) this.#push(copyOf(frame), bytes)
     if (this.#bytes <= this.#conditions.highWaterBytes) return undefined
     this.#room ??= createRoom()
     return this.#room.promise
@@ -122,6 +122,11 @@ export class Pipe {
     if (!this.#conditions.isFrozen(this.#to)) this.#receive?.(entry.item)
     else this.#conditions.takeIn(this.#to, () => this.#receive?.(entry.item))
   }
+}
+
+/** A repetition may arrive when the call is over, and its sender has taken the bytes of the first one back. */
+function copyOf({ head, body }: Frame): Frame {
+  return body === undefined ? { head } : { head, body: new Uint8Array(body) }
 }
 
 function createRoom(): Room {

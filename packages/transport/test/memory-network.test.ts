@@ -40,6 +40,22 @@ describe('the network in memory', () => {
     expect(clock.pending).toBe(0)
   })
 
+  test('repeats a frame as it was, whatever becomes of its bytes once it has arrived', async () => {
+    const { near, far, clock } = await connected({
+      duplicatePerMillion: 1_000_000,
+      delayMs: { min: 1, max: 40 },
+    })
+    const body = new Uint8Array(10).fill(7)
+    const seen: number[][] = []
+    far.onFrame = (frame) => {
+      seen.push([...(frame.body ?? [])])
+      body.fill(0xdd)
+    }
+    void near.send({ head: utf8('x'), body })
+    await clock.advance(100)
+    expect(seen).toEqual([new Array(10).fill(7), new Array(10).fill(7)])
+  })
+
   test('keeps the order of frames whatever their delays', async () => {
     const { near, far, clock, network } = await connected({ delayMs: { min: 0, max: 50 } })
     const seen = record(far)

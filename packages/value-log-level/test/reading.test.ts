@@ -143,6 +143,23 @@ describe('a batch of bytes', () => {
     await db.close()
   })
 
+  test('is done with the bytes of a value once it is acknowledged', async () => {
+    const db = openOn(new SimDisk(), LARGE)
+    const written = [1, 2, 3].map(async (at) => {
+      const tail = Buffer.alloc(at * 70 * KiB, at)
+      const [key, value] = [Buffer.from(`k${at}`), Buffer.from('head')]
+      await db.batchBytes([{ type: 'put', key, value, tail, tailCrc32: crc32(tail) }], { sync: at !== 2 })
+      tail.fill(0xdd)
+      value.fill(0xdd)
+      const expected = Buffer.concat([Buffer.from('head'), Buffer.alloc(at * 70 * KiB, at)])
+      expect(expected.equals((await db.get(`k${at}`)) ?? Buffer.of())).toBe(true)
+      await db.compact()
+      expect(expected.equals((await db.get(`k${at}`)) ?? Buffer.of())).toBe(true)
+    })
+    await Promise.all(written)
+    await db.close()
+  })
+
   test('of bytes that another log has written before reads them only to write them', async () => {
     const runtime = nodeRuntime()
     let summedBytes = 0

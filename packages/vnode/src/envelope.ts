@@ -1,5 +1,5 @@
 import { decodeRecord, encodeRecord, type Sibling, type StoredRecord } from '@atoll/causality'
-import { AtollError, combineCrc32, concatBytes, KiB, piecesOf } from '@atoll/core'
+import { AtollError, combineCrc32, concatBytes, KiB, keepBuffer, piecesOf } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
 /**
@@ -90,6 +90,11 @@ export function checkValues(record: StoredRecord, crc32: Crc32): void {
 /** Throws `ATOLL_CORRUPT` unless `valueCrc32` is the value's checksum. */
 export function checkValue(value: SummedValue, crc32: Crc32): void {
   if (!isSound(value, crc32)) throw new AtollError('ATOLL_CORRUPT', 'a value differs from its checksum')
+}
+
+/** Whoever goes on using values of a record that others have as well says so: they do not become free then. */
+export function keepValues({ siblings }: StoredRecord): void {
+  for (const { value } of siblings) keepBuffer(value)
 }
 
 type SummedValue = Pick<Sibling, 'value' | 'valueCrc32'>

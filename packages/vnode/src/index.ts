@@ -1,6 +1,6 @@
 export { DIGEST_READS, HINTS, SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
 export { openDatabase } from './database.ts'
-export { checkValue, checkValues } from './envelope.ts'
+export { checkValue, checkValues, keepValues } from './envelope.ts'
 export type { FoldItem } from './fold.ts'
 export type { Gate, GatePhase, Gates } from './gates.ts'
 export { type GuardParts, guardDatabase } from './guarded-database.ts'

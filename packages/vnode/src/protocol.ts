@@ -61,6 +61,8 @@ export interface PutReply {
    * may have taken the record for something old. Only if asked for, and if there are any; 16 at most are told.
    */
   readonly twice?: readonly ActorId[] | undefined
+  /** Not sent: true if nobody looks at the bytes of the record's values any more. Default nobody knows. */
+  readonly released?: boolean | undefined
 }
 
 /**

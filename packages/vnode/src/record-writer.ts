@@ -14,7 +14,7 @@ import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
 import { readBytes } from './database.ts'
 import type { Change, Derivation, Derived, Indexing, Origin } from './derivation.ts'
-import { encodeEnvelope, envelopeBytes, envelopeParts, type StoredState } from './envelope.ts'
+import { encodeEnvelope, envelopeBytes, envelopeParts, keepValues, type StoredState } from './envelope.ts'
 import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
@@ -413,6 +413,7 @@ export class RecordWriter {
     this.#parts.runtime.probe.mark('vnode.write-on-pending')
     const { record, bytes, durable } = pending
     const { key, name } = place
+    keepValues(record)
     return { record, corrupt: false, bytes, key, name, durable, orphans: NO_OPERATIONS }
   }
 

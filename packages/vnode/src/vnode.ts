@@ -205,7 +205,8 @@ export class Vnode {
 
   async #stored(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<PutReply> {
     const { changed } = await this.#write(decide, onAccepted)
-    return { changed }
+    // The database has written the values, or has copies of them; whoever built on the record meanwhile has kept them.
+    return { changed, released: true }
   }
 
   async #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {

@@ -129,7 +129,7 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
       writeOnceRecord(content('block'), record.siblings[0]!.valueCrc32, record.siblings[0]!.writeId),
     )
     const fresh = { partition: 1, id: id('k', 'blocks'), record, isFresh: true }
-    expect(await host.put(fresh)).toEqual({ changed: true })
+    expect(await host.put(fresh)).toEqual({ changed: true, released: true })
     expect(reads).toEqual([])
     expect(await host.get({ partition: 1, id: id('k', 'blocks') })).toEqual({ record, corrupt: false })
     expect(reads).toHaveLength(1)
@@ -141,7 +141,10 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     const { record: deletion } = await host.coordinate(write(key, content('', { tombstone: true })))
     expect(await host.put({ partition: 1, id: key, record })).toEqual({ changed: false })
     expect(await host.get({ partition: 1, id: key })).toEqual({ record: deletion, corrupt: false })
-    expect(await host.put({ partition: 1, id: key, record, isFresh: true })).toEqual({ changed: true })
+    expect(await host.put({ partition: 1, id: key, record, isFresh: true })).toEqual({
+      changed: true,
+      released: true,
+    })
     expect(await host.get({ partition: 1, id: key })).toEqual({ record, corrupt: false })
     // Of any other type a fresh record is merged as every other.
     const { record: older } = await host.coordinate(write(id('k'), content('a')))
