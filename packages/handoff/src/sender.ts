@@ -1,7 +1,7 @@
 import { exceedsRoom } from '@atoll/causality'
 import type { Runtime } from '@atoll/core'
 import { type AtollError, isAtollError } from '@atoll/core'
-import { callOrStream, FRAME_ROOM, type RpcEndpoint } from '@atoll/transport'
+import { callOrStream, FRAME_ROOM, isCapable, type RpcEndpoint } from '@atoll/transport'
 import { type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
 import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
@@ -81,7 +81,7 @@ export class Sender {
   ): Promise<readonly number[]> {
     if (to.node === this.#host.node) return this.#lackingHere(records, to)
     const { partition } = to
-    const knowsWrites = this.#endpoint.capabilitiesOf(to.node)?.has(WRITE_IDS) === true
+    const knowsWrites = isCapable(this.#endpoint, to.node, WRITE_IDS)
     const entries = records.map(({ id, digest, writes }) =>
       knowsWrites ? { id, digest, writes } : { id, digest },
     )

@@ -3,7 +3,6 @@ import {
   AtollError,
   assert,
   describe,
-  isAtollError,
   type KeyId,
   Lifecycle,
   type Runtime,
@@ -11,12 +10,14 @@ import {
   toHex,
   wrongRange,
 } from '@atoll/core'
-import { type Change, type ClusterDocument, firstDocument } from '@atoll/membership'
+import { type ClusterDocument, firstDocument } from '@atoll/membership'
 import { type CloseOptions, checkClose } from '@atoll/objects'
 import { checkNodeName, type NodeName, type Placement, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
+import { admitAgain } from './admit-again.ts'
 import { AtollNode } from './atoll-node.ts'
 import type { Census } from './census.ts'
+import { checkHeld, knownOf, newest, newestOf } from './known-cluster.ts'
 import { memoryNetworkOf } from './node-network.ts'
 import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
 import {
@@ -29,8 +30,6 @@ import {
 import { readableRuntime } from './readable-runtime.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
-/** Attempts to take a node back, while others change the cluster, too. */
-const MAX_TRIES = 5
 /** What a node that opens with its cluster cannot say within it is said later. */
 const HOME_TIMEOUT_MS = 10_000
 
@@ -228,7 +227,7 @@ export class Cluster extends Lifecycle {
    */
   async #openAllData(data: Map<NodeName, NodeData>): Promise<ClusterDocument | undefined> {
     const { held = [], nodes } = this.#options
-    this.#checkHeld(held)
+    checkHeld(held, this.#names)
     const documents: ClusterDocument[] = []
     const open = async (name: NodeName) => {
       const one = await this.#openData(name)
@@ -237,9 +236,9 @@ export class Cluster extends Lifecycle {
     }
     for (const name of this.#names.filter((one) => held.includes(one))) await open(name)
     if (nodes === undefined) await this.#leaveOut(data, newestOf(documents))
-    this.#knownOf(documents)
+    knownOf(documents, this.#names)
     for (const name of this.#names.filter((one) => !data.has(one))) await open(name)
-    return this.#knownOf(documents)
+    return knownOf(documents, this.#names)
   }
 
   protected async onClose(): Promise<void> {
@@ -297,13 +296,6 @@ export class Cluster extends Lifecycle {
     return this.#openStorage(name, data, { elsewhere: known, isRestored })
   }
 
-  /** A second cluster is not begun beside a first one. */
-  #checkHeld(held: readonly NodeName[]): void {
-    if (held.length === 0 || held.some((node) => this.#names.includes(node))) return
-    const others = `the data of ${held.join(', ')} is there, and none of ${this.#names.join(', ')}`
-    throw new AtollError('ATOLL_FORMAT', `${others}: another cluster is not begun beside it`)
-  }
-
   /** Those of which there is data, but which have left: nobody has asked for them by name. */
   async #leaveOut(data: Map<NodeName, NodeData>, known: ClusterDocument | undefined): Promise<void> {
     for (const [name, { database, document }] of data) {
@@ -312,21 +304,6 @@ export class Cluster extends Lifecycle {
       this.#names.splice(this.#names.indexOf(name), 1)
       await database.close()
     }
-  }
-
-  /** The newest document that a database has; a node whose database is new or was lost takes it from the others. */
-  #knownOf(documents: readonly ClusterDocument[]): ClusterDocument | undefined {
-    const known = newestOf(documents)
-    if (known === undefined) return undefined
-    const stranger = documents.find(({ clusterId }) => clusterId !== known.clusterId)
-    const members = [...known.members.keys()]
-    const same = members.length === this.#names.length && members.every((node) => this.#names.includes(node))
-    if (stranger === undefined && same) return known
-    const found = `cluster ${(stranger ?? known).clusterId} of ${[...(stranger ?? known).members.keys()].join(', ')}`
-    throw new AtollError(
-      'ATOLL_FORMAT',
-      `the data belongs to ${found}, not to one with members ${this.#names.join(', ')}`,
-    )
   }
 
   async #start(storage: NodeStorage, known: ClusterDocument): Promise<AtollNode> {
@@ -352,45 +329,12 @@ export class Cluster extends Lifecycle {
   async #takeBack(storage: NodeStorage): Promise<void> {
     const { name, id } = storage
     try {
-      await this.#admit(name, id)
+      await admitAgain(() => this.#someMember().cluster, name, id)
       await this.#start(storage, this.#someMember().cluster.document)
     } catch (error) {
       await storage.vnodes.close()
       throw error
     }
-  }
-
-  /** Others may change the cluster at the same time, so that a plan is stale. */
-  async #admit(name: NodeName, id: string): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await this.#replaceByItself(name, id)
-      } catch (error) {
-        const wasBehind =
-          isAtollError(error, 'ATOLL_STALE_PLAN') || isAtollError(error, 'ATOLL_CHANGE_REFUSED')
-        if (tries === MAX_TRIES || !wasBehind) throw error
-      }
-    }
-  }
-
-  /** A node that had not joined yet, or has left, joins anew; one that was about to go, and has lost its data, is gone. */
-  async #replaceByItself(node: NodeName, id: string): Promise<void> {
-    const { cluster } = this.#someMember()
-    const { members, staged } = cluster.document
-    const own = members.get(node)
-    if (own === undefined || own.id === id) return
-    if (own.state === 'joining') {
-      await cluster.unstage(node)
-      return
-    }
-    const change: Change =
-      own.state === 'exiting' ? { kind: 'force-remove', node } : { kind: 'force-replace', node, by: node, id }
-    // What is staged for it counted on data that it has lost.
-    const isStale = (other: Change) =>
-      other.kind !== 'resize' && other.node === node && !('id' in other && other.id === id)
-    if (staged.some((other) => other.kind !== 'zone' && isStale(other))) await cluster.unstage(node)
-    await cluster.stage(change)
-    await cluster.commit(await cluster.plan())
   }
 
   #firstDocument(storages: readonly NodeStorage[]): ClusterDocument {
@@ -424,16 +368,4 @@ export class Cluster extends Lifecycle {
     if (!this.names.includes(name))
       throw wrongRange('name', `must be one of ${this.names.join(', ')}, got ${describe(name)}`)
   }
-}
-
-function newestOf(documents: readonly ClusterDocument[]): ClusterDocument | undefined {
-  return newest(documents, ({ epoch }) => epoch)
-}
-
-/** The one of the greatest epoch, the first of equals; undefined of none. */
-function newest<Item>(items: readonly Item[], epochOf: (item: Item) => number): Item | undefined {
-  return items.reduce<Item | undefined>(
-    (best, item) => (best === undefined || epochOf(item) > epochOf(best) ? item : best),
-    undefined,
-  )
 }

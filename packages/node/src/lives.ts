@@ -1,7 +1,7 @@
 import type { Runtime } from '@atoll/core'
 import { type ClusterDocument, catchingUp, isForAllVersions, withHistory } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
-import type { RpcEndpoint } from '@atoll/transport'
+import { isCapable, type RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from '@atoll/vnode'
 import type { Generation } from './generation.ts'
 import type { Heirs } from './heirs.ts'
@@ -67,6 +67,6 @@ export class Lives {
   #allOthersSay(capability: string, { members }: ClusterDocument): boolean {
     const { node, endpoint } = this.#parts
     const others = [...members.keys()].filter((other) => other !== node)
-    return others.every((other) => endpoint.capabilitiesOf(other)?.has(capability) === true)
+    return others.every((other) => isCapable(endpoint, other, capability))
   }
 }

@@ -1,20 +1,6 @@
 import { AtollError } from '@atoll/core'
-import type { RpcEndpoint } from '@atoll/transport'
-import { DIGEST_READS, HINTS, SCAN_GROUPS, type ScanRequest, WRITE_IDS } from '@atoll/vnode'
-
-export type Peers = Pick<RpcEndpoint, 'capabilitiesOf'>
-
-export function knowsWriteIds(peers: Peers, node: string): boolean {
-  return peers.capabilitiesOf(node)?.has(WRITE_IDS) === true
-}
-
-export function knowsHints(peers: Peers, node: string): boolean {
-  return peers.capabilitiesOf(node)?.has(HINTS) === true
-}
-
-export function knowsDigests(peers: Peers, node: string): boolean {
-  return peers.capabilitiesOf(node)?.has(DIGEST_READS) === true
-}
+import { isCapable, type PeerCapabilities } from '@atoll/transport'
+import { SCAN_GROUPS, type ScanRequest } from '@atoll/vnode'
 
 /** What whoever wants something noted is told of a node of before. */
 export function notesNone(node: string): AtollError {
@@ -23,10 +9,10 @@ export function notesNone(node: string): AtollError {
 
 /** The request as that node understands it: one of before answers with all entries, of which only the first count. */
 export function scanFor<Request extends Pick<ScanRequest, 'groups'>>(
-  peers: Peers,
+  peers: PeerCapabilities,
   node: string,
   request: Request,
 ): Request {
-  if (request.groups === undefined || peers.capabilitiesOf(node)?.has(SCAN_GROUPS)) return request
+  if (request.groups === undefined || isCapable(peers, node, SCAN_GROUPS)) return request
   return { ...request, groups: undefined }
 }

@@ -1,6 +1,6 @@
 import type { StoredRecord } from '@atoll/causality'
 import { behindWrite, type KeyId } from '@atoll/core'
-import { callOrStream } from '@atoll/transport'
+import { callOrStream, isCapable } from '@atoll/transport'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -10,13 +10,14 @@ import type {
   ScanRequest,
   VnodeRole,
 } from '@atoll/vnode'
-import { checkValues } from '@atoll/vnode'
-import { knowsDigests, knowsHints, knowsWriteIds, notesNone, scanFor } from './capabilities.ts'
+import { checkValues, DIGEST_READS, HINTS, WRITE_IDS } from '@atoll/vnode'
+import { notesNone, scanFor } from './capabilities.ts'
 import { isLargeRecord } from './large-records.ts'
 import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type { Routed, Routing } from './protocol.ts'
-import { type RouterParts, VnodeRouter } from './router.ts'
+import { VnodeRouter } from './router.ts'
+import type { RouterParts } from './ways.ts'
 
 /** The vnode `partition` on `node`. */
 export interface VnodeTarget {
@@ -73,7 +74,7 @@ export class VnodeReplicas {
     const { host, endpoint } = this.#parts
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
-    const digestOnly = options.digestOnly && (isOwn || knowsDigests(endpoint, node))
+    const digestOnly = options.digestOnly && (isOwn || isCapable(endpoint, node, DIGEST_READS))
     const request = { partition, id, digestOnly, routing: routingOf(target) }
     if (isOwn) return this.#router.get(request, () => options)
     const call = { node, method: getMethod, request, isLarge: false }
@@ -87,8 +88,8 @@ export class VnodeReplicas {
     const { onAccepted, tellAlone, isFresh, timeoutMs, signal } = options
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
-    const tellTwice = options.tellTwice && (isOwn || knowsWriteIds(endpoint, node))
-    const isHinted = options.hintFor !== undefined && (isOwn || knowsHints(endpoint, node))
+    const tellTwice = options.tellTwice && (isOwn || isCapable(endpoint, node, WRITE_IDS))
+    const isHinted = options.hintFor !== undefined && (isOwn || isCapable(endpoint, node, HINTS))
     const hintFor = isHinted ? options.hintFor : undefined
     const routing = routingOf(target)
     const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
@@ -110,7 +111,7 @@ export class VnodeReplicas {
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
     const { content, valueCrc32, context, writeId, ifAlone } = write
-    const hintFor = isOwn || knowsHints(endpoint, node) ? write.hintFor : undefined
+    const hintFor = isOwn || isCapable(endpoint, node, HINTS) ? write.hintFor : undefined
     const routing = routingOf(target)
     const request = { partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor, routing }
     if (isOwn) return this.#router.coordinate(request, () => options)
@@ -131,7 +132,7 @@ export class VnodeReplicas {
     const { endpoint } = this.#parts
     const request = { partition, id, hintFor, routing: routingOf(target) }
     if (this.#isOwn(node)) await this.#router.hint(request, () => options)
-    else if (knowsHints(endpoint, node)) await endpoint.call(node, hintMethod, request, options)
+    else if (isCapable(endpoint, node, HINTS)) await endpoint.call(node, hintMethod, request, options)
     else throw notesNone(node)
   }
 

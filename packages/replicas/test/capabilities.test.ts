@@ -1,12 +1,13 @@
 import { utf8 } from '@atoll/core'
+import type { PeerCapabilities } from '@atoll/transport'
 import { SCAN_GROUPS, WRITE_IDS } from '@atoll/vnode'
 import { expect, test } from 'vitest'
-import { type Peers, scanFor } from '../src/capabilities.ts'
+import { scanFor } from '../src/capabilities.ts'
 
 const GROUPS = { prefix: utf8(''), delimiter: utf8('/') }
 
 test('a node of before is asked for every entry, one of now for the first of each group', () => {
-  const peers: Peers = {
+  const peers: PeerCapabilities = {
     capabilitiesOf: (node) => {
       if (node === 'unknown') return undefined
       return new Set(node === 'new' ? [WRITE_IDS, SCAN_GROUPS] : [WRITE_IDS])

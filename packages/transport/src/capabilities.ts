@@ -16,6 +16,16 @@ const MAX_CAPABILITIES = 64
 /** Of what a node can do. */
 const MAX_ABILITIES = MAX_CAPABILITIES - IDENTITY_CAPABILITIES
 
+/** Who knows what other nodes said in their handshakes. */
+export interface PeerCapabilities {
+  capabilitiesOf(node: string): ReadonlySet<string> | undefined
+}
+
+/** Whether a node said in its handshake that it can do this; false while no connection stands with it. */
+export function isCapable(peers: PeerCapabilities, node: string, capability: string): boolean {
+  return peers.capabilitiesOf(node)?.has(capability) === true
+}
+
 /** Throws `TypeError` or `RangeError` for what cannot be told to a peer. */
 export function checkCapabilities(capabilities: unknown): void {
   if (!Array.isArray(capabilities))

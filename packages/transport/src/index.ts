@@ -1,6 +1,7 @@
 export type { Admits } from './admission.ts'
 export { Backoff, type BackoffOptions } from './backoff.ts'
 export type { ByteStream } from './byte-stream.ts'
+export { isCapable, type PeerCapabilities } from './capabilities.ts'
 export type { StreamOptions } from './client-link.ts'
 export { type RpcCollaborators, RpcEndpoint, type RpcEvents, type Visit } from './endpoint.ts'
 export { type Allocate, type Crc32, encodeFrame, FrameDecoder } from './framing.ts'
