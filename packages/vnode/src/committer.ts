@@ -1,5 +1,17 @@
-import { assert, type Clock, isAtollError, KiB, type Metrics, MiB, storageFailure } from '@atoll/core'
-import { BINARY } from './database.ts'
+import {
+  type AtollError,
+  assert,
+  type Clock,
+  isAtollError,
+  KiB,
+  type Metrics,
+  MiB,
+  storageFailure,
+} from '@atoll/core'
+import type { Counters } from './counters.ts'
+import type { CountStep } from './counts.ts'
+import { NOTED } from './database.ts'
+import { NOTHING_KEY } from './layout.ts'
 import type { BytesBatchOptions, Database, Operation } from './ports.ts'
 
 export interface CommitterParts {
@@ -10,6 +22,10 @@ export interface CommitterParts {
   readonly onFailed: (cause: unknown) => void
   /** Called when a batch has gone through. */
   readonly onDone: () => void
+  /** Who keeps counts of what is written. */
+  readonly counters: Pick<Counters, 'queued' | 'take'>
+  /** Reads again what was kept in memory of what is on the disk: called after a failure, once the disk is known again. */
+  readonly reload: () => Promise<void>
 }
 
 export interface CommitterLimits {
@@ -19,12 +35,13 @@ export interface CommitterLimits {
 
 interface Write {
   readonly operations: readonly Operation[]
+  readonly steps: readonly CountStep[]
   readonly bytes: number
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
-const SYNCED = { ...BINARY, sync: true, tellsReplaced: true } as const
+const NO_STEPS: readonly CountStep[] = []
 
 /** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
 const CHAINED_BYTES = MiB
@@ -53,6 +70,10 @@ export class Committer {
   #chain: BytesBatchOptions['chain'] = {}
   /** Resolves when the outcome of the last batch has been told. */
   #last: Promise<void> = Promise.resolve()
+  #failures = 0
+  /** False after a failure, until the database has taken something: before that nobody knows what came to the disk. */
+  #isSettled = true
+  #settling: Promise<void> | undefined
 
   constructor(parts: CommitterParts, limits: CommitterLimits) {
     this.#parts = parts
@@ -60,14 +81,36 @@ export class Committer {
   }
 
   /**
-   * Queues operations that become durable together, and that say what large values they replace; rejects with
-   * `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound.
+   * Batches that have failed. What is read from the database, to decide on what is written, counts only while this does not
+   * change, and `isSettled` is true: a failed batch may be found there later, when the database was opened again.
    */
-  commit(operations: readonly Operation[]): Promise<void> {
+  get failures(): number {
+    return this.#failures
+  }
+
+  get isSettled(): boolean {
+    return this.#isSettled
+  }
+
+  /** Resolves when the database has taken a write since the last failure, so that what is read there stays. */
+  settle(): Promise<void> {
+    if (this.#isSettled) return Promise.resolve()
+    this.#settling ??= this.#settle().finally(() => {
+      this.#settling = undefined
+    })
+    return this.#settling
+  }
+
+  /**
+   * Queues operations that become durable together, and that say what large values they replace, with what they do to the
+   * counts; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound.
+   */
+  commit(operations: readonly Operation[], steps: readonly CountStep[] = NO_STEPS): Promise<void> {
     const bytes = bytesOf(operations)
     const durable = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ operations, bytes, resolve, reject })
+      this.#queue.push({ operations, steps, bytes, resolve, reject })
     })
+    this.#parts.counters.queued(steps)
     if (bytes >= LARGE_BYTES) this.#large += 1
     // Commits of the same turn of the event loop begin together: the first does not go alone.
     if (!this.#isStarting) void this.#start()
@@ -78,10 +121,12 @@ export class Committer {
     this.#isStarting = true
     await Promise.resolve()
     this.#isStarting = false
+    if (!this.#isSettled) return void this.settle().catch(() => {})
     while (this.#queue.length > 0 && this.#mayBegin()) this.#last = this.#commitNext(this.#last)
   }
 
   #mayBegin(): boolean {
+    if (!this.#isSettled) return false
     if (this.#batchesUnderWay === 0) return true
     if (this.#parts.database.batchBytes === undefined) return false
     if (this.#batchesUnderWay >= MAX_BATCHES || this.#bytesUnderWay >= this.#limits.batchBytes) return false
@@ -120,9 +165,14 @@ export class Committer {
     const { database } = this.#parts
     try {
       const operations: Operation[] = []
-      for (const write of writes) operations.push(...write.operations)
+      const steps: CountStep[] = []
+      for (const write of writes) {
+        for (const operation of write.operations) operations.push(operation)
+        for (const step of write.steps) steps.push(step)
+      }
+      for (const operation of this.#parts.counters.take(steps)) operations.push(operation)
       const chained = { sync: true, tellsReplaced: true, chain }
-      await (database.batchBytes?.(operations, chained) ?? database.batch(operations, SYNCED))
+      await (database.batchBytes?.(operations, chained) ?? database.batch(operations, NOTED))
       return undefined
     } catch (cause) {
       return { cause }
@@ -145,24 +195,52 @@ export class Committer {
 
   /** What was there before has been told by now: so all that is pending is of this batch, or behind it. */
   #fail(writes: readonly Write[], chain: BytesBatchOptions['chain'], cause: unknown): void {
-    const { metrics, onFailed } = this.#parts
-    metrics.count('atoll_vnode_batch_failures_total')
-    const isFirst = chain === this.#chain
-    const behind = isFirst ? this.#queue : []
-    if (isFirst) {
-      this.#chain = {}
-      this.#queue = []
-      this.#large -= largeOf(behind)
-      onFailed(cause)
-    }
-    // A database of Atoll's, or its guard, may know that nothing was written.
-    const known = isAtollError(cause) ? { definite: cause.definite, transient: cause.transient } : {}
-    const failed = storageFailure('the database failed a batch', cause, known)
+    this.#parts.metrics.count('atoll_vnode_batch_failures_total')
+    const behind = chain === this.#chain ? this.#forgetAll(cause) : []
+    const failed = storageFailure('the database failed a batch', cause, known(cause))
     for (const write of writes) write.reject(failed)
-    const message = 'the database failed a batch before this write began'
-    const unwritten = storageFailure(message, cause, { ...known, definite: true })
+    const unwritten = neverBegun(cause)
     for (const write of behind) write.reject(unwritten)
   }
+
+  /** Nothing that waits, or is known from before, counts any more. Answers what waited. */
+  #forgetAll(cause: unknown): readonly Write[] {
+    const behind = this.#queue
+    this.#chain = {}
+    this.#queue = []
+    this.#large -= largeOf(behind)
+    this.#isSettled = false
+    this.#failures += 1
+    this.#parts.onFailed(cause)
+    return behind
+  }
+
+  async #settle(): Promise<void> {
+    await this.#last
+    const { database, metrics, onDone, reload } = this.#parts
+    try {
+      await database.batch([{ type: 'del', key: NOTHING_KEY }], NOTED)
+      await reload()
+    } catch (cause) {
+      metrics.count('atoll_vnode_batch_failures_total')
+      const unwritten = neverBegun(cause)
+      for (const write of this.#forgetAll(cause)) write.reject(unwritten)
+      throw unwritten
+    }
+    this.#isSettled = true
+    onDone()
+    void this.#start()
+  }
+}
+
+/** A database of Atoll's, or its guard, may know that nothing was written. */
+function known(cause: unknown): { readonly definite?: boolean; readonly transient?: boolean } {
+  return isAtollError(cause) ? { definite: cause.definite, transient: cause.transient } : {}
+}
+
+function neverBegun(cause: unknown): AtollError {
+  const message = 'the database failed a batch before this write began'
+  return storageFailure(message, cause, { ...known(cause), definite: true })
 }
 
 function bytesOf(operations: readonly Operation[]): number {

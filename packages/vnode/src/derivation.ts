@@ -1,6 +1,7 @@
 import type { StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { ChangeLog } from './change-log.ts'
+import { type CountStep, storedCounts } from './counts.ts'
 import { type IndexMeans, indexOperations } from './index-entry.ts'
 import type { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
@@ -39,6 +40,7 @@ export interface ChangingVnode {
 /** What is written together with a record, in one batch. */
 export interface Derived {
   readonly operations: Operation[]
+  readonly steps: CountStep[]
 }
 
 /**
@@ -58,7 +60,7 @@ export interface DerivationMeans {
 
 /** The derivations of a host, fixed when it is opened. */
 export function derivationsOf(means: DerivationMeans): readonly Derivation[] {
-  return [indexEntries(means), noteOfHandoff]
+  return [indexEntries(means), noteOfHandoff, storedCounts]
 }
 
 function indexEntries({ ownIndexes, indexing }: DerivationMeans): Derivation {

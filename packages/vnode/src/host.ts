@@ -14,9 +14,10 @@ import {
 import { checkPartitions, partitionOf } from '@atoll/ring'
 import { ClockWatch } from './clock-watch.ts'
 import { Committer } from './committer.ts'
+import { Counters, type StoredCounts } from './counters.ts'
+import type { Counts } from './counts.ts'
 import { claimDatabase, type FormatState, hasKeys, NOTED, noteFormat, openDatabase } from './database.ts'
 import { type Derivation, derivationsOf, type Indexing } from './derivation.ts'
-import { estimateBytes } from './estimate.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
@@ -44,6 +45,7 @@ import type {
   ScanRequest,
 } from './protocol.ts'
 import { RecordReader } from './record-reader.ts'
+import { Recounter } from './recount.ts'
 import { refile } from './refile.ts'
 import { checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
@@ -90,6 +92,8 @@ export class VnodeHost extends Lifecycle {
   readonly #clocks: ClockWatch
   readonly #indexes: IndexOrder
   readonly #indexing: Indexing
+  readonly #counters: Counters
+  readonly #recounter: Recounter
   #state: FormatState = { filedByKey: true, indexesInOrder: true }
   #noting: Promise<void> = Promise.resolve()
 
@@ -136,6 +140,13 @@ export class VnodeHost extends Lifecycle {
       sliceOf: (id) => partitionOf(id, this.#wanted, runtime.digest.sha1),
     }
     this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#indexes.own })
+    this.#counters = new Counters({ runtime, database, onUnknown: () => this.#recounter.look() })
+    this.#recounter = new Recounter({
+      runtime,
+      database,
+      counters: this.#counters,
+      vnode: (partition) => this.#vnode(partition),
+    })
     this.#shared = this.#shareParts()
   }
 
@@ -171,6 +182,16 @@ export class VnodeHost extends Lifecycle {
   /** Resolves when index entries of a build before are where this one puts them; at once if there are none. */
   get indexesInOrder(): Promise<void> {
     return this.#indexes.settled
+  }
+
+  /** What is stored here, in all vnodes together. */
+  get stored(): StoredCounts {
+    return this.#counters.sum()
+  }
+
+  /** Resolves when all records are counted, which those of a build that kept no counts are in the background. */
+  get counted(): Promise<void> {
+    return this.#recounter.settled()
   }
 
   /** The checksum of values, as this node computes it. */
@@ -293,9 +314,9 @@ export class VnodeHost extends Lifecycle {
     return countKeys(this.#database, this.#layout(partition).dataRange)
   }
 
-  /** About how many bytes the records of a partition have: its keys are counted, and some of its records looked at. */
-  async estimateBytes(partition: number): Promise<number> {
-    return estimateBytes(this.#database, this.#layout(partition))
+  /** What a partition holds, by bucket type; undefined while it is being counted. Reads nothing. */
+  countsOf(partition: number): ReadonlyMap<string, Counts> | undefined {
+    return this.#counters.of(this.#layout(partition).partition)
   }
 
   /** Deletes a partition with its indexes. Writes to it are refused meanwhile; thereafter it is a new vnode. */
@@ -359,6 +380,7 @@ export class VnodeHost extends Lifecycle {
 
   async #refile(partitions: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#idle()
+    this.#counters.abandonRecounts()
     const before = this.#filed
     await this.#refileAll(partitions, signal)
     this.mirrors.split(before, partitions)
@@ -371,10 +393,19 @@ export class VnodeHost extends Lifecycle {
   async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
     const database = this.#database
     const { derivations } = this
+    const { committer } = this.#shared
     this.#wanted = partitions
     await this.#note({ filedByKey: false })
     await this.hints.refile(partitions)
-    await refile({ runtime: this.#runtime, database, reader: this.#reader, partitions, derivations, signal })
+    await refile({
+      runtime: this.#runtime,
+      database,
+      reader: this.#reader,
+      committer,
+      derivations,
+      partitions,
+      signal,
+    })
     await this.#note({ filedByKey: true })
     this.#filed = partitions
     await this.hints.load(partitions)
@@ -406,15 +437,18 @@ export class VnodeHost extends Lifecycle {
     const state = await claimDatabase(database, { node, partitions }, this.crc32)
     this.#state = state
     if (!state.indexesInOrder) await this.#indexes.load(partitions)
+    await this.#counters.load(partitions)
     if (state.filedByKey) await this.hints.load(partitions)
     else await this.#refileAll(partitions)
     this.#serving.resume()
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
     if (!state.indexesInOrder) this.#indexes.start()
+    this.#recounter.start()
   }
 
   protected async onClose(): Promise<void> {
     await this.#indexes.stop()
+    await this.#recounter.stop()
     await this.#serving.ended()
     await this.#idle()
     await this.#health.close()
@@ -458,8 +492,18 @@ export class VnodeHost extends Lifecycle {
       this.hints.batchFailed()
       for (const vnode of this.#vnodes.values()) vnode.renew()
     }
-    const onDone = () => this.#health.succeeded()
-    const committer = new Committer({ database, clock, metrics, onFailed, onDone }, this.#options)
+    const committer = new Committer(
+      {
+        database,
+        clock,
+        metrics,
+        onFailed,
+        onDone: () => this.#health.succeeded(),
+        counters: this.#counters,
+        reload: () => this.#counters.load(this.#filed),
+      },
+      this.#options,
+    )
     return {
       runtime: this.#runtime,
       database,

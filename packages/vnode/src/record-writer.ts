@@ -12,6 +12,7 @@ import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
 import type { ChangeLog } from './change-log.ts'
 import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
+import { countsOf } from './counts.ts'
 import { readBytes } from './database.ts'
 import type { Change, Derivation, Derived, Indexing, Origin } from './derivation.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, keepValues, type StoredState } from './envelope.ts'
@@ -26,6 +27,7 @@ import type { VnodeLayout } from './layout.ts'
 import { orphanDeletes } from './orphans.ts'
 import type { Database, Operation } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
+import type { Recount } from './recount.ts'
 import { seal, unseal } from './seal.ts'
 
 /** What all vnodes of a host share. */
@@ -105,7 +107,7 @@ export interface OwnEntry {
 type Put = Extract<Operation, { type: 'put' }>
 
 /** A client's write that takes the place of whatever is there. */
-const UNSEEN = { before: undefined, isLost: false, origin: 'client', coordinated: false } as const
+const CLIENTS = { origin: 'client', coordinated: false } as const
 
 const DURABLE = Promise.resolve()
 const NO_OPERATIONS: readonly Operation[] = []
@@ -170,19 +172,22 @@ export class RecordWriter {
   }
 
   /**
-   * The write-once way: nothing is read. So a sound copy also heals a damaged one, whatever that held. A large value is
-   * written from where it is, where the database can: it must not change any more.
+   * The write-once way: whatever is there, which matters only to what is derived, so that a sound copy also heals a damaged
+   * one. A large value is written from where it is, where the database can: it must not change any more.
    */
   overwrite(id: KeyId, record: StoredRecord, hintFor?: readonly string[]): Promise<Decided> {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
       this.#checkDisk(undefined, record)
-      const put = this.#putInParts(place.key, record)
+      const ground = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      const put = this.#putInParts(ground, record)
       const bytes = bytesOf(put)
       this.#checkRoom(bytes, undefined)
-      const { operations } = this.#derive({ ...place, id, ...UNSEEN, after: record }, [put])
-      operations.push(...this.#hints(place.key, hintFor))
-      const durable = this.#queue(place.name, { record, bytes }, operations)
+      const { key, name, record: before } = ground
+      const change = { id, key, name, before, after: record, isLost: isLost(ground), ...CLIENTS }
+      const derived = this.#derive(change, [...ground.orphans, put])
+      derived.operations.push(...this.#hints(key, hintFor))
+      const durable = this.#queue(name, { record, bytes }, derived)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
   }
@@ -207,11 +212,23 @@ export class RecordWriter {
       const del = { type: 'del', key: place.key, replacesBytes: bytes } as const
       const gone = { before: record, after: undefined, isLost: false }
       const change = { ...place, id, ...gone, origin: 'handoff', coordinated: false } as const
-      const { operations } = this.#derive(change, [del])
+      const derived = this.#derive(change, [del])
       // The key's next turn would read what is about to go. So may readers of the digest, until it is gone.
-      const removal = this.#queueRemoval(operations, record, incarnation)
+      const removal = this.#queueRemoval(derived, record, incarnation)
       await removal.finally(() => this.#parts.digests.forget(place.name))
       return true
+    })
+  }
+
+  /** Counts a record for `recount`, in its turn. */
+  look(key: Uint8Array, recount: Recount): Promise<void> {
+    const name = keyText(key)
+    const id = this.#layout.idOf(key)
+    return this.#parts.order.run(name, async () => {
+      const place = { key, name }
+      const { record, corrupt } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      const isThere = record !== undefined || corrupt
+      recount.looked(name, id.type, isThere ? countsOf(id, record) : undefined)
     })
   }
 
@@ -231,14 +248,14 @@ export class RecordWriter {
   async moveIndex(id: KeyId, entries: readonly OwnEntry[]): Promise<void> {
     const place = this.#placeOf(id)
     const durable = await this.#parts.order.run(place.name, async () => {
-      const { record, corrupt } = this.#pendingGround(place) ?? (await this.#parts.reader.peek(place.key))
-      const lost = corrupt && record === undefined
+      const ground = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      const { record } = ground
       const deletes = entries.map(({ key }) => ({ type: 'del', key }) as const)
       const puts = indexOperations(
         { id, before: undefined, after: record },
         { ...this.#where, ...this.#parts.indexing },
       )
-      const moved = lost ? entries.flatMap((entry) => this.#moved(entry)) : []
+      const moved = isLost(ground) ? entries.flatMap((entry) => this.#moved(entry)) : []
       return { committed: this.#parts.committer.commit([...deletes, ...puts, ...moved]) }
     })
     await durable.committed
@@ -256,15 +273,15 @@ export class RecordWriter {
   }
 
   #queueRemoval(
-    operations: readonly Operation[],
+    { operations, steps }: Derived,
     record: StoredRecord,
     incarnation: Incarnation,
   ): Promise<void> {
     const { committer } = this.#parts
-    if (!record.clock.has(incarnation.actor)) return committer.commit(operations)
+    if (!record.clock.has(incarnation.actor)) return committer.commit(operations, steps)
     incarnation.renew()
     const claim = incarnation.claim()
-    const durable = committer.commit([...operations, ...claim.operations])
+    const durable = committer.commit([...operations, ...claim.operations], steps)
     incarnation.granted(claim)
     return durable
   }
@@ -299,12 +316,12 @@ export class RecordWriter {
     const put = this.#put(ground.key, record, ground.bytes)
     if (isClients) this.#checkRoom(put.value.length, current)
     const { key, name, record: before } = ground
-    const isLost = overCorrupt && before === undefined
-    const change = { id, key, name, before, after: record, isLost, origin, coordinated: isClients === true }
-    const { operations } = this.#derive(change, [...ground.orphans, put])
+    const coordinated = isClients === true
+    const change = { id, key, name, before, after: record, isLost: isLost(ground), origin, coordinated }
+    const derived = this.#derive(change, [...ground.orphans, put])
     for (const more of [this.#hints(key, hintFor), claim?.operations ?? NO_OPERATIONS])
-      if (more.length > 0) operations.push(...more)
-    const durable = this.#queue(ground.name, { record, bytes: put.value.length }, operations)
+      if (more.length > 0) derived.operations.push(...more)
+    const durable = this.#queue(name, { record, bytes: put.value.length }, derived)
     if (claim !== undefined) incarnation.granted(claim)
     return { record, changed: true, declined: false, overCorrupt, twice: twice.actors, durable }
   }
@@ -349,9 +366,9 @@ export class RecordWriter {
   #queue(
     name: string,
     written: Omit<PendingWrite, 'durable'>,
-    operations: readonly Operation[],
+    { operations, steps }: Derived,
   ): Promise<void> {
-    const durable = this.#parts.committer.commit(operations)
+    const durable = this.#parts.committer.commit(operations, steps)
     this.#parts.order.hold(name, { ...written, durable })
     return durable
   }
@@ -366,9 +383,7 @@ export class RecordWriter {
     return { type: 'put', key, value, replacesBytes }
   }
 
-  /** Nobody has looked what is there. */
-  #putInParts(key: Uint8Array, record: StoredRecord): Put {
-    const replacesBytes = Number.MAX_SAFE_INTEGER
+  #putInParts({ key, bytes: replacesBytes }: Ground, record: StoredRecord): Put {
     const [only] = record.siblings
     const isLarge = record.siblings.length === 1 && (only?.value.length ?? 0) >= UNCOPIED_BYTES
     if (!isLarge || this.#parts.database.batchBytes === undefined)
@@ -397,7 +412,7 @@ export class RecordWriter {
 
   /** What is written with a change, behind the operations that are given. */
   #derive(change: Change, operations: Operation[]): Derived {
-    const derived = { operations }
+    const derived: Derived = { operations, steps: [] }
     for (const derivation of this.#parts.derivations()) derivation(change, this.#vnode, derived)
     return derived
   }
@@ -417,13 +432,18 @@ export class RecordWriter {
     return { record, corrupt: false, bytes, key, name, durable, orphans: NO_OPERATIONS }
   }
 
-  async #readGround(place: Place, id: KeyId): Promise<Ground> {
-    const { reader, database } = this.#parts
-    const { key, name } = place
-    const { record, corrupt, bytes } = await reader.peek(key)
-    const isLost = corrupt && record === undefined
-    const orphans = isLost ? await orphanDeletes(database, this.#where, id) : NO_OPERATIONS
-    return { record, corrupt, bytes, key, name, durable: DURABLE, orphans }
+  /** What is read while a batch fails may not be what the database holds once it is sound again. */
+  async #readGround({ key, name }: Place, id: KeyId): Promise<Ground> {
+    const { committer, reader, database } = this.#parts
+    for (;;) {
+      if (!committer.isSettled) await committer.settle()
+      const { failures } = committer
+      const state = await reader.peek(key)
+      const orphans = isLost(state) ? await orphanDeletes(database, this.#where, id) : NO_OPERATIONS
+      const { record, corrupt, bytes } = state
+      if (committer.failures === failures)
+        return { record, corrupt, bytes, key, name, durable: DURABLE, orphans }
+    }
   }
 
   #loadIncarnation(): Promise<Incarnation> {
@@ -442,6 +462,11 @@ export class RecordWriter {
     this.#incarnation = new Incarnation(parts, stored)
     return this.#incarnation
   }
+}
+
+/** Whether there is something of which nothing can be read. */
+function isLost({ record, corrupt }: Pick<StoredState, 'record' | 'corrupt'>): boolean {
+  return corrupt && record === undefined
 }
 
 /**

@@ -1,8 +1,9 @@
 import { mergeRecords, type StoredRecord } from '@atoll/causality'
 import { type KeyId, MiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
-import { BINARY } from './database.ts'
-import type { Change, Derivation } from './derivation.ts'
+import type { Committer } from './committer.ts'
+import type { CountStep } from './counts.ts'
+import type { Change, Derivation, Derived } from './derivation.ts'
 import { encodeEnvelope } from './envelope.ts'
 import { foldRecords } from './fold.ts'
 import { keyText } from './keys.ts'
@@ -15,6 +16,7 @@ export interface RefileParts {
   readonly database: Database
   readonly reader: RecordReader
   readonly partitions: number
+  readonly committer: Committer
   readonly derivations: readonly Derivation[]
   readonly signal?: AbortSignal | undefined
 }
@@ -28,11 +30,11 @@ const BATCH_BYTES = 4 * MiB
  * what was interrupted goes on when the database is opened again. A damaged record stays where it is.
  */
 export async function refile(parts: RefileParts): Promise<void> {
-  const { database, reader, partitions, runtime, signal } = parts
+  const { committer, database, reader, partitions, runtime, signal } = parts
   const startMs = runtime.clock.monotonicMs()
   let moved = 0
   for (let partition = 0; partition < partitions; partition++) {
-    const batch = new Batch(database)
+    const batch = new Batch(committer)
     for await (const { id, record } of foldRecords(new VnodeLayout(partition), {
       database,
       reader,
@@ -61,53 +63,59 @@ interface Moving {
   readonly to: number
 }
 
-async function moving(parts: RefileParts, { id, record, from, to }: Moving): Promise<readonly Operation[]> {
+async function moving(parts: RefileParts, { id, record, from, to }: Moving): Promise<Derived> {
   const [source, target] = [new VnodeLayout(from), new VnodeLayout(to)]
   const key = target.dataKey(id)
   const { record: there, corrupt } = await parts.reader.peek(key)
   const after = there === undefined ? record : mergeRecords({ kind: 'siblings' }, there, record)
   const value = encodeEnvelope(key, after, parts.runtime.digest.crc32)
-  const [gone, come] = [source.dataKey(id), key]
-  return [
-    { type: 'del', key: gone },
-    ...derivedOf(parts, source, { id, key: gone, before: record, after: undefined, isLost: false }),
-    { type: 'put', key: come, value },
-    ...derivedOf(parts, target, { id, key, before: there, after, isLost: corrupt && there === undefined }),
-  ]
+  const replacesBytes = Number.MAX_SAFE_INTEGER
+  const gone = source.dataKey(id)
+  const isLost = corrupt && there === undefined
+  const derived: Derived = { operations: [{ type: 'del', key: gone, replacesBytes }], steps: [] }
+  const goes = { id, key: gone, before: record, after: undefined, isLost: false }
+  deriveOf(parts, source, { part: goes, derived })
+  derived.operations.push({ type: 'put', key, value, replacesBytes })
+  deriveOf(parts, target, { part: { id, key, before: there, after, isLost }, derived })
+  return derived
 }
 
 /** Nothing is served meanwhile, so no vnode is copied either. */
-function derivedOf(
+function deriveOf(
   { derivations }: RefileParts,
   layout: VnodeLayout,
-  part: Omit<Change, 'name' | 'origin' | 'coordinated'>,
-): readonly Operation[] {
+  {
+    part,
+    derived,
+  }: { readonly part: Omit<Change, 'name' | 'origin' | 'coordinated'>; readonly derived: Derived },
+): void {
   const change = { ...part, name: keyText(part.key), origin: 'handoff', coordinated: false } as const
-  const derived = { operations: [] }
   for (const derivation of derivations) derivation(change, { layout, changes: undefined }, derived)
-  return derived.operations
 }
 
-/** Operations that are written together, a few records at a time. */
+/** What is written together, a few records at a time. */
 class Batch {
-  readonly #database: Database
+  readonly #committer: Committer
   #operations: Operation[] = []
+  #steps: CountStep[] = []
   #bytes = 0
 
-  constructor(database: Database) {
-    this.#database = database
+  constructor(committer: Committer) {
+    this.#committer = committer
   }
 
-  async add(operations: readonly Operation[]): Promise<void> {
+  async add({ operations, steps }: Derived): Promise<void> {
     this.#operations.push(...operations)
+    this.#steps.push(...steps)
     for (const operation of operations) if (operation.type === 'put') this.#bytes += operation.value.length
     if (this.#bytes >= BATCH_BYTES) await this.flush()
   }
 
   async flush(): Promise<void> {
     if (this.#operations.length === 0) return
-    await this.#database.batch(this.#operations, { ...BINARY, sync: true })
+    await this.#committer.commit(this.#operations, this.#steps)
     this.#operations = []
+    this.#steps = []
     this.#bytes = 0
   }
 }

@@ -9,6 +9,7 @@ import {
 } from '@atoll/causality'
 import { AtollError, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
+import type { Counts } from './counts.ts'
 import { BINARY } from './database.ts'
 import type { Origin } from './derivation.ts'
 import { dropRecords } from './drop.ts'
@@ -31,6 +32,7 @@ import {
   RecordWriter,
   type WriterParts,
 } from './record-writer.ts'
+import type { Recount } from './recount.ts'
 import { type Group, UnderWay } from './under-way.ts'
 
 export interface VnodeParts extends WriterParts {
@@ -127,6 +129,17 @@ export class Vnode {
     return this.#track(() => this.#writer.moveIndex(id, entries))
   }
 
+  /** Counts a record, in turn with its writes. */
+  look(key: Uint8Array, recount: Recount): Promise<void> {
+    return this.#track(() => this.#writer.look(key, recount))
+  }
+
+  /** The vnode has what was counted, as of what is queued by now; resolves when that is on disk. */
+  counted(counts: ReadonlyMap<string, Counts>): Promise<void> {
+    const step = { kind: 'set', partition: this.#partition, counts: new Map(counts) } as const
+    return this.#track(() => this.#parts.committer.commit([], [step]))
+  }
+
   /** The log of changes, while there is one. */
   get changes(): ChangeLog | undefined {
     return this.#writer.changes
@@ -189,7 +202,8 @@ export class Vnode {
     await this.idle()
     const { committer, database, ownIndexes, reader } = this.#parts
     const forget: Operation = { type: 'del', key: this.#layout.incarnationKey }
-    await committer.commit([forget])
+    const partition = this.#partition
+    await committer.commit([forget], [{ kind: 'forget', partition }])
     try {
       await database.clear({ ...BINARY, ...this.#layout.noteRange })
       const where = { layout: this.#layout, hasOwn: ownIndexes.has(this.#partition) }
@@ -199,7 +213,7 @@ export class Vnode {
       throw storageFailure('the database failed to delete a partition', cause)
     }
     // A synced batch makes durable what was deleted before it, too.
-    await committer.commit([forget])
+    await committer.commit([forget], [{ kind: 'set', partition, counts: new Map() }])
     this.#parts.holdings.shrinking(this.#partition)
   }
 

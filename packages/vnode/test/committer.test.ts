@@ -35,6 +35,9 @@ class ChainedDatabase extends SlowDatabase {
   }
 }
 
+/** What is written here are no records. */
+const UNCOUNTED = { queued: () => {}, take: () => [] }
+
 const settle = () => new Promise((resolve) => setImmediate(resolve))
 
 function setUp<T extends SlowDatabase>(
@@ -47,7 +50,7 @@ function setUp<T extends SlowDatabase>(
     failures += 1
   }
   const committer = new Committer(
-    { database, clock, metrics, onFailed, onDone: () => {} },
+    { database, clock, metrics, onFailed, onDone: () => {}, counters: UNCOUNTED, reload: async () => {} },
     { batchOperations: 100, batchBytes: 1000, ...limits },
   )
   const outcomes: string[] = []
@@ -110,9 +113,12 @@ describe('group commit', () => {
     await database.end({ error: new Error('disk full') })
     expect(outcomes).toEqual(['a ATOLL_STORAGE false', 'b ATOLL_STORAGE false', 'c ATOLL_STORAGE true'])
     expect(failures()).toBe(1)
-    expect(database.batches).toEqual([['a', 'b']])
+    // What was read meanwhile counts once the database has taken something.
+    expect(database.batches).toEqual([['a', 'b'], ['!meta!nothing']])
     put('d')
     await settle()
+    expect(database.batches).toHaveLength(2)
+    await database.end()
     await database.end()
     expect(outcomes.at(-1)).toBe('d durable')
   })
@@ -182,6 +188,7 @@ describe('batches in a chain', () => {
     expect(failures()).toBe(1)
     put('e')
     await settle()
+    await database.end()
     await database.end()
     expect(outcomes.at(-1)).toBe('e durable')
     expect(database.chains.map((chain) => database.chains.indexOf(chain))).toEqual([0, 0, 0, 0, 4])

@@ -1,0 +1,139 @@
+import { decodeWith, encodeWith, isAtollError, type TupleCodec, type TupleReader, utf8 } from '@atoll/core'
+import type { Counts } from './counts.ts'
+import { endOfSublevel, type KeyRange } from './keys.ts'
+import type { Operation } from './ports.ts'
+import { type Crc32, seal, unseal } from './seal.ts'
+
+/**
+ * How counts lie on the disk, beside the format of the database. A *page* for each vnode says all its counts as of a batch;
+ * the *slips* of the last batches, in a ring, say those that changed behind the pages. All say what is, not what was added,
+ * and by the number of their batch which of them is newer: so it does not matter what of them was read twice.
+ */
+const HEAD = '!meta!count!'
+const PAGE = `${HEAD}page!`
+const SLIP = `${HEAD}slip!`
+const DIGITS = 4
+
+/** Batches of which there is a slip, at most. */
+export const SLIPS = 256
+
+export const COUNT_RANGE: KeyRange = { gte: utf8(HEAD), lt: endOfSublevel(utf8(HEAD)) }
+/** There from when on every batch has its counts: what was written before has to be counted. */
+export const KEPT_KEY: Uint8Array = utf8(`${HEAD}kept`)
+
+/** What one vnode has. */
+export interface CountPage {
+  readonly partition: number
+  readonly sequence: number
+  /** By bucket type; undefined if nobody knows. */
+  readonly counts: ReadonlyMap<string, Counts> | undefined
+}
+
+/** What one batch has changed. */
+export interface CountSlip {
+  readonly sequence: number
+  readonly changed: readonly TypeCounts[]
+}
+
+export interface TypeCounts extends Counts {
+  readonly partition: number
+  readonly type: string
+}
+
+export type CountRow = { readonly key: Uint8Array } & (
+  | { readonly kind: 'kept' }
+  | { readonly kind: 'page'; readonly page: CountPage }
+  | { readonly kind: 'slip'; readonly slip: CountSlip }
+  /** A page of which nothing can be read but whose it is. */
+  | { readonly kind: 'lost page'; readonly partition: number }
+  | { readonly kind: 'lost' }
+)
+
+export function pageRow(page: CountPage, crc32: Crc32): Operation {
+  const key = utf8(`${PAGE}${digits(page.partition)}`)
+  return { type: 'put', key, value: seal(key, encodeWith(pageCodec, page), crc32) }
+}
+
+export function slipRow(slip: CountSlip, crc32: Crc32): Operation {
+  const key = utf8(`${SLIP}${digits(slip.sequence % SLIPS)}`)
+  return { type: 'put', key, value: seal(key, encodeWith(slipCodec, slip), crc32) }
+}
+
+export function keptRow(crc32: Crc32): Operation {
+  return { type: 'put', key: KEPT_KEY, value: seal(KEPT_KEY, KEPT, crc32) }
+}
+
+/** Never throws. */
+export function readCountRow(key: Uint8Array, value: Uint8Array, crc32: Crc32): CountRow {
+  const text = Buffer.from(key).toString('latin1')
+  const partition = text.startsWith(PAGE) ? Number(text.slice(PAGE.length)) : Number.NaN
+  const isPage = Number.isInteger(partition)
+  try {
+    const bytes = unseal(key, value, crc32)
+    if (isPage) return { key, kind: 'page', page: { partition, ...decodeWith(pageCodec, bytes) } }
+    if (text.startsWith(SLIP)) return { key, kind: 'slip', slip: decodeWith(slipCodec, bytes) }
+    return { key, kind: 'kept' }
+  } catch (error) {
+    if (!isAtollError(error)) throw error
+    return isPage ? { key, kind: 'lost page', partition } : { key, kind: 'lost' }
+  }
+}
+
+const KEPT = new Uint8Array([1])
+
+function digits(count: number): string {
+  return count.toString().padStart(DIGITS, '0')
+}
+
+const pageCodec: TupleCodec<Omit<CountPage, 'partition'>> = {
+  name: 'the counts of a vnode',
+  version: 1,
+  encode: ({ sequence, counts }) => [
+    sequence,
+    counts === undefined
+      ? null
+      : Array.from(counts, ([type, { records, bytes, tombstones }]) => [type, records, bytes, tombstones]),
+  ],
+  decode: (reader) => {
+    const sequence = reader.uint()
+    const counts = reader.optional((field) => field.list((item) => readWhole(item.tuple(), readPaged)))
+    return { sequence, counts: counts === undefined ? undefined : new Map(counts) }
+  },
+}
+
+const slipCodec: TupleCodec<CountSlip> = {
+  name: 'the counts that a batch has changed',
+  version: 1,
+  encode: ({ sequence, changed }) => [
+    sequence,
+    changed.map(({ partition, type, records, bytes, tombstones }) => [
+      partition,
+      type,
+      records,
+      bytes,
+      tombstones,
+    ]),
+  ],
+  decode: (reader) => {
+    const sequence = reader.uint()
+    return { sequence, changed: reader.list((item) => readWhole(item.tuple(), readChanged)) }
+  },
+}
+
+function readPaged(reader: TupleReader): readonly [string, Counts] {
+  return [reader.string(), readCounts(reader)]
+}
+
+function readChanged(reader: TupleReader): TypeCounts {
+  return { partition: reader.uint(), type: reader.string(), ...readCounts(reader) }
+}
+
+function readCounts(reader: TupleReader): Counts {
+  return { records: reader.uint(), bytes: reader.uint(), tombstones: reader.uint() }
+}
+
+function readWhole<T>(reader: TupleReader, read: (reader: TupleReader) => T): T {
+  const value = read(reader)
+  reader.end()
+  return value
+}

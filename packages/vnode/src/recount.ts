@@ -1,0 +1,187 @@
+import { AtollError, type Runtime } from '@atoll/core'
+import type { Counters } from './counters.ts'
+import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
+import { BINARY, reading } from './database.ts'
+import { keyText } from './keys.ts'
+import { VnodeLayout } from './layout.ts'
+import type { Database } from './ports.ts'
+import type { Vnode } from './vnode.ts'
+
+type Adding = Extract<CountStep, { kind: 'add' }>
+
+/**
+ * The count of the records of one vnode, while that serves: some keys at a time, each in turn with the writes of its
+ * record. What is decided of a key that was passed is added; what is decided of a later one will be seen there.
+ */
+export class Recount {
+  readonly #counts = new Map<string, Counts>()
+  /** Names up to this one were passed; undefined before the first. */
+  #passed: string | undefined
+  /** The last name of the keys that are looked at; undefined while they are being listed. */
+  #end: string | undefined
+  /** Keys that are still to be looked at, by name; while they are being listed those that are decided on meanwhile. */
+  readonly #waiting = new Map<string, Uint8Array>()
+
+  get counts(): ReadonlyMap<string, Counts> {
+    return this.#counts
+  }
+
+  /** Before the next keys are listed, and before it is waited for what is under way. */
+  listing(): void {
+    this.#passed = this.#end
+    this.#end = undefined
+    this.#waiting.clear()
+  }
+
+  /** These are the next keys: all behind those that were passed, up to `end`. Answers all that are to be looked at. */
+  listed(keys: readonly Uint8Array[], end: string): readonly Uint8Array[] {
+    this.#end = end
+    for (const name of this.#waiting.keys()) if (name > end) this.#waiting.delete(name)
+    for (const key of keys) this.#waiting.set(keyText(key), key)
+    return [...this.#waiting.values()]
+  }
+
+  /** To be called when a write is decided. */
+  saw({ name, key, type, ...delta }: Adding): void {
+    if (this.#passed !== undefined && name <= this.#passed) this.#add(type, delta)
+    else if (this.#end === undefined) this.#waiting.set(name, key)
+    else if (name <= this.#end && !this.#waiting.has(name)) this.#add(type, delta)
+  }
+
+  /** To be called in the turn of the key, with what it has; undefined for nothing. */
+  looked(name: string, type: string, counts: Counts | undefined): void {
+    if (this.#waiting.delete(name) && counts !== undefined) this.#add(type, counts)
+  }
+
+  #add(type: string, { records, bytes, tombstones }: Counts): void {
+    const before = this.#counts.get(type) ?? NO_COUNTS
+    this.#counts.set(type, {
+      records: before.records + records,
+      bytes: before.bytes + bytes,
+      tombstones: before.tombstones + tombstones,
+    })
+  }
+}
+
+export interface RecounterParts {
+  readonly runtime: Runtime
+  readonly database: Database
+  readonly counters: Counters
+  /** Throws while nothing is served. */
+  readonly vnode: (partition: number) => Vnode
+}
+
+/** Keys at a time. */
+const CHUNK = 128
+/** After a chunk nothing is done for as long as it took, and for this long at least: others want the disk as well. */
+const LEAST_PAUSE_MS = 5
+/** After a failure. */
+const RETRY_MS = 5000
+/** Sorts behind every name. */
+const BEHIND_ALL = '\u{10ffff}'
+
+/** Counts vnodes of which nobody knows what they have, in the background, one after the other. */
+export class Recounter {
+  readonly #parts: RecounterParts
+  /** Undefined while it is not started. */
+  #stop: AbortController | undefined
+  #running: Promise<void> | undefined
+
+  constructor(parts: RecounterParts) {
+    this.#parts = parts
+  }
+
+  start(): void {
+    this.#stop = new AbortController()
+    this.look()
+  }
+
+  /** Begins, if there is something to count and it was started. */
+  look(): void {
+    if (this.#stop === undefined || this.#running !== undefined) return
+    if (this.#parts.counters.unknown.size === 0) return
+    this.#running = this.#run(this.#stop.signal).finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  /** Resolves when everything is counted, or when it was stopped. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  async stop(): Promise<void> {
+    this.#stop?.abort()
+    this.#stop = undefined
+    await this.settled()
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const { counters, runtime } = this.#parts
+    const { log, clock } = runtime
+    log.info({ partitions: counters.unknown.size }, 'records are counted, while the node serves')
+    const startMs = clock.monotonicMs()
+    let pauseMs = LEAST_PAUSE_MS
+    while (counters.unknown.size > 0) {
+      await clock.sleep(pauseMs, { signal }).catch(() => {})
+      if (signal.aborted) return
+      pauseMs = LEAST_PAUSE_MS
+      try {
+        for (const partition of [...counters.unknown])
+          if (counters.unknown.has(partition)) await this.#count(partition, signal)
+      } catch (error) {
+        if (signal.aborted) return
+        log.warn({ err: error }, 'counting records goes on later')
+        pauseMs = RETRY_MS
+      }
+    }
+    const tookMs = Math.round(clock.monotonicMs() - startMs)
+    log.info({ tookMs }, 'the records are counted')
+  }
+
+  async #count(partition: number, signal: AbortSignal): Promise<void> {
+    const { counters, runtime } = this.#parts
+    const { clock } = runtime
+    const recount = new Recount()
+    counters.watch(partition, recount)
+    try {
+      for (let after: Uint8Array | undefined; ; ) {
+        signal.throwIfAborted()
+        const startMs = clock.monotonicMs()
+        const vnode = this.#parts.vnode(partition)
+        recount.listing()
+        // What was decided before is on the disk then, or has failed.
+        await vnode.idle()
+        const keys = await this.#keys(partition, after)
+        after = keys.at(-1)
+        const end = after === undefined ? BEHIND_ALL : keyText(after)
+        // One by one: their values may be large.
+        for (const key of recount.listed(keys, end)) await vnode.look(key, recount)
+        if (!counters.isWatching(partition, recount)) throw interrupted()
+        if (after === undefined) return await vnode.counted(recount.counts)
+        await clock.sleep(Math.max(LEAST_PAUSE_MS, clock.monotonicMs() - startMs), { signal })
+      }
+    } finally {
+      counters.unwatch(partition, recount)
+    }
+  }
+
+  #keys(partition: number, after: Uint8Array | undefined): Promise<readonly Uint8Array[]> {
+    const layout = new VnodeLayout(partition)
+    const cursor = after && layout.cursorOf(after)
+    return reading(async () => {
+      const range = layout.rangeAfter(cursor)
+      const iterator = this.#parts.database.keys({ ...BINARY, ...range, limit: CHUNK })
+      try {
+        const keys = await iterator.nextv(CHUNK)
+        return keys.map((key) => new Uint8Array(key))
+      } finally {
+        await iterator.close()
+      }
+    })
+  }
+}
+
+function interrupted(): AtollError {
+  return new AtollError('ATOLL_OVERLOADED', 'something happened to the partition while it was counted')
+}
