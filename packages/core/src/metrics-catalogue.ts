@@ -281,6 +281,10 @@ export const METRICS = {
     type: 'counter',
     help: 'Damaged records that were found on the disk.',
   },
+  atoll_vnode_counting_partitions: {
+    type: 'gauge',
+    help: 'Partitions of which the records are still being counted: they are missing in atoll_vnode_records, _record_bytes and _tombstones.',
+  },
   atoll_vnode_dots_given_twice_total: {
     type: 'counter',
     help: 'Merges of records that had other writes under one dot: an older copy of some data was written to.',
@@ -306,6 +310,14 @@ export const METRICS = {
     type: 'counter',
     help: 'Writes that this node missed while its database took none.',
   },
+  atoll_vnode_record_bytes: {
+    type: 'gauge',
+    help: 'Bytes of the keys and values of all records on this node, tombstones among them.',
+  },
+  atoll_vnode_records: {
+    type: 'gauge',
+    help: 'Records on this node, those of which it holds a replica for another node and tombstones among them.',
+  },
   atoll_vnode_refiled_records_total: {
     type: 'counter',
     help: 'Records that were filed anew for a ring with more partitions.',
@@ -321,5 +333,9 @@ export const METRICS = {
   atoll_vnode_storage_reopened_total: {
     type: 'counter',
     help: 'Times that the database of this node was closed and opened again after a failed write.',
+  },
+  atoll_vnode_tombstones: {
+    type: 'gauge',
+    help: 'Records on this node of which nothing is left but that they were deleted.',
   },
 } as const satisfies Readonly<Record<string, MetricEntry>>

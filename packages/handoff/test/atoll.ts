@@ -4,6 +4,7 @@ import { type Ownership, ownerOfFiled, serveVnodes, VnodeReplicas, type VnodeTar
 import { createWorld, type SimDisk, type SimRuntime, type World } from '@atoll/sim'
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
 import { type Database, type PutRequest, VnodeHost, WRITE_IDS } from '@atoll/vnode'
+import { expectCounts } from '../../vnode/test/counts.ts'
 import { content, policyOf, valuesOf, write } from '../../vnode/test/world.ts'
 import { type HandoffOptions, Handoffs } from '../src/index.ts'
 import type { OfferRequest } from '../src/protocol.ts'
@@ -126,6 +127,8 @@ export class Island {
   async stop(): Promise<void> {
     await this.handoffs.close()
     await this.endpoint.close()
+    await this.host.counted
+    await expectCounts(this.host, this.name)
     await this.host.close()
   }
 

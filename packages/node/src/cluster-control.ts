@@ -22,7 +22,7 @@ import {
 } from '@atoll/membership'
 import { checkNodeName, type NodeName, type Placement } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
-import type { Hinted, StorageState, VnodeHost } from '@atoll/vnode'
+import type { Hinted, StorageState, StoredCounts, VnodeHost } from '@atoll/vnode'
 import { type Census, censusMethod, censusOf, holdingsOf } from './census.ts'
 import {
   checkChange,
@@ -80,6 +80,12 @@ export interface ClusterStatus {
   readonly resizing: Resizing | undefined
   /** How the database of this node takes writes. */
   readonly storage: StorageState
+  /**
+   * Records, bytes of keys and values, and tombstones on this node, all replicas that it has, and the same by bucket type.
+   * What is in partitions that are still being counted (`counting`) is not in them: that is so after an upgrade from a
+   * build that kept no counts.
+   */
+  readonly stored: StoredCounts
   /** What this node has noted for others that missed it: it gives it to them once they are up. */
   readonly owed: readonly Owed[]
   /**
@@ -139,6 +145,7 @@ export class ClusterControl {
       pendingRefills: refills.length,
       resizing,
       storage: this.#parts.vnodes.storage,
+      stored: this.#parts.vnodes.stored,
       owed: sumOfHints(this.#parts.vnodes.hints.all()),
       mayBeOlderCopy: this.#parts.mayBeOlder(this.document),
       forkedAt: forkedAt(this.#parts.membership.fork),
@@ -315,7 +322,7 @@ export class ClusterControl {
     })
     endpoint.handle(transfersMethod, async () => handoffs.status())
     endpoint.handle(censusMethod, (ids) => holdingsOf(this.#censusSite(), ids))
-    endpoint.handle(sizesMethod, ({ partitions }) => this.#ownSizes(partitions))
+    endpoint.handle(sizesMethod, async ({ partitions }) => this.#ownSizes(partitions))
   }
 
   #report({ node, state, address, zone }: Member, view: MemberView | undefined): MemberReport {
@@ -359,7 +366,8 @@ export class ClusterControl {
     const sizes = new Map<number, number>()
     const ask = async (holder: NodeName, partitions: readonly number[]) => {
       const told = await this.#sizesOn(holder, partitions, signal)
-      for (const [at, bytes] of told.entries()) sizes.set(partitions[at] ?? -1, bytes)
+      for (const [at, bytes] of told.entries())
+        if (bytes !== undefined) sizes.set(partitions[at] ?? -1, bytes)
     }
     await Promise.all([...shares].map(([holder, partitions]) => ask(holder, partitions)))
     return sizes
@@ -370,7 +378,7 @@ export class ClusterControl {
     holder: NodeName,
     partitions: readonly number[],
     signal: AbortSignal | undefined,
-  ): Promise<readonly number[]> {
+  ): Promise<readonly (number | undefined)[]> {
     const { node, endpoint, vnodes } = this.#parts
     if (holder === node)
       return vnodes.filed === this.document.ring.partitions ? this.#ownSizes(partitions) : []
@@ -378,11 +386,12 @@ export class ClusterControl {
     return endpoint.call(holder, sizesMethod, { partitions }, options).catch(() => [])
   }
 
-  /** One after the other: each is a walk over the database. */
-  async #ownSizes(partitions: readonly number[]): Promise<readonly number[]> {
-    const sizes: number[] = []
-    for (const partition of partitions) sizes.push(await this.#parts.vnodes.estimateBytes(partition))
-    return sizes
+  /** As they are counted; undefined for one that is still being counted. */
+  #ownSizes(partitions: readonly number[]): readonly (number | undefined)[] {
+    return partitions.map((partition) => {
+      const counts = this.#parts.vnodes.countsOf(partition)
+      return counts && [...counts.values()].reduce((sum, { bytes }) => sum + bytes, 0)
+    })
   }
 }
 

@@ -73,16 +73,19 @@ export const transfersMethod: Method<null, readonly HandoffStatus[]> = {
   response: statusesCodec,
 }
 
-/** How large partitions are on a node, in bytes, in the order in which they were asked for. */
-export const sizesMethod: Method<SizesRequest, readonly number[]> = {
+/**
+ * How large partitions are on a node, in bytes, in the order in which they were asked for. Null stands for one that is still
+ * being counted; a peer of an earlier build cannot read that, and then knows of none.
+ */
+export const sizesMethod: Method<SizesRequest, readonly (number | undefined)[]> = {
   name: 'node.sizes',
   request: {
     encode: ({ partitions }) => ({ tuple: [partitions] }),
     decode: (reader) => ({ partitions: reader.list((item) => item.uint(), MAX_PARTITIONS) }),
   },
   response: {
-    encode: (sizes) => ({ tuple: [sizes] }),
-    decode: (reader) => reader.list((item) => item.uint(), MAX_PARTITIONS),
+    encode: (sizes) => ({ tuple: [sizes.map((bytes) => bytes ?? null)] }),
+    decode: (reader) => reader.list((item) => item.optional((field) => field.uint()), MAX_PARTITIONS),
   },
 }
 

@@ -152,6 +152,6 @@ export {
   type TlsPaths,
   tcp,
 } from '@atoll/transport-tcp'
-export type { Database, VnodeHost, VnodeHostOptions } from '@atoll/vnode'
+export type { Counts, Database, StoredCounts, VnodeHost, VnodeHostOptions } from '@atoll/vnode'
 export type { EventEmitter } from 'eventemitter3'
 export { type OpenClusterOptions, type OpenNodeOptions, openCluster, openNode } from './open.ts'

@@ -11,6 +11,7 @@ import {
 } from './answer-mutants.ts'
 import {
   claimingAll,
+  deletingBare,
   forgetfulRuntime,
   goingOnAlways,
   hastyDatabase,
@@ -124,6 +125,11 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'nameless-peers': {
     about: 'nobody says in the handshake what cluster and what data it has, so that a name is enough',
     build: (options) => ({ ...options, network: withoutIdentities(options.network) }),
+  },
+  'derivation-skipped-by-removal': {
+    about:
+      'a record that is removed here, since it is safe elsewhere, leaves what was written together with it',
+    alter: deletingBare,
   },
   'drop-hints': {
     about: 'what another replica missed is noted nowhere',

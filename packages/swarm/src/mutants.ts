@@ -3,7 +3,7 @@ import { type Runtime, toHex, utf8 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import { BLOCKS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { Connection, Frame, MemoryNetwork } from '@atoll/transport'
-import type { Database, VnodeHost } from '@atoll/vnode'
+import type { Database, Derivation, VnodeHost } from '@atoll/vnode'
 import { SETS_TYPE } from './scene.ts'
 
 /**
@@ -124,6 +124,17 @@ export function withoutVotes(database: Database): Database {
 export function claimingAll(host: VnodeHost): void {
   const handoffOf = host.handoffOf.bind(host)
   host.handoffOf = (partition) => Object.assign(handoffOf(partition), { holds: async () => true })
+}
+
+/** A removal writes nothing besides: what is counted of the record stays. */
+export function deletingBare(host: VnodeHost): void {
+  const derivations = host.derivations.map(
+    (derivation): Derivation =>
+      (change, ...rest) => {
+        if (change.after !== undefined) derivation(change, ...rest)
+      },
+  )
+  Object.assign(host, { derivations })
 }
 
 /** Whoever is told what another replica missed says that it is noted. */

@@ -1,6 +1,7 @@
 import type { Scenario, Violation, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
 import { namesToCome, planChanges } from './change-plan.ts'
+import { checkCounts } from './check-counts.ts'
 import { clearAway } from './clearance.ts'
 import { damageOf } from './damage.ts'
 import { readFinals } from './finals.ts'
@@ -54,6 +55,6 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
   const broken = brokenPromises(scene, finals, damage)
-  const violations = [...undelivered, ...broken, ...left, ...checkDots(world)]
+  const violations = [...undelivered, ...broken, ...left, ...(await checkCounts(scene)), ...checkDots(world)]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }

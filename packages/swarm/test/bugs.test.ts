@@ -62,6 +62,7 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     rules: ['phantom-element', 'never-written', 'phantom-read'],
     fixed: about('stranger'),
   },
+  'derivation-skipped-by-removal': { within: 50, rules: ['counts', 'false-absence', 'listing'] },
   'drop-hints': {
     within: 20,
     rules: ['missed'],

@@ -13,7 +13,7 @@ import type { Operation } from './ports.ts'
 export type Origin = 'client' | 'replica' | 'handoff' | `cluster:${string}`
 
 /** A change of one record, as it goes to the disk. */
-export interface Change {
+export interface RecordChange {
   readonly id: KeyId
   /** The whole key of the record. */
   readonly key: Uint8Array
@@ -47,7 +47,7 @@ export interface Derived {
  * Says what is written together with a change. It reads nothing but what it is given, and does nothing but add to
  * `derived`. A host asks all of its derivations for every change of a record, removals among them.
  */
-export type Derivation = (change: Change, vnode: ChangingVnode, derived: Derived) => void
+export type Derivation = (change: RecordChange, vnode: ChangingVnode, derived: Derived) => void
 
 /** What index entries are made with. */
 export type Indexing = Pick<IndexMeans, 'crc32' | 'sha1' | 'sliceOf'>

@@ -13,7 +13,6 @@ import {
 } from '@atoll/core'
 import { checkPartitions, partitionOf } from '@atoll/ring'
 import { ClockWatch } from './clock-watch.ts'
-import { Committer } from './committer.ts'
 import { Counters, type StoredCounts } from './counters.ts'
 import type { Counts } from './counts.ts'
 import { claimDatabase, type FormatState, hasKeys, NOTED, noteFormat, openDatabase } from './database.ts'
@@ -24,11 +23,9 @@ import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff-vnode.ts'
 import { HeadDigests } from './head-digests.ts'
 import { Hints } from './hints.ts'
-import { Holdings } from './holdings.ts'
 import type { VnodeHostParts } from './host-parts.ts'
 import type { Lineage } from './incarnation.ts'
 import { IndexOrder } from './index-order.ts'
-import { KeyOrder } from './key-order.ts'
 import { NOTHING_KEY, VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
@@ -51,6 +48,7 @@ import { checkScan } from './requests.ts'
 import { scanIndexes } from './scan.ts'
 import type { Crc32 } from './seal.ts'
 import { Serving } from './serving.ts'
+import { sharedParts } from './shared-parts.ts'
 import { StorageHealth, type StorageState } from './storage-health.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
 
@@ -128,25 +126,14 @@ export class VnodeHost extends Lifecycle {
       }
       database.watcher = { failed, reopened }
     }
-    this.#indexes = new IndexOrder({
-      runtime,
-      database,
-      vnode: (partition) => this.#vnode(partition),
-      reader: this.#reader,
-      done: () => this.#note({ indexesInOrder: true }),
-    })
-    this.#indexing = {
-      ...runtime.digest,
-      sliceOf: (id) => partitionOf(id, this.#wanted, runtime.digest.sha1),
-    }
+    const vnode = (partition: number) => this.#vnode(partition)
+    const done = () => this.#note({ indexesInOrder: true })
+    this.#indexes = new IndexOrder({ runtime, database, vnode, reader: this.#reader, done })
+    const { crc32, sha1 } = runtime.digest
+    this.#indexing = { crc32, sha1, sliceOf: (id) => partitionOf(id, this.#wanted, sha1) }
     this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#indexes.own })
     this.#counters = new Counters({ runtime, database, onUnknown: () => this.#recounter.look() })
-    this.#recounter = new Recounter({
-      runtime,
-      database,
-      counters: this.#counters,
-      vnode: (partition) => this.#vnode(partition),
-    })
+    this.#recounter = new Recounter({ runtime, database, counters: this.#counters, vnode })
     this.#shared = this.#shareParts()
   }
 
@@ -478,49 +465,27 @@ export class VnodeHost extends Lifecycle {
   }
 
   #shareParts(): VnodeParts {
-    const { policyOf } = this.#parts
-    const database = this.#database
-    const { clock, metrics, probe } = this.#runtime
-    const { keyWrites, recordBytes } = this.#options
-    const order = new KeyOrder(keyWrites, (key) => this.#digests.forget(key))
-    const onFailed = (cause: unknown) => {
-      probe.mark('vnode.batch-failed')
-      this.#health.failed(cause)
-      order.dropPending()
-      // A database that has failed may be opened again without what it was believed to have.
-      this.#digests.clear()
-      this.hints.batchFailed()
-      for (const vnode of this.#vnodes.values()) vnode.renew()
-    }
-    const committer = new Committer(
-      {
-        database,
-        clock,
-        metrics,
-        onFailed,
-        onDone: () => this.#health.succeeded(),
-        counters: this.#counters,
-        reload: () => this.#counters.load(this.#filed),
-      },
-      this.#options,
-    )
-    return {
+    return sharedParts({
       runtime: this.#runtime,
-      database,
+      database: this.#database,
+      options: this.#options,
       reader: this.#reader,
-      committer,
-      order,
       digests: this.#digests,
       hints: this.hints,
       clocks: this.#clocks,
-      recordBytes,
+      counters: this.#counters,
       derivations: () => this.derivations,
       indexing: this.#indexing,
       ownIndexes: this.#indexes.own,
-      policyOf,
+      policyOf: this.#parts.policyOf,
       lineage: () => this.lineage(),
-      holdings: new Holdings(),
-    }
+      reload: () => this.#counters.load(this.#filed),
+      onDone: () => this.#health.succeeded(),
+      onFailed: (cause) => {
+        this.#health.failed(cause)
+        this.renewActors()
+      },
+    })
   }
 
   #layout(partition: number): VnodeLayout {

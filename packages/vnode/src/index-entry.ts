@@ -26,7 +26,7 @@ export interface IndexMeans extends IndexWhere {
   readonly sliceOf: (id: KeyId) => number
 }
 
-export interface RecordChange {
+export interface IndexChange {
   readonly id: KeyId
   readonly before: StoredRecord | undefined
   /** Undefined for a record that is removed. */
@@ -36,7 +36,7 @@ export interface RecordChange {
 const NONE: readonly Operation[] = []
 
 /** Puts every entry of the new record, each of which carries its clock, and deletes what only the old one had. */
-export function indexOperations(change: RecordChange, means: IndexMeans): readonly Operation[] {
+export function indexOperations(change: IndexChange, means: IndexMeans): readonly Operation[] {
   const { id, before, after } = change
   const { layout, hasOwn, crc32, sha1, sliceOf } = means
   if (after === undefined) return before === undefined ? NONE : deletesOf(id, before, means)

@@ -1,5 +1,8 @@
 export { DIGEST_READS, HINTS, SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
+export type { StoredCounts } from './counters.ts'
+export { type Counts, countsOf } from './counts.ts'
 export { openDatabase } from './database.ts'
+export type { Derivation, Derived, Origin, RecordChange } from './derivation.ts'
 export { checkValue, checkValues, keepValues } from './envelope.ts'
 export type { FoldItem } from './fold.ts'
 export type { Gate, GatePhase, Gates } from './gates.ts'

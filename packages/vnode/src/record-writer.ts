@@ -14,7 +14,7 @@ import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
 import { countsOf } from './counts.ts'
 import { readBytes } from './database.ts'
-import type { Change, Derivation, Derived, Indexing, Origin } from './derivation.ts'
+import type { Derivation, Derived, Indexing, Origin, RecordChange } from './derivation.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, keepValues, type StoredState } from './envelope.ts'
 import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
@@ -411,7 +411,7 @@ export class RecordWriter {
   }
 
   /** What is written with a change, behind the operations that are given. */
-  #derive(change: Change, operations: Operation[]): Derived {
+  #derive(change: RecordChange, operations: Operation[]): Derived {
     const derived: Derived = { operations, steps: [] }
     for (const derivation of this.#parts.derivations()) derivation(change, this.#vnode, derived)
     return derived

@@ -3,7 +3,7 @@ import { type KeyId, MiB, type Runtime } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type { Committer } from './committer.ts'
 import type { CountStep } from './counts.ts'
-import type { Change, Derivation, Derived } from './derivation.ts'
+import type { Derivation, Derived, RecordChange } from './derivation.ts'
 import { encodeEnvelope } from './envelope.ts'
 import { foldRecords } from './fold.ts'
 import { keyText } from './keys.ts'
@@ -87,7 +87,7 @@ function deriveOf(
   {
     part,
     derived,
-  }: { readonly part: Omit<Change, 'name' | 'origin' | 'coordinated'>; readonly derived: Derived },
+  }: { readonly part: Omit<RecordChange, 'name' | 'origin' | 'coordinated'>; readonly derived: Derived },
 ): void {
   const change = { ...part, name: keyText(part.key), origin: 'handoff', coordinated: false } as const
   for (const derivation of derivations) derivation(change, { layout, changes: undefined }, derived)

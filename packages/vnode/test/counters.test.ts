@@ -234,6 +234,7 @@ describe('damage', () => {
       await database.close()
       const host = makeHost(store.again(), runtime)
       await host.open()
+      expect(host.stored.counting).toBe(what === 'page' ? 1 : 8)
       await host.counted
       await expectCounts(host, what)
       await host.close()

@@ -1,0 +1,36 @@
+import { Committer, type CommitterParts } from './committer.ts'
+import { Holdings } from './holdings.ts'
+import { KeyOrder } from './key-order.ts'
+import type { VnodeHostOptions } from './options.ts'
+import type { VnodeParts } from './vnode.ts'
+
+type Made = 'committer' | 'order' | 'recordBytes' | 'holdings'
+type Told = Pick<CommitterParts, 'counters' | 'reload' | 'onDone' | 'onFailed'>
+
+export interface SharedMeans extends Omit<VnodeParts, Made>, Told {
+  readonly options: Required<VnodeHostOptions>
+}
+
+/** What all vnodes of a host share: their order of writes, and the way to the disk. */
+export function sharedParts({
+  options,
+  counters,
+  reload,
+  onDone,
+  onFailed,
+  ...means
+}: SharedMeans): VnodeParts {
+  const { clock, metrics, probe } = means.runtime
+  const order = new KeyOrder(options.keyWrites, (key) => means.digests.forget(key))
+  const failed = (cause: unknown) => {
+    probe.mark('vnode.batch-failed')
+    order.dropPending()
+    // A database that has failed may be opened again without what it was believed to have.
+    means.digests.clear()
+    means.hints.batchFailed()
+    onFailed(cause)
+  }
+  const told = { counters, reload, onDone, onFailed: failed }
+  const committer = new Committer({ database: means.database, clock, metrics, ...told }, options)
+  return { ...means, committer, order, recordBytes: options.recordBytes, holdings: new Holdings() }
+}
