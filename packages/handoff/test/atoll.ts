@@ -9,6 +9,8 @@ import { content, policyOf, valuesOf, write } from '../../vnode/test/world.ts'
 import { type HandoffOptions, Handoffs } from '../src/index.ts'
 import type { OfferRequest } from '../src/protocol.ts'
 
+const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
+
 export const PARTITIONS = 8
 export const CALL = { timeoutMs: 400 }
 
@@ -74,6 +76,7 @@ export class Island {
   readonly runtime: SimRuntime
   readonly disk: SimDisk
   document: Document
+  database!: Database
   host!: VnodeHost
   endpoint!: RpcEndpoint
   handoffs!: Handoffs
@@ -101,6 +104,7 @@ export class Island {
   async start(): Promise<void> {
     const { runtime, name } = this
     const database = fused(this.disk.open(), this)
+    this.database = database
     const limits = this.recordBytes === undefined ? {} : { recordBytes: this.recordBytes }
     const options = { node: name, partitions: PARTITIONS, ...limits }
     this.host = new VnodeHost(runtime, { database, policyOf }, options)
@@ -122,6 +126,12 @@ export class Island {
     this.#atoll.network.restore(name)
     await endpoint.open()
     this.isUp = true
+  }
+
+  /** Everything that is on the disk, by key. */
+  async keys(): Promise<readonly string[]> {
+    const rows = await this.database.keys({ ...VIEW, gte: new Uint8Array() }).nextv(this.disk.entries)
+    return rows.map((key) => Buffer.from(key).toString('latin1'))
   }
 
   async stop(): Promise<void> {

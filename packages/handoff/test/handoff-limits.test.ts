@@ -74,7 +74,9 @@ describe('handoffs are limited', () => {
       const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
       await fillPartitions(n1, [0], 60)
       await fillPartitions(n3, [3], 1)
-      await Promise.all([n1.handoffs.transfer(0, 'n2'), n3.handoffs.transfer(3, 'n2')])
+      const first = n1.handoffs.transfer(0, 'n2')
+      while (n2.handoffs.status().length === 0) await atoll.sleep(1)
+      await Promise.all([first, n3.handoffs.transfer(3, 'n2')])
       const turnedAway = n3.runtime.metrics.value('atoll_handoff_failures_total', {
         code: 'ATOLL_OVERLOADED',
       })

@@ -1,6 +1,6 @@
 import { decodeWith, encodeWith, isAtollError, type TupleCodec, type TupleReader, utf8 } from '@atoll/core'
 import type { Counts } from './counts.ts'
-import { endOfSublevel, type KeyRange } from './keys.ts'
+import { endOfSublevel, type KeyRange, keyText } from './keys.ts'
 import type { Operation } from './ports.ts'
 import { type Crc32, seal, unseal } from './seal.ts'
 
@@ -65,7 +65,7 @@ export function keptRow(crc32: Crc32): Operation {
 
 /** Never throws. */
 export function readCountRow(key: Uint8Array, value: Uint8Array, crc32: Crc32): CountRow {
-  const text = Buffer.from(key).toString('latin1')
+  const text = keyText(key)
   const partition = text.startsWith(PAGE) ? Number(text.slice(PAGE.length)) : Number.NaN
   const isPage = Number.isInteger(partition)
   try {
