@@ -380,19 +380,11 @@ export class VnodeHost extends Lifecycle {
   async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
     const database = this.#database
     const { derivations } = this
-    const { committer } = this.#shared
+    const { committer, reader } = this.#shared
     this.#wanted = partitions
     await this.#note({ filedByKey: false })
     await this.hints.refile(partitions)
-    await refile({
-      runtime: this.#runtime,
-      database,
-      reader: this.#reader,
-      committer,
-      derivations,
-      partitions,
-      signal,
-    })
+    await refile({ runtime: this.#runtime, database, reader, committer, derivations, partitions, signal })
     await this.#note({ filedByKey: true })
     this.#filed = partitions
     await this.hints.load(partitions)
@@ -416,8 +408,7 @@ export class VnodeHost extends Lifecycle {
 
   protected async onOpen(): Promise<void> {
     const { node } = this.#options
-    const partitions = this.#wanted
-    const database = this.#database
+    const [partitions, database] = [this.#wanted, this.#database]
     await openDatabase(database)
     this.#health.open()
     this.#clocks.open()

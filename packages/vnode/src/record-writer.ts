@@ -1,20 +1,12 @@
-import {
-  type ActorId,
-  type Dot,
-  descends,
-  EMPTY_RECORD,
-  givenTwice,
-  isRenamedIn,
-  type StoredRecord,
-  type VersionVector,
-} from '@atoll/causality'
+import { type ActorId, EMPTY_RECORD, givenTwice, isRenamedIn, type StoredRecord } from '@atoll/causality'
 import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
 import type { ChangeLog } from './change-log.ts'
 import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
 import { countsOf } from './counts.ts'
 import { readBytes } from './database.ts'
-import type { Derivation, Derived, Indexing, Origin, RecordChange } from './derivation.ts'
+import { type Decided, type Decision, isExactly, knowsMore } from './decision.ts'
+import type { Derivation, Derived, Indexing, RecordChange } from './derivation.ts'
 import { encodeEnvelope, envelopeBytes, envelopeParts, keepValues, type StoredState } from './envelope.ts'
 import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
@@ -48,40 +40,6 @@ export interface WriterParts {
   readonly ownIndexes: ReadonlySet<number>
   /** Asked when a vnode gives its first dot. */
   readonly lineage: () => Lineage
-}
-
-/** How a write comes about: from what is there, and from the vnode's next event if it coordinates. */
-export interface Decision {
-  readonly id: KeyId
-  /** The history that the write brings along. */
-  readonly seen: VersionVector | undefined
-  /** The record that is merged into what is there, if one is. */
-  readonly brought?: StoredRecord
-  /** Writes nothing unless the record has just the events that `seen` knows, and nothing was lost; default false. */
-  readonly ifAlone?: boolean
-  /**
-   * Whether a client writes: then the record may have `recordBytes` at most, or as many as before. What is merged of
-   * writes that were allowed is never too large.
-   */
-  readonly isClients?: boolean
-  /** Holders that miss the write. */
-  readonly hintFor?: readonly string[] | undefined
-  readonly origin: Origin
-  readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
-}
-
-/** A decided write: queued, and on disk once `durable` resolves. */
-export interface Decided {
-  /** What the vnode holds now; empty if it has declined. */
-  readonly record: StoredRecord
-  readonly changed: boolean
-  /** True if nothing was written, because of `ifAlone`. */
-  readonly declined: boolean
-  /** True if what was there before could not be read, so that nobody knows what it was. */
-  readonly overCorrupt: boolean
-  /** Actors of dots that stood for one write here and for another in what was brought. */
-  readonly twice: readonly ActorId[]
-  readonly durable: Promise<void>
 }
 
 /** Where a record lies: the key, and the text by which maps know it. */
@@ -469,16 +427,6 @@ function isLost({ record, corrupt }: Pick<StoredState, 'record' | 'corrupt'>): b
   return corrupt && record === undefined
 }
 
-/**
- * A record that lacks something that others have seen is not the one that they have seen: what was decided upon may have
- * been forgotten here.
- */
-function isExactly(record: StoredRecord | undefined, seen: VersionVector | undefined): boolean {
-  const clock = record?.clock ?? EMPTY_RECORD.clock
-  const known = seen ?? EMPTY_RECORD.clock
-  return descends(known, clock) && descends(clock, known)
-}
-
 function bytesOf({ value, tail }: Put): number {
   return value.length + (tail?.length ?? 0)
 }
@@ -492,13 +440,4 @@ function weightOf({ siblings }: StoredRecord): number {
     const payloads = indexes.reduce((bytes, { payload }) => bytes + payload.length, 0)
     return tombstone ? sum : sum + value.length + payloads
   }, 0)
-}
-
-/** True if others know events of this actor that its own copy lacks: then it has lost some, and must not count on. */
-function knowsMore(
-  seen: VersionVector | undefined,
-  current: StoredRecord | undefined,
-  { actor }: Incarnation,
-): boolean {
-  return (seen?.get(actor) ?? 0) > (current?.clock.get(actor) ?? 0)
 }

@@ -11,6 +11,7 @@ import { AtollError, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
 import type { Counts } from './counts.ts'
 import { BINARY } from './database.ts'
+import type { Decided, Decision } from './decision.ts'
 import type { Origin } from './derivation.ts'
 import { dropRecords } from './drop.ts'
 import type { Holdings } from './holdings.ts'
@@ -25,13 +26,7 @@ import {
   type PutReply,
   type PutRequest,
 } from './protocol.ts'
-import {
-  type Decided,
-  type Decision,
-  type OwnEntry,
-  RecordWriter,
-  type WriterParts,
-} from './record-writer.ts'
+import { type OwnEntry, RecordWriter, type WriterParts } from './record-writer.ts'
 import type { Recount } from './recount.ts'
 import { type Group, UnderWay } from './under-way.ts'
 
