@@ -72,18 +72,12 @@ const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      json: { type: 'boolean', default: false },
-      compare: { type: 'string' },
-      part: { type: 'string' },
-      against: { type: 'string' },
-      pairs: { type: 'string' },
-      minutes: { type: 'string' },
-      packages: { type: 'string', default: OWN_FOLDER },
-    },
-  })
+  const command = parse()
+  if (command === undefined) {
+    process.stderr.write(`${USAGE}\n`)
+    return 2
+  }
+  const { values, positionals } = command
   const name = positionals[0] ?? ''
   if (name === ALL && positionals.length === 1 && values.part === undefined && values.against !== undefined) {
     const { json, against, pairs = '1', minutes = `${DEFAULT_MINUTES}` } = values
@@ -119,6 +113,26 @@ async function main(): Promise<number> {
   if (values.json) say(JSON.stringify(rows, null, 2))
   for (const change of changes(rows, before ?? [])) say(change)
   return 0
+}
+
+/** The command line; undefined if it has an option that is not known. */
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'boolean', default: false },
+        compare: { type: 'string' },
+        part: { type: 'string' },
+        against: { type: 'string' },
+        pairs: { type: 'string' },
+        minutes: { type: 'string' },
+        packages: { type: 'string', default: OWN_FOLDER },
+      },
+    })
+  } catch {
+    return undefined
+  }
 }
 
 function jobsOf(suite: string): Job[] {

@@ -180,7 +180,9 @@ export class Ledger {
     const { node } = this.#parts
     const { clusterId } = own.document
     const what = `epoch ${epoch} of cluster ${clusterId} was decided in two ways, as when members were put back from older copies`
-    const advice = `${node} serves no requests until the history that shall count is forced on a node that has it`
+    const advice =
+      `${node} serves no requests until the history that shall count is forced on a node that has it: ` +
+      'cluster.force([], { missing, reason }), with the members of the other side as missing'
     const error = new AtollError('ATOLL_FORKED', `${what}; ${advice}`, { details: { clusterId, epoch } })
     this.#runtime.metrics.count('atoll_membership_conflicts_total')
     if (this.#fork === undefined && !isAlone(next.document)) {

@@ -201,6 +201,7 @@ test('a document of another history is refused, told of once, and nothing is vot
       definite: true,
       transient: false,
       details: { clusterId: 'c', epoch: 3 },
+      message: expect.stringContaining('that has it: cluster.force([], { missing, reason }), with'),
     })
   expect(forks).toEqual([3])
   const { document, basis } = ledger.known ?? {}

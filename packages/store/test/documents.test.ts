@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -64,11 +65,18 @@ describe('the programs of the README run as printed', () => {
     const second = await serve(service)
     expect(await (await fetch(`${second.base}/a%20key`)).text()).toBe('Dear reader,')
     await second.end()
+    const third = await serve(service, { maxObjectBytes: 1_000_000 })
+    const upload = request(`${third.base}/large`, { method: 'PUT' }).end(Buffer.alloc(30_000_000))
+    const [answer] = await once(upload, 'response')
+    expect(answer.statusCode).toBe(500)
+    expect(Buffer.concat(await answer.toArray()).toString()).toContain('at most 1000000 bytes')
+    upload.destroy()
+    await third.end()
   })
 })
 
 /** A program that makes a server, as it runs, but at a free port; `end` is the signal that ends it. */
-async function serve(program: string) {
+async function serve(program: string, objects: store.OpenNodeOptions['objects'] = {}) {
   const servers: ReturnType<typeof createServer>[] = []
   const opened: store.AtollNode[] = []
   const ends: (() => void)[] = []
@@ -80,7 +88,9 @@ async function serve(program: string) {
     return Object.assign(server, { listen: () => listen(0, '127.0.0.1') })
   }
   const code = `${program.replace(/^import .*'node:http'$/m, '')}\nopened.push(node)`
-  await run(code, { createServer: make, process, opened })
+  const openNode = (options: store.OpenNodeOptions) => store.openNode({ ...options, objects })
+  const load = (name: string): unknown => (name === '@atoll/store' ? { ...store, openNode } : import(name))
+  await run(code, { createServer: make, process, opened, load })
   const [server] = servers
   if (server?.listening === false) await new Promise((resolve) => server.once('listening', resolve))
   const address = server?.address()
