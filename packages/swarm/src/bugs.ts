@@ -17,6 +17,7 @@ import {
   hastyDatabase,
   lastSiblingWins,
   livesKeptElsewhere,
+  namingByNode,
   neverSealed,
   seeingNobody,
   staleIndexes,
@@ -69,6 +70,7 @@ export const BUGS: Readonly<Record<string, Bug>> = {
       ...options,
       runtime: (node) => forgetfulRuntime(options.runtime(node), node),
     }),
+    alter: namingByNode,
   },
   'forget-promise': {
     about: 'an acceptor of the cluster document does not keep what it promised and accepted',

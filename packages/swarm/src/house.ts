@@ -25,10 +25,8 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     zones: zonesOf(nodes, zones),
     network,
     runtime: (name) => {
-      // The cluster would make one of its own out of it, and nobody would watch that.
-      const runtime = shielded(world.runtime(name))
-      watchHosts(runtime, { watch, alter: bug.alter ?? (() => {}), alterNode: bug.alterNode ?? (() => {}) })
-      return runtime
+      const plain = world.runtime(name)
+      return shielded({ ...plain, log: watch.heeding(name, plain.log) })
     },
     storage: (name) => world.disk(name).open(),
     onCrash: (name) => world.disk(name).crash(),
@@ -45,6 +43,12 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
   }
   const built = bug.build?.(sound) ?? sound
   const storage: typeof sound.storage = (name, runtime) => watch.through(name, built.storage(name, runtime))
+  const runtime: typeof sound.runtime = (name) => {
+    // The cluster would make one of its own out of one that is not shielded, and nobody would watch that.
+    const own = shielded(built.runtime(name))
+    watchHosts(own, { watch, alter: bug.alter ?? (() => {}), alterNode: bug.alterNode ?? (() => {}) })
+    return own
+  }
   let impostors = 0
   const impostor = (name: string) => {
     const machine = `impostor ${++impostors} of ${name}`
@@ -79,7 +83,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       ...(vnodes && { vnodes }),
     })
   }
-  return { cluster: await createCluster({ ...built, storage }), watch, impostor, twin }
+  return { cluster: await createCluster({ ...built, runtime, storage }), watch, impostor, twin }
 }
 
 function zonesOf(nodes: number, zones: number): Record<string, string> {

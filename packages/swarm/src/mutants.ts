@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
 import { type Runtime, toHex, utf8 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
@@ -68,15 +69,24 @@ export function lastSiblingWins(types: Types): Types {
   return { ...types, [SETS_TYPE]: { ...types[SETS_TYPE], policy: { kind: 'last-write-wins' } } }
 }
 
-/** Everything that names a vnode is the same in all its lives. */
+const inVnode = new AsyncLocalStorage<boolean>()
+
+/** While a vnode of such a host coordinates, `forgetfulRuntime` names it. */
+export function namingByNode(host: VnodeHost): void {
+  const coordinate = host.coordinate.bind(host)
+  host.coordinate = (request) => inVnode.run(true, () => coordinate(request))
+}
+
+/** The vnodes of a node are one actor in all its lives, whatever became of its disk. */
 export function forgetfulRuntime(runtime: Runtime, node: string): Runtime {
   const { random } = runtime
   const name = runtime.digest.sha1(utf8(node)).slice(0, ACTOR_BYTES)
+  const isActor = (length: number) => inVnode.getStore() === true && length === ACTOR_BYTES
   return {
     ...runtime,
     random: {
       below: (limit) => random.below(limit),
-      bytes: (length) => (length === ACTOR_BYTES ? name : random.bytes(length)),
+      bytes: (length) => (isActor(length) ? name : random.bytes(length)),
     },
   }
 }

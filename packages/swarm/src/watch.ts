@@ -1,4 +1,4 @@
-import { toHex } from '@atoll/core'
+import { type Log, toHex } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, isReady, type Move } from '@atoll/membership'
 import { overlapping } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
@@ -43,6 +43,21 @@ export class Watch {
         return writing
       },
     })
+  }
+
+  /** Whatever a node makes of it: an assertion never fails. */
+  onError(node: string, error: unknown): void {
+    const isAssertion = error instanceof Error && error.message.startsWith('assertion failed')
+    if (isAssertion) this.#violate('assertion', node, error.message)
+  }
+
+  /** The log, seen through: what fails unexpectedly is told there. */
+  heeding(node: string, log: Log): Log {
+    const error: Log['error'] = (fields, message) => {
+      for (const value of Object.values(fields)) this.onError(node, value)
+      log.error(fields, message)
+    }
+    return { debug: log.debug.bind(log), info: log.info.bind(log), warn: log.warn.bind(log), error }
   }
 
   onTaken({ host, partition }: Taken): void {

@@ -28,6 +28,13 @@ function show(host: VnodeHost, { partition, routing }: Asked): void {
   if (routing?.role === 'primary') watches.get(host.runtime)?.watch.onTaken({ host, partition })
 }
 
+/** A request that fails by an assertion is a failed replica to whoever asked, and one more node does it. */
+function heeded<T>(host: VnodeHost, request: Promise<T>): Promise<T> {
+  const { watch } = watches.get(host.runtime) ?? {}
+  request.catch((error: unknown) => watch?.onError(host.node, error))
+  return request
+}
+
 /** A host is made deep inside a node, once for each of its lives: so the class is seen through, not the object. */
 const { open, put, coordinate } = VnodeHost.prototype
 VnodeHost.prototype.open = function (this: VnodeHost) {
@@ -36,11 +43,11 @@ VnodeHost.prototype.open = function (this: VnodeHost) {
 }
 VnodeHost.prototype.put = function (this: VnodeHost, request, options) {
   show(this, request)
-  return put.call(this, request, options)
+  return heeded(this, put.call(this, request, options))
 }
 VnodeHost.prototype.coordinate = function (this: VnodeHost, request) {
   show(this, request)
-  return coordinate.call(this, request)
+  return heeded(this, coordinate.call(this, request))
 }
 
 const { open: openNode } = AtollNode.prototype
