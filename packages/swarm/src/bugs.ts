@@ -36,6 +36,8 @@ export interface Bug {
   readonly alter?: (host: VnodeHost) => void
   /** What is done to every node before it is opened. */
   readonly alterNode?: (node: AtollNode) => void
+  /** True if nobody heeds what a peer says in the handshake that it can do. */
+  readonly ignoresBuilds?: boolean
 }
 
 /** A cluster of which every port is said. */
@@ -140,6 +142,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'lease-beats-active': {
     about: 'what is decided of an upload by its lease is written whatever was decided meanwhile',
     alterNode: unguarded,
+  },
+  'deaf-to-builds': {
+    about: 'a node of the build before is taken for one of this build',
+    ignoresBuilds: true,
   },
   'raised-n-at-once': {
     about: 'reads and writes go by the new number of replicas before those that a type has got are filled',

@@ -17,6 +17,7 @@ import type { HouseOptions } from './options.ts'
  * - `twin`: a copy of a node is started beside its original.
  * - `put-back`: one node is put back from a copy, which may be told or not, and at once writes what it wrote before.
  * - `desert`: a node is staged to join, and never comes back.
+ * - `upgrade`: the nodes begin as those of the build before, and are started as those of this one, one after the other.
  */
 export type ChangeKind =
   | 'join'
@@ -33,6 +34,7 @@ export type ChangeKind =
   | 'restore-all'
   | 'twin'
   | 'put-back'
+  | 'upgrade'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
@@ -51,6 +53,7 @@ export const CHANGE_KINDS: readonly ChangeKind[] = [
   'restore-all',
   'twin',
   'put-back',
+  'upgrade',
 ]
 
 export interface PlannedChange {

@@ -38,7 +38,7 @@ const APART: ReadonlySet<FaultKind> = new Set([
   'restore',
 ])
 const COPYING: ReadonlySet<ChangeKind> = new Set(['restore-all', 'twin', 'put-back'])
-const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set(['down', 'impostor', ...COPYING])
+const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set(['down', 'impostor', 'upgrade', ...COPYING])
 const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse', 'far-skew'])
 const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
 /** Of two machines, one may be hours behind the other for a moment when it goes on. */
@@ -55,8 +55,17 @@ export const UNNOTED: ReadonlySet<FaultKind> = new Set([
   'full-disks',
   'scarce-disks',
 ])
-/** A majority dies before others decide without it, and a replica that a type has got is filled while writes go on. */
-export const UNNOTED_CHANGES: ReadonlySet<ChangeKind> = new Set(['force', 'type', 'raise', ...COPYING])
+/**
+ * A majority dies before others decide without it, a replica that a type has got is filled while writes go on, and nodes
+ * of the build before note nothing.
+ */
+export const UNNOTED_CHANGES: ReadonlySet<ChangeKind> = new Set([
+  'force',
+  'type',
+  'raise',
+  'upgrade',
+  ...COPYING,
+])
 
 export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
   const faults = planned.map(({ fault }) => fault)

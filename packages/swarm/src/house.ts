@@ -4,9 +4,11 @@ import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
+import { Builds } from './builds.ts'
 import { type HouseOptions, replicasOfSets } from './options.ts'
 import { type House, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
 import { Watch } from './watch.ts'
+import { watchEndpoints } from './watched-endpoints.ts'
 import { watchHosts } from './watched-hosts.ts'
 
 /** Small ones, so that an object has several and a run costs little. */
@@ -19,6 +21,8 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
   poisonReturned()
   const network = new MemoryNetwork(world.runtime('network'), { delayMs: { min: 0, max: maxDelayMs } })
   const watch = new Watch()
+  const builds = buildsOf(options, bug)
+  watchEndpoints(builds)
   const sound: Composition = {
     nodes,
     partitions,
@@ -83,7 +87,13 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       ...(vnodes && { vnodes }),
     })
   }
-  return { cluster: await createCluster({ ...built, runtime, storage }), watch, impostor, twin }
+  return { cluster: await createCluster({ ...built, runtime, storage }), watch, builds, impostor, twin }
+}
+
+/** All nodes begin as those of the build before where an operator upgrades them. */
+function buildsOf({ nodes, changes }: HouseOptions, { ignoresBuilds = false }: Bug): Builds {
+  const names = changes.upgrade === undefined ? [] : Array.from({ length: nodes }, (_, at) => `n${at + 1}`)
+  return new Builds(names, { isHeeded: !ignoresBuilds })
 }
 
 function zonesOf(nodes: number, zones: number): Record<string, string> {

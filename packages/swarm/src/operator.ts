@@ -10,6 +10,7 @@ import { putBack } from './put-back.ts'
 import { raise } from './raise.ts'
 import { newestDocument, objectKeys, REGISTERS_TYPE, type Scene, SETS_TYPE, setKeys } from './scene.ts'
 import { lookAtSet } from './set-work.ts'
+import { upgradeAll } from './upgrade.ts'
 
 /** Members that hold data are never fewer. */
 const LEAST_MEMBERS = 3
@@ -73,6 +74,7 @@ export class Operator {
 
   /** Brings everything to its end that was begun, as far as it goes now; answers what is left. */
   async finish(): Promise<readonly string[]> {
+    await upgradeAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
     for (const name of [...this.#coming]) await this.#try(`add ${name}`, () => this.#add(name))
     for (const name of this.#scene.cluster.names) await this.#nodes.restart(name)
     if (this.#scene.cluster.nodes.length === 0) return ['no node runs']
@@ -149,6 +151,8 @@ export class Operator {
       case 'restore-all':
         this.#checkSound()
         return restoreAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
+      case 'upgrade':
+        return upgradeAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
       case 'twin':
         this.#checkSound()
         return startBeside(this.#scene, this.#dispensable(0), { nodes: this.#nodes, prng: this.#prng })

@@ -87,6 +87,7 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   raise: 400,
   'restore-all': 100,
   twin: 100,
+  upgrade: 150,
   // In worlds of its own; see `themes.ts`.
   'put-back': 0,
 }

@@ -42,6 +42,7 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
   return [
     ...complaints.map((message) => ({ rule: 'never', key: '', message })),
     ...watch.violations,
+    ...scene.builds.violations,
     ...checkCopies(scene, damage),
     ...[...finals.unreadable].map(([key, message]) => ({ rule: 'unreadable', key, message })),
     ...checkWrites(operations, finals.objects, order),

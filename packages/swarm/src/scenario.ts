@@ -1,3 +1,4 @@
+import { messageOf } from '@atoll/core'
 import type { Scenario, Violation, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
 import { namesToCome, planChanges } from './change-plan.ts'
@@ -13,7 +14,7 @@ import { Operator } from './operator.ts'
 import { DRAWS, drawsWith, type HouseOptions } from './options.ts'
 import { BrokenPromises, brokenPromises } from './promises.ts'
 import { drawFaults, rage } from './safety.ts'
-import { newScene } from './scene.ts'
+import { newScene, type Scene } from './scene.ts'
 import { drawsOfTheme } from './themes.ts'
 
 const MAX_VIRTUAL_MS = 600_000
@@ -40,8 +41,20 @@ function checkDots({ marks }: World): readonly Violation[] {
 
 async function run(world: World, options: HouseOptions, bug: Bug): Promise<void> {
   const house = await buildHouse(world, options, bug)
-  await using cluster = house.cluster
+  await using _cluster = house.cluster
   const scene = newScene(world, house, options)
+  try {
+    await play(scene)
+  } catch (error) {
+    // What was broken before tells more than what came of it.
+    const seen = [...house.watch.violations, ...house.builds.violations]
+    if (error instanceof BrokenPromises || seen.length === 0) throw error
+    throw new BrokenPromises([...seen, { rule: 'failed', key: '', message: messageOf(error) }])
+  }
+}
+
+async function play(scene: Scene): Promise<void> {
+  const { world, cluster, options } = scene
   await cluster.node(1).objects.createBucket(BUCKET)
   const changes = planChanges(world.prng.fork('changes'), options)
   const faults = drawFaults(scene, namesToCome(options, changes))

@@ -12,6 +12,7 @@ import {
   type World,
 } from '@atoll/sim'
 import { Bodies } from './bodies.ts'
+import type { Builds } from './builds.ts'
 import type { ChangeKind } from './change-plan.ts'
 import { type Confirmed, confirming } from './confirmations.ts'
 import { Doors } from './doors.ts'
@@ -28,6 +29,7 @@ export const REGISTERS_TYPE = 'registers'
 export interface House {
   readonly cluster: Cluster
   readonly watch: Watch
+  readonly builds: Builds
   /** Begins another cluster, of one node of the given name, where that node listens; on an empty disk. */
   readonly impostor: (name: string) => Promise<Cluster>
   /** Starts a copy of the disk of a node under its name, at another address. */
@@ -70,6 +72,7 @@ export interface Scene {
   /** What the changes of the cluster may cost. */
   readonly allowance: Allowance
   readonly watch: Watch
+  readonly builds: Builds
   readonly impostor: House['impostor']
   readonly twin: House['twin']
 }
@@ -177,7 +180,15 @@ function mustSucceed({ faults, changes }: HouseOptions, { kind }: Operation): bo
   return others === 0 && !(isScarce && (kind === 'put' || kind === 'add'))
 }
 
-const DISTURBING: readonly ChangeKind[] = ['down', 'force', 'impostor', 'restore-all', 'twin', 'put-back']
+const DISTURBING: readonly ChangeKind[] = [
+  'down',
+  'force',
+  'impostor',
+  'restore-all',
+  'twin',
+  'put-back',
+  'upgrade',
+]
 
 /** The elements of a set, in order. */
 export function elementsOf({ values }: KvRead): string[] {
