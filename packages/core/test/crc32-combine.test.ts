@@ -14,6 +14,21 @@ test('sums of two stretches combine to the sum of both, and give back that of ea
   )
 })
 
+test('sums are the same however many lengths came before', () => {
+  const bytes = Buffer.from(Array.from({ length: 500 }, (_, at) => (at * 131) % 251))
+  const both = crc32(bytes)
+  for (let round = 0; round < 3; round++) {
+    for (let at = 0; at <= bytes.length; at++) {
+      const [first, second] = [bytes.subarray(0, at), bytes.subarray(at)].map((part) =>
+        crc32(Buffer.from(part)),
+      )
+      if (first === undefined || second === undefined) throw new Error('there are two parts')
+      expect(combineCrc32(first, second, bytes.length - at)).toBe(both)
+      expect(leadingCrc32(both, second, bytes.length - at)).toBe(first)
+    }
+  }
+})
+
 test('a sum that began with a seed is combined from it', () => {
   const bytes = Buffer.from('123456789')
   for (const seed of [0, 1, 0xcbf43926, 0xffffffff]) {
