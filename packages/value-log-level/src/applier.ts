@@ -11,7 +11,7 @@ import {
   samePlace,
 } from './pointer.ts'
 import { BYTES, type InnerBatch, type InnerEncodings, type InnerLevel } from './ports.ts'
-import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from './record.ts'
+import { type LoggedOp, OP_MOVE, OP_SMALL } from './record.ts'
 import type { Segments } from './segments.ts'
 
 /**
@@ -96,10 +96,9 @@ export class Applier {
   }
 }
 
-/** Deletes are looked up unless their writer knows better; small puts only if he does. */
+/** Deletes and large puts are looked up unless their writer knows better; small puts only if he does. */
 function mayHide({ type, hides }: LoggedOp): boolean {
-  if (type === OP_SMALL) return hides === true
-  return type !== OP_DELETE || hides !== false
+  return type === OP_SMALL ? hides === true : hides !== false
 }
 
 function encodeSequence(sequence: number): Uint8Array {

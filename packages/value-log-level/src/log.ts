@@ -39,6 +39,11 @@ export interface LogStart {
 
 /** How many operations the inner database gets at a time, about. */
 const APPLY_OPS = 2048
+/** How many durable operations are gathered before they are applied, and for how long at most. */
+const GATHERED_OPS = 256
+const GATHERING_MS = 100
+/** What share of a segment they may take: only what is applied is known to be dead. */
+const GATHERED_SHARE = 1 / 64
 /** How far the log may run ahead of the inner database, about. */
 const AHEAD_BYTES = 64 * 1024 * 1024
 
@@ -65,6 +70,11 @@ export class Log {
   /** Somebody waits for what is written. */
   #urgent = false
   #flush: Timer | undefined
+  /** What is gathered to be applied, and until when. */
+  #gatheredOps = 0
+  #gatheredBytes = 0
+  #isAwaited = false
+  #gathering: Timer | undefined
   #aheadBytes = 0
   #onRoom: (() => void) | undefined
   #onIdle: (() => void)[] = []
@@ -143,7 +153,9 @@ export class Log {
 
   /** Resolves when no stage is at work: after a failure, too. */
   async idle(): Promise<void> {
-    while (this.#writing || this.#syncing || this.#applying) {
+    for (;;) {
+      if (this.#canApply) this.#applyNow()
+      if (!this.#writing && !this.#syncing && !this.#applying) return
       await new Promise<void>((resolve) => this.#onIdle.push(resolve))
     }
   }
@@ -302,16 +314,47 @@ export class Log {
     await Promise.all([...slots].map((slot) => pool.use(slot, (file) => file.sync())))
   }
 
+  /** What nobody waits for is gathered: a batch of the inner database costs as much for one operation as for fifty. */
   #startApplying(groups: readonly Group[]): void {
     this.#durable.push(...groups)
-    if (this.#applying) return
+    this.#count(groups)
+    this.#gather()
+  }
+
+  #count(groups: readonly Group[]): void {
+    for (const { ops, bytes, waiting } of groups) {
+      this.#gatheredOps += ops.length
+      this.#gatheredBytes += bytes
+      this.#isAwaited ||= waiting.some(({ until }) => until === 'applied')
+    }
+  }
+
+  #gather(): void {
+    if (this.#applying || this.#durable.length === 0) return
+    if (this.#isDue) this.#applyNow()
+    else this.#gathering ??= this.#context.runtime.clock.timer(GATHERING_MS, () => this.#applyNow())
+  }
+
+  get #isDue(): boolean {
+    if (this.#isAwaited || this.#gatheredOps >= GATHERED_OPS) return true
+    return this.#gatheredBytes >= this.#context.settings.segmentBytes * GATHERED_SHARE
+  }
+
+  #applyNow(): void {
+    this.#gathering?.cancel()
+    this.#gathering = undefined
+    if (this.#applying || this.#durable.length === 0) return
     this.#applying = true
     void this.#apply()
   }
 
   async #apply(): Promise<void> {
-    while (this.#durable.length > 0 && this.#canApply) {
+    do {
+      this.#gatheredOps = 0
+      this.#gatheredBytes = 0
+      this.#isAwaited = false
       const groups = this.#durable.splice(0, this.#countToApply())
+      this.#count(this.#durable)
       const ops = groups.length === 1 ? (groups[0]?.ops ?? []) : groups.flatMap((group) => group.ops)
       try {
         await this.#context.applier.apply(ops, groups.at(-1)?.sequence ?? 0)
@@ -322,8 +365,9 @@ export class Log {
         break
       }
       for (const group of groups) this.#finish(group)
-    }
+    } while (this.#isDue && this.#durable.length > 0)
     this.#applying = false
+    if (this.#canApply) this.#gather()
     this.#rest()
   }
 
@@ -359,6 +403,7 @@ export class Log {
 
   #untilRoom(): Promise<void> {
     this.#hurry()
+    this.#applyNow()
     return new Promise((resolve) => {
       this.#onRoom = () => {
         this.#onRoom = undefined

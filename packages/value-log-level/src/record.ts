@@ -52,6 +52,7 @@ export type Op =
       /** The rest of the value, if it comes in two parts; the first is shorter than a chunk then. */
       readonly tail: Uint8Array | undefined
       readonly tailCrc32: number | undefined
+      readonly hides: Hides
     }
   | { readonly type: typeof OP_DELETE; readonly key: Uint8Array; readonly hides: Hides }
   | {
@@ -210,7 +211,8 @@ class HeadWriter {
       tail === undefined
         ? this.#bodies.add(key, value)
         : this.#bodies.addTwo(key, { head: value, tail, tailCrc32 })
-    return { type, key, inline: undefined, pointer, from, hides: undefined }
+    const hides = type === OP_LARGE ? op.hides : undefined
+    return { type, key, inline: undefined, pointer, from, hides }
   }
 
   /** Writes the length of a tag and `bytes`, and both; returns these two as they stand in the head. */

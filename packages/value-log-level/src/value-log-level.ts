@@ -384,7 +384,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
 
   #putOf(key: Uint8Array, value: Uint8Array, hides?: Hides): Op {
     return value.length >= this.#settings.thresholdBytes
-      ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined }
+      ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined, hides }
       : { type: OP_SMALL, key, value, hides }
   }
 
@@ -395,7 +395,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     const { thresholdBytes } = this.#settings
     const isLong = value.length < CHUNK_BYTES && tail.length >= Math.max(CHUNK_BYTES, thresholdBytes)
     if (!isLong) return this.#putOf(key, concatBytes([value, tail]), hides)
-    return { type: OP_LARGE, key, value, tail, tailCrc32 }
+    return { type: OP_LARGE, key, value, tail, tailCrc32, hides }
   }
 }
 
