@@ -17,7 +17,7 @@ const WRITE_ONCE_DOT = { actor: WRITE_ONCE_ACTOR, counter: 1 } as const
 
 /**
  * All deletions are the same record: of two at the same time, which replicas take without a look in either order, the
- * replicas would otherwise keep different ones. The least of all ids, as builds of before write others.
+ * replicas would otherwise keep different ones. The least of all ids, as earlier builds write others.
  */
 const DELETED_ID = new Uint8Array(16)
 

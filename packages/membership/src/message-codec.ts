@@ -130,8 +130,8 @@ function unpackBallot(reader: TupleReader): Ballot {
 }
 
 /**
- * A field more only where it says something: programs of before refuse it, and it goes only to nodes that have asked
- * for it.
+ * A field more only where it says something: programs of an earlier build refuse it, and it goes only to nodes that
+ * have asked for it.
  */
 function packMemory(asForgetful = false): readonly TupleValue[] {
   return asForgetful ? [true] : []

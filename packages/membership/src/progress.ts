@@ -17,7 +17,7 @@ export interface Handed {
 /**
  * `source` has done its part of these moves. A replacement or a drop is over with that; an addition when nobody has to
  * copy any more. A node that leaves, and is in no list any more, is exiting. Copies that `source` still owes are owed
- * by its heirs, too.
+ * by its new owners, too.
  *
  * @throws `ATOLL_CHANGE_REFUSED` unless each of them is a move of `source` that could begin.
  */
@@ -56,7 +56,10 @@ function handOne(layout: Layout, source: NodeName, part: Handed): Layout {
   return finish(layout, move)
 }
 
-/** The move is done: its partition has another list. What others wait for from a node that went, they get from its heir. */
+/**
+ * The move is done: its partition has another list. What others wait for from a node that went, they get from its new
+ * owner.
+ */
 export function finish(layout: Layout, move: Move): Layout {
   const replicas = layout.replicas.map((holders, partition) =>
     partition === move.partition ? applyMove(holders, move) : holders,

@@ -27,14 +27,13 @@ import type { RpcEndpoint } from '@atoll/transport'
 import { VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { EventEmitter } from 'eventemitter3'
 import { Acquaintances } from './acquaintances.ts'
-import { Admission } from './admission.ts'
+import { AddressAnnouncer } from './address-announcer.ts'
+import { CallerAdmission } from './caller-admission.ts'
 import { CLOCKS, Clocks } from './clocks.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
 import { type Departure, Leaving } from './departure.ts'
 import type { Generation } from './generation.ts'
-import { Heirs } from './heirs.ts'
-import { Homecoming } from './homecoming.ts'
 import { GENERATIONS, HISTORY, Lives } from './lives.ts'
 import { lookAround } from './look-around.ts'
 import type { Met } from './meeting.ts'
@@ -42,6 +41,7 @@ import { epochOfOtherData, otherData } from './node-identity.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { NodeSpace } from './node-space.ts'
 import type { NodeStorage } from './node-storage.ts'
+import { PartitionOwners } from './partition-owners.ts'
 import { SeedRounds } from './seed-rounds.ts'
 
 export interface AtollNodeCollaborators {
@@ -105,8 +105,8 @@ export class AtollNode extends Lifecycle {
   readonly #gossip: Gossip
   readonly #handoffs: Handoffs
   readonly #mover: DataMover
-  readonly #heirs: Heirs
-  readonly #homecoming: Homecoming
+  readonly #owners: PartitionOwners
+  readonly #announcer: AddressAnnouncer
   readonly #generation: Generation
   readonly #clocks: Clocks
   readonly #lives: Lives
@@ -134,7 +134,7 @@ export class AtollNode extends Lifecycle {
     this.#start = start
     this.#leaving = new Leaving(name, storage.id)
     this.left = this.#leaving.left
-    const { admits } = new Admission(runtime, {
+    const { admits } = new CallerAdmission(runtime, {
       document: () => this.#membership.document,
       catchUp: () => this.cluster.catchUp(),
     })
@@ -159,9 +159,9 @@ export class AtollNode extends Lifecycle {
     this.#membership = membership
     const document = documentOf(membership)
     this.#gossip = new Gossip(runtime, { endpoint, document }, { ...options.gossip, node: name })
-    const ownership = () => this.#heirs.ownership
-    this.#heirs = new Heirs(name)
-    this.#lives = new Lives({ node: name, runtime, endpoint, generation, vnodes, heirs: this.#heirs })
+    const ownership = () => this.#owners.ownership
+    this.#owners = new PartitionOwners(name)
+    this.#lives = new Lives({ node: name, runtime, endpoint, generation, vnodes, owners: this.#owners })
     const isOwn = (partition: number) => ownerOfFiled(partition, vnodes.filed, ownership()) === name
     this.#handoffs = new Handoffs(runtime, { host: vnodes, endpoint, isOwn }, options.handoff ?? {})
     const placement = () => this.#currentPlacement()
@@ -189,7 +189,7 @@ export class AtollNode extends Lifecycle {
     const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
     const edit = (known: ClusterDocument) => this.#returned(known)
     const first = (signal: AbortSignal) => this.#lookAround(signal)
-    this.#homecoming = new Homecoming(runtime, { ...common, first, edit })
+    this.#announcer = new AddressAnnouncer(runtime, { ...common, first, edit })
     this.#seeds = new SeedRounds(runtime, { ...common, seeds: start.seeds, others: this.#others, isUp })
     const told = (known: ClusterDocument) => this.#lives.tell(known)
     const mayBeOlder = (known: ClusterDocument) => generation.mayBeOlder(known)
@@ -227,7 +227,7 @@ export class AtollNode extends Lifecycle {
     await this.vnodes.open()
     await this.#generation.begin()
     await this.#handoffs.open()
-    serveVnodes(this.#endpoint, this.vnodes, { ownership: () => this.#heirs.ownership })
+    serveVnodes(this.#endpoint, this.vnodes, { ownership: () => this.#owners.ownership })
     this.cluster.serve()
     this.#clocks.serve()
     this.#others.serve()
@@ -242,7 +242,7 @@ export class AtollNode extends Lifecycle {
     this.objects.open()
     await this.kv.open()
     await this.#mover.open()
-    await this.#homecoming.open()
+    await this.#announcer.open()
     const { clusterId, epoch, members } = this.cluster.document
     this.#tell('the node is open', { address: this.address, clusterId, epoch, members: members.size })
   }
@@ -253,7 +253,7 @@ export class AtollNode extends Lifecycle {
    * then it is tried again.
    */
   comeHome(timeoutMs: number): Promise<boolean> {
-    return this.#homecoming.finish(timeoutMs)
+    return this.#announcer.finish(timeoutMs)
   }
 
   /** As `close`, but leaves the storage as a power cut would: the next life of the data does not follow on this one. */
@@ -302,7 +302,7 @@ export class AtollNode extends Lifecycle {
     this.#gossip.events.off('up', this.#mover.lookAnew)
     try {
       await closeInOrder([
-        this.#homecoming,
+        this.#announcer,
         this.#seeds,
         this.kv,
         this.#mover,
@@ -379,7 +379,7 @@ export class AtollNode extends Lifecycle {
     const { ring, epoch, replicas: table } = document
     const behind = new Set(catchingUp(document).keys())
     this.#placement = new Placement(ring, epoch, { table, behind })
-    this.#heirs.follow(document)
+    this.#owners.follow(document)
     this.#others.follow(document)
     this.#gossip.setMembers([...document.members.keys()])
     this.#lives.follow(document)

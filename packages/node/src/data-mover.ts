@@ -421,7 +421,7 @@ export class DataMover extends Lifecycle {
 
 /**
  * One after the other, since the first may be the end of the second: who waited for a copy from here waits for one from
- * the heir. A document that was decided meanwhile may have given up some of them as well.
+ * the new owner. A document that was decided meanwhile may have given up some of them as well.
  */
 function reported(document: ClusterDocument, node: NodeName, done: readonly Handed[]): ClusterDocument {
   const isCopy = ({ kind }: Handed) => kind === 'add'

@@ -4,7 +4,7 @@ import type { NodeName } from '@atoll/ring'
 import { isCapable, type RpcEndpoint } from '@atoll/transport'
 import type { VnodeHost } from '@atoll/vnode'
 import type { Generation } from './generation.ts'
-import type { Heirs } from './heirs.ts'
+import type { PartitionOwners } from './partition-owners.ts'
 
 /** Said in the handshake by a node that reads documents whose members tell of the lives of their data. */
 export const GENERATIONS = 'generations'
@@ -17,7 +17,7 @@ export interface LivesParts {
   readonly endpoint: Pick<RpcEndpoint, 'capabilitiesOf'>
   readonly generation: Generation
   readonly vnodes: VnodeHost
-  readonly heirs: Heirs
+  readonly owners: PartitionOwners
 }
 
 /** What follows for a node from what the cluster document says of the lives of its data. */
@@ -45,14 +45,14 @@ export class Lives {
 
   /** A vnode that has given no dot yet goes on as who it was only if the cluster says that nothing was in between. */
   follow(document: ClusterDocument): void {
-    const { node, runtime, generation, vnodes, heirs } = this.#parts
+    const { node, runtime, generation, vnodes, owners } = this.#parts
     const { log, metrics } = runtime
     const before = this.#waiting
     this.#waiting = catchingUp(document).get(node)
     this.#since = this.#waiting && (this.#since ?? document.epoch)
     generation.doubt(document)
     const standing = generation.confirm(document)
-    heirs.readsFrom = generation.mayBeOlder(document) ? Number.POSITIVE_INFINITY : (this.#since ?? 0)
+    owners.readsFrom = generation.mayBeOlder(document) ? Number.POSITIVE_INFINITY : (this.#since ?? 0)
     metrics.gauge('atoll_node_catching_up_from', this.#waiting?.length ?? 0)
     if (standing === 'restored') {
       metrics.count('atoll_node_restored_total')

@@ -3,8 +3,8 @@ import { VnodeHost } from '@atoll/vnode'
 import { MemoryLevel } from 'memory-level'
 import { expect, test } from 'vitest'
 import { Generation } from '../src/generation.ts'
-import { Heirs } from '../src/heirs.ts'
 import { GENERATIONS, HISTORY, Lives } from '../src/lives.ts'
+import { PartitionOwners } from '../src/partition-owners.ts'
 import { systemRuntime } from '../src/system-runtime.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
@@ -44,7 +44,14 @@ test('a cluster document stays as it was while a member does not say that it can
     { node: 'n1', partitions: 8 },
   )
   const endpoint = { capabilitiesOf: (node: string) => said.get(node) }
-  const lives = new Lives({ node: 'n1', runtime, endpoint, generation, vnodes, heirs: new Heirs('n1') })
+  const lives = new Lives({
+    node: 'n1',
+    runtime,
+    endpoint,
+    generation,
+    vnodes,
+    owners: new PartitionOwners('n1'),
+  })
 
   const before = documentOf(NAMES)
   expect(versionOf(before)).toBe(FOR_ALL)

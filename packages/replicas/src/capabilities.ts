@@ -2,12 +2,15 @@ import { AtollError } from '@atoll/core'
 import { isCapable, type PeerCapabilities } from '@atoll/transport'
 import { SCAN_GROUPS, type ScanRequest } from '@atoll/vnode'
 
-/** What whoever wants something noted is told of a node of before. */
+/** What whoever wants something noted is told of a node of an earlier build. */
 export function notesNone(node: string): AtollError {
   return new AtollError('ATOLL_PROTOCOL', `${node} does not note what other nodes missed`, { definite: true })
 }
 
-/** The request as that node understands it: one of before answers with all entries, of which only the first count. */
+/**
+ * The request as that node understands it: one of an earlier build answers with all entries, of which only the first
+ * count.
+ */
 export function scanFor<Request extends Pick<ScanRequest, 'groups'>>(
   peers: PeerCapabilities,
   node: string,

@@ -68,7 +68,7 @@ export const getReplyCodec = versioned<GetReply>(VERSION, {
 
 /**
  * At the end stands what the record is to be met with, if anything: true to tell whether it is alone, false for a fresh
- * one. A node of before takes the latter for nothing said, and writes every record of a write-once type as it did.
+ * one. A node of an earlier build takes the latter for nothing said, and writes every record of a write-once type as it did.
  * Behind it stands whether to tell of dots given twice, which is asked only of those who know `WRITE_IDS`; and then the
  * holders that miss the write, which only those are told who know `HINTS`.
  */

@@ -35,7 +35,7 @@ export interface VnodeCallOptions extends Patience {
 }
 
 export interface VnodeGetOptions extends VnodeCallOptions {
-  /** Whether the digest of the record will do; default false. A node of before answers with the record. */
+  /** Whether the digest of the record will do; default false. A node of an earlier build answers with the record. */
   readonly digestOnly?: boolean | undefined
 }
 
@@ -46,9 +46,12 @@ export interface VnodePutOptions extends VnodeCallOptions {
   readonly tellAlone?: boolean | undefined
   /** Whether it is a client's own write of a write-once type, to be written without a look; default false. */
   readonly isFresh?: boolean | undefined
-  /** Whether to say which dots of the record stand for other writes there; default false. A node of before cannot. */
+  /**
+   * Whether to say which dots of the record stand for other writes there; default false. A node of an earlier build
+   * cannot.
+   */
   readonly tellTwice?: boolean | undefined
-  /** Holders that miss the write, to be noted with it; default none. A node of before cannot. */
+  /** Holders that miss the write, to be noted with it; default none. A node of an earlier build cannot. */
   readonly hintFor?: readonly string[] | undefined
 }
 
@@ -121,7 +124,10 @@ export class VnodeReplicas {
     return reply
   }
 
-  /** Notes there that holders miss the record of a key. Throws `ATOLL_PROTOCOL` for a node of before, which cannot. */
+  /**
+   * Notes there that holders miss the record of a key. Throws `ATOLL_PROTOCOL` for a node of an earlier build, which
+   * cannot.
+   */
   async hint(
     target: VnodeTarget,
     id: KeyId,

@@ -111,7 +111,7 @@ export class VnodeRouter {
     })
   }
 
-  /** A node of before cannot note it. */
+  /** A node of an earlier build cannot note it. */
   hint(request: Routed<HintRequest>, patience: () => Patience): Promise<'done'> {
     const { host, endpoint } = this.#parts
     const asking = this.#ways.askingOf(request, 'write')

@@ -6,7 +6,7 @@ import { scanFor } from '../src/capabilities.ts'
 
 const GROUPS = { prefix: utf8(''), delimiter: utf8('/') }
 
-test('a node of before is asked for every entry, one of now for the first of each group', () => {
+test('a node of an earlier build is asked for every entry, one of now for the first of each group', () => {
   const peers: PeerCapabilities = {
     capabilitiesOf: (node) => {
       if (node === 'unknown') return undefined

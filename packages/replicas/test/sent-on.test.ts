@@ -7,7 +7,7 @@ import { type Ownership, serveVnodes, VnodeReplicas, type VnodeTarget } from '..
 const CALL = { timeoutMs: 60_000 }
 const KEY = id('k')
 /**
- * Of the documents that `former` has handed its partition over by, and in which `heir` is an older copy or has more
+ * Of the documents that `former` has handed its partition over by, and in which `present` is an older copy or has more
  * holders beside it.
  */
 const MOVED = 6
@@ -15,8 +15,8 @@ const NOW = 9
 const REFUSED = { code: 'ATOLL_UNREACHABLE', definite: true, transient: true }
 
 /**
- * `asker` goes by an old document, in which partition 1 is `former`'s; that one has handed it over to `heir`. `former`
- * has, or has not, the newest document; `heir` has.
+ * `asker` goes by an old document, in which partition 1 is `former`'s; that one has handed it over to `present`. `former`
+ * has, or has not, the newest document; `present` has.
  */
 describe.each([NOW, NOW - 1])('a request that is sent on by a node with epoch %i', (formerEpoch) => {
   let hosts: VnodeHost[]
@@ -42,11 +42,11 @@ describe.each([NOW, NOW - 1])('a request that is sent on by a node with epoch %i
       return { host, endpoint }
     }
     replicas = new VnodeReplicas({ node: 'asker', ...(await open('asker')) })
-    const ownerOf = () => 'heir'
+    const ownerOf = () => 'present'
     const isNew = formerEpoch === NOW
     await open('former', () => ({ ...(isNew ? known : {}), epoch: formerEpoch, ownerOf }))
-    const own = () => ({ readsFrom: known.readsFromOf?.('heir') ?? 0, grownAt: known.grownAt })
-    await open('heir', () => ({ ...own(), epoch: NOW, ownerOf }))
+    const own = () => ({ readsFrom: known.readsFromOf?.('present') ?? 0, grownAt: known.grownAt })
+    await open('present', () => ({ ...own(), epoch: NOW, ownerOf }))
   })
 
   afterEach(async () => {
@@ -85,7 +85,7 @@ describe.each([NOW, NOW - 1])('a request that is sent on by a node with epoch %i
   })
 
   it('is not read from an older copy for whoever does not know that it is one', async () => {
-    known = { readsFromOf: (node) => (node === 'heir' ? NOW : 0) }
+    known = { readsFromOf: (node) => (node === 'present' ? NOW : 0) }
     for (const read of [get, scan]) await expect(read(MOVED - 1)).rejects.toMatchObject(REFUSED)
     expect((await put(MOVED - 1)).record.siblings).toHaveLength(1)
   })

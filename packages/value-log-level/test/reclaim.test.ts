@@ -39,6 +39,19 @@ const hidden = (n: number, replacesBytes?: number) =>
 
 const OPTIONS: ValueLogOptions = { reserveBytes: 4 * SEGMENT }
 
+/** A log on a disk of its own, of which a test turns the clock. */
+function openedWorld(options: ValueLogOptions = {}) {
+  const disk = new SimDisk()
+  const { runtime, look } = handWound()
+  return { disk, runtime, look, db: openOn(disk, { ...OPTIONS, ...options }, runtime) }
+}
+
+async function filledWorld(options?: ValueLogOptions) {
+  const world = openedWorld(options)
+  await filled(world.db)
+  return world
+}
+
 /** What a file takes of a disk that gives room as it is written. */
 function writtenOn(disk: SimDisk): number {
   let sum = 0
@@ -94,10 +107,7 @@ describe('space comes back by itself', () => {
   })
 
   test('when small values take the place of large ones, and their writer says so', async () => {
-    const disk = new SimDisk()
-    const { runtime, look } = handWound()
-    const db = openOn(disk, OPTIONS, runtime)
-    await filled(db)
+    const { db, disk, look, runtime } = await filledWorld()
     expect(segmentBytesOf(disk)).toBeGreaterThan(24 * SEGMENT)
     for (let n = 0; n < MANY; n++) await db.batchBytes([hidden(n, 4000)], { sync: true, tellsReplaced: true })
     // An iterator waits for all that was acknowledged.
@@ -110,10 +120,7 @@ describe('space comes back by itself', () => {
   })
 
   test('when they do so and nobody says so', async () => {
-    const disk = new SimDisk()
-    const { runtime, look } = handWound()
-    const db = openOn(disk, { ...OPTIONS, checkpointBytes: 1e9 }, runtime)
-    await filled(db)
+    const { db, disk, look } = await filledWorld({ checkpointBytes: 1e9 })
     for (let n = 0; n < MANY; n++) await db.put(`k${n}`, small, { sync: true })
     expect(await db.keys().all()).toHaveLength(MANY)
     expect(db.usage().liveBytes).toBeGreaterThan(MANY * 3000)
@@ -122,10 +129,7 @@ describe('space comes back by itself', () => {
   })
 
   test('when keys are deleted, down to what is in use', async () => {
-    const disk = new SimDisk()
-    const { runtime, look } = handWound()
-    const db = openOn(disk, OPTIONS, runtime)
-    await filled(db)
+    const { db, disk, look } = await filledWorld()
     for (let n = 0; n < MANY; n++) if (n % 40 !== 0) await db.del(`k${n}`, { sync: true })
     await shrinks(disk, look, 2 * SEGMENT)
     expect([...(await contents(db)).keys()]).toHaveLength(MANY / 40)
@@ -163,10 +167,7 @@ describe('space comes back by itself', () => {
   })
 
   test('while somebody reads an old state, when he has gone', async () => {
-    const disk = new SimDisk()
-    const { runtime, look } = handWound()
-    const db = openOn(disk, OPTIONS, runtime)
-    await filled(db)
+    const { db, disk, look } = await filledWorld()
     const snapshot = db.snapshot()
     for (let n = 0; n < MANY; n++) await db.del(`k${n}`, { sync: true })
     for (let n = 0; n < 5; n++) await look()
@@ -179,9 +180,7 @@ describe('space comes back by itself', () => {
 
 describe('free segments', () => {
   test('are kept while as much is written, and given back when little is', async () => {
-    const disk = new SimDisk()
-    const { runtime, look } = handWound()
-    const db = openOn(disk, { reserveBytes: 4 * SEGMENT }, runtime)
+    const { db, disk, look } = openedWorld()
     for (let round = 0; round < 4; round++) {
       await filled(db, 40)
       for (let n = 0; n < 40; n++) await db.del(`k${n}`, { sync: true })
@@ -205,10 +204,7 @@ describe('free segments', () => {
 })
 
 test('a log that nobody writes to comes to rest', async () => {
-  const disk = new SimDisk()
-  const { runtime, look } = handWound()
-  const db = openOn(disk, OPTIONS, runtime)
-  await filled(db)
+  const { db, disk, look } = await filledWorld()
   for (let n = 0; n < MANY; n++) await db.put(`k${n}`, small, { sync: true })
   for (let n = 0; n < 40; n++) await look()
   const { operations } = disk
@@ -219,10 +215,7 @@ test('a log that nobody writes to comes to rest', async () => {
 
 describe('compact', () => {
   test('says how far it is, and stops when it is told to', async () => {
-    const disk = new SimDisk()
-    const { runtime } = handWound()
-    const db = openOn(disk, { ...OPTIONS, compactAtLiveShare: 0 }, runtime)
-    await filled(db)
+    const { db } = await filledWorld({ compactAtLiveShare: 0 })
     for (let n = 0; n < MANY; n++) if (n % 4 !== 0) await db.del(`k${n}`, { sync: true })
     const stop = new AbortController()
     const told: number[] = []

@@ -2,7 +2,7 @@ import { LineLimit, type Runtime } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
 
-export interface AdmissionParts {
+export interface CallerAdmissionParts {
   readonly document: () => ClusterDocument | undefined
   /** Asks other members for a newer document. */
   readonly catchUp: () => Promise<void>
@@ -17,15 +17,15 @@ const LINES_MS = 10_000
  * Lets members alone call this node: a certificate of the right authority says who somebody is, not that it belongs to the
  * cluster. A node that this one does not know may be a member of a newer document, which is fetched before it is refused.
  */
-export class Admission {
+export class CallerAdmission {
   readonly #runtime: Runtime
-  readonly #parts: AdmissionParts
+  readonly #parts: CallerAdmissionParts
   readonly #lines: LineLimit
   /** Until when each of them is refused without a question. */
   readonly #strangers = new Map<NodeName, number>()
   #catchingUp: Promise<void> | undefined
 
-  constructor(runtime: Runtime, parts: AdmissionParts) {
+  constructor(runtime: Runtime, parts: CallerAdmissionParts) {
     this.#runtime = runtime
     this.#parts = parts
     this.#lines = new LineLimit(runtime.clock, LINES_MS)

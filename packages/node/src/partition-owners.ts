@@ -3,13 +3,13 @@ import type { Ownership } from '@atoll/replicas'
 import { type NodeName, overlapping, type ReplicaTable } from '@atoll/ring'
 
 /**
- * Who serves the replicas of a node: it holds them, or they were handed over while it watched. An heir stands where the
+ * Who serves the replicas of a node: it holds them, or they were handed over while it watched. A new owner stands where the
  * node stood in the list of the partition, and so it is known from the two documents alone. What happened while the node
  * was away it does not know: then whoever asks it has an old document, and is refused.
  */
-export class Heirs {
+export class PartitionOwners {
   readonly #node: NodeName
-  readonly #heirs = new Map<number, NodeName>()
+  readonly #newOwners = new Map<number, NodeName>()
   #replicas: ReplicaTable = []
   #ownership: Ownership
   #readsFrom = 0
@@ -37,10 +37,10 @@ export class Heirs {
     if (this.#replicas.length > 0 && this.#replicas.length < ring.partitions) this.#split(ring.partitions)
     for (const [partition, holders] of replicas.entries()) {
       const before = this.#replicas[partition] ?? []
-      const last = before.includes(this.#node) ? this.#node : this.#heirs.get(partition)
-      if (holders.includes(this.#node)) this.#heirs.delete(partition)
+      const last = before.includes(this.#node) ? this.#node : this.#newOwners.get(partition)
+      if (holders.includes(this.#node)) this.#newOwners.delete(partition)
       else if (last !== undefined && !holders.includes(last))
-        this.#inherit(partition, heirOf(last, before, holders))
+        this.#inherit(partition, newOwnerOf(last, before, holders))
     }
     this.#replicas = replicas
     const before = this.#behind
@@ -58,33 +58,33 @@ export class Heirs {
   /** The ring has got more partitions: what is known of one holds for all that it has become. */
   #split(partitions: number): void {
     const before = this.#replicas
-    const heirs = new Map(this.#heirs)
+    const newOwners = new Map(this.#newOwners)
     const parents = Array.from(
       { length: partitions },
       (_, at) => overlapping(at, partitions, before.length)[0],
     )
     this.#replicas = parents.map((parent = 0) => before[parent] ?? [])
-    this.#heirs.clear()
-    for (const [partition, parent = 0] of parents.entries()) this.#inherit(partition, heirs.get(parent))
+    this.#newOwners.clear()
+    for (const [partition, parent = 0] of parents.entries()) this.#inherit(partition, newOwners.get(parent))
   }
 
-  #inherit(partition: number, heir: NodeName | undefined): void {
-    if (heir === undefined) this.#heirs.delete(partition)
-    else this.#heirs.set(partition, heir)
+  #inherit(partition: number, newOwner: NodeName | undefined): void {
+    if (newOwner === undefined) this.#newOwners.delete(partition)
+    else this.#newOwners.set(partition, newOwner)
   }
 
   #ownerOf(partition: number): NodeName | undefined {
     if (this.#replicas[partition]?.includes(this.#node)) return this.#node
-    return this.#heirs.get(partition)
+    return this.#newOwners.get(partition)
   }
 }
 
 /** Who came to the place of `last`. Where others left the list as well, places do not tell any more. */
-function heirOf(
+function newOwnerOf(
   last: NodeName,
   before: readonly NodeName[],
   holders: readonly NodeName[],
 ): NodeName | undefined {
-  const heir = before.length <= holders.length ? holders[before.indexOf(last)] : undefined
-  return heir === undefined || before.includes(heir) ? undefined : heir
+  const newOwner = before.length <= holders.length ? holders[before.indexOf(last)] : undefined
+  return newOwner === undefined || before.includes(newOwner) ? undefined : newOwner
 }

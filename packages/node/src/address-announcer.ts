@@ -5,7 +5,7 @@ import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import { newsMethod } from './control-methods.ts'
 
-export interface HomecomingParts {
+export interface AddressAnnouncerParts {
   readonly node: NodeName
   readonly membership: Membership
   readonly gossip: Pick<Gossip, 'members' | 'isUp'>
@@ -29,10 +29,10 @@ const MOST_TOLD = 3
  * Others cannot fetch that document from it, since they do not know yet where it is: so it hands its document to
  * members that go on lacking it.
  */
-export class Homecoming extends Lifecycle {
+export class AddressAnnouncer extends Lifecycle {
   readonly label: string
   readonly #runtime: Runtime
-  readonly #parts: HomecomingParts
+  readonly #parts: AddressAnnouncerParts
   #stop = new AbortController()
   /** The epoch of a document that does not allow what is to be told. */
   #refusedAt: number | undefined
@@ -41,9 +41,9 @@ export class Homecoming extends Lifecycle {
   /** Who lacked the document at the last look, and which one. */
   #lagging: { readonly epoch: number; readonly nodes: ReadonlySet<NodeName> } = { epoch: 0, nodes: new Set() }
 
-  constructor(runtime: Runtime, parts: HomecomingParts) {
+  constructor(runtime: Runtime, parts: AddressAnnouncerParts) {
     super()
-    this.label = `homecoming of ${parts.node}`
+    this.label = `address announcer of ${parts.node}`
     this.#runtime = runtime
     this.#parts = parts
   }
