@@ -2,6 +2,7 @@ import {
   assert,
   concatBytes,
   decodeWith,
+  EMPTY_BYTES,
   encodeWith,
   type TupleCodec,
   type TupleReader,
@@ -9,7 +10,14 @@ import {
 } from '@atoll/core'
 import { damaged, packVector, unpackVector } from './actors.ts'
 import { PackableRecord } from './packable-record.ts'
-import { type IndexEntry, type Sibling, type StoredRecord, siblingOf, type VersionVector } from './record.ts'
+import {
+  type IndexEntry,
+  type RecordHead,
+  type Sibling,
+  type SiblingHead,
+  type StoredRecord,
+  siblingOf,
+} from './record.ts'
 import { compareDots, covers, sortedEntries } from './version-vector.ts'
 
 /** A record as it is stored and sent: everything but the values, and the values, raw and end to end. */
@@ -20,17 +28,14 @@ export interface EncodedRecord {
 
 const NAME = 'a record'
 
-/** What a head says: of each sibling, all but the bytes of its value. */
-interface Head {
-  readonly clock: VersionVector
-  readonly siblings: readonly SiblingHead[]
-}
-
-type SiblingHead = Omit<Sibling, 'value'> & { readonly value: Pick<Uint8Array, 'length'> }
-
 /** The body of a record with one value is that value itself, not a copy. Neither part may be changed by whoever has it. */
 export function encodeRecord(record: StoredRecord): EncodedRecord {
-  return { head: PackableRecord.headOf(record, packHead), body: bodyOf(record.siblings) }
+  return { head: encodeHead(record), body: bodyOf(record.siblings) }
+}
+
+/** The head alone. It may not be changed by whoever has it. */
+export function encodeHead(record: RecordHead): Uint8Array {
+  return PackableRecord.headOf(record, packHead)
 }
 
 /**
@@ -38,13 +43,13 @@ export function encodeRecord(record: StoredRecord): EncodedRecord {
  * may make it.
  */
 export function exceedsRoom(
-  record: StoredRecord,
+  record: RecordHead,
   room: { readonly headBytes: number; readonly bodyBytes: number },
 ): boolean {
   const { siblings } = record
   if (siblings.length < 2) return false
   const bytes = siblings.reduce((sum, { value }) => sum + value.length, 0)
-  return bytes > room.bodyBytes || encodeRecord(record).head.length > room.headBytes
+  return bytes > room.bodyBytes || encodeHead(record).length > room.headBytes
 }
 
 /** The same record, of which the values are copies. */
@@ -52,7 +57,7 @@ export function copyRecord(record: StoredRecord): StoredRecord {
   return PackableRecord.copyOf(record)
 }
 
-function packHead(record: StoredRecord): Uint8Array {
+function packHead(record: RecordHead): Uint8Array {
   return encodeWith(headCodec, record)
 }
 
@@ -61,6 +66,18 @@ function bodyOf(siblings: readonly Sibling[]): Uint8Array {
   return first !== undefined && siblings.length === 1
     ? first.value
     : concatBytes(siblings.map(({ value }) => value))
+}
+
+/**
+ * What a head says of its record. A value of no bytes is there. Throws `ATOLL_CORRUPT` as `decodeRecord`. Keeps the
+ * head.
+ */
+export function decodeHead(head: Uint8Array): RecordHead {
+  const { clock, siblings } = decodeWith(headCodec, head)
+  const known = siblings.map((sibling) =>
+    sibling.value.length === 0 ? siblingOf(EMPTY_BYTES, sibling) : sibling,
+  )
+  return new PackableRecord<SiblingHead>(clock, known, headOfVersion(head))
 }
 
 /**
@@ -77,10 +94,15 @@ export function decodeRecord(head: Uint8Array, body: Uint8Array): StoredRecord {
     return siblingOf(start === 0 && end === body.length ? body : body.subarray(start, end), sibling)
   })
   if (end !== body.length) throw damaged(NAME, `its values have ${end} bytes, its body ${body.length}`)
-  return new PackableRecord(clock, withValues, head[0] === headCodec.version ? head : undefined)
+  return new PackableRecord(clock, withValues, headOfVersion(head))
 }
 
-const headCodec: TupleCodec<Head> = {
+/** One of an earlier version is not what would be written now. */
+function headOfVersion(head: Uint8Array): Uint8Array | undefined {
+  return head[0] === headCodec.version ? head : undefined
+}
+
+const headCodec: TupleCodec<RecordHead> = {
   name: NAME,
   version: 1,
   encode: ({ clock, siblings }) => {
@@ -140,7 +162,7 @@ function unpackIndexEntry(reader: TupleReader): IndexEntry {
   return { index: reader.string(), scope: reader.bytes(), term: reader.bytes(), payload: reader.bytes() }
 }
 
-function checkDots(clock: VersionVector, siblings: readonly SiblingHead[]): void {
+function checkDots(clock: RecordHead['clock'], siblings: readonly SiblingHead[]): void {
   for (const [at, { dot }] of siblings.entries()) {
     const next = siblings[at + 1]
     if (next !== undefined && compareDots(dot, next.dot) >= 0) throw damaged(NAME, 'siblings out of order')

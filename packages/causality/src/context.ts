@@ -1,12 +1,12 @@
 import { decodeWith, encodeWith, LATEST_WALL_MS, type TupleCodec } from '@atoll/core'
 import { damaged, packVector, unpackVector } from './actors.ts'
-import type { CausalContext, StoredRecord } from './record.ts'
+import type { CausalContext, RecordHead } from './record.ts'
 
 /** Leaves room for 10^12 writes that replace each other, and keeps stamps within the integers. */
 const MAX_TIMESTAMP_MS = LATEST_WALL_MS + 2 ** 40
 
 /** What a reader of `record` has seen. */
-export function contextOf(record: StoredRecord): CausalContext {
+export function contextOf(record: RecordHead): CausalContext {
   const timestampMs = record.siblings.reduce((last, sibling) => Math.max(last, sibling.timestampMs), 0)
   return { vector: record.clock, timestampMs }
 }

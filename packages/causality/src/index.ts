@@ -1,10 +1,18 @@
-export { copyRecord, decodeRecord, type EncodedRecord, encodeRecord, exceedsRoom } from './codec.ts'
+export {
+  copyRecord,
+  decodeHead,
+  decodeRecord,
+  type EncodedRecord,
+  encodeHead,
+  encodeRecord,
+  exceedsRoom,
+} from './codec.ts'
 export { contextOf, decodeContext, encodeContext } from './context.ts'
 export { clockDigest, headDigest } from './digest.ts'
 export { givenTwice, isRenamedIn, renameSiblings, writesDigest } from './given-twice.ts'
 export { checkIndexEntries, INDEX_LIMITS } from './index-limits.ts'
 export { type VisibleIndexEntry, visibleIndexEntries } from './indexes.ts'
-export { mergeRecords, recordsEqual } from './merge.ts'
+export { isUndecided, mergeBrought, mergeRecords, recordsEqual } from './merge.ts'
 export type { MergeFunction, MergePolicy } from './policy.ts'
 export {
   type ActorId,
@@ -13,7 +21,11 @@ export {
   type Dot,
   EMPTY_RECORD,
   type IndexEntry,
+  isWhole,
+  type RecordHead,
+  type RecordOf,
   type Sibling,
+  type SiblingHead,
   type StoredRecord,
   type VersionVector,
 } from './record.ts'
@@ -27,5 +39,5 @@ export {
   mergeVectors,
   type VectorOrder,
 } from './version-vector.ts'
-export { type ClientWrite, MAX_SIBLINGS, type RecordUpdate, writeRecord } from './write.ts'
+export { type ClientWrite, keepsValues, MAX_SIBLINGS, type RecordUpdate, writeRecord } from './write.ts'
 export { writeOnceRecord } from './write-once.ts'

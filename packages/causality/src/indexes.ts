@@ -1,5 +1,5 @@
 import { compareBytes } from '@atoll/core'
-import type { IndexEntry, StoredRecord } from './record.ts'
+import type { IndexEntry, RecordHead } from './record.ts'
 import { distinctWrites } from './resolve.ts'
 
 /** One place in an index, with what each sibling says there. */
@@ -12,7 +12,7 @@ export interface VisibleIndexEntry extends Omit<IndexEntry, 'payload'> {
  * The index entries of a record, of all siblings but tombstones, in the order of (index, scope, term). Expiry changes
  * nothing here: an expired sibling keeps its entries until the record is written again.
  */
-export function visibleIndexEntries({ siblings }: StoredRecord): readonly VisibleIndexEntry[] {
+export function visibleIndexEntries({ siblings }: RecordHead): readonly VisibleIndexEntry[] {
   const [first] = siblings
   // The rule, on the way of every write.
   if (first !== undefined && siblings.length === 1 && first.indexes.length <= 1)

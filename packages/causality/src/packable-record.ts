@@ -1,16 +1,24 @@
 import { equalBytes } from '@atoll/core'
-import { type Sibling, type StoredRecord, siblingOf, type VersionVector } from './record.ts'
+import {
+  type RecordHead,
+  type RecordOf,
+  type Sibling,
+  type SiblingHead,
+  type StoredRecord,
+  siblingOf,
+  type VersionVector,
+} from './record.ts'
 
 /**
  * A record that remembers its head once it was packed or unpacked: on its way through the nodes it is packed for the
  * disk, for each message and for the next disk, and it never changes. A copy made by spreading is a plain record.
  */
-export class PackableRecord implements StoredRecord {
+export class PackableRecord<S extends SiblingHead = Sibling> implements RecordOf<S> {
   readonly clock: VersionVector
-  readonly siblings: readonly Sibling[]
+  readonly siblings: readonly S[]
   #head: Uint8Array | undefined
 
-  constructor(clock: VersionVector, siblings: readonly Sibling[], head?: Uint8Array) {
+  constructor(clock: VersionVector, siblings: readonly S[], head?: Uint8Array) {
     this.clock = clock
     this.siblings = siblings
     this.#head = head
@@ -23,13 +31,13 @@ export class PackableRecord implements StoredRecord {
   }
 
   /** Whether both are known to have the same head, by which they are the same record but for the bytes of values. */
-  static haveOneHead(a: StoredRecord, b: StoredRecord): boolean {
+  static haveOneHead(a: RecordHead, b: RecordHead): boolean {
     if (!(#head in a) || !(#head in b) || a.#head === undefined || b.#head === undefined) return false
     return equalBytes(a.#head, b.#head)
   }
 
   /** The head of `record`, made by `pack` unless it is known. */
-  static headOf(record: StoredRecord, pack: (record: StoredRecord) => Uint8Array): Uint8Array {
+  static headOf(record: RecordHead, pack: (record: RecordHead) => Uint8Array): Uint8Array {
     if (!(#head in record)) return pack(record)
     record.#head ??= pack(record)
     return record.#head

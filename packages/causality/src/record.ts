@@ -53,17 +53,38 @@ export interface Sibling extends Content {
   readonly writeId: Uint8Array
 }
 
+/** What the head of a record says of one value: all but its bytes. A sibling is one, too. */
+export interface SiblingHead extends Omit<Sibling, 'value'> {
+  readonly value: Pick<Uint8Array, 'length'>
+}
+
 /** One value with all that its head says. Made field by field, always in this order, so that all siblings have one shape. */
 export function siblingOf(value: Uint8Array, head: Omit<Sibling, 'value'>): Sibling {
   const { metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId } = head
   return { value, metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId }
 }
 
-/** What a vnode stores under a key. */
-export interface StoredRecord {
+/** A record of which the siblings have their values, or only say how long these are. */
+export interface RecordOf<S extends SiblingHead> {
   readonly clock: VersionVector
   /** In the order of their dots. */
-  readonly siblings: readonly Sibling[]
+  readonly siblings: readonly S[]
+}
+
+/** What a vnode stores under a key. */
+export interface StoredRecord extends RecordOf<Sibling> {}
+
+/** What is known of a record without its values. A record is one, too; some of its values may be there, and others not. */
+export interface RecordHead extends RecordOf<SiblingHead> {}
+
+/** Whether the value of a sibling is there. */
+export function hasBytes(sibling: SiblingHead): sibling is Sibling {
+  return sibling.value instanceof Uint8Array
+}
+
+/** Whether all values of a record are there. */
+export function isWhole(record: RecordHead): record is StoredRecord {
+  return record.siblings.every(hasBytes)
 }
 
 /** Of a key that was never written. */

@@ -2,7 +2,7 @@ import { describe, equalBytes, wrongType } from '@atoll/core'
 import { contextOf } from './context.ts'
 import { latest } from './merge.ts'
 import type { MergeFunction, MergePolicy } from './policy.ts'
-import type { CausalContext, Sibling, StoredRecord } from './record.ts'
+import type { CausalContext, Sibling, SiblingHead, StoredRecord } from './record.ts'
 
 export interface ResolvedValue {
   readonly value: Uint8Array
@@ -53,8 +53,8 @@ function isLive({ tombstone, expiresAtMs }: Sibling, wallMs: number): boolean {
 }
 
 /** One write may have two dots, if its first coordinator fell silent and another was asked: it is shown once. */
-export function distinctWrites(siblings: readonly Sibling[]): readonly Sibling[] {
-  const isFirst = ({ writeId }: Sibling, at: number) =>
+export function distinctWrites<S extends SiblingHead>(siblings: readonly S[]): readonly S[] {
+  const isFirst = ({ writeId }: S, at: number) =>
     siblings.findIndex((other) => equalBytes(other.writeId, writeId)) === at
   return siblings.length < 2 ? siblings : siblings.filter(isFirst)
 }

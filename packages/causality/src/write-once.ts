@@ -1,9 +1,10 @@
-import { compareBytes } from '@atoll/core'
+import { assert, compareBytes } from '@atoll/core'
 import { PackableRecord } from './packable-record.ts'
 import {
   type ActorId,
   type Content,
-  type Sibling,
+  hasBytes,
+  type SiblingHead,
   type StoredRecord,
   siblingOf,
   type VersionVector,
@@ -33,11 +34,13 @@ export function writeOnceRecord(content: Content, valueCrc32: number, writeId: U
 
 /**
  * The order in which write-once values of one key win, the smaller first: a tombstone, so that what was deleted stays
- * so; then the smaller checksum, value and write. Nothing in it depends on who compares or on what came first.
+ * so; then the smaller checksum, value and write. Nothing in it depends on who compares or on what came first. Values are
+ * only read where all that stands before them is equal.
  */
-export function compareWriteOnce(a: Sibling, b: Sibling): number {
+export function compareWriteOnce(a: SiblingHead, b: SiblingHead): number {
   if (a.tombstone !== b.tombstone) return a.tombstone ? -1 : 1
   if (a.valueCrc32 !== b.valueCrc32) return a.valueCrc32 - b.valueCrc32
+  assert(hasBytes(a) && hasBytes(b), 'two writes of one checksum are compared by their values')
   const byValue = compareBytes(a.value, b.value)
   return byValue === 0 ? compareBytes(a.writeId, b.writeId) : byValue
 }

@@ -7,8 +7,10 @@ import {
   type Content,
   type Dot,
   EMPTY_RECORD,
+  type RecordHead,
+  type RecordOf,
   type Sibling,
-  type StoredRecord,
+  type SiblingHead,
   siblingOf,
   type VersionVector,
 } from './record.ts'
@@ -28,10 +30,10 @@ export interface ClientWrite {
   readonly context: CausalContext | undefined
 }
 
-export interface RecordUpdate {
+export interface RecordUpdate<S extends SiblingHead = Sibling> {
   readonly policy: MergePolicy
   /** What the vnode holds; undefined for nothing. */
-  readonly current: StoredRecord | undefined
+  readonly current: RecordOf<S> | undefined
   readonly write: ClientWrite
   /** The vnode's next event, later than any that it ever gave to this key. Not used for write-once. */
   readonly dot: Dot
@@ -47,15 +49,15 @@ export interface RecordUpdate {
  * Throws `ATOLL_CORRUPT` for a context that knows an event which was never given, and `ATOLL_OVERLOADED` if more
  * than `MAX_SIBLINGS` would be left.
  */
-export function writeRecord(update: RecordUpdate): StoredRecord {
+export function writeRecord<S extends SiblingHead = Sibling>(update: RecordUpdate<S>): RecordOf<S | Sibling> {
   const { policy, write, dot } = update
-  const current = update.current ?? EMPTY_RECORD
+  const current: RecordOf<S | Sibling> = update.current ?? EMPTY_RECORD
   if (policy.kind === 'write-once') return writeOnce(update)
-  if (current.siblings.some((sibling) => equalBytes(sibling.writeId, write.writeId))) return current
+  if (isRetry(current, write)) return current
   checkDot(current, update)
 
   const seen = write.context?.vector ?? EMPTY_RECORD.clock
-  const replaced = (sibling: Sibling) => policy.kind === 'last-write-wins' || covers(seen, sibling.dot)
+  const replaced = (sibling: SiblingHead) => isReplaced(sibling, update)
   const kept = current.siblings.filter((sibling) => !replaced(sibling))
   checkSiblings(kept.length + 1)
 
@@ -65,14 +67,37 @@ export function writeRecord(update: RecordUpdate): StoredRecord {
   const head = { metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId }
   const sibling = siblingOf(value, head)
   const clock = withDot(mergeVectors(current.clock, seen), dot)
-  return new PackableRecord(
+  return new PackableRecord<S | Sibling>(
     clock,
     [...kept, sibling].sort((a, b) => compareDots(a.dot, b.dot)),
   )
 }
 
+/** Whether the record after a write, or what is answered in its place, has values of those that the vnode holds. */
+export function keepsValues(
+  current: RecordHead,
+  { policy, write }: Pick<RecordUpdate, 'policy' | 'write'>,
+): boolean {
+  if (isRetry(current, write)) return true
+  return current.siblings.some((sibling) => !isReplaced(sibling, { policy, write }))
+}
+
+function isRetry({ siblings }: RecordHead, { writeId }: ClientWrite): boolean {
+  return siblings.some((sibling) => equalBytes(sibling.writeId, writeId))
+}
+
+function isReplaced(
+  { dot }: SiblingHead,
+  { policy, write }: Pick<RecordUpdate, 'policy' | 'write'>,
+): boolean {
+  return policy.kind === 'last-write-wins' || covers(write.context?.vector ?? EMPTY_RECORD.clock, dot)
+}
+
 /** Later than everything that is replaced, and not earlier than the wall clock. */
-function stamp({ write, wallMs }: RecordUpdate, replaced: readonly Sibling[]): number {
+function stamp(
+  { write, wallMs }: Pick<RecordUpdate, 'write' | 'wallMs'>,
+  replaced: readonly SiblingHead[],
+): number {
   const [last] = latest(replaced)
   const seenMs = Math.max(write.context?.timestampMs ?? -1, last?.timestampMs ?? -1)
   return Math.max(Math.min(Math.floor(wallMs), LATEST_WALL_MS), seenMs + 1)
@@ -82,12 +107,16 @@ function withDot(vector: VersionVector, dot: Dot): VersionVector {
   return new Map(vector).set(dot.actor, dot.counter)
 }
 
-function writeOnce({ policy, current, write }: RecordUpdate): StoredRecord {
+function writeOnce<S extends SiblingHead>({
+  policy,
+  current,
+  write,
+}: RecordUpdate<S>): RecordOf<S | Sibling> {
   const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
-  return current === undefined ? record : mergeRecords(policy, current, record)
+  return current === undefined ? record : mergeRecords<S | Sibling>(policy, current, record)
 }
 
-function checkDot(current: StoredRecord, { write, dot }: RecordUpdate): void {
+function checkDot(current: RecordHead, { write, dot }: Pick<RecordUpdate, 'write' | 'dot'>): void {
   assert(!covers(current.clock, dot), 'a vnode gives every dot once')
   if (write.context !== undefined && covers(write.context.vector, dot)) {
     throw new AtollError('ATOLL_CORRUPT', 'the context knows a write that has not happened')

@@ -269,6 +269,10 @@ export const METRICS = {
     type: 'gauge',
     help: 'Entries of the largest clock of a record that this node has written since it was opened: one for each life of a vnode that wrote it.',
   },
+  atoll_vnode_converted_records_total: {
+    type: 'counter',
+    help: 'Records of an earlier format of which the large values were brought apart from the head.',
+  },
   atoll_vnode_corrupt_index_entries_total: {
     type: 'counter',
     help: 'Damaged index entries that were found on the disk.',

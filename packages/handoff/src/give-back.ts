@@ -60,26 +60,29 @@ export class GiveBack {
     let next: Uint8Array | undefined
     do {
       const page = await vnode.page(next, this.#site.options, this.#type)
-      const gone = await this.#give(page, signal)
+      const { gone, damaged } = await this.#give(page, signal)
       done.records += gone.length
       done.bytes += gone.reduce((sum, { bytes }) => sum + bytes, 0)
-      done.corrupt += page.corrupt.length
+      done.corrupt += page.corrupt.length + damaged.size
       next = page.next
     } while (next !== undefined)
     return { ...done, left: await vnode.count(this.#type) }
   }
 
-  async #give(page: Page, signal: AbortSignal): Promise<Page['records']> {
+  async #give(page: Page, signal: AbortSignal) {
     const vnode = this.#site.host.handoffOf(this.#partition)
     let held: readonly MovingRecord[] = page.records
+    const damaged = new Set<MovingRecord>()
     for (const place of this.#places) {
-      const there = new Set(await this.#site.sender.push(page.records, place, { job: this.job, signal }))
+      const pushed = await this.#site.sender.push(page.records, place, { job: this.job, signal })
+      const there = new Set(pushed.held)
       held = held.filter((record) => there.has(record))
+      for (const record of pushed.damaged) damaged.add(record)
     }
     this.#checkOwner()
     signal.throwIfAborted()
     const removed = await Promise.all(held.map((record) => vnode.remove(record)))
-    return held.filter((_, at) => removed[at] === true)
+    return { gone: held.filter((_, at) => removed[at] === true), damaged }
   }
 
   /** It may have become this node's own while it was being given away. */

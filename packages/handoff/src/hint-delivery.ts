@@ -68,12 +68,12 @@ export class HintDelivery {
     let next: Uint8Array | undefined
     do {
       const page = await vnode.hintedPage(node, next, options)
-      const refused = await this.#shares.push(page.records, signal)
+      const { lacking, damaged } = await this.#shares.push(page.records, signal)
       signal.throwIfAborted()
-      const stays = new Set([...refused].map(({ id }) => vnode.nameOf(id)))
+      const stays = new Set([...lacking].map(({ id }) => vnode.nameOf(id)))
       await vnode.forgetNotes(this.#done(page, new Set([...touched, ...stays])))
-      left.refused += refused.size
-      left.corrupt += page.corrupt.length
+      left.refused += lacking.size - damaged.size
+      left.corrupt += page.corrupt.length + damaged.size
       next = page.next
     } while (next !== undefined)
     await host.hints.reload(this.#plan, touched)

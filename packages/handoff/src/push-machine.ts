@@ -4,6 +4,15 @@ import { assert, KiB } from '@atoll/core'
 export interface Pushed {
   /** Of what is stored of it, what is not values. */
   readonly headBytes: number
+  /** All that is stored of it. */
+  readonly bytes: number
+}
+
+export interface PushMeans<Item> {
+  /** Which records go alone, as a stream. */
+  readonly isLarge: (item: Item) => boolean
+  /** Bytes of the records of one message; a single record may exceed it. */
+  readonly messageBytes: number
 }
 
 /** Where a page of records is on its way to a vnode of another node. `held` are those that it has. */
@@ -34,20 +43,19 @@ export function beginPush<Item extends Pushed>(items: readonly Item[]): PushStat
 
 /**
  * Brings records to a vnode: offers all of them, and sends what it lacks, message by message. A message that is too large
- * for the way is sent record by record, so that only the guilty one stays behind. `isLarge` says which records go alone,
- * as a stream.
+ * for the way is sent record by record, so that only the guilty one stays behind.
  */
 export function nextPush<Item extends Pushed>(
   state: PushState<Item>,
   event: PushEvent,
-  isLarge: (item: Item) => boolean,
+  means: PushMeans<Item>,
 ): PushState<Item> {
   if (event.kind === 'lacking') {
     assert(state.at === 'offering', 'an offer is answered once')
     const lacking = new Set(event.places)
     const held = state.items.filter((_, at) => !lacking.has(at))
     const items = state.items.filter((_, at) => lacking.has(at))
-    return send(held, messagesOf(items, isLarge))
+    return send(held, messagesOf(items, means))
   }
   assert(state.at === 'sending', 'a message was under way')
   const [message = [], ...rest] = state.messages
@@ -66,22 +74,25 @@ function send<Item extends Pushed>(
   return messages.length === 0 ? { at: 'done', held } : { at: 'sending', held, messages }
 }
 
-/** The records of one page have no more values than fit into a message, but may have too many heads. */
+/** A page is of heads: their values may have far more bytes than fit into a message, and so may heads. */
 function messagesOf<Item extends Pushed>(
   items: readonly Item[],
-  isLarge: (item: Item) => boolean,
+  { isLarge, messageBytes }: PushMeans<Item>,
 ): readonly (readonly Item[])[] {
   const messages: Item[][] = []
-  let bytes = Number.POSITIVE_INFINITY
+  let [headBytes, bytes] = [0, 0]
+  let isFull = true
   for (const item of items) {
     const isAlone = isLarge(item)
-    bytes += item.headBytes
-    if (isAlone || bytes > MESSAGE_HEAD_BYTES) {
+    headBytes += item.headBytes
+    bytes += item.bytes
+    if (isFull || isAlone || headBytes > MESSAGE_HEAD_BYTES || bytes > messageBytes) {
       messages.push([])
-      bytes = item.headBytes
+      headBytes = item.headBytes
+      bytes = item.bytes
     }
     messages.at(-1)?.push(item)
-    if (isAlone) bytes = Number.POSITIVE_INFINITY
+    isFull = isAlone
   }
   return messages
 }

@@ -1,5 +1,5 @@
-import { exceedsRoom } from '@atoll/causality'
-import type { Runtime } from '@atoll/core'
+import { exceedsRoom, isWhole, type StoredRecord } from '@atoll/causality'
+import type { KeyId, Runtime } from '@atoll/core'
 import { type AtollError, isAtollError } from '@atoll/core'
 import { callOrStream, FRAME_ROOM, isCapable, type RpcEndpoint } from '@atoll/transport'
 import { type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
@@ -7,7 +7,7 @@ import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
 import type { HandoffOptions } from './options.ts'
 import { Pace } from './pace.ts'
-import { beginPush, nextPush, type PushEvent, type PushState } from './push-machine.ts'
+import { beginPush, nextPush, type PushEvent, type PushMeans, type PushState } from './push-machine.ts'
 
 export interface Place {
   readonly node: string
@@ -20,6 +20,30 @@ export interface PushOptions {
   /** True if somebody waits for it: then it is counted, but not held back. */
   readonly hurried?: boolean
 }
+
+/** What became of records that another vnode shall have. */
+export interface Brought {
+  /** It has these durably, as they are or merged into what it has. */
+  readonly held: readonly MovingRecord[]
+  /** It lacks these, and their values are damaged here. */
+  readonly damaged: readonly MovingRecord[]
+}
+
+/** A record with its values, as it is now. */
+interface ToSend {
+  readonly id: KeyId
+  readonly record: StoredRecord
+  /** In its message. */
+  readonly at: number
+}
+
+interface Read {
+  readonly records: readonly ToSend[]
+  readonly damaged: readonly MovingRecord[]
+}
+
+/** Messages of which the values are being read. */
+type Ahead = Map<readonly MovingRecord[], Promise<Read>>
 
 /** Nothing depends on it that the end of a handoff is heard. */
 const END_TIMEOUT_MS = 1000
@@ -48,20 +72,23 @@ export class Sender {
   }
 
   /**
-   * Resolves with the records that the other vnode holds durably, as they are or merged into what it has: all but those
-   * that it will never take.
+   * Those that are neither held there nor damaged here are gone from here, or the vnode will never take them. Values that
+   * lie apart from their heads are read when they are sent, and those of the next message while one is on its way.
    */
-  async push(
-    records: readonly MovingRecord[],
-    to: Place,
-    options: PushOptions,
-  ): Promise<readonly MovingRecord[]> {
-    let state = beginPush(records)
-    for (;;) {
-      if (state.at === 'done') return state.held
-      const event = await this.#take(state, to, options)
-      state = nextPush(state, event, isLarge)
-      if (event.kind === 'lacking' && state.at !== 'offering') options.job.skipped += state.held.length
+  async push(records: readonly MovingRecord[], to: Place, options: PushOptions): Promise<Brought> {
+    const means: PushMeans<MovingRecord> = { isLarge: goesAlone, messageBytes: this.#options.pageBytes }
+    const damaged: MovingRecord[] = []
+    const ahead: Ahead = new Map()
+    try {
+      let state = beginPush(records)
+      for (;;) {
+        if (state.at === 'done') return { held: state.held, damaged }
+        const event = await this.#take(state, to, { ...options, ahead, damaged })
+        state = nextPush(state, event, means)
+        if (event.kind === 'lacking' && state.at !== 'offering') options.job.skipped += state.held.length
+      }
+    } finally {
+      await Promise.allSettled(ahead.values())
     }
   }
 
@@ -101,14 +128,22 @@ export class Sender {
   async #take(
     state: Exclude<PushState<MovingRecord>, { readonly at: 'done' }>,
     to: Place,
-    options: PushOptions,
+    options: PushOptions & { readonly ahead: Ahead; readonly damaged: MovingRecord[] },
   ): Promise<PushEvent> {
     if (state.at === 'offering') {
       return { kind: 'lacking', places: await this.#offer(state.items, to, options) }
     }
-    const [message = []] = state.messages
+    const [message = [], next] = state.messages
+    const read = await this.#readAhead(message, next, options.ahead)
     try {
-      return { kind: 'sent', refused: await this.#send(message, to, options) }
+      const sent = new Set(
+        read.records.length === 0 ? [] : await this.#send({ message, records: read.records }, to, options),
+      )
+      for (const one of read.damaged) {
+        options.damaged.push(one)
+        options.job.failed('ATOLL_CORRUPT')
+      }
+      return { kind: 'sent', refused: [...message.keys()].filter((at) => !sent.has(at)) }
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_TOO_LARGE')) throw error
       if (message.length === 1) this.#leaveBehind(error.code, options.job)
@@ -116,24 +151,55 @@ export class Sender {
     }
   }
 
-  /** Answers the places of those that the vnode will never take. */
+  #readAhead(
+    message: readonly MovingRecord[],
+    next: readonly MovingRecord[] | undefined,
+    ahead: Ahead,
+  ): Promise<Read> {
+    const read = ahead.get(message) ?? this.#read(message)
+    ahead.clear()
+    if (next !== undefined) {
+      const reading = this.#read(next)
+      // Told when it is its turn.
+      reading.catch(() => {})
+      ahead.set(next, reading)
+    }
+    return read
+  }
+
+  /** What is gone meanwhile is left out. */
+  async #read(message: readonly MovingRecord[]): Promise<Read> {
+    const records: ToSend[] = []
+    const damaged: MovingRecord[] = []
+    for (const [at, moving] of message.entries()) {
+      const { id, partition, record: head } = moving
+      const { record, corrupt } = isWhole(head)
+        ? { record: head, corrupt: false }
+        : await this.#host.handoffOf(partition).read(id)
+      if (record !== undefined) records.push({ id, record, at })
+      else if (corrupt) damaged.push(moving)
+    }
+    return { records, damaged }
+  }
+
+  /** Answers the places, in the message, of those that the vnode has now. */
   async #send(
-    records: readonly MovingRecord[],
+    { message, records }: { readonly message: readonly MovingRecord[]; readonly records: readonly ToSend[] },
     to: Place,
     { job, signal, hurried = false }: PushOptions,
   ): Promise<readonly number[]> {
     const { partition } = to
-    const bytes = records.reduce((sum, record) => sum + record.bytes, 0)
+    const bytes = records.reduce((sum, { at }) => sum + (message[at]?.bytes ?? 0), 0)
     const { refused, pauseMs } =
       to.node === this.#host.node
-        ? await this.#mergeHere(records, to)
+        ? { refused: await mergeAll(this.#host, partition, records), pauseMs: 0 }
         : await callOrStream(
             { endpoint: this.#endpoint, clock: this.#runtime.clock },
             {
               node: to.node,
               method: sendMethod,
               request: { partition, kind: job.identity.kind, records, partitions: this.#host.filed },
-              isLarge: records.some(isLarge),
+              isLarge: records.some(goesAlone),
             },
             { timeoutMs: this.#options.callTimeoutMs, signal },
           )
@@ -141,11 +207,8 @@ export class Sender {
     job.moved(records.length - refused.length, bytes)
     const delayMs = Math.max(pauseMs, this.#pace.charge(bytes))
     if (delayMs > 0 && !hurried) await this.#runtime.clock.sleep(delayMs, { signal })
-    return refused.map(({ at }) => at)
-  }
-
-  async #mergeHere(records: readonly MovingRecord[], { partition }: Place) {
-    return { refused: await mergeAll(this.#host, partition, records), pauseMs: 0 }
+    const refusedAt = new Set(refused.map(({ at }) => at))
+    return records.filter((_, place) => !refusedAt.has(place)).map(({ at }) => at)
   }
 
   #leaveBehind(code: string, job: Job): void {
@@ -158,7 +221,7 @@ export class Sender {
 export async function mergeAll(
   host: VnodeHost,
   partition: number,
-  records: readonly Pick<MovingRecord, 'id' | 'record'>[],
+  records: readonly Pick<ToSend, 'id' | 'record'>[],
 ): Promise<readonly { readonly at: number; readonly code: AtollError['code'] }[]> {
   const vnode = host.handoffOf(partition)
   const outcomes = await Promise.allSettled(records.map(({ id, record }) => vnode.merge(id, record)))
@@ -169,6 +232,6 @@ export async function mergeAll(
   })
 }
 
-function isLarge({ record }: MovingRecord): boolean {
+function goesAlone({ record }: Pick<MovingRecord, 'record'>): boolean {
   return exceedsRoom(record, FRAME_ROOM)
 }

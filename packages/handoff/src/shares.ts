@@ -10,6 +10,12 @@ export interface SharesPlan {
   readonly select: (id: KeyId) => readonly Place[]
 }
 
+export interface Lacking {
+  readonly lacking: ReadonlySet<MovingRecord>
+  /** Of those. */
+  readonly damaged: ReadonlySet<MovingRecord>
+}
+
 /** Brings records to the vnodes that are chosen for each of them. */
 export class Shares {
   readonly #site: Site
@@ -21,8 +27,8 @@ export class Shares {
     this.#plan = plan
   }
 
-  /** Resolves with those that one of their vnodes will never take. */
-  async push(records: readonly MovingRecord[], signal: AbortSignal): Promise<ReadonlySet<MovingRecord>> {
+  /** Resolves with those that one of their vnodes lacks still, and says of which the values are damaged here. */
+  async push(records: readonly MovingRecord[], signal: AbortSignal): Promise<Lacking> {
     const { job, select } = this.#plan
     const shares = new Map<string, MovingRecord[]>()
     for (const record of records) {
@@ -32,14 +38,17 @@ export class Shares {
         shares.set(name, [...(shares.get(name) ?? []), record])
       }
     }
-    const refused = new Set<MovingRecord>()
+    const lacking = new Set<MovingRecord>()
+    const damaged = new Set<MovingRecord>()
     for (const [name, share] of shares) {
       const target = this.#targets.get(name)
       if (target === undefined) continue
-      const held = new Set(await this.#site.sender.push(share, target, { job, signal }))
-      for (const record of share) if (!held.has(record)) refused.add(record)
+      const pushed = await this.#site.sender.push(share, target, { job, signal })
+      const held = new Set(pushed.held)
+      for (const record of share) if (!held.has(record)) lacking.add(record)
+      for (const record of pushed.damaged) damaged.add(record)
     }
-    return refused
+    return { lacking, damaged }
   }
 
   /** Tells all of them that nothing more comes for now. */

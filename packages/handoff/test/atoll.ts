@@ -106,7 +106,9 @@ export class Island {
     const database = fused(this.disk.open(), this)
     this.database = database
     const limits = this.recordBytes === undefined ? {} : { recordBytes: this.recordBytes }
-    const options = { node: name, partitions: PARTITIONS, ...limits }
+    // Values lie apart from their heads, or with them.
+    const inlineBytes = (this.#atoll.options.seed ?? 1) % 2 === 0 ? 16_384 : 1
+    const options = { node: name, partitions: PARTITIONS, inlineBytes, ...limits }
     this.host = new VnodeHost(runtime, { database, policyOf }, options)
     await this.host.open()
     this.#watchAccepted()

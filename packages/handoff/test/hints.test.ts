@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { withValuesAtHeads } from '../../vnode/test/older-formats.ts'
 import { content, id, write } from '../../vnode/test/world.ts'
 import { Atoll, OWNED_BY_N1 } from './atoll.ts'
 
@@ -74,4 +75,35 @@ describe('a node that is back', () => {
       }
     })
   })
+})
+
+it('large values that a build before has stored with their heads are owed and given to those who missed them, before and after', async () => {
+  for (const waits of [false, true]) {
+    await new Atoll(['n1', 'n2'], OWNED_BY_N1).run(async (atoll) => {
+      const names = Array.from({ length: 20 }, (_, number) => `k${number}`)
+      const [n1, n2] = [atoll.node('n1'), atoll.node('n2')]
+      for (const name of names)
+        await n1.host.coordinate({
+          ...write(id(name), content(new Uint8Array(2000).fill(1))),
+          hintFor: ['n2'],
+        })
+      await n1.stop()
+      const old = n1.disk.open()
+      await old.open()
+      expect(await withValuesAtHeads(old)).toBe(20)
+      await old.close()
+      await n1.start()
+      expect(n1.host.hints.all()).toMatchObject([{ partition: 1, node: 'n2', keys: 20 }])
+      if (waits) await n1.host.converted
+      const select = () => [{ node: 'n2', partition: 1 }]
+      await n1.handoffs.deliverHints({ partition: 1, node: 'n2', select })
+      expect(n1.host.hints.all()).toEqual([])
+      for (const name of names)
+        expect(
+          (await n2.host.get({ partition: 1, id: id(name) })).record?.siblings.map(
+            ({ value }) => value.length,
+          ),
+        ).toEqual([2000])
+    })
+  }
 })

@@ -4,13 +4,19 @@ import { beginPush, MESSAGE_HEAD_BYTES, nextPush, type PushState } from '../src/
 interface Item {
   readonly name: number
   readonly headBytes: number
+  readonly bytes: number
   readonly isLarge: boolean
 }
 
 const isLarge = (item: Item) => item.isLarge
+const MESSAGE_BYTES = 1024 * 1024
+const means = { isLarge, messageBytes: MESSAGE_BYTES }
 const SIZES = [1, MESSAGE_HEAD_BYTES / 2 + 1, MESSAGE_HEAD_BYTES + 1]
 
-/** All lists of so many items: small, half a message, more than one, and each of these as a stream. */
+/**
+ * All lists of so many items: small, half a message, more than one, by heads and by values, and one that goes as a
+ * stream.
+ */
 function* lists(length: number): Generator<readonly Item[]> {
   if (length === 0) {
     yield []
@@ -18,9 +24,10 @@ function* lists(length: number): Generator<readonly Item[]> {
   }
   for (const items of lists(length - 1)) {
     for (const headBytes of SIZES) {
-      yield [...items, { name: length, headBytes, isLarge: false }]
+      yield [...items, { name: length, headBytes, bytes: headBytes, isLarge: false }]
     }
-    yield [...items, { name: length, headBytes: 1, isLarge: true }]
+    yield [...items, { name: length, headBytes: 1, bytes: MESSAGE_BYTES / 2 + 1, isLarge: false }]
+    yield [...items, { name: length, headBytes: 1, bytes: 2 * MESSAGE_BYTES, isLarge: true }]
   }
 }
 
@@ -40,12 +47,12 @@ function endings(state: PushState<Item>, left: ReadonlySet<number>): Ending[] {
   if (state.at === 'offering') throw new Error('it was answered')
   const [message = []] = state.messages
   checkMessage(message)
-  const tooLarge = nextPush(state, { kind: 'too-large' }, isLarge)
+  const tooLarge = nextPush(state, { kind: 'too-large' }, means)
   const alone = message.length === 1 ? message.map(({ name }) => name) : []
   const answered = [0, 1].flatMap((bits) => {
     const refused = placesOf(bits, message.length)
     const names = refused.map((at) => message[at]?.name ?? 0)
-    return endings(nextPush(state, { kind: 'sent', refused }, isLarge), new Set([...left, ...names]))
+    return endings(nextPush(state, { kind: 'sent', refused }, means), new Set([...left, ...names]))
   })
   return [...answered, ...endings(tooLarge, new Set([...left, ...alone]))]
 }
@@ -55,6 +62,7 @@ function checkMessage(message: readonly Item[]): void {
   if (message.length === 1) return
   expect(message.some(isLarge)).toBe(false)
   expect(message.reduce((sum, { headBytes }) => sum + headBytes, 0)).toBeLessThanOrEqual(MESSAGE_HEAD_BYTES)
+  expect(message.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(MESSAGE_BYTES)
 }
 
 describe('a page on its way to a vnode', () => {
@@ -63,7 +71,7 @@ describe('a page on its way to a vnode', () => {
     for (const items of [...lists(1), ...lists(2), ...lists(3)]) {
       for (const bits of subsets(items.length)) {
         const places = placesOf(bits, items.length)
-        const offered = nextPush(beginPush(items), { kind: 'lacking', places }, isLarge)
+        const offered = nextPush(beginPush(items), { kind: 'lacking', places }, means)
         for (const { held, left } of endings(offered, new Set())) {
           count += 1
           const names = held.map(({ name }) => name)
@@ -81,7 +89,7 @@ describe('a page on its way to a vnode', () => {
 
   it('has sent nothing that is there', () => {
     const items = [...lists(3)][0] ?? []
-    expect(nextPush(beginPush(items), { kind: 'lacking', places: [] }, isLarge)).toEqual({
+    expect(nextPush(beginPush(items), { kind: 'lacking', places: [] }, means)).toEqual({
       at: 'done',
       held: items,
     })

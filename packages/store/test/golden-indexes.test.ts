@@ -1,8 +1,9 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { type AtollNode, type ObjectPage, openNode } from '../src/index.ts'
+import { unpacked } from './golden/unpacked.ts'
 
 const work = mkdtempSync(join(tmpdir(), 'atoll-golden-indexes-'))
 afterAll(() => rmSync(work, { recursive: true, force: true }))
@@ -18,17 +19,7 @@ const ALL = Array.from({ length: 60 }, (_, at) => at)
 const isThere = (at: number) => at % 5 !== 0 || at % 7 === 1
 const KEYS = ALL.filter(isThere).map(keyOf).sort()
 
-function unpack(kind: string): string {
-  const place = join(work, `${kind}-${readdirSync(work).length}`)
-  cpSync(join(import.meta.dirname, 'golden/indexes-by-partition', kind), place, { recursive: true })
-  const log = join(place, 'log')
-  for (const name of readdirSync(log).filter((file) => file.endsWith('.segment'))) {
-    // Kept without the zeros behind the last record; the segment says how long it is.
-    const sizeBytes = readFileSync(join(log, name)).readUIntLE(32, 6)
-    truncateSync(join(log, name), sizeBytes)
-  }
-  return place
-}
+const unpack = (kind: string) => unpacked(`indexes-by-partition/${kind}`, work)
 
 async function expectAll({ objects }: AtollNode, more: readonly string[] = []): Promise<void> {
   const listed: string[] = []
@@ -53,7 +44,7 @@ test.each(KINDS)('%s: is listed while its entries are brought in order, and goes
   await expectAll(node)
   await node.objects.put('reef', '3/new', Buffer.from('new'))
   await expectAll(node, ['3/new'])
-  await node.vnodes.indexesInOrder
+  await node.vnodes.converted
   await expectAll(node, ['3/new'])
   await node.objects.delete('reef', '3/new')
   await node.close()
@@ -67,7 +58,7 @@ test('is gone on with from wherever it was cut', async () => {
   const node = await openNode({ path })
   const copies: string[] = []
   let settled = false
-  void node.vnodes.indexesInOrder.then(() => {
+  void node.vnodes.converted.then(() => {
     settled = true
   })
   while (!settled && copies.length < 4) {
@@ -77,14 +68,14 @@ test('is gone on with from wherever it was cut', async () => {
     copies.push(copy)
     await node.objects.put('reef', '3/new', Buffer.from(`new ${copies.length}`))
   }
-  await node.vnodes.indexesInOrder
+  await node.vnodes.converted
   await node.close()
   expect(copies.length).toBeGreaterThan(1)
   for (const [at, copy] of copies.entries()) {
     const cut = await openNode({ path: copy })
     const more = at === 0 ? [] : ['3/new']
     await expectAll(cut, more)
-    await cut.vnodes.indexesInOrder
+    await cut.vnodes.converted
     await expectAll(cut, more)
     await cut.close()
   }

@@ -1,4 +1,4 @@
-import type { StoredRecord } from '@atoll/causality'
+import type { RecordHead } from '@atoll/causality'
 import { AtollError, type KeyId, type Runtime, toHex } from '@atoll/core'
 
 /** Entries that a client's write may bring a clock to: with 20 bytes each they fit into the head of a frame. */
@@ -26,7 +26,7 @@ export class ClockWatch {
   }
 
   /** To be called with every record that is written. */
-  saw({ clock: { size } }: StoredRecord, id: KeyId): void {
+  saw({ clock: { size } }: RecordHead, id: KeyId): void {
     if (size <= this.#largest) return
     this.#largest = size
     this.#runtime.metrics.gauge('atoll_vnode_clock_entries', size)
@@ -44,7 +44,7 @@ export class ClockWatch {
  * Throws `ATOLL_TOO_LARGE`, definite, for a client's write that would make a clock larger than that. A replica whose
  * actor the clock has already takes the write all the same, and what is merged is always stored.
  */
-export function checkClock(after: StoredRecord, before: StoredRecord | undefined): void {
+export function checkClock(after: RecordHead, before: RecordHead | undefined): void {
   const { size } = after.clock
   if (size <= MAX_CLOCK_ENTRIES || size <= (before?.clock.size ?? 0)) return
   const message = `the clock of the record would have ${size} entries, and ${MAX_CLOCK_ENTRIES} are allowed`

@@ -1,4 +1,4 @@
-import type { StoredRecord } from '@atoll/causality'
+import type { RecordHead } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { Derivation } from './derivation.ts'
 
@@ -30,7 +30,7 @@ export type CountStep =
   | { readonly kind: 'set'; readonly partition: number; readonly counts: ReadonlyMap<string, Counts> }
 
 /** What a record counts as; one that cannot be read counts by its key. */
-export function countsOf({ bucket, key }: KeyId, record: StoredRecord | undefined): Counts {
+export function countsOf({ bucket, key }: KeyId, record: RecordHead | undefined): Counts {
   const keyBytes = bucket.length + key.length
   if (record === undefined) return { records: 1, bytes: keyBytes, tombstones: 0 }
   let bytes = keyBytes

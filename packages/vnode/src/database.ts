@@ -34,9 +34,11 @@ export interface FormatState {
   readonly filedByKey: boolean
   /** False while index entries may lie in ranges of their partitions, as they did up to the second format. */
   readonly indexesInOrder: boolean
+  /** False while large values may lie with the heads of their records, as they did up to the third format. */
+  readonly valuesApart: boolean
 }
 
-const DONE: FormatState = { filedByKey: true, indexesInOrder: true }
+const DONE: FormatState = { filedByKey: true, indexesInOrder: true, valuesApart: true }
 
 export type StoredFormat = DatabaseFormat & FormatState
 
@@ -56,8 +58,8 @@ export async function openDatabase(database: Database): Promise<void> {
 /**
  * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
  * Answers what is still to be done: records are not filed as they should be if the ring has got more partitions since.
- * From here on a build before refuses the database, for it would not find the index entries. Throws `ATOLL_FORMAT` or
- * `ATOLL_STORAGE`.
+ * From here on a build before refuses the database, for it would find neither index entries nor large values. Throws
+ * `ATOLL_FORMAT` or `ATOLL_STORAGE`.
  */
 export async function claimDatabase(
   database: Database,
@@ -68,9 +70,9 @@ export async function claimDatabase(
   if (stored !== undefined) {
     const found = readFormat(stored, crc32)
     checkFormat(found, format)
-    if (!found.indexesInOrder) await noteFormat(database, found, crc32)
-    const { filedByKey, indexesInOrder, partitions } = found
-    return { filedByKey: filedByKey && partitions === format.partitions, indexesInOrder }
+    if (!found.valuesApart) await noteFormat(database, found, crc32)
+    const { filedByKey, indexesInOrder, valuesApart, partitions } = found
+    return { filedByKey: filedByKey && partitions === format.partitions, indexesInOrder, valuesApart }
   }
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
@@ -175,22 +177,25 @@ const PROGRAM = 'atoll vnodes'
 
 const formatCodec: TupleCodec<StoredFormat> = {
   name: 'the format of the database',
-  version: 3,
-  encode: ({ node, partitions, filedByKey, indexesInOrder }) => [
+  version: 4,
+  encode: ({ node, partitions, filedByKey, indexesInOrder, valuesApart }) => [
     PROGRAM,
     node,
     partitions,
     filedByKey,
     indexesInOrder,
+    valuesApart,
   ],
   decode: (reader) => {
     if (reader.string() !== PROGRAM) throw new AtollError('ATOLL_CORRUPT', 'not the format of vnodes')
     const format = { node: reader.string(), partitions: reader.uint() }
-    return { ...format, filedByKey: reader.boolean(), indexesInOrder: reader.boolean() }
+    const state = { filedByKey: reader.boolean(), indexesInOrder: reader.boolean() }
+    return { ...format, ...state, valuesApart: reader.boolean() }
   },
   migrations: {
     1: (older) => [older.string(), older.string(), older.uint(), false],
     2: (older) => [older.string(), older.string(), older.uint(), older.boolean(), false],
+    3: (older) => [older.string(), older.string(), older.uint(), older.boolean(), older.boolean(), false],
   },
 }
 

@@ -3,6 +3,7 @@ import {
   type Dot,
   descends,
   EMPTY_RECORD,
+  type RecordHead,
   type StoredRecord,
   type VersionVector,
 } from '@atoll/causality'
@@ -27,13 +28,18 @@ export interface Decision {
   /** Holders that miss the write. */
   readonly hintFor?: readonly string[] | undefined
   readonly origin: Origin
-  readonly decide: (current: StoredRecord | undefined, nextDot: () => Dot) => StoredRecord
+  /**
+   * Whether it takes the values of what is there, which may lie apart from the head. If not, the result has all of its
+   * values all the same, unless it is `current` itself.
+   */
+  readonly needsValues: (current: RecordHead) => boolean
+  readonly decide: (current: RecordHead | undefined, nextDot: () => Dot) => RecordHead
 }
 
 /** A decided write: queued, and on disk once `durable` resolves. */
 export interface Decided {
-  /** What the vnode holds now; empty if it has declined. */
-  readonly record: StoredRecord
+  /** What the vnode holds now; empty if it has declined. Some values may be missing if nothing has changed. */
+  readonly record: RecordHead
   readonly changed: boolean
   /** True if nothing was written, because of `ifAlone`. */
   readonly declined: boolean
@@ -48,7 +54,7 @@ export interface Decided {
  * A record that lacks something that others have seen is not the one that they have seen: what was decided upon may have
  * been forgotten here.
  */
-export function isExactly(record: StoredRecord | undefined, seen: VersionVector | undefined): boolean {
+export function isExactly(record: RecordHead | undefined, seen: VersionVector | undefined): boolean {
   const clock = record?.clock ?? EMPTY_RECORD.clock
   const known = seen ?? EMPTY_RECORD.clock
   return descends(known, clock) && descends(clock, known)
@@ -57,7 +63,7 @@ export function isExactly(record: StoredRecord | undefined, seen: VersionVector 
 /** True if others know events of this actor that its own copy lacks: then it has lost some, and must not count on. */
 export function knowsMore(
   seen: VersionVector | undefined,
-  current: StoredRecord | undefined,
+  current: RecordHead | undefined,
   { actor }: Incarnation,
 ): boolean {
   return (seen?.get(actor) ?? 0) > (current?.clock.get(actor) ?? 0)

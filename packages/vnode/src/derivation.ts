@@ -1,4 +1,4 @@
-import type { StoredRecord } from '@atoll/causality'
+import type { RecordHead, StoredRecord } from '@atoll/causality'
 import type { KeyId } from '@atoll/core'
 import type { ChangeLog } from './change-log.ts'
 import { type CountStep, storedCounts } from './counts.ts'
@@ -19,8 +19,8 @@ export interface RecordChange {
   readonly key: Uint8Array
   /** The text of `key`. */
   readonly name: string
-  /** Undefined if there was nothing, or if nobody knows what there was: see `isLost`. */
-  readonly before: StoredRecord | undefined
+  /** Its head. Undefined if there was nothing, or if nobody knows what there was: see `isLost`. */
+  readonly before: RecordHead | undefined
   /** Undefined if the record is removed. */
   readonly after: StoredRecord | undefined
   /** True if there was something that cannot be read any more. */

@@ -1,11 +1,11 @@
 import type { StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import { equalBytes, type KeyId } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 import { BINARY, reading } from './database.ts'
 import type { KeyRange } from './keys.ts'
-import type { VnodeLayout } from './layout.ts'
+import { bodyKeyOf, type VnodeLayout } from './layout.ts'
 import type { Database, DatabaseIterator } from './ports.ts'
-import type { RecordReader } from './record-reader.ts'
+import { type RecordReader, wholeOf } from './record-reader.ts'
 
 export interface FoldParts {
   readonly database: Database
@@ -27,15 +27,22 @@ const KEY_CHUNK = 1000
 export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): AsyncGenerator<FoldItem, void> {
   const { database, reader, signal } = parts
   signal?.throwIfAborted()
-  const rows = await reading(async () => new SnapshotRows(database, layout.dataRange))
+  const rows = await reading(async () => new SnapshotRows(database, layout))
   try {
     for (;;) {
       const chunk = await reading(() => rows.next())
       if (chunk.length === 0) return
       for (const [key, bytes] of chunk) {
         signal?.throwIfAborted()
-        const { record, corrupt } = reader.decode(key, bytes)
-        if (record !== undefined && !corrupt) yield { id: layout.idOf(key), record }
+        const { record, corrupt, headOfBody } = reader.decode(key, bytes)
+        if (record === undefined || corrupt) continue
+        if (headOfBody === undefined) {
+          yield { id: layout.idOf(key), record: wholeOf(record).record }
+          continue
+        }
+        const body = await reading(() => rows.body(key))
+        const whole = reader.body(key, headOfBody, body)
+        if (whole !== undefined) yield { id: layout.idOf(key), record: whole }
       }
     }
   } finally {
@@ -67,22 +74,36 @@ export async function* keyChunks(
   }
 }
 
-/** The rows of a range as of now. */
+type Rows = DatabaseIterator<[Uint8Array, Uint8Array]>
+
+/** The records of a vnode as of now, and their values where these lie apart. */
 class SnapshotRows {
   readonly #snapshot: AbstractSnapshot | undefined
-  readonly #iterator: DatabaseIterator<[Uint8Array, Uint8Array]>
+  readonly #heads: Rows
+  readonly #bodies: Rows
 
-  constructor(database: Database, range: KeyRange) {
+  constructor(database: Database, layout: VnodeLayout) {
     this.#snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
-    this.#iterator = database.iterator({ ...FOLD_READ, ...range, snapshot: this.#snapshot })
+    // Without explicit snapshots two iterators that are opened in one go see the same.
+    this.#heads = database.iterator({ ...FOLD_READ, ...layout.dataRange, snapshot: this.#snapshot })
+    this.#bodies = database.iterator({ ...FOLD_READ, ...layout.bodyRange, snapshot: this.#snapshot })
   }
 
   next(): Promise<[Uint8Array, Uint8Array][]> {
-    return this.#iterator.nextv(CHUNK)
+    return this.#heads.nextv(CHUNK)
+  }
+
+  /** The values of the record of a key; undefined if they are not there. */
+  async body(dataKey: Uint8Array): Promise<Uint8Array | undefined> {
+    const key = bodyKeyOf(dataKey)
+    this.#bodies.seek(key, { keyEncoding: 'view' })
+    const [row] = await this.#bodies.nextv(1)
+    return row !== undefined && equalBytes(row[0], key) ? row[1] : undefined
   }
 
   async close(): Promise<void> {
-    await this.#iterator.close()
+    await this.#heads.close()
+    await this.#bodies.close()
     await this.#snapshot?.close()
   }
 }

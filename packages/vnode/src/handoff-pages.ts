@@ -1,6 +1,7 @@
-import { clockDigest, type StoredRecord, writesDigest } from '@atoll/causality'
+import { clockDigest, type RecordHead, writesDigest } from '@atoll/causality'
 import { type KeyId, KiB, type Runtime } from '@atoll/core'
 import { BINARY, reading } from './database.ts'
+import { valueBytes } from './envelope.ts'
 import { type KeyRange, keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import type { Database } from './ports.ts'
@@ -17,7 +18,10 @@ export interface RecordDigest {
 
 /** A record that may have to move. */
 export interface MovingRecord extends RecordDigest {
-  readonly record: StoredRecord
+  /** Where it is. */
+  readonly partition: number
+  /** Values that lie apart from the head are read when they are sent. */
+  readonly record: RecordHead
   readonly writes: Uint8Array
   /** What is stored of it, key included. */
   readonly bytes: number
@@ -53,7 +57,10 @@ const PAGE_KEY_BYTES = 256 * KiB
 /** Rows asked of the database at a time, at most. */
 const CHUNK = 16
 
-/** The records of a range in the order of keys, as they are on disk now; it may have none, and yet not be the last. */
+/**
+ * The heads of the records of a range in the order of keys, as they are on disk now; it may have none, and yet not be
+ * the last.
+ */
 export async function readPage(parts: PageParts, range: KeyRange): Promise<Page> {
   const { database, layout, limits } = parts
   const page = new PageBuilder(parts)
@@ -174,16 +181,17 @@ class PageBuilder {
     this.#keyBytes += key.length
     if (note !== undefined) this.#notes.push(note)
     if (bytes.length === 0) return
-    const { record, corrupt } = reader.decode(key, bytes)
-    if (record === undefined || corrupt) {
+    const stored = reader.decode(key, bytes)
+    const { record } = stored
+    if (record === undefined || stored.corrupt) {
       this.#corrupt.push(keyText(key))
       return
     }
     const digest = clockDigest(record, runtime.digest.sha1)
-    const size = key.length + bytes.length
-    const headBytes = record.siblings.reduce((left, { value }) => left - value.length, size)
-    const writes = writesDigest(record)
-    this.#records.push({ id: layout.idOf(key), record, digest, writes, bytes: size, headBytes })
+    const size = key.length + stored.bytes + stored.bodyBytes
+    const headBytes = size - valueBytes(record)
+    const of = { id: layout.idOf(key), partition: layout.partition, record }
+    this.#records.push({ ...of, digest, writes: writesDigest(record), bytes: size, headBytes })
   }
 
   end(next: Uint8Array | undefined): Page {

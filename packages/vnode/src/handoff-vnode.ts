@@ -1,4 +1,4 @@
-import { clockDigest, type StoredRecord, writesDigest } from '@atoll/causality'
+import { clockDigest, type RecordHead, type StoredRecord, writesDigest } from '@atoll/causality'
 import { type Admission, equalBytes, type KeyId } from '@atoll/core'
 import { BINARY, readBytes, reading } from './database.ts'
 import { countKeys } from './fold.ts'
@@ -14,6 +14,7 @@ import {
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
+import type { GetReply } from './protocol.ts'
 import type { Vnode, VnodeParts } from './vnode.ts'
 
 export interface HandoffVnodeParts extends VnodeParts {
@@ -116,8 +117,13 @@ export class HandoffVnode {
   }
 
   async holds(entry: RecordDigest): Promise<boolean> {
-    const { record } = await this.#vnode().get(entry.id)
+    const record = await this.#vnode().head(entry.id)
     return record !== undefined && this.#is(record, entry)
+  }
+
+  /** What is there of a record now, with its values. */
+  read(id: KeyId): Promise<GetReply> {
+    return this.#vnode().get(id)
   }
 
   /** Merges a record that comes from another vnode; resolves when it is on disk. */
@@ -171,7 +177,7 @@ export class HandoffVnode {
     return this.#parts.runtime.digest.crc32
   }
 
-  #is(record: StoredRecord, { digest, writes }: RecordDigest): boolean {
+  #is(record: RecordHead, { digest, writes }: RecordDigest): boolean {
     if (!equalBytes(clockDigest(record, this.#parts.runtime.digest.sha1), digest)) return false
     return writes === undefined || equalBytes(writesDigest(record), writes)
   }

@@ -8,7 +8,6 @@ import {
   type KeyId,
   Lifecycle,
   type Runtime,
-  toHex,
   wrongRange,
 } from '@atoll/core'
 import { checkPartitions, partitionOf } from '@atoll/ring'
@@ -24,10 +23,10 @@ import { HandoffVnode } from './handoff-vnode.ts'
 import { HeadDigests } from './head-digests.ts'
 import { Hints } from './hints.ts'
 import type { VnodeHostParts } from './host-parts.ts'
-import type { Lineage } from './incarnation.ts'
-import { IndexOrder } from './index-order.ts'
+import { type Lineage, newLineage } from './incarnation.ts'
 import { NOTHING_KEY, VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
+import { OlderFormats } from './older-formats.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
 import type { Database } from './ports.ts'
 import type {
@@ -51,8 +50,6 @@ import { Serving } from './serving.ts'
 import { sharedParts } from './shared-parts.ts'
 import { StorageHealth, type StorageState } from './storage-health.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
-
-const LINEAGE_BYTES = 12
 
 /**
  * The vnodes of one node, on one database. Any partition of the ring may be asked: a vnode exists from its first write.
@@ -88,11 +85,11 @@ export class VnodeHost extends Lifecycle {
   readonly #admission: Admission
   readonly #health: StorageHealth
   readonly #clocks: ClockWatch
-  readonly #indexes: IndexOrder
+  readonly #older: OlderFormats
   readonly #indexing: Indexing
   readonly #counters: Counters
   readonly #recounter: Recounter
-  #state: FormatState = { filedByKey: true, indexesInOrder: true }
+  #state: FormatState = { filedByKey: true, indexesInOrder: true, valuesApart: true }
   #noting: Promise<void> = Promise.resolve()
 
   /** Throws `TypeError` or `RangeError` for invalid options. */
@@ -104,7 +101,7 @@ export class VnodeHost extends Lifecycle {
     this.label = `vnode host ${options.node}`
     this.#runtime = runtime
     this.#parts = parts
-    this.lineage = parts.lineage ?? (() => this.#newLineage())
+    this.lineage = parts.lineage ?? (() => newLineage(runtime.random))
     const database = guardDatabase(parts.database, { runtime })
     this.#database = database
     this.#reader = new RecordReader(runtime, database)
@@ -127,11 +124,12 @@ export class VnodeHost extends Lifecycle {
       database.watcher = { failed, reopened }
     }
     const vnode = (partition: number) => this.#vnode(partition)
-    const done = () => this.#note({ indexesInOrder: true })
-    this.#indexes = new IndexOrder({ runtime, database, vnode, reader: this.#reader, done })
+    const note = (change: Partial<FormatState>) => this.#note(change)
+    const { inlineBytes } = this.#options
+    this.#older = new OlderFormats({ runtime, database, reader: this.#reader, inlineBytes, vnode, note })
     const { crc32, sha1 } = runtime.digest
     this.#indexing = { crc32, sha1, sliceOf: (id) => partitionOf(id, this.#wanted, sha1) }
-    this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#indexes.own })
+    this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#older.ownIndexes })
     this.#counters = new Counters({ runtime, database, onUnknown: () => this.#recounter.look() })
     this.#recounter = new Recounter({ runtime, database, counters: this.#counters, vnode })
     this.#shared = this.#shareParts()
@@ -166,9 +164,9 @@ export class VnodeHost extends Lifecycle {
     return this.#health.state
   }
 
-  /** Resolves when index entries of a build before are where this one puts them; at once if there are none. */
-  get indexesInOrder(): Promise<void> {
-    return this.#indexes.settled
+  /** Resolves when what a build before has written is as this one writes it; at once if it is already. */
+  get converted(): Promise<void> {
+    return this.#older.settled
   }
 
   /** What is stored here, in all vnodes together. */
@@ -263,7 +261,7 @@ export class VnodeHost extends Lifecycle {
       database: this.#database,
       reader: this.#reader,
       filed: this.#filed,
-      hasOwn: (partition: number) => this.#indexes.own.has(partition),
+      hasOwn: (partition: number) => this.#older.ownIndexes.has(partition),
       scanBytes: this.#options.scanBytes,
       crc32,
       sha1,
@@ -360,11 +358,6 @@ export class VnodeHost extends Lifecycle {
     await this.#serving.pause(() => this.#refile(partitions, options.signal))
   }
 
-  /** A line of its own, which no other life goes on with. */
-  #newLineage(): Lineage {
-    return { name: toHex(this.#runtime.random.bytes(LINEAGE_BYTES)), continues: false }
-  }
-
   async #refile(partitions: number, signal: AbortSignal | undefined): Promise<void> {
     await this.#idle()
     this.#counters.abandonRecounts()
@@ -384,7 +377,9 @@ export class VnodeHost extends Lifecycle {
     this.#wanted = partitions
     await this.#note({ filedByKey: false })
     await this.hints.refile(partitions)
-    await refile({ runtime: this.#runtime, database, reader, committer, derivations, partitions, signal })
+    const { inlineBytes } = this.#options
+    const means = { runtime: this.#runtime, database, reader, committer, inlineBytes }
+    await refile({ ...means, derivations, partitions, signal })
     await this.#note({ filedByKey: true })
     this.#filed = partitions
     await this.hints.load(partitions)
@@ -414,18 +409,18 @@ export class VnodeHost extends Lifecycle {
     this.#clocks.open()
     const state = await claimDatabase(database, { node, partitions }, this.crc32)
     this.#state = state
-    if (!state.indexesInOrder) await this.#indexes.load(partitions)
+    await this.#older.load(state, partitions)
     await this.#counters.load(partitions)
     if (state.filedByKey) await this.hints.load(partitions)
     else await this.#refileAll(partitions)
     this.#serving.resume()
     await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
-    if (!state.indexesInOrder) this.#indexes.start()
+    this.#older.start()
     this.#recounter.start()
   }
 
   protected async onClose(): Promise<void> {
-    await this.#indexes.stop()
+    await this.#older.stop()
     await this.#recounter.stop()
     await this.#serving.ended()
     await this.#idle()
@@ -467,7 +462,7 @@ export class VnodeHost extends Lifecycle {
       counters: this.#counters,
       derivations: () => this.derivations,
       indexing: this.#indexing,
-      ownIndexes: this.#indexes.own,
+      ownIndexes: this.#older.ownIndexes,
       policyOf: this.#parts.policyOf,
       lineage: () => this.lineage(),
       reload: () => this.#counters.load(this.#filed),

@@ -28,6 +28,13 @@ export interface Lineage {
   readonly continues: boolean
 }
 
+const LINEAGE_BYTES = 12
+
+/** A line of its own, which no other life goes on with. */
+export function newLineage(random: Random): Lineage {
+  return { name: toHex(random.bytes(LINEAGE_BYTES)), continues: false }
+}
+
 /** What the next write carries: its name, and what must be stored in the same batch or before. */
 export interface Claim {
   readonly dot: Dot

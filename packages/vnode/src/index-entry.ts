@@ -1,4 +1,4 @@
-import { clockDigest, type StoredRecord, visibleIndexEntries } from '@atoll/causality'
+import { clockDigest, type RecordHead, visibleIndexEntries } from '@atoll/causality'
 import { decodeWith, encodeWith, type KeyId, type TupleCodec } from '@atoll/core'
 import { type IndexSpace, NODE_INDEX } from './index-space.ts'
 import { keyText } from './keys.ts'
@@ -28,9 +28,9 @@ export interface IndexMeans extends IndexWhere {
 
 export interface IndexChange {
   readonly id: KeyId
-  readonly before: StoredRecord | undefined
+  readonly before: RecordHead | undefined
   /** Undefined for a record that is removed. */
-  readonly after: StoredRecord | undefined
+  readonly after: RecordHead | undefined
 }
 
 const NONE: readonly Operation[] = []
@@ -60,7 +60,7 @@ export function indexOperations(change: IndexChange, means: IndexMeans): readonl
 }
 
 /** Deletes every entry of a record. */
-function deletesOf(id: KeyId, record: StoredRecord, { layout, hasOwn }: IndexWhere): readonly Operation[] {
+function deletesOf(id: KeyId, record: RecordHead, { layout, hasOwn }: IndexWhere): readonly Operation[] {
   const deletes = keysOf(id, record, NODE_INDEX, layout).map(deleteOf)
   return hasOwn ? [...deletes, ...ownDeletes(id, [record], layout)] : deletes
 }
@@ -70,13 +70,13 @@ export function decodeIndexValue(key: Uint8Array, bytes: Uint8Array, crc32: Crc3
   return decodeWith(indexValueCodec, unseal(key, bytes, crc32))
 }
 
-function ownDeletes(id: KeyId, records: readonly StoredRecord[], layout: VnodeLayout): readonly Operation[] {
+function ownDeletes(id: KeyId, records: readonly RecordHead[], layout: VnodeLayout): readonly Operation[] {
   return records.flatMap((record) => keysOf(id, record, layout.ownIndex, layout).map(deleteOf))
 }
 
 function keysOf(
   id: KeyId,
-  record: StoredRecord,
+  record: RecordHead,
   space: IndexSpace,
   { partition }: VnodeLayout,
 ): readonly Uint8Array[] {

@@ -1,4 +1,5 @@
 import { AtollError, type KeyId, type Runtime } from '@atoll/core'
+import type { Conversion, ConversionStep } from './conversions.ts'
 import { BINARY, hasKeys, NOTED, reading } from './database.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
@@ -19,23 +20,18 @@ export interface IndexOrderParts {
 
 /** Entries at a time. */
 const CHUNK = 128
-/** After a chunk nothing is done for as long as it took, and for this long at least: others want the disk as well. */
-const LEAST_PAUSE_MS = 5
-/** After a failure. */
-const RETRY_MS = 5000
 
 /**
- * Index entries that a build before has put into ranges of their partitions are brought into the order of the node, while
- * that serves: a partition after the other, an entry in one batch with its deletion there, in turn with the writes of its
- * record. A partition counts as one with a range of its own until that is empty: scans read it too, and writes delete what
- * they replace there. So it goes on wherever it was interrupted.
+ * Index entries that a build before has put into ranges of their partitions are brought into the order of the node: an
+ * entry in one batch with its deletion there, in turn with the writes of its record. A partition counts as one with a range
+ * of its own until that is empty: scans read it too, and writes delete what they replace there.
  */
-export class IndexOrder {
+export class IndexOrder implements Conversion {
+  readonly about = 'index entries are brought into one order'
+  isNeeded = false
   /** Partitions of which entries may lie in a range of their own. */
-  readonly own = new Set<number>()
+  readonly left = new Set<number>()
   readonly #parts: IndexOrderParts
-  #stop = new AbortController()
-  #running: Promise<void> = Promise.resolve()
 
   constructor(parts: IndexOrderParts) {
     this.#parts = parts
@@ -43,69 +39,30 @@ export class IndexOrder {
 
   /** Looks which partitions there are to be brought in order. */
   async load(partitions: number): Promise<void> {
-    this.own.clear()
+    this.isNeeded = true
+    this.left.clear()
     for (let partition = 0; partition < partitions; partition++)
-      if (await this.#hasEntries(partition)) this.own.add(partition)
+      if (await this.#hasEntries(partition)) this.left.add(partition)
   }
 
-  /** Begins with what was loaded. */
-  start(): void {
-    this.#stop = new AbortController()
-    this.#running = this.#run(this.#stop.signal)
+  async step(partition: number, after: Uint8Array | undefined): Promise<ConversionStep | undefined> {
+    const entries = await this.#entries(partition, after)
+    const last = entries.at(-1)
+    if (last === undefined) return this.#leave(partition)
+    await this.#move(partition, entries)
+    this.#parts.runtime.metrics.count('atoll_vnode_reordered_index_entries_total', entries.length)
+    return { count: entries.length, last: last.key }
   }
 
-  /** Resolves when everything is in order, or when it was stopped. */
-  get settled(): Promise<void> {
-    return this.#running
+  async done(): Promise<void> {
+    await this.#parts.done()
+    this.isNeeded = false
   }
 
-  async stop(): Promise<void> {
-    this.#stop.abort()
-    await this.#running
-  }
-
-  async #run(signal: AbortSignal): Promise<void> {
-    const { log, clock } = this.#parts.runtime
-    const partitions = this.own.size
-    const startMs = clock.monotonicMs()
-    const said = 'index entries are brought into one order, while the node serves'
-    if (partitions > 0) log.info({ partitions }, said)
-    let entries = 0
-    while (!signal.aborted) {
-      try {
-        for (const partition of this.own) entries += await this.#bring(partition, signal)
-        await this.#parts.done()
-        const tookMs = Math.round(clock.monotonicMs() - startMs)
-        if (partitions > 0) log.info({ partitions, entries, tookMs }, 'the index entries are in one order')
-        return
-      } catch (error) {
-        if (signal.aborted) return
-        log.warn({ err: error, partitions: this.own.size }, 'bringing index entries in order goes on later')
-        await clock.sleep(RETRY_MS, { signal }).catch(() => {})
-      }
-    }
-  }
-
-  async #bring(partition: number, signal: AbortSignal): Promise<number> {
-    const { clock, metrics } = this.#parts.runtime
-    let count = 0
-    let after: Uint8Array | undefined
-    for (;;) {
-      signal.throwIfAborted()
-      const startMs = clock.monotonicMs()
-      const entries = await this.#entries(partition, after)
-      const last = entries.at(-1)
-      if (last === undefined) break
-      await this.#move(partition, entries)
-      after = last.key
-      count += entries.length
-      metrics.count('atoll_vnode_reordered_index_entries_total', entries.length)
-      await clock.sleep(Math.max(LEAST_PAUSE_MS, clock.monotonicMs() - startMs), { signal })
-    }
+  async #leave(partition: number): Promise<undefined> {
     if (await this.#hasEntries(partition))
       throw new AtollError('ATOLL_OVERLOADED', `entries of partition ${partition} are left`)
-    this.own.delete(partition)
-    return count
+    this.left.delete(partition)
   }
 
   #entries(partition: number, after: Uint8Array | undefined): Promise<readonly OwnEntry[]> {

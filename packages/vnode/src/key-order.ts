@@ -1,11 +1,10 @@
 import type { StoredRecord } from '@atoll/causality'
 import { AtollError, assert } from '@atoll/core'
+import type { Extent } from './envelope.ts'
 
 /** A record that is on its way to the disk. */
-export interface PendingWrite {
+export interface PendingWrite extends Extent {
   readonly record: StoredRecord
-  /** How many bytes it has where it is written. */
-  readonly bytes: number
   /** Settles with the batch that carries the record. */
   readonly durable: Promise<void>
 }

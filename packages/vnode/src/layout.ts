@@ -3,6 +3,9 @@ import { IndexSpace } from './index-space.ts'
 import { decodeKey, encodeKey, encodePrefix, endOfPrefix, endOfSublevel, type KeyRange } from './keys.ts'
 
 const PARTITION_DIGITS = 4
+/** In place of `data`, behind `!0000!!`. */
+const BODY = utf8('body')
+const NAME_AT = PARTITION_DIGITS + 3
 /** Behind a whole key: makes the least key that is greater. */
 const ZERO = new Uint8Array([0])
 
@@ -11,11 +14,18 @@ export const FORMAT_KEY: Uint8Array = utf8('!meta!format')
 /** Under this key there is never anything: it is deleted to see whether writes go through. */
 export const NOTHING_KEY: Uint8Array = utf8('!meta!nothing')
 
+/** Where the values of a record lie that are apart from its head: in another sublevel of its partition, the same key. */
+export function bodyKeyOf(dataKey: Uint8Array): Uint8Array {
+  const key = new Uint8Array(dataKey)
+  key.set(BODY, NAME_AT)
+  return key
+}
+
 /**
- * Where things lie in the database. A partition is a sublevel named by its number in four digits, with three of its own:
- * `data` (type, bucket, key), `notes` (as `data`) and `meta`. Its index entries stand among those of the whole node
- * (`NODE_INDEX`); a build before put them into a fourth, `index`. Keys are written out in full here, byte for byte as
- * sublevels would write them, which spares a batch the way through those.
+ * Where things lie in the database. A partition is a sublevel named by its number in four digits, with four of its own:
+ * `data` (type, bucket, key), `body` and `notes` (both as `data`) and `meta`. Its index entries stand among those of
+ * the whole node (`NODE_INDEX`); a build before put them into a fourth, `index`. Keys are written out in full here,
+ * byte for byte as sublevels would write them, which spares a batch the way through those.
  */
 export class VnodeLayout {
   readonly partition: number
@@ -88,6 +98,12 @@ export class VnodeLayout {
 
   get dataRange(): KeyRange {
     return { gte: this.#data, lt: endOfSublevel(this.#data) }
+  }
+
+  /** The values that lie apart from their heads. */
+  get bodyRange(): KeyRange {
+    const body = bodyKeyOf(this.#data)
+    return { gte: body, lt: endOfSublevel(body) }
   }
 
   dataKey({ type, bucket, key }: KeyId): Uint8Array {

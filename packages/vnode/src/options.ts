@@ -22,6 +22,11 @@ export interface VnodeHostOptions {
    * transport. What is merged of such records may be larger, and travels as a stream. Default 8 MiB.
    */
   readonly recordBytes?: number
+  /**
+   * Bytes of values that are stored with the head of their record; more lie apart from it, and are read only by those who
+   * want them. Up to so many, a value log reads both as fast as it looks for the second. Default 16 KiB.
+   */
+  readonly inlineBytes?: number
   /** Bytes of the entries of one page of a scan; a page ends early rather than exceed it. A page travels in the head of one
    * frame, so this stays below `maxHeadBytes` of the transport. Default 512 KiB. */
   readonly scanBytes?: number
@@ -44,6 +49,7 @@ const LIMITS = {
   batchOperations: 4096,
   batchBytes: 16 * MiB,
   recordBytes: 8 * MiB,
+  inlineBytes: 16 * KiB,
   scanBytes: 512 * KiB,
   hintKeys: 100_000,
   headDigests: 16_384,
@@ -64,6 +70,7 @@ export function validateVnodeHostOptions(options: VnodeHostOptions): Required<Vn
     batchOperations: limit('batchOperations'),
     batchBytes: limit('batchBytes'),
     recordBytes: limit('recordBytes'),
+    inlineBytes: limit('inlineBytes'),
     scanBytes: limit('scanBytes'),
     hintKeys: limit('hintKeys'),
     headDigests: limit('headDigests'),

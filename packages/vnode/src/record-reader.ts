@@ -1,7 +1,21 @@
-import { type Runtime, toHex } from '@atoll/core'
+import { isWhole, type RecordHead, type StoredRecord } from '@atoll/causality'
+import { AtollError, assert, equalBytes, type Runtime, toHex } from '@atoll/core'
 import { hasCode, readFailed, readSummed } from './database.ts'
-import { decodeEnvelope, NOTHING_STORED, type StoredState, UNREADABLE } from './envelope.ts'
+import {
+  decodeBody,
+  decodeEnvelope,
+  NOTHING_STORED,
+  type StoredHead,
+  type StoredState,
+  UNREADABLE,
+} from './envelope.ts'
+import { bodyKeyOf } from './layout.ts'
 import type { Database, SummedBytes } from './ports.ts'
+
+const NOTHING_READ: StoredState = { record: undefined, corrupt: false }
+const DAMAGED: StoredState = { record: undefined, corrupt: true }
+/** Each further one follows on a write that came to the disk since the one before. */
+const MOST_READS = 16
 
 /** Reads records, checks every byte, and tells about those that fail. */
 export class RecordReader {
@@ -13,38 +27,98 @@ export class RecordReader {
     this.#database = database
   }
 
-  /** Throws `ATOLL_STORAGE` only if the database itself fails. */
+  /**
+   * A record with its values. Throws `ATOLL_STORAGE` only if the database itself fails, and `ATOLL_OVERLOADED` if the record
+   * is written again and again while it is read.
+   */
   read(key: Uint8Array): Promise<StoredState> {
-    return this.#read(key, true)
+    return this.#whole(key, true)
   }
 
-  /** As `read`, for those who give no value away: it may be the database's own bytes. */
+  /** As `read`, for those who give no value away: they may be the database's own bytes. */
   peek(key: Uint8Array): Promise<StoredState> {
-    return this.#read(key, false)
+    return this.#whole(key, false)
   }
 
-  decode(key: Uint8Array, bytes: Uint8Array): StoredState {
+  /** What lies under the key of a record, for those who give no value away: values that lie apart are not read. */
+  async head(key: Uint8Array): Promise<StoredHead> {
+    const stored = await this.#get(key)
+    if (stored === undefined) return NOTHING_STORED
+    if (stored !== 'corrupt') return this.#decode(key, stored.value, stored.crc32)
+    this.#tell(key)
+    return UNREADABLE
+  }
+
+  /** As `head`, of a row that was read. Its values are given away. */
+  decode(key: Uint8Array, bytes: Uint8Array): StoredHead {
     return this.#decode(key, this.#owned(bytes), undefined)
   }
 
-  /** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
-  async #read(key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
-    let stored: SummedBytes | undefined
-    try {
-      stored = await readSummed(this.#database, key)
-    } catch (error) {
-      if (!hasCode(error, 'LEVEL_CORRUPTION') && !hasCode(error, 'ATOLL_CORRUPT')) throw readFailed(error)
-      this.#tell(key)
-      return UNREADABLE
-    }
-    if (stored === undefined) return NOTHING_STORED
-    return this.#decode(key, isGivenAway ? this.#owned(stored.value) : stored.value, stored.crc32)
+  /** The values of a head that was read in the same snapshot; undefined if they are damaged, which is told. */
+  body(key: Uint8Array, head: Uint8Array, bytes: Uint8Array | undefined): StoredRecord | undefined {
+    const record = bytes === undefined ? 'corrupt' : this.#decodeBody(head, this.#owned(bytes), undefined)
+    if (typeof record !== 'string') return record
+    this.#tell(key)
+    return undefined
   }
 
-  #decode(key: Uint8Array, bytes: Uint8Array, sum: number | undefined): StoredState {
+  /**
+   * A write that comes between the reads of the head and of the values replaces both: values that are not of the head are
+   * damaged only if the head is still the same.
+   */
+  async #whole(key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
+    let before: Uint8Array | undefined
+    for (let reads = 0; reads < MOST_READS; reads++) {
+      const stored = await this.#get(key)
+      if (stored === undefined) return NOTHING_READ
+      if (stored === 'corrupt') return this.#damaged(key)
+      const bytes = isGivenAway ? this.#owned(stored.value) : stored.value
+      const { record, corrupt, headOfBody } = this.#decode(key, bytes, stored.crc32)
+      if (record === undefined || corrupt) return DAMAGED
+      if (headOfBody === undefined) return wholeOf(record)
+      if (before !== undefined && equalBytes(before, headOfBody)) return this.#damaged(key)
+      const body = await this.#bodyOf(key, headOfBody, isGivenAway)
+      if (body === 'corrupt') return this.#damaged(key)
+      if (typeof body !== 'string') return { record: body, corrupt: false }
+      this.#runtime.probe.mark('vnode.read-between-writes')
+      before = new Uint8Array(headOfBody)
+    }
+    const message = 'the record is written again and again while it is read'
+    throw new AtollError('ATOLL_OVERLOADED', message, { definite: true, transient: true })
+  }
+
+  async #bodyOf(key: Uint8Array, head: Uint8Array, isGivenAway: boolean) {
+    const bodyKey = bodyKeyOf(key)
+    const stored = await this.#get(bodyKey)
+    if (stored === undefined) return 'of another'
+    if (stored === 'corrupt') return stored
+    return this.#decodeBody(head, isGivenAway ? this.#owned(stored.value) : stored.value, stored.crc32)
+  }
+
+  #decodeBody(head: Uint8Array, bytes: Uint8Array, sum: number | undefined) {
+    const { crc32, sha1 } = this.#runtime.digest
+    return decodeBody(head, bytes, { crc32, sha1, sum })
+  }
+
+  /** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
+  async #get(key: Uint8Array): Promise<SummedBytes | 'corrupt' | undefined> {
+    try {
+      return await readSummed(this.#database, key)
+    } catch (error) {
+      if (!hasCode(error, 'LEVEL_CORRUPTION') && !hasCode(error, 'ATOLL_CORRUPT')) throw readFailed(error)
+      return 'corrupt'
+    }
+  }
+
+  #decode(key: Uint8Array, bytes: Uint8Array, sum: number | undefined): StoredHead {
     const state = decodeEnvelope(key, bytes, { crc32: this.#runtime.digest.crc32, sum })
     if (state.corrupt) this.#tell(key)
     return state
+  }
+
+  #damaged(key: Uint8Array): StoredState {
+    this.#tell(key)
+    return DAMAGED
   }
 
   /** A stored value of another kind could not be read either. */
@@ -66,4 +140,10 @@ export class RecordReader {
       ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
       : new Uint8Array(bytes)
   }
+}
+
+/** A sound record of which no values lie apart has them all. */
+export function wholeOf(record: RecordHead): StoredState & { readonly record: StoredRecord } {
+  assert(isWhole(record), 'values that do not lie apart are there')
+  return { record, corrupt: false }
 }

@@ -1,5 +1,13 @@
-import { type ActorId, EMPTY_RECORD, givenTwice, isRenamedIn, type StoredRecord } from '@atoll/causality'
-import { AtollError, type KeyId, KiB, type Runtime } from '@atoll/core'
+import {
+  type ActorId,
+  EMPTY_RECORD,
+  givenTwice,
+  isRenamedIn,
+  isWhole,
+  type RecordHead,
+  type StoredRecord,
+} from '@atoll/causality'
+import { assert, type KeyId, type Runtime } from '@atoll/core'
 import type { ChangeLog } from './change-log.ts'
 import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
@@ -7,7 +15,7 @@ import { countsOf } from './counts.ts'
 import { readBytes } from './database.ts'
 import { type Decided, type Decision, isExactly, knowsMore } from './decision.ts'
 import type { Derivation, Derived, Indexing, RecordChange } from './derivation.ts'
-import { encodeEnvelope, envelopeBytes, envelopeParts, keepValues, type StoredState } from './envelope.ts'
+import { type Extent, keepValues, type StoredHead } from './envelope.ts'
 import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
@@ -18,7 +26,9 @@ import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import { orphanDeletes } from './orphans.ts'
 import type { Database, Operation } from './ports.ts'
+import { type RecordPut, type RecordPuts, recordDeletes, recordPuts } from './record-puts.ts'
 import type { RecordReader } from './record-reader.ts'
+import { checkDisk, checkRoom } from './record-room.ts'
 import type { Recount } from './recount.ts'
 import { seal, unseal } from './seal.ts'
 
@@ -33,6 +43,8 @@ export interface WriterParts {
   readonly hints: Hints
   readonly clocks: ClockWatch
   readonly recordBytes: number
+  /** Values of more bytes lie apart from their head. */
+  readonly inlineBytes: number
   /** What is written together with every change of a record. */
   readonly derivations: () => readonly Derivation[]
   readonly indexing: Indexing
@@ -49,7 +61,7 @@ interface Place {
 }
 
 /** What a decision starts from. */
-interface Ground extends StoredState, Place {
+interface Ground extends StoredHead, Place {
   /** When that is on disk. */
   readonly durable: Promise<void>
   /** Index entries of a record that cannot tell them any more. */
@@ -61,8 +73,6 @@ export interface OwnEntry {
   readonly key: Uint8Array
   readonly value: Uint8Array
 }
-
-type Put = Extract<Operation, { type: 'put' }>
 
 /** A client's write that takes the place of whatever is there. */
 const CLIENTS = { origin: 'client', coordinated: false } as const
@@ -79,9 +89,6 @@ const DECLINED: Decided = {
 }
 
 const NOT_TWICE = { actors: [], isOurs: false } as const
-
-/** Smaller values are not worth a buffer of their own on the way to the disk. */
-const UNCOPIED_BYTES = 64 * KiB
 
 /** The write path of one vnode: read, decide, queue; one decision at a time for each key. */
 export class RecordWriter {
@@ -122,7 +129,8 @@ export class RecordWriter {
     if (turn !== undefined) await turn
     try {
       // With a pending record there is no pause from here to the queue: it cannot fail in between.
-      const ground = this.#pendingGround(place) ?? (await this.#readGround(place, decision.id))
+      const { id, needsValues } = decision
+      const ground = this.#pendingGround(place) ?? (await this.#readGround(place, id, needsValues))
       return this.#decide(decision, ground, incarnation)
     } finally {
       order.leave(place.name)
@@ -136,16 +144,15 @@ export class RecordWriter {
   overwrite(id: KeyId, record: StoredRecord, hintFor?: readonly string[]): Promise<Decided> {
     const place = this.#placeOf(id)
     return this.#parts.order.run(place.name, async () => {
-      this.#checkDisk(undefined, record)
+      checkDisk(this.#parts.database, undefined, record)
       const ground = this.#pendingGround(place) ?? (await this.#readGround(place, id))
-      const put = this.#putInParts(ground, record)
-      const bytes = bytesOf(put)
-      this.#checkRoom(bytes, undefined)
       const { key, name, record: before } = ground
+      const puts = this.#puts({ key, record, before: ground, isSettled: true })
+      checkRoom(this.#parts.recordBytes, puts, undefined)
       const change = { id, key, name, before, after: record, isLost: isLost(ground), ...CLIENTS }
-      const derived = this.#derive(change, [...ground.orphans, put])
+      const derived = this.#derive(change, [...ground.orphans, ...puts.operations])
       derived.operations.push(...this.#hints(key, hintFor))
-      const durable = this.#queue(name, { record, bytes }, derived)
+      const durable = this.#queue(name, pendingOf(record, puts), derived)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
   }
@@ -161,16 +168,16 @@ export class RecordWriter {
    * safe elsewhere. The vnode goes on as a new actor if the record knows it: its next event of the key must not seem to
    * follow on those that it has given away.
    */
-  async remove(id: KeyId, isExpected: (record: StoredRecord) => boolean): Promise<boolean> {
+  async remove(id: KeyId, isExpected: (record: RecordHead) => boolean): Promise<boolean> {
     const place = this.#placeOf(id)
     const incarnation = this.#incarnation ?? (await this.#loadIncarnation())
     return this.#parts.order.run(place.name, async () => {
-      const { record, corrupt, bytes } = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      const ground = this.#pendingGround(place) ?? (await this.#readGround(place, id))
+      const { record, corrupt } = ground
       if (record === undefined || corrupt || !isExpected(record)) return false
-      const del = { type: 'del', key: place.key, replacesBytes: bytes } as const
       const gone = { before: record, after: undefined, isLost: false }
       const change = { ...place, id, ...gone, origin: 'handoff', coordinated: false } as const
-      const derived = this.#derive(change, [del])
+      const derived = this.#derive(change, [...recordDeletes(place.key, ground)])
       // The key's next turn would read what is about to go. So may readers of the digest, until it is gone.
       const removal = this.#queueRemoval(derived, record, incarnation)
       await removal.finally(() => this.#parts.digests.forget(place.name))
@@ -191,7 +198,7 @@ export class RecordWriter {
   }
 
   /** What deletes a record of a partition that is deleted as a whole. */
-  dropOf(key: Uint8Array, record: StoredRecord): readonly Operation[] {
+  dropOf(key: Uint8Array, record: RecordHead): readonly Operation[] {
     const id = this.#layout.idOf(key)
     const gone = { before: record, after: undefined, isLost: false } as const
     const change = { ...gone, id, key, name: keyText(key), origin: 'handoff', coordinated: false } as const
@@ -219,6 +226,28 @@ export class RecordWriter {
     await durable.committed
   }
 
+  /**
+   * Brings the values of a record apart from its head if they have many bytes and are not yet. What cannot be read stays as
+   * it is. Answers whether anything was written.
+   */
+  async bringApart(id: KeyId): Promise<boolean> {
+    const place = this.#placeOf(id)
+    const queued = await this.#parts.order.run(place.name, async () => {
+      // What is on its way to the disk is written as it should be.
+      if (this.#parts.order.pending(place.name) !== undefined) return undefined
+      const ground = await this.#readGround(place, id)
+      const { record, corrupt, headOfBody } = ground
+      if (record === undefined || corrupt || headOfBody !== undefined || !isWhole(record)) return undefined
+      const puts = this.#puts({ key: place.key, record, before: ground })
+      if (puts.bodyBytes === 0) return undefined
+      // Whoever writes next shall know that there are values to be hidden. The record is the same: nothing is derived.
+      const derived = { operations: [...puts.operations], steps: [] }
+      return { durable: this.#queue(place.name, pendingOf(record, puts), derived) }
+    })
+    await queued?.durable
+    return queued !== undefined
+  }
+
   #moved({ key, value }: OwnEntry): readonly Operation[] {
     const { crc32 } = this.#parts.runtime.digest
     try {
@@ -230,11 +259,7 @@ export class RecordWriter {
     }
   }
 
-  #queueRemoval(
-    { operations, steps }: Derived,
-    record: StoredRecord,
-    incarnation: Incarnation,
-  ): Promise<void> {
+  #queueRemoval({ operations, steps }: Derived, record: RecordHead, incarnation: Incarnation): Promise<void> {
     const { committer } = this.#parts
     if (!record.clock.has(incarnation.actor)) return committer.commit(operations, steps)
     incarnation.renew()
@@ -268,18 +293,19 @@ export class RecordWriter {
       const durable = this.#hinted(ground, hintFor)
       return { record, changed: false, declined: false, overCorrupt, twice: twice.actors, durable }
     }
-    this.#checkDisk(current, record)
+    assert(isWhole(record), 'a record that is written has all of its values')
+    checkDisk(this.#parts.database, current, record)
     if (isClients) checkClock(record, current)
     this.#parts.clocks.saw(record, id)
-    const put = this.#put(ground.key, record, ground.bytes)
-    if (isClients) this.#checkRoom(put.value.length, current)
     const { key, name, record: before } = ground
+    const puts = this.#puts({ key, record, before: ground })
+    if (isClients) checkRoom(this.#parts.recordBytes, puts, current)
     const coordinated = isClients === true
     const change = { id, key, name, before, after: record, isLost: isLost(ground), origin, coordinated }
-    const derived = this.#derive(change, [...ground.orphans, put])
+    const derived = this.#derive(change, [...ground.orphans, ...puts.operations])
     for (const more of [this.#hints(key, hintFor), claim?.operations ?? NO_OPERATIONS])
       if (more.length > 0) derived.operations.push(...more)
-    const durable = this.#queue(name, { record, bytes: put.value.length }, derived)
+    const durable = this.#queue(name, pendingOf(record, puts), derived)
     if (claim !== undefined) incarnation.granted(claim)
     return { record, changed: true, declined: false, overCorrupt, twice: twice.actors, durable }
   }
@@ -289,7 +315,7 @@ export class RecordWriter {
    * vnode's.
    */
   #heedTwice(
-    current: StoredRecord | undefined,
+    current: RecordHead | undefined,
     brought: StoredRecord | undefined,
     { actor }: Incarnation,
   ): { readonly actors: readonly ActorId[]; readonly isOurs: boolean } {
@@ -336,36 +362,8 @@ export class RecordWriter {
     return { key, name: keyText(key) }
   }
 
-  #put(key: Uint8Array, record: StoredRecord, replacesBytes: number): Put {
-    const value = encodeEnvelope(key, record, this.#parts.runtime.digest.crc32)
-    return { type: 'put', key, value, replacesBytes }
-  }
-
-  #putInParts({ key, bytes: replacesBytes }: Ground, record: StoredRecord): Put {
-    const [only] = record.siblings
-    const isLarge = record.siblings.length === 1 && (only?.value.length ?? 0) >= UNCOPIED_BYTES
-    if (!isLarge || this.#parts.database.batchBytes === undefined)
-      return this.#put(key, record, replacesBytes)
-    const { front, body } = envelopeParts(key, record, this.#parts.runtime.digest.crc32)
-    return { type: 'put', key, value: front, tail: body, tailCrc32: only?.valueCrc32, replacesBytes }
-  }
-
-  /** The last room of a disk is for writes that make room: deletes, and what makes a record no longer. */
-  #checkDisk(before: StoredRecord | undefined, after: StoredRecord): void {
-    if (this.#parts.database.hasRoom?.() !== false) return
-    const bytes = weightOf(after)
-    if (bytes === 0 || (before !== undefined && bytes <= weightOf(before) + GROWTH_BYTES)) return
-    const details = { reason: 'reserve' }
-    const message =
-      'the disk of this node is nearly full: it takes deletes, and nothing that makes a record longer'
-    throw new AtollError('ATOLL_DISK_FULL', message, { definite: true, details })
-  }
-
-  #checkRoom(bytes: number, before: StoredRecord | undefined): void {
-    const { recordBytes } = this.#parts
-    if (bytes <= recordBytes || (before !== undefined && bytes <= envelopeBytes(before))) return
-    const message = `the record would have ${bytes} bytes, and ${recordBytes} are allowed`
-    throw new AtollError('ATOLL_TOO_LARGE', message)
+  #puts(put: RecordPut): RecordPuts {
+    return recordPuts(put, this.#parts)
   }
 
   /** What is written with a change, behind the operations that are given. */
@@ -384,24 +382,37 @@ export class RecordWriter {
     const pending = this.#parts.order.pending(place.name)
     if (pending === undefined) return undefined
     this.#parts.runtime.probe.mark('vnode.write-on-pending')
-    const { record, bytes, durable } = pending
+    const { record, bytes, bodyBytes, durable } = pending
     const { key, name } = place
     keepValues(record)
-    return { record, corrupt: false, bytes, key, name, durable, orphans: NO_OPERATIONS }
+    return { record, corrupt: false, bytes, bodyBytes, key, name, durable, orphans: NO_OPERATIONS }
   }
 
   /** What is read while a batch fails may not be what the database holds once it is sound again. */
-  async #readGround({ key, name }: Place, id: KeyId): Promise<Ground> {
-    const { committer, reader, database } = this.#parts
+  async #readGround(
+    { key, name }: Place,
+    id: KeyId,
+    needsValues: Decision['needsValues'] = () => false,
+  ): Promise<Ground> {
+    const { committer, database } = this.#parts
     for (;;) {
       if (!committer.isSettled) await committer.settle()
       const { failures } = committer
-      const state = await reader.peek(key)
+      const state = await this.#readState(key, needsValues)
       const orphans = isLost(state) ? await orphanDeletes(database, this.#where, id) : NO_OPERATIONS
-      const { record, corrupt, bytes } = state
+      const { record, corrupt, bytes, bodyBytes, headOfBody } = state
       if (committer.failures === failures)
-        return { record, corrupt, bytes, key, name, durable: DURABLE, orphans }
+        return { record, corrupt, bytes, bodyBytes, headOfBody, key, name, durable: DURABLE, orphans }
     }
+  }
+
+  /** Nobody else writes to the key meanwhile. Where the values are damaged, the head still tells what was there. */
+  async #readState(key: Uint8Array, needsValues: Decision['needsValues']): Promise<StoredHead> {
+    const { reader } = this.#parts
+    const head = await reader.head(key)
+    if (head.headOfBody === undefined || head.record === undefined || !needsValues(head.record)) return head
+    const { record, corrupt } = await reader.peek(key)
+    return { ...head, record: record ?? head.record, corrupt }
   }
 
   #loadIncarnation(): Promise<Incarnation> {
@@ -423,21 +434,10 @@ export class RecordWriter {
 }
 
 /** Whether there is something of which nothing can be read. */
-function isLost({ record, corrupt }: Pick<StoredState, 'record' | 'corrupt'>): boolean {
+function isLost({ record, corrupt }: Pick<StoredHead, 'record' | 'corrupt'>): boolean {
   return corrupt && record === undefined
 }
 
-function bytesOf({ value, tail }: Put): number {
-  return value.length + (tail?.length ?? 0)
-}
-
-/** By how much a record may grow that is deleted: times, marks. */
-const GROWTH_BYTES = 512
-
-/** Bytes of what a record holds that is not deleted. */
-function weightOf({ siblings }: StoredRecord): number {
-  return siblings.reduce((sum, { tombstone, value, indexes }) => {
-    const payloads = indexes.reduce((bytes, { payload }) => bytes + payload.length, 0)
-    return tombstone ? sum : sum + value.length + payloads
-  }, 0)
+function pendingOf(record: StoredRecord, { bytes, bodyBytes }: Extent): Omit<PendingWrite, 'durable'> {
+  return { record, bytes, bodyBytes }
 }

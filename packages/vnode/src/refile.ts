@@ -4,11 +4,11 @@ import { partitionOf } from '@atoll/ring'
 import type { Committer } from './committer.ts'
 import type { CountStep } from './counts.ts'
 import type { Derivation, Derived, RecordChange } from './derivation.ts'
-import { encodeEnvelope } from './envelope.ts'
 import { foldRecords } from './fold.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
+import { recordDeletes, recordPuts } from './record-puts.ts'
 import type { RecordReader } from './record-reader.ts'
 
 export interface RefileParts {
@@ -18,6 +18,8 @@ export interface RefileParts {
   readonly partitions: number
   readonly committer: Committer
   readonly derivations: readonly Derivation[]
+  /** Values of more bytes lie apart from their head. */
+  readonly inlineBytes: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -65,17 +67,18 @@ interface Moving {
 
 async function moving(parts: RefileParts, { id, record, from, to }: Moving): Promise<Derived> {
   const [source, target] = [new VnodeLayout(from), new VnodeLayout(to)]
-  const key = target.dataKey(id)
-  const { record: there, corrupt } = await parts.reader.peek(key)
+  const [key, gone] = [target.dataKey(id), source.dataKey(id)]
+  const [{ record: there, corrupt }, before, left] = await Promise.all([
+    parts.reader.peek(key),
+    parts.reader.head(key),
+    parts.reader.head(gone),
+  ])
   const after = there === undefined ? record : mergeRecords({ kind: 'siblings' }, there, record)
-  const value = encodeEnvelope(key, after, parts.runtime.digest.crc32)
-  const replacesBytes = Number.MAX_SAFE_INTEGER
-  const gone = source.dataKey(id)
   const isLost = corrupt && there === undefined
-  const derived: Derived = { operations: [{ type: 'del', key: gone, replacesBytes }], steps: [] }
+  const derived: Derived = { operations: [...recordDeletes(gone, left)], steps: [] }
   const goes = { id, key: gone, before: record, after: undefined, isLost: false }
   deriveOf(parts, source, { part: goes, derived })
-  derived.operations.push({ type: 'put', key, value, replacesBytes })
+  derived.operations.push(...recordPuts({ key, record: after, before }, parts).operations)
   deriveOf(parts, target, { part: { id, key, before: there, after, isLost }, derived })
   return derived
 }

@@ -4,7 +4,7 @@ import { KeyOrder } from './key-order.ts'
 import type { VnodeHostOptions } from './options.ts'
 import type { VnodeParts } from './vnode.ts'
 
-type Made = 'committer' | 'order' | 'recordBytes' | 'holdings'
+type Made = 'committer' | 'order' | 'recordBytes' | 'inlineBytes' | 'holdings'
 type Told = Pick<CommitterParts, 'counters' | 'reload' | 'onDone' | 'onFailed'>
 
 export interface SharedMeans extends Omit<VnodeParts, Made>, Told {
@@ -32,5 +32,6 @@ export function sharedParts({
   }
   const told = { counters, reload, onDone, onFailed: failed }
   const committer = new Committer({ database: means.database, clock, metrics, ...told }, options)
-  return { ...means, committer, order, recordBytes: options.recordBytes, holdings: new Holdings() }
+  const { recordBytes, inlineBytes } = options
+  return { ...means, committer, order, recordBytes, inlineBytes, holdings: new Holdings() }
 }

@@ -1,13 +1,17 @@
 import {
   headDigest,
+  isUndecided,
+  isWhole,
+  keepsValues,
   type MergePolicy,
-  mergeRecords,
+  mergeBrought,
+  type RecordHead,
   recordsEqual,
   type StoredRecord,
   writeOnceRecord,
   writeRecord,
 } from '@atoll/causality'
-import { AtollError, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
+import { AtollError, assert, type KeyId, storageFailure, wallTimeOf } from '@atoll/core'
 import { ChangeLog } from './change-log.ts'
 import type { Counts } from './counts.ts'
 import { BINARY } from './database.ts'
@@ -61,8 +65,17 @@ export class Vnode {
     const key = this.#layout.dataKey(id)
     const pending = order.isEmpty ? undefined : order.pending(keyText(key))
     if (pending !== undefined) await pending.durable.catch(() => {})
-    const { record, corrupt } = await reader.read(key)
-    return { record: corrupt ? undefined : record, corrupt }
+    return reader.read(key)
+  }
+
+  /** As `get`, without values that lie apart from the head. */
+  async head(id: KeyId): Promise<RecordHead | undefined> {
+    const { order, reader } = this.#parts
+    const key = this.#layout.dataKey(id)
+    const pending = order.isEmpty ? undefined : order.pending(keyText(key))
+    if (pending !== undefined) await pending.durable.catch(() => {})
+    const { record, corrupt } = await reader.head(key)
+    return corrupt ? undefined : record
   }
 
   /** As `get`, with the digest of the record (`headDigest`) in its place. One that is known is not read anew. */
@@ -100,19 +113,22 @@ export class Vnode {
     onAccepted?: () => void,
   ): Promise<PutReply> {
     const policy = this.#parts.policyOf(id.type)
-    const decide = (current: StoredRecord | undefined) =>
-      current === undefined ? record : mergeRecords(policy, current, record)
-    const decided = await this.#write(
-      () => this.#writer.update({ id, seen: record.clock, brought: record, hintFor, origin, decide }),
-      onAccepted,
-    )
+    const decide = (current: RecordHead | undefined) =>
+      current === undefined ? record : mergeBrought(policy, current, record)
+    const needsValues = (current: RecordHead) => {
+      if (policy.kind === 'write-once') return isUndecided(current, record)
+      const merged = mergeBrought(policy, current, record)
+      return merged !== current && !isWhole(merged)
+    }
+    const decision = { id, seen: record.clock, brought: record, hintFor, origin, needsValues, decide }
+    const decided = await this.#write(() => this.#writer.update(decision), onAccepted)
     const { changed, twice } = decided
     const told = tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }
     return tellTwice && twice.length > 0 ? { ...told, twice: twice.slice(0, MAX_TWICE) } : told
   }
 
   /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */
-  remove(id: KeyId, isExpected: (record: StoredRecord) => boolean): Promise<boolean> {
+  remove(id: KeyId, isExpected: (record: RecordHead) => boolean): Promise<boolean> {
     const { holdings } = this.#parts
     holdings.shrinking(this.#partition)
     const removing = this.#track(() => this.#writer.remove(id, isExpected))
@@ -122,6 +138,11 @@ export class Vnode {
   /** Brings index entries of a record into the order of the node (see `RecordWriter`); resolves when they are on disk. */
   moveIndex(id: KeyId, entries: readonly OwnEntry[]): Promise<void> {
     return this.#track(() => this.#writer.moveIndex(id, entries))
+  }
+
+  /** Brings the values of a record apart from its head (see `RecordWriter`); resolves when they are on disk. */
+  bringApart(id: KeyId): Promise<boolean> {
+    return this.#track(() => this.#writer.bringApart(id))
   }
 
   /** Counts a record, in turn with its writes. */
@@ -173,8 +194,14 @@ export class Vnode {
             const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
             return this.#writer.overwrite(id, record, hintFor)
           }
-        : () => this.#writer.update({ id, seen: context?.vector, ifAlone, ...CLIENTS, hintFor, decide }),
+        : () => {
+            const needsValues = (current: RecordHead) => keepsValues(current, { policy, write })
+            const seen = context?.vector
+            const decision = { id, seen, ifAlone, ...CLIENTS, hintFor, needsValues, decide }
+            return this.#writer.update(decision)
+          },
     )
+    assert(isWhole(record), 'what a client has written is answered with its values')
     return { record, declined }
   }
 
@@ -202,7 +229,7 @@ export class Vnode {
     try {
       await database.clear({ ...BINARY, ...this.#layout.noteRange })
       const where = { layout: this.#layout, hasOwn: ownIndexes.has(this.#partition) }
-      const deletesOf = (key: Uint8Array, record: StoredRecord) => this.#writer.dropOf(key, record)
+      const deletesOf = (key: Uint8Array, record: RecordHead) => this.#writer.dropOf(key, record)
       await dropRecords({ database, reader, where, deletesOf })
     } catch (cause) {
       throw storageFailure('the database failed to delete a partition', cause)

@@ -51,6 +51,7 @@ async function filled(records: number, bytes: (at: number) => number) {
 it.each([
   ['small', () => 10],
   ['middling', () => 6 * KIB],
+  ['large', () => 15 * KIB],
   ['larger than a page', () => 30 * KIB],
 ])('pages of %s records read each of them once', async (_what, bytes) => {
   const { host, page, read } = await filled(50, bytes)
@@ -63,7 +64,7 @@ it.each([
 })
 
 it('pages of records of all sizes have them all, and keep to their limits', async () => {
-  const { host, page } = await filled(60, (at) => (at % 7 === 0 ? 18 * KIB : 100 * (at % 9)))
+  const { host, page } = await filled(60, (at) => (at % 7 === 0 ? 12 * KIB : 100 * (at % 9)))
   let records = 0
   for await (const one of pagesFrom(undefined, page)) {
     records += one.records.length

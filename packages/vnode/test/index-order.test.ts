@@ -117,7 +117,7 @@ async function oldDisk(disk: SimDisk, runtime: SimRuntime, keys = KEYS): Promise
 }
 
 async function inOrder(host: VnodeHost, database: Database): Promise<void> {
-  await host.indexesInOrder
+  await host.converted
   const { left, inOrder } = await stored(database, host.filed)
   expect(left).toBe(0)
   expect(inOrder).toEqual(await derived(host))
@@ -141,7 +141,7 @@ describe('index entries of a build before', () => {
           await host.coordinate(write(id(key), what, homeOf(key), at % 2 === 0 ? record : undefined))
         }
         let settled = false
-        void host.indexesInOrder.then(() => {
+        void host.converted.then(() => {
           settled = true
         })
         // Some keys are written all the time. Of the others each scan has what is there, once.
@@ -247,7 +247,7 @@ describe('index entries of a build before', () => {
     await inOrder(host, store.database)
     expect(runtime.metrics.value('atoll_vnode_reordered_index_entries_total')).toBe(40)
     const note = unseal(FORMAT_KEY, (await store.database.get(FORMAT_KEY, BINARY))!, digest.crc32)
-    expect(toHex(note)).toBe(toHex(encodeTuple(3, ['atoll vnodes', 'n1', 8, true, true])))
+    expect(toHex(note)).toBe(toHex(encodeTuple(4, ['atoll vnodes', 'n1', 8, true, true, true])))
     await host.close()
   })
 
@@ -278,7 +278,7 @@ describe('index entries of a build before', () => {
     const runtime = testRuntime()
     const host = makeHost(store.again(), runtime)
     await host.open()
-    await host.indexesInOrder
+    await host.converted
     expect(await stored(store.database)).toMatchObject({ left: 0 })
     expect(await list(host)).toEqual(['shared of sound', 'tlost of lost', 'tsound of sound'])
     // And a new record of the key replaces what the lost one has left.

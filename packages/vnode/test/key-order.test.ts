@@ -62,10 +62,11 @@ describe('the order of keys', () => {
   it('keeps a pending record until it is durable or fails, and not a newer one with it', async () => {
     const order = new KeyOrder(10)
     const [first, second] = [gate(), gate()]
-    const older = { record: RECORD, bytes: 1, durable: first.passed }
+    const older = { record: RECORD, bytes: 1, bodyBytes: 0, durable: first.passed }
     const newer = {
       record: RECORD,
       bytes: 1,
+      bodyBytes: 0,
       durable: second.passed.then(() => Promise.reject(new Error('lost'))),
     }
     await order.run('k', async () => order.hold('k', older))
@@ -82,7 +83,9 @@ describe('the order of keys', () => {
   it('forgets every pending record at once', async () => {
     const order = new KeyOrder(10)
     const { passed } = gate()
-    await order.run('k', async () => order.hold('k', { record: RECORD, bytes: 1, durable: passed }))
+    await order.run('k', async () =>
+      order.hold('k', { record: RECORD, bytes: 1, bodyBytes: 0, durable: passed }),
+    )
     order.dropPending()
     expect(order.pending('k')).toBeUndefined()
   })

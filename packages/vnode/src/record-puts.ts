@@ -1,0 +1,82 @@
+import type { StoredRecord } from '@atoll/causality'
+import { concatBytes, KiB, type Runtime } from '@atoll/core'
+import {
+  bodyParts,
+  type Extent,
+  encodeHeadEnvelope,
+  envelopeParts,
+  type StoredParts,
+  valueBytes,
+} from './envelope.ts'
+import { bodyKeyOf } from './layout.ts'
+import type { Database, Operation } from './ports.ts'
+
+export interface PutMeans {
+  readonly runtime: Pick<Runtime, 'digest'>
+  readonly database: Pick<Database, 'batchBytes'>
+  /** Values of more bytes lie apart from their head. */
+  readonly inlineBytes: number
+}
+
+export interface RecordPut {
+  readonly key: Uint8Array
+  readonly record: StoredRecord
+  /** What lies there until then. */
+  readonly before: Extent
+  /** Whether the values will never change: then a large one is written from where it is, where the database can. */
+  readonly isSettled?: boolean
+}
+
+/** How a record is written, and how many bytes it then has. */
+export interface RecordPuts extends Extent {
+  readonly operations: readonly Operation[]
+}
+
+/** Smaller values are not worth a buffer of their own on the way to the disk. */
+const UNCOPIED_BYTES = 64 * KiB
+
+/**
+ * A record under its key, and its values under a key of their own if they have many bytes. Both are in one batch; and where
+ * values lay apart before, and do not any more, these go in it.
+ */
+export function recordPuts(put: RecordPut, means: PutMeans): RecordPuts {
+  const { key, record, before } = put
+  const { crc32, sha1 } = means.runtime.digest
+  if (valueBytes(record) <= means.inlineBytes) {
+    const whole = putOf(key, envelopeParts(key, record, crc32), { put, means, replacesBytes: before.bytes })
+    const gone = bodyDeletes(key, before)
+    return { operations: [whole.operation, ...gone], bytes: whole.bytes, bodyBytes: 0 }
+  }
+  const head = encodeHeadEnvelope(key, record, crc32)
+  const ofHead = { type: 'put', key, value: head, replacesBytes: before.bytes } as const
+  const replacesBytes = before.bodyBytes
+  const body = putOf(bodyKeyOf(key), bodyParts(record, sha1), { put, means, replacesBytes })
+  return { operations: [ofHead, body.operation], bytes: head.length, bodyBytes: body.bytes }
+}
+
+/** Deletes a record, and its values if they lie apart. */
+export function recordDeletes(key: Uint8Array, before: Extent): readonly Operation[] {
+  return [{ type: 'del', key, replacesBytes: before.bytes }, ...bodyDeletes(key, before)]
+}
+
+function bodyDeletes(key: Uint8Array, { bodyBytes }: Extent): readonly Operation[] {
+  return bodyBytes === 0 ? [] : [{ type: 'del', key: bodyKeyOf(key), replacesBytes: bodyBytes }]
+}
+
+interface PutOptions {
+  readonly put: RecordPut
+  readonly means: PutMeans
+  readonly replacesBytes: number
+}
+
+function putOf(key: Uint8Array, { front, values }: StoredParts, { put, means, replacesBytes }: PutOptions) {
+  const bytes = front.length + values.length
+  const [only, ...others] = put.record.siblings
+  const isUncopied = put.isSettled === true && others.length === 0 && values.length >= UNCOPIED_BYTES
+  if (only === undefined || !isUncopied || means.database.batchBytes === undefined) {
+    const value = concatBytes([front, values])
+    return { operation: { type: 'put', key, value, replacesBytes } as const, bytes }
+  }
+  const tail = { tail: values, tailCrc32: only.valueCrc32 }
+  return { operation: { type: 'put', key, value: front, ...tail, replacesBytes } as const, bytes }
+}
