@@ -28,6 +28,7 @@ import { VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { EventEmitter } from 'eventemitter3'
 import { Acquaintances } from './acquaintances.ts'
 import { AddressAnnouncer } from './address-announcer.ts'
+import { BUCKET_IDS, BucketPeers } from './bucket-peers.ts'
 import { CallerAdmission } from './caller-admission.ts'
 import { CLOCKS, Clocks } from './clocks.ts'
 import { ClusterControl } from './cluster-control.ts'
@@ -147,7 +148,7 @@ export class AtollNode extends Lifecycle {
       membership: () => this.#membership,
       admits,
       generation: () => generation.token,
-      capabilities: [GENERATIONS, HISTORY, ...VNODE_CAPABILITIES, CLOCKS],
+      capabilities: [GENERATIONS, HISTORY, ...VNODE_CAPABILITIES, CLOCKS, BUCKET_IDS],
     })
     const { endpoint } = this.#others
     this.#endpoint = endpoint
@@ -184,9 +185,9 @@ export class AtollNode extends Lifecycle {
       options.coordinator ?? {},
     )
     this.#clocks = new Clocks({ node: name, runtime, endpoint, document: () => membership.document })
-    const means = { kv: this.kv.inner, clocks: this.#clocks }
-    this.objects = new ObjectStore(runtime, means, options.objects ?? {})
     const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
+    const below = { kv: this.kv.inner, clocks: this.#clocks, peers: new BucketPeers(common) }
+    this.objects = new ObjectStore(runtime, below, options.objects ?? {})
     const edit = (known: ClusterDocument) => this.#returned(known)
     const first = (signal: AbortSignal) => this.#lookAround(signal)
     this.#announcer = new AddressAnnouncer(runtime, { ...common, first, edit })

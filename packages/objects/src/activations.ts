@@ -19,7 +19,7 @@ import {
   REWRITE_ROUNDS,
   turnOf,
 } from './manifest-records.ts'
-import type { ObjectName } from './object-name.ts'
+import type { PlacedObject } from './object-name.ts'
 import type { KvStoreWritten } from './ports.ts'
 import type { WriteQuorumOptions } from './quorums.ts'
 import type { PutRequest } from './requests.ts'
@@ -52,7 +52,7 @@ type Candidates = readonly Seat<Candidate, PutResult>[]
 /** Uploads that become versions by one write, each over the one before it: so the last one is what readers see. */
 interface Activation {
   readonly quorum: WriteQuorumOptions
-  readonly name: ObjectName
+  readonly name: PlacedObject
   /** All with blocks, or all inline. */
   readonly seats: Candidates
 }
@@ -89,7 +89,7 @@ export class Activations {
    * Makes the upload the latest version. Once something is written the call cannot be aborted: its outcome is told as
    * it is.
    */
-  activate(name: ObjectName, candidate: Candidate, { signal, quorum }: PutRequest): Promise<PutResult> {
+  activate(name: PlacedObject, candidate: Candidate, { signal, quorum }: PutRequest): Promise<PutResult> {
     const kind = candidate.upload === undefined ? 'inline' : 'blocks'
     return this.#groups.join({
       key: turnOf(name.id),
@@ -223,7 +223,7 @@ export class Activations {
     }
   }
 
-  #checkRoom({ bucket, key }: ObjectName, { manifests }: History): void {
+  #checkRoom({ bucket, key }: PlacedObject, { manifests }: History): void {
     const { maxVersions } = this.#layer.settings
     if (manifests.size <= maxVersions) return
     const message = `object ${describe(key)} of bucket "${bucket}" has ${maxVersions} versions that wait for collection`
@@ -261,7 +261,7 @@ function isSettled(read: HistoryRead, mark: Mark): boolean {
   return read.siblings.length === 1 && visibleOf(read.history)?.uuid === mark.uuid
 }
 
-function nowhere({ bucket, key }: ObjectName): AtollError {
+function nowhere({ bucket, key }: PlacedObject): AtollError {
   const message = `object ${describe(key)} of bucket "${bucket}" was written again and again, and nobody has it`
   return new AtollError('ATOLL_QUORUM_UNMET', message, { definite: false })
 }

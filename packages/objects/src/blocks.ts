@@ -7,7 +7,7 @@ import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 export interface BlockSet {
   /** Of the key-value store. */
   readonly type: string
-  /** The bucket's name in bytes. */
+  /** The id of the bucket, or its name if it has none. */
   readonly bucket: Uint8Array
   /** 32 hexadecimal digits. */
   readonly uuid: string

@@ -1,15 +1,6 @@
-import {
-  decodeWith,
-  encodeWith,
-  fromHex,
-  type TupleCodec,
-  type TupleReader,
-  type TupleValue,
-  toHex,
-} from '@atoll/core'
+import { fromHex, type TupleCodec, type TupleReader, type TupleValue, toHex } from '@atoll/core'
 import { corrupt } from './corrupt.ts'
 import { type History, type Mark, NEVER } from './history.ts'
-import { DEFAULT_BUCKET_TYPE } from './kv-types.ts'
 import { type Content, contentTuple, MANIFEST_STATES, type Manifest, type ManifestState } from './manifest.ts'
 
 const MD5_BYTES = 16
@@ -51,39 +42,6 @@ export const summaryCodec: TupleCodec<Summary> = {
     md5: reader.bytes(),
     modifiedMs: reader.uint(),
   }),
-}
-
-export interface BucketRecord {
-  readonly createdMs: number
-  readonly type: string
-  /** False while the bucket is only proposed: then it is not there. */
-  readonly decided: boolean
-}
-
-/** The value of a bucket record of the default type, and its payload in the index `list`. */
-const plainBucketCodec: TupleCodec<Pick<BucketRecord, 'createdMs'>> = {
-  name: 'bucket record',
-  version: 1,
-  encode: ({ createdMs }) => [createdMs],
-  decode: (reader) => ({ createdMs: reader.uint() }),
-}
-
-const bucketCodec: TupleCodec<BucketRecord> = {
-  name: 'bucket record',
-  version: 2,
-  encode: ({ createdMs, type, decided }) => [createdMs, type, decided],
-  decode: (reader) => ({ createdMs: reader.uint(), type: reader.string(), decided: reader.boolean() }),
-  migrations: { 1: (reader) => [reader.uint(), DEFAULT_BUCKET_TYPE, true] },
-}
-
-/** A program of before reads what it can serve, and refuses a bucket of another type with `ATOLL_FORMAT`. */
-export function encodeBucket(record: BucketRecord): Uint8Array {
-  const isPlain = record.type === DEFAULT_BUCKET_TYPE && record.decided
-  return isPlain ? encodeWith(plainBucketCodec, record) : encodeWith(bucketCodec, record)
-}
-
-export function decodeBucket(bytes: Uint8Array): BucketRecord {
-  return decodeWith(bucketCodec, bytes)
 }
 
 function manifestTuple(manifest: Manifest): readonly TupleValue[] {

@@ -1,6 +1,7 @@
 export type { PutResult } from './activations.ts'
 export type { ObjectBody, ReadableStreamLike } from './body-chunks.ts'
-export type { BucketInfo, BucketPage } from './buckets.ts'
+export type { BucketInfo } from './bucket-knowledge.ts'
+export type { BucketPage } from './bucket-records.ts'
 export type { ResolvedRange } from './byte-range.ts'
 export { BLOCKS_TYPE, BUCKETS_TYPE, DEFAULT_BUCKET_TYPE, KV_TYPES, MANIFESTS_TYPE } from './kv-types.ts'
 export { LevelKvStore } from './level-kv-store.ts'
@@ -26,6 +27,7 @@ export type {
   KvStoreWritten,
   LevelDatabase,
   LevelOperation,
+  StorePeers,
 } from './ports.ts'
 export type { ReadQuorumOptions, ReplicaCount, WriteQuorumOptions } from './quorums.ts'
 export type {

@@ -2,9 +2,12 @@ import type { KvStore } from './ports.ts'
 
 /** Bucket records: bucket `buckets`, key the name. */
 export const BUCKETS_TYPE = 'atoll.buckets'
-/** One record for each object with all its versions: bucket the bucket's name, key the object's key. */
+/**
+ * One record for each object with all its versions: bucket the bucket's id, or its name if it has none; key the
+ * object's.
+ */
 export const MANIFESTS_TYPE = 'atoll.manifests'
-/** Blocks: bucket the bucket's name, key the upload's uuid (16 bytes) and the sequence (4 bytes, big-endian). */
+/** Blocks: bucket as of the manifest, key the upload's uuid (16 bytes) and the sequence (4 bytes, big-endian). */
 export const BLOCKS_TYPE = 'atoll.blocks'
 
 /**

@@ -1,9 +1,10 @@
-import { decodeWith, toHex, utf8 } from '@atoll/core'
+import { decodeWith, toHex } from '@atoll/core'
 import { abortable } from './abort.ts'
+import type { Bucket } from './bucket-knowledge.ts'
 import { type Summary, summaryCodec } from './codec.ts'
 import { corrupt } from './corrupt.ts'
 import { comparePlaces } from './history.ts'
-import { LIST_INDEX, objectTypeOf } from './kv-types.ts'
+import { LIST_INDEX } from './kv-types.ts'
 import { ListWalk } from './list-walk.ts'
 import type { KvStore, KvStoreScan } from './ports.ts'
 import { readQuorumOf } from './quorums.ts'
@@ -27,13 +28,12 @@ export interface ObjectPage {
   readonly next: string | undefined
 }
 
-/** `type` is that of the bucket. */
 export async function listObjects(
   kv: KvStore,
-  { bucket, type }: { readonly bucket: string; readonly type: string },
+  { objects: type, place: scope }: Bucket,
   options: ListOptions,
 ): Promise<ObjectPage> {
-  const place = { type: objectTypeOf(type).manifests, scope: utf8(bucket) }
+  const place = { type: type.manifests, scope }
   const walk = await walkIndex(kv, place, options)
   const objects = walk.entries.map(({ name, payloads }) => listed(name, latest(payloads)))
   return { objects, prefixes: walk.prefixes, next: walk.next }

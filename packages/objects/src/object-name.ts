@@ -1,12 +1,20 @@
 import { describe, type KeyId, utf8, wrongRange, wrongType } from '@atoll/core'
+import type { Bucket } from './bucket-knowledge.ts'
 import { checkBucketName } from './bucket-name.ts'
-import { type ObjectType, objectTypeOf } from './kv-types.ts'
+import type { ObjectType } from './kv-types.ts'
 
 /** A bucket and a key, checked. */
 export interface ObjectName {
   readonly bucket: string
   readonly key: string
-  /** Where the manifests of the object are, if its bucket is of this type. */
+  readonly keyBytes: Uint8Array
+}
+
+/** An object, and where it is. */
+export interface PlacedObject {
+  readonly bucket: string
+  readonly key: string
+  /** Of its manifest record. */
   readonly id: KeyId
   readonly type: ObjectType
 }
@@ -15,29 +23,21 @@ export interface ObjectName {
 const LONE_SURROGATE = /\p{Surrogate}/u
 
 /** Throws `TypeError` or `RangeError`, naming the value, for an invalid bucket or key. */
-export function objectName(
-  bucket: unknown,
-  key: unknown,
-  { maxKeyBytes, typeOf }: { readonly maxKeyBytes: number; readonly typeOf: (bucket: string) => string },
-): ObjectName {
+export function objectName(bucket: unknown, key: unknown, maxKeyBytes: number): ObjectName {
   const name = checkBucketName(bucket)
   if (typeof key !== 'string') throw wrongType('key', `must be a string, got ${describe(key)}`)
-  const bytes = utf8(checkWellFormed('key', key))
-  if (bytes.length < 1 || bytes.length > maxKeyBytes) {
+  const keyBytes = utf8(checkWellFormed('key', key))
+  if (keyBytes.length < 1 || keyBytes.length > maxKeyBytes) {
     throw wrongRange(
       'key',
-      `must have 1 to ${maxKeyBytes} bytes of UTF-8, ${describe(key)} has ${bytes.length}`,
+      `must have 1 to ${maxKeyBytes} bytes of UTF-8, ${describe(key)} has ${keyBytes.length}`,
     )
   }
-  const type = objectTypeOf(typeOf(name))
-  return { bucket: name, key, type, id: { type: type.manifests, bucket: utf8(name), key: bytes } }
+  return { bucket: name, key, keyBytes }
 }
 
-/** The same object in a bucket of that type. */
-export function inType(name: ObjectName, type: string): ObjectName {
-  if (name.type.name === type) return name
-  const other = objectTypeOf(type)
-  return { ...name, type: other, id: { ...name.id, type: other.manifests } }
+export function placedIn({ bucket, key, keyBytes }: ObjectName, { place, objects }: Bucket): PlacedObject {
+  return { bucket, key, type: objects, id: { type: objects.manifests, bucket: place, key: keyBytes } }
 }
 
 /** Returns the text if every character of it has a form in UTF-8. */

@@ -1,11 +1,12 @@
 import { AtollError, describe, type KeyId, toHex } from '@atoll/core'
 import { abortable } from './abort.ts'
 import { type BlockSet, blockId } from './blocks.ts'
+import { type Bucket, isSamePlace } from './bucket-knowledge.ts'
 import { type ResolvedRange, resolveRange } from './byte-range.ts'
 import { settle, type Version, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
 import { BodyReader } from './object-body.ts'
-import { inType, type ObjectName } from './object-name.ts'
+import { type ObjectName, type PlacedObject, placedIn } from './object-name.ts'
 import { readQuorumOf, saysNothing } from './quorums.ts'
 import { checkCallback, type GetOptions, type ReadOptions } from './requests.ts'
 
@@ -87,8 +88,33 @@ export class ObjectReader {
     return [id, ...Array.from({ length: version.blocks }, (_, sequence) => blockId(set, sequence))]
   }
 
-  async #visible(name: ObjectName, asked: VisibleOptions): Promise<Found> {
-    const { manifests, buckets, runtime } = this.#layer
+  /** Only what is not there makes sure of the bucket. */
+  async #visible(object: ObjectName, asked: VisibleOptions): Promise<Found> {
+    const { buckets, runtime } = this.#layer
+    const sinceMs = runtime.clock.monotonicMs()
+    const known = buckets.lookUp(object.bucket, asked)
+    let bucket: Bucket | undefined = known instanceof Promise ? await known : known
+    while (bucket !== undefined) {
+      const found = await this.#visibleIn(placedIn(object, bucket), asked)
+      if (found !== undefined) return found
+      bucket = buckets.isSure(bucket, sinceMs) ? undefined : await this.#elsewhere(object, bucket, asked)
+    }
+    const message = `bucket "${object.bucket}" has no object ${describe(object.key)}`
+    throw new AtollError('ATOLL_OBJECT_NOT_FOUND', message)
+  }
+
+  /** The bucket as it is now, unless it is where it was. */
+  async #elsewhere(
+    { bucket }: ObjectName,
+    before: Bucket,
+    asked: VisibleOptions,
+  ): Promise<Bucket | undefined> {
+    const now = await this.#layer.buckets.require(bucket, asked)
+    return isSamePlace(now, before) ? undefined : now
+  }
+
+  async #visibleIn(name: PlacedObject, asked: VisibleOptions): Promise<Found | undefined> {
+    const { manifests, runtime } = this.#layer
     const { signal, repair } = asked
     const quorum = readQuorumOf(asked)
     // Nearly always nothing is said: an object that is spread costs more than the rest of the asking.
@@ -99,23 +125,16 @@ export class ObjectReader {
     const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))
     if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
     const version = visibleOf(history)
-    if (version !== undefined) {
-      const set = { type: name.type.blocks, bucket: name.id.bucket, uuid: version.uuid }
-      return { id: name.id, set, version }
-    }
-    const { type } = await buckets.require(name.bucket, asked)
-    if (type !== name.type.name) return await this.#visible(inType(name, type), asked)
-    throw new AtollError(
-      'ATOLL_OBJECT_NOT_FOUND',
-      `bucket "${name.bucket}" has no object ${describe(name.key)}`,
-    )
+    if (version === undefined) return undefined
+    const set = { type: name.type.blocks, bucket: name.id.bucket, uuid: version.uuid }
+    return { id: name.id, set, version }
   }
 
   /**
    * Joins what was written at the same time, so that what lost is collected and not listed. A read lives without it: of many
    * at once the first does it, and the others do not wait, nor does a read wait for who writes the object.
    */
-  async #heal(name: ObjectName, nowMs: number): Promise<void> {
+  async #heal(name: PlacedObject, nowMs: number): Promise<void> {
     const { manifests, runtime } = this.#layer
     const text = `${name.bucket}/${name.key}`
     if (this.#healing.has(text) || this.#healing.size >= MAX_HEALING || manifests.isBusy(name.id)) return

@@ -10,18 +10,20 @@ import {
 import type { PutResult } from './activations.ts'
 import { Blocks } from './blocks.ts'
 import { bytesAtHand, type ObjectBody } from './body-chunks.ts'
+import { type BucketInfo, isSamePlace } from './bucket-knowledge.ts'
 import { checkBucketName } from './bucket-name.ts'
-import { type BucketInfo, type BucketPage, Buckets } from './buckets.ts'
+import type { BucketPage } from './bucket-records.ts'
+import { Buckets } from './buckets.ts'
 import { checkRange } from './byte-range.ts'
 import { Collector } from './collector.ts'
 import type { Layer } from './layer.ts'
 import { type ListedObject, listObjects, type ObjectPage } from './listing.ts'
 import { ManifestRecords } from './manifest-records.ts'
-import { type ObjectName, objectName } from './object-name.ts'
+import { objectName } from './object-name.ts'
 import { type ObjectInfo, ObjectReader, type StoredObject } from './object-reader.ts'
 import { ObjectWriter } from './object-writer.ts'
 import { type ObjectStoreOptions, validateObjectStoreOptions } from './options.ts'
-import type { ClusterClocks, KvStore } from './ports.ts'
+import type { ClusterClocks, KvStore, StorePeers } from './ports.ts'
 import {
   type BucketListOptions,
   type CloseOptions,
@@ -58,7 +60,11 @@ export interface ObjectStoreParts {
   readonly kv: KvStore
   /** Of all nodes that write to the key-value store; default that of this process alone. */
   readonly clocks?: ClusterClocks | undefined
+  /** Default: there may be others over the key-value store, all of this build. */
+  readonly peers?: StorePeers | undefined
 }
+
+const UNKNOWN_PEERS: StorePeers = { areThere: () => true, readIds: async () => true }
 
 /**
  * Buckets and objects over a key-value store. An object is a manifest and blocks; nothing of an upload is visible before
@@ -74,7 +80,11 @@ export class ObjectStore {
   readonly #writer: ObjectWriter
   readonly #reader: ObjectReader
 
-  constructor(world: Runtime, { kv, clocks }: ObjectStoreParts, options: ObjectStoreOptions = {}) {
+  constructor(
+    world: Runtime,
+    { kv, clocks, peers = UNKNOWN_PEERS }: ObjectStoreParts,
+    options: ObjectStoreOptions = {},
+  ) {
     const runtime = shielded(world)
     this.#kv = kv
     this.#clocks = clocks ?? { read: async () => ({ members: 1, wallMs: ownWallMs(runtime.clock) }) }
@@ -83,7 +93,7 @@ export class ObjectStore {
       runtime,
       settings,
       traffic: new Traffic(runtime.clock),
-      buckets: new Buckets(runtime, kv),
+      buckets: new Buckets(runtime, kv, peers),
       manifests: new ManifestRecords(runtime, kv),
       blocks: new Blocks(runtime, kv),
       writeSlots: new Slots(settings.maxBlocksWriting),
@@ -120,7 +130,7 @@ export class ObjectStore {
   async headBucket(name: string, options: ReadOptions = {}): Promise<BucketInfo> {
     checkRead('headBucket', options)
     checkBucketName(name)
-    return this.#layer.traffic.serve(() => this.#layer.buckets.require(name, options))
+    return this.#layer.traffic.serve(async () => (await this.#layer.buckets.require(name, options)).info)
   }
 
   /** One page of the buckets. */
@@ -137,7 +147,7 @@ export class ObjectStore {
    * the object is visible, and its blocks are deleted.
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {
-    const name = this.#nameOf(bucket, key)
+    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
     const { settings, runtime, traffic } = this.#layer
     const request = checkPut(options, settings, runtime)
     // What is here already, and small, ends by itself before long: a signal to cut it by costs as much as its digest.
@@ -158,14 +168,14 @@ export class ObjectStore {
     if (options.repair !== undefined) checkBoolean('repair', options.repair)
     checkOwnership(options.chunks)
     if (options.range !== undefined) checkRange(options.range)
-    const name = this.#nameOf(bucket, key)
+    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
     return this.#layer.traffic.serve(() => this.#reader.get(name, options))
   }
 
   /** What `get` answers, without the body. Throws `ATOLL_OBJECT_NOT_FOUND` or `ATOLL_BUCKET_NOT_FOUND`. */
   async head(bucket: string, key: string, options: ReadOptions = {}): Promise<ObjectInfo> {
     checkRead('head', options)
-    const name = this.#nameOf(bucket, key)
+    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
     return this.#layer.traffic.serve(() => this.#reader.head(name, options))
   }
 
@@ -179,7 +189,7 @@ export class ObjectStore {
     options: DeleteOptions = {},
   ): Promise<{ readonly deleted: boolean }> {
     checkChange('delete', options)
-    const name = this.#nameOf(bucket, key)
+    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
     return { deleted: await this.#layer.traffic.serve(() => this.#writer.delete(name, options)) }
   }
 
@@ -214,7 +224,7 @@ export class ObjectStore {
   /** The names of the key-value records of an object: its manifest record, then its blocks. Errors as of `head`. */
   async recordsOf(bucket: string, key: string, options: ReadOptions = {}): Promise<readonly KeyId[]> {
     checkRead('recordsOf', options)
-    const name = this.#nameOf(bucket, key)
+    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
     return this.#layer.traffic.serve(() => this.#reader.records(name, options))
   }
 
@@ -252,16 +262,14 @@ export class ObjectStore {
   }
 
   async #list(bucket: string, options: ListOptions): Promise<ObjectPage> {
-    const { buckets } = this.#layer
-    const asked = { bucket, type: buckets.likelyTypeOf(bucket) }
-    const existing = buckets.require(bucket, options)
-    const [page, { type }] = await Promise.all([listObjects(this.#kv, asked, options), existing])
-    return type === asked.type ? page : await listObjects(this.#kv, { bucket, type }, options)
-  }
-
-  #nameOf(bucket: string, key: string): ObjectName {
-    const { buckets, settings } = this.#layer
-    const typeOf = (name: string) => buckets.likelyTypeOf(name)
-    return objectName(bucket, key, { maxKeyBytes: settings.maxKeyBytes, typeOf })
+    const { buckets, runtime } = this.#layer
+    const sinceMs = runtime.clock.monotonicMs()
+    const likely = await buckets.lookUp(bucket, options)
+    if (buckets.isSure(likely, sinceMs)) return await listObjects(this.#kv, likely, options)
+    const [page, now] = await Promise.all([
+      listObjects(this.#kv, likely, options),
+      buckets.require(bucket, options),
+    ])
+    return isSamePlace(now, likely) ? page : await listObjects(this.#kv, now, options)
   }
 }

@@ -1,12 +1,12 @@
-import { describe, EMPTY_BYTES, toHex, wallTimeOf } from '@atoll/core'
+import { describe, EMPTY_BYTES, isAtollError, messageOf, toHex, wallTimeOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { Activations, type PutResult } from './activations.ts'
 import { inOnePiece, invalid, type ObjectBody } from './body-chunks.ts'
 import { BodySource, wholeOf } from './body-source.ts'
-import { type BucketInfo, noBucket } from './buckets.ts'
+import { type Bucket, isSamePlace, noBucket } from './bucket-knowledge.ts'
 import { type Upload as Finished, type History, latestMark, retire, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
-import { inType, type ObjectName } from './object-name.ts'
+import { type ObjectName, type PlacedObject, placedIn } from './object-name.ts'
 import { readQuorumOf, writeQuorumOf } from './quorums.ts'
 import type { DeleteOptions, PutRequest } from './requests.ts'
 import { mayHaveHappened, Upload, type UploadedBody } from './upload.ts'
@@ -28,7 +28,7 @@ export class ObjectWriter {
     const { length, signal } = request
     throwIfAborted(signal)
     const whole = wholeOf(body, { length, maxBytes: settings.maxObjectBytes })
-    const bucket = buckets.require(name.bucket, { signal })
+    const bucket = buckets.writable(name.bucket, signal)
     return await this.#putInline(name, { body: whole, bucket }, request)
   }
 
@@ -36,14 +36,13 @@ export class ObjectWriter {
     const { settings, buckets } = this.#layer
     const { length, signal } = request
     const source = new BodySource(body, { length, maxBytes: settings.maxObjectBytes, signal })
-    const bucket = buckets.require(name.bucket, { signal })
+    const bucket = Promise.resolve(buckets.writable(name.bucket, signal))
     bucket.catch(() => {})
     try {
       const gathering = gather(source, settings.inlineBytes)
       const head = await Promise.race([gathering, bucket.then(() => gathering)])
       if (source.ended) return await this.#putInline(name, { body: inOnePiece(head), bucket }, request)
-      const { type } = await bucket
-      return await this.#putBlocks(inType(name, type), { head, source }, request)
+      return await this.#putBlocks(name, { head, source, bucket: await bucket }, request)
     } finally {
       await source.close()
     }
@@ -51,21 +50,27 @@ export class ObjectWriter {
 
   /** Whether there was something to delete. */
   async delete(name: ObjectName, options: DeleteOptions): Promise<boolean> {
+    const { buckets, runtime } = this.#layer
+    const sinceMs = runtime.clock.monotonicMs()
+    const bucket = await buckets.lookUp(name.bucket, options)
+    const isDeleted = await this.#deleteIn(placedIn(name, bucket), options)
+    if (isDeleted || buckets.isSure(bucket, sinceMs)) return isDeleted
+    const now = await buckets.require(name.bucket, options)
+    return isSamePlace(now, bucket) ? false : await this.#deleteIn(placedIn(name, now), options)
+  }
+
+  async #deleteIn({ id }: PlacedObject, options: DeleteOptions): Promise<boolean> {
     const { signal } = options
     const [reading, quorum] = [readQuorumOf(options), writeQuorumOf(options)]
-    const { manifests, buckets } = this.#layer
-    const read = await abortable(signal, manifests.readVisible(name.id, { ...reading, signal }))
+    const { manifests } = this.#layer
+    const read = await abortable(signal, manifests.readVisible(id, { ...reading, signal }))
     const visible = visibleOf(read.history) !== undefined
-    if (!visible) {
-      const { type } = await buckets.require(name.bucket, options)
-      if (type !== name.type.name) return await this.delete(inType(name, type), options)
-    }
     throwIfAborted(signal)
     // What is written after this read is not meant by this call.
     const mark = latestMark(read.history, this.#nowMs())
     if (visible || read.listedInVain) {
       const change = (history: History) => retire(history, mark)
-      await manifests.rewrite(name.id, { change, known: read, quorum, reading })
+      await manifests.rewrite(id, { change, known: read, quorum, reading })
     }
     return visible
   }
@@ -73,41 +78,73 @@ export class ObjectWriter {
   /** Mostly there is no record yet: so it is not read before there is reason to. */
   async #putInline(
     name: ObjectName,
-    { body, bucket }: { readonly body: Uint8Array; readonly bucket: Promise<BucketInfo> },
+    { body, bucket: opening }: { readonly body: Uint8Array; readonly bucket: Bucket | Promise<Bucket> },
     request: PutRequest,
   ): Promise<PutResult> {
     const { runtime } = this.#layer
-    const [md5, { type }] = await abortable(request.signal, Promise.all([this.#md5(body), bucket]))
+    const [md5, bucket] = await abortable(request.signal, Promise.all([this.#md5(body), opening]))
     const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
     const finished = this.#finish(uploaded, body, request)
-    const result = await this.#activations.activate(
-      inType(name, type),
-      { finished, upload: undefined },
-      request,
-    )
+    const placed = placedIn(name, bucket)
+    const result = await this.#activations.activate(placed, { finished, upload: undefined }, request)
+    await this.#confirm(placed, bucket, request)
     request.onProgress({ bytes: body.length })
     return result
   }
 
   async #putBlocks(
     name: ObjectName,
-    { head, source }: { readonly head: readonly Uint8Array[]; readonly source: BodySource },
+    body: { readonly head: readonly Uint8Array[]; readonly source: BodySource; readonly bucket: Bucket },
     request: PutRequest,
   ): Promise<PutResult> {
+    const placed = placedIn(name, body.bucket)
+    const { result, bucket } = await this.#upload(placed, body, request)
+    await this.#confirm(placed, bucket, request)
+    return result
+  }
+
+  /** Answers the bucket as it was known when all blocks were there. */
+  async #upload(
+    name: PlacedObject,
+    {
+      head,
+      source,
+      bucket: before,
+    }: { readonly head: readonly Uint8Array[]; readonly source: BodySource; readonly bucket: Bucket },
+    request: PutRequest,
+  ): Promise<{ readonly result: PutResult; readonly bucket: Bucket }> {
     const { buckets } = this.#layer
     const { signal } = request
     const upload = new Upload(this.#layer, name, request)
     try {
       await upload.write(head, source)
-      const bucket = buckets.require(name.bucket, { signal })
-      const [uploaded, { type }] = await abortable(signal, Promise.all([upload.finish(), bucket]))
-      if (type !== name.type.name) throw noBucket(name.bucket)
+      const opening = buckets.writable(name.bucket, signal)
+      const [uploaded, bucket] = await abortable(signal, Promise.all([upload.finish(), opening]))
+      if (!isSamePlace(bucket, before)) throw noBucket(name.bucket)
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
       upload.checkLease()
-      return await this.#activations.activate(name, { finished, upload }, request)
+      return { result: await this.#activations.activate(name, { finished, upload }, request), bucket }
     } catch (error) {
       // An upload that may have become visible keeps its blocks.
       if (!upload.mayBeVisible || !mayHaveHappened(error)) await upload.abandon()
+      throw error
+    }
+  }
+
+  /** What is stored is acknowledged only if the bucket is there: else nobody will see it, and it is taken out of use. */
+  async #confirm(name: PlacedObject, bucket: Bucket, { signal }: PutRequest): Promise<void> {
+    const { buckets, manifests, runtime } = this.#layer
+    if (buckets.isHeld(bucket)) return
+    try {
+      await buckets.confirm(bucket, signal)
+    } catch (error) {
+      if (!isAtollError(error, 'ATOLL_BUCKET_NOT_FOUND')) throw error
+      const change = (history: History) => retire(history, latestMark(history, this.#nowMs()))
+      const clearing = manifests.rewrite(name.id, { change, strict: true })
+      await clearing.catch((failure: unknown) => {
+        const fields = { bucket: name.bucket, key: name.key, error: messageOf(failure) }
+        runtime.log.warn(fields, 'what was put into a bucket that is deleted stays where nobody sees it')
+      })
       throw error
     }
   }

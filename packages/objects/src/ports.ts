@@ -39,6 +39,17 @@ export interface KvGetOptions extends ReadQuorumOptions {
   readonly repair?: boolean
 }
 
+/** The other stores over the same key-value store, as far as this one has to know of them. */
+export interface StorePeers {
+  /** Whether there are any. */
+  areThere(): boolean
+  /**
+   * Whether each of them reads records of buckets with ids. One of a build before would look for the objects of such a
+   * bucket under its name, and create it without an id.
+   */
+  readIds(options?: { readonly signal?: AbortSignal | undefined }): Promise<boolean>
+}
+
 /** The wall clocks of a cluster. */
 export interface ClusterClocks {
   read(options?: { readonly signal?: AbortSignal | undefined }): Promise<ClockReadings>

@@ -16,7 +16,7 @@ import { InFlight } from './in-flight.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
 import { crowded, type Known, NOTHING_KNOWN, REWRITE_ROUNDS, withManifests } from './manifest-records.ts'
-import type { ObjectName } from './object-name.ts'
+import type { PlacedObject } from './object-name.ts'
 import { persistently } from './patience.ts'
 import type { PutRequest } from './requests.ts'
 import type { Release } from './slots.ts'
@@ -45,7 +45,7 @@ export class Upload {
   /** True once its version was written, unless that was declined. */
   mayBeVisible = false
   readonly #layer: Layer
-  readonly #name: ObjectName
+  readonly #name: PlacedObject
   readonly #request: PutRequest
   readonly #set: BlockSet
   readonly #window: InFlight
@@ -65,7 +65,7 @@ export class Upload {
   /** True once something failed of which it is unknown whether it happened, or will: cleaning up cannot be certain. */
   #uncertain = false
 
-  constructor(layer: Layer, name: ObjectName, request: PutRequest) {
+  constructor(layer: Layer, name: PlacedObject, request: PutRequest) {
     this.#layer = layer
     this.#name = name
     this.#request = request

@@ -1,8 +1,8 @@
 import { HOUR_MS, KiB } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, test } from 'vitest'
-import { bucketId } from '../src/buckets.ts'
-import { encodeBucket } from '../src/codec.ts'
+import { encodeBucket } from '../src/bucket-record.ts'
+import { bucketId } from '../src/bucket-records.ts'
 import {
   BLOCKS_TYPE,
   BUCKETS_TYPE,
@@ -40,7 +40,8 @@ function setUp() {
 test('what a bucket holds is stored by the types that it was created with, whoever asks for it first', async () => {
   const { runtime, store, counts } = setUp()
   const info = await store().createBucket('reef', { type: 'gold' })
-  expect(info).toEqual({ name: 'reef', createdMs: runtime.clock.wallMs(), type: 'gold' })
+  const id = expect.stringMatching(/^[89a-f][0-9a-f]{31}$/)
+  expect(info).toEqual({ name: 'reef', createdMs: runtime.clock.wallMs(), type: 'gold', id })
   expect(await store().headBucket('reef')).toEqual(info)
   expect((await store().listBuckets()).buckets).toEqual([info])
   const large = pattern(3 * BLOCK)
@@ -167,7 +168,12 @@ describe('a node that does not know the type', () => {
 
 describe('a bucket that is only proposed', () => {
   const propose = async ({ kv, runtime }: ReturnType<typeof setUp>) => {
-    const value = encodeBucket({ createdMs: runtime.clock.wallMs(), type: 'silver', decided: false })
+    const value = encodeBucket({
+      createdMs: runtime.clock.wallMs(),
+      type: 'silver',
+      phase: 'proposed',
+      life: undefined,
+    })
     await kv.put(bucketId('reef'), { value })
   }
 

@@ -2,7 +2,8 @@ import { readFileSync } from 'node:fs'
 import { decodeWith, encodeTuple, encodeWith, fromHex, type TupleCodec, toHex, utf8 } from '@atoll/core'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeBucket, encodeBucket, historyCodec, summaryCodec } from '../src/codec.ts'
+import { type BucketRecord, decodeBucket, encodeBucket } from '../src/bucket-record.ts'
+import { historyCodec, summaryCodec } from '../src/codec.ts'
 import { activate, type History, latestMark, NO_HISTORY, retire } from '../src/history.ts'
 import { decodeRecord, encodeRecord } from '../src/level-record.ts'
 import { arbitraryHistory, manifest, upload } from './histories.ts'
@@ -42,10 +43,13 @@ describe('old bytes open, and new ones are the same', () => {
     modifiedMs: 11,
   })
 
-  test.each([
-    ['bucket-v1', { createdMs: 1_700_000_000_000, type: 'atoll', decided: true }],
-    ['bucket-v2', { createdMs: 1_700_000_000_000, type: 'gold', decided: true }],
-    ['bucket-proposed-v2', { createdMs: 1_700_000_000_000, type: 'gold', decided: false }],
+  test.each<[string, BucketRecord]>([
+    ['bucket-v1', { createdMs: 1_700_000_000_000, type: 'atoll', phase: 'open', life: undefined }],
+    ['bucket-v2', { createdMs: 1_700_000_000_000, type: 'gold', phase: 'open', life: undefined }],
+    [
+      'bucket-proposed-v2',
+      { createdMs: 1_700_000_000_000, type: 'gold', phase: 'proposed', life: undefined },
+    ],
   ])('%s', (name, record) => {
     const stored = golden(name)
     expect(toHex(encodeBucket(record))).toBe(toHex(stored))

@@ -64,18 +64,18 @@ describe.each(Object.entries(DATABASES))('objects on %s', (_name, open) => {
     await expect(
       store.put('one', 'broken', chunked(pattern(3 * BLOCK), 1000), { length: 5 }),
     ).rejects.toThrow()
-    for (const bucket of ['one', 'two', 'three']) {
+    for (const bucket of ['one', 'two', 'three'])
       for await (const { key } of store.listAll(bucket)) await store.delete(bucket, key)
-      await store.deleteBucket(bucket)
-    }
+    const deletedMs = runtime.clock.monotonicMs()
+    for (const bucket of ['one', 'two', 'three']) await store.deleteBucket(bucket)
     expect((await store.listBuckets()).buckets).toEqual([])
-    runtime.advance(24 * 3_600_000 - 1)
+    runtime.advance(deletedMs + 24 * 3_600_000 - 1 - runtime.clock.monotonicMs())
     expect(await store.collect()).toMatchObject({ versions: 0, failed: 0 })
     runtime.advance(1)
     const collected = await store.collect()
     expect(collected).toMatchObject({ versions: 3 * 3 * 2, blocks: 3 * 3 * (3 + 11), failed: 0 })
-    // The counter of writes stays.
-    expect((await database.allKeys()).length).toBe(empty + 1)
+    // The counter of writes stays, and of each name how many buckets have had it.
+    expect((await database.allKeys()).length).toBe(empty + 1 + 3)
   })
 })
 
@@ -193,14 +193,18 @@ test('a put replaces the object as a whole, and an object keeps its own block si
   ])
 })
 
-test('a small put of a new key costs one write, after the bucket was read; over another, one read more', async () => {
-  const { store, kv } = await memoryStore()
+test('a small put of a new key costs one write, and once a second a read of the bucket; over another, one read more', async () => {
+  const { store, kv, runtime } = await memoryStore()
   kv.counts.clear()
   const order: string[] = []
   kv.before = async (operation, type) => {
     order.push(`${operation} ${type}`)
     await Promise.resolve()
   }
+  await store.put('reef', 'b', pattern(100))
+  expect(order, 'its creation has told').toEqual(['put atoll.manifests'])
+  runtime.advance(1000)
+  order.length = 0
   await store.put('reef', 'a', pattern(100))
   expect(order).toEqual(['get atoll.buckets', 'put atoll.manifests'])
   order.length = 0
@@ -212,7 +216,12 @@ test('a small put of a new key costs one write, after the bucket was read; over 
   ])
   order.length = 0
   await readAll((await store.get('reef', 'a')).body)
-  expect(order).toEqual(['get atoll.manifests'])
+  await expect(store.get('reef', 'none')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
+  expect(order).toEqual(['get atoll.manifests', 'get atoll.manifests'])
+  order.length = 0
+  runtime.advance(1000)
+  await readAll((await store.get('reef', 'a')).body)
+  expect(order).toEqual(['get atoll.buckets', 'get atoll.manifests'])
 })
 
 test('uploads and downloads hold a bounded number of blocks, whatever the size', async () => {
@@ -353,12 +362,13 @@ test('buckets are created once, listed in order and page by page, and deleted wh
   const createdMs = runtime.clock.wallMs()
   await expect(store.createBucket('reef')).rejects.toMatchObject({ code: 'ATOLL_BUCKET_EXISTS' })
   for (const name of ['atoll', 'reef.two', 'reef-one']) await store.createBucket(name)
-  expect(await store.headBucket('atoll')).toEqual({ name: 'atoll', createdMs, type: 'atoll' })
+  const id = expect.any(String)
+  expect(await store.headBucket('atoll')).toEqual({ name: 'atoll', createdMs, type: 'atoll', id })
   kv.pageLimit = 1
   const first = await store.listBuckets({ limit: 3 })
   expect(first.buckets.map(({ name }) => name)).toEqual(['atoll', 'reef', 'reef-one'])
   const second = await store.listBuckets({ limit: 3, after: first.next })
-  expect(second).toEqual({ buckets: [{ name: 'reef.two', createdMs, type: 'atoll' }], next: undefined })
+  expect(second).toEqual({ buckets: [{ name: 'reef.two', createdMs, type: 'atoll', id }], next: undefined })
   expect((await store.listBuckets({ prefix: 'reef-' })).buckets.map(({ name }) => name)).toEqual(['reef-one'])
   await store.put('reef', 'a', 'x')
   await expect(store.deleteBucket('reef')).rejects.toMatchObject({ code: 'ATOLL_BUCKET_NOT_EMPTY' })

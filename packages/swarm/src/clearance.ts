@@ -1,4 +1,4 @@
-import { fromUtf8, HOUR_MS, type KeyId } from '@atoll/core'
+import { equalBytes, HOUR_MS, type KeyId } from '@atoll/core'
 import { BLOCKS_TYPE } from '@atoll/objects'
 import type { Violation } from '@atoll/sim'
 import { BUCKET, nameOf } from './names.ts'
@@ -14,7 +14,7 @@ const MOST_ROUNDS = 3
  * what was overwritten nor of uploads that failed half-way.
  */
 export async function clearAway(scene: Scene, ids: readonly KeyId[]): Promise<readonly Violation[]> {
-  const { world, cluster, options } = scene
+  const { world, cluster, options, place } = scene
   const node = world.prng.fork('clearing node').pick(cluster.nodes)
   for (const key of objectKeys(options)) await node.objects.delete(BUCKET, key)
   const now = Math.floor(node.runtime.clock.wallMs()) + LATER_MS
@@ -25,7 +25,7 @@ export async function clearAway(scene: Scene, ids: readonly KeyId[]): Promise<re
     await cluster.idle()
   }
   // In buckets of their own clients may have left something on purpose.
-  const blocks = ids.filter(({ type, bucket }) => type === BLOCKS_TYPE && fromUtf8(bucket) === BUCKET)
+  const blocks = ids.filter(({ type, bucket }) => type === BLOCKS_TYPE && equalBytes(bucket, place))
   const left: Violation[] = []
   for (const id of blocks) {
     const { values } = await node.kv.get(id, { repair: true })

@@ -1,9 +1,8 @@
-import { MANIFESTS_TYPE } from '@atoll/objects'
 import type { Operation } from '@atoll/sim'
 import { broken, inChunks } from './bodies.ts'
 import { orNothing, type Work } from './client.ts'
-import { BUCKET, recordId } from './names.ts'
-import { objectKeys, readObject, record, type Scene } from './scene.ts'
+import { BUCKET } from './names.ts'
+import { manifestId, objectKeys, readObject, record, type Scene } from './scene.ts'
 
 const SMALL = { min: 12, max: 400 }
 const LARGE = { min: 300, max: 16_000 }
@@ -16,7 +15,7 @@ const put =
     await record(scene, scene.objects, {
       intent: { client, kind: 'put', key, value: name },
       run: () => node.objects.put(BUCKET, key, prng.chance(500) ? bytes : inChunks(bytes, prng)),
-      writes: { node, id: recordId(MANIFESTS_TYPE, key) },
+      writes: { node, id: manifestId(scene, key) },
     })
   }
 
@@ -34,7 +33,7 @@ export const putSlowly: Work = async (scene, { name: client, prng, nextName }, n
         key,
         slowly(inChunks(bytes, prng), () => clock.sleep(pauseMs)),
       ),
-    writes: { node, id: recordId(MANIFESTS_TYPE, key) },
+    writes: { node, id: manifestId(scene, key) },
   })
 }
 
@@ -83,7 +82,7 @@ const remove: Work = async (scene, { name: client, prng }, node) => {
     run: async () => {
       deleted = (await node.objects.delete(BUCKET, key)).deleted
     },
-    writes: { node, id: recordId(MANIFESTS_TYPE, key) },
+    writes: { node, id: manifestId(scene, key) },
   })
   // To say that there was nothing is to have looked.
   if (operation.outcome === 'ok' && !deleted) scene.denials.push({ ...operation, kind: 'get' })

@@ -1,4 +1,4 @@
-import { messageOf } from '@atoll/core'
+import { fromHex, messageOf, utf8 } from '@atoll/core'
 import type { Scenario, Violation, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
 import { namesToCome, planChanges } from './change-plan.ts'
@@ -42,7 +42,9 @@ function checkDots({ marks }: World): readonly Violation[] {
 async function run(world: World, options: HouseOptions, bug: Bug): Promise<void> {
   const house = await buildHouse(world, options, bug)
   await using _cluster = house.cluster
-  const scene = newScene(world, house, options)
+  const { id } = await house.cluster.node(1).objects.createBucket(BUCKET)
+  const place = id === undefined ? utf8(BUCKET) : fromHex(id)
+  const scene = newScene(world, house, { options, place })
   try {
     await play(scene)
   } catch (error) {
@@ -55,7 +57,6 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
 
 async function play(scene: Scene): Promise<void> {
   const { world, cluster, options } = scene
-  await cluster.node(1).objects.createBucket(BUCKET)
   const changes = planChanges(world.prng.fork('changes'), options)
   const faults = drawFaults(scene, namesToCome(options, changes))
   const damaged = damageOf(faults, []).nodes

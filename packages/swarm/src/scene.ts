@@ -1,7 +1,8 @@
 import type { KvRead } from '@atoll/coordinator'
-import { AtollError, fromUtf8, isAtollError, type KeyId, messageOf } from '@atoll/core'
+import { AtollError, fromUtf8, isAtollError, type KeyId, messageOf, utf8 } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
+import { MANIFESTS_TYPE } from '@atoll/objects'
 import {
   type DiskCopy,
   describeOperation,
@@ -44,6 +45,8 @@ export interface Scene {
   readonly world: World
   readonly cluster: Cluster
   readonly options: HouseOptions
+  /** What the objects of the bucket have as their bucket. */
+  readonly place: Uint8Array
   readonly bodies: Bodies
   /** A value is the name of a body. */
   readonly objects: OperationHistory
@@ -90,12 +93,17 @@ export interface Stamp {
   readonly timestampMs: number
 }
 
-export function newScene(world: World, house: House, options: HouseOptions): Scene {
+export function newScene(
+  world: World,
+  house: House,
+  { options, place }: Pick<Scene, 'options' | 'place'>,
+): Scene {
   const history = () => new OperationHistory(() => world.nowMs)
   return {
     ...house,
     world,
     options,
+    place,
     bodies: new Bodies(),
     objects: history(),
     sets: history(),
@@ -112,6 +120,11 @@ export function newScene(world: World, house: House, options: HouseOptions): Sce
     refusals: new Map(),
     allowance: { copies: 0, widenings: 0 },
   }
+}
+
+/** The record of an object. */
+export function manifestId({ place }: Scene, key: string): KeyId {
+  return { type: MANIFESTS_TYPE, bucket: place, key: utf8(key) }
 }
 
 export const objectKeys = ({ keys }: HouseOptions) => numbered('o', keys)
