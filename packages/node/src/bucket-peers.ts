@@ -30,7 +30,7 @@ export class BucketPeers implements StorePeers {
     return this.#others().length > 0
   }
 
-  /** Who was not heard since this node has begun is asked; who does not answer may be of a build before. */
+  /** Who is not connected is asked, unless it has said so before; who does not answer may be of a build before. */
   async readIds({ signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<boolean> {
     const said = await Promise.all(this.#others().map((other) => this.#says(other, signal)))
     this.#heard = new Map(said.flatMap(([node, reads]) => (reads === undefined ? [] : [[node, reads]])))
@@ -42,8 +42,8 @@ export class BucketPeers implements StorePeers {
     signal: AbortSignal | undefined,
   ): Promise<readonly [NodeName, boolean | undefined]> {
     const { endpoint } = this.#parts
-    if (this.#told(node) === undefined)
-      // Whatever it answers, it is connected then.
+    // Whatever it answers, it is connected then. One of a build before may be another one by now.
+    if (endpoint.capabilitiesOf(node) === undefined && this.#heard.get(node) !== true)
       await endpoint.call(node, clockMethod, null, { timeoutMs: ASK_TIMEOUT_MS, signal }).catch(() => {})
     return [node, this.#told(node)]
   }

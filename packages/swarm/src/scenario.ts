@@ -56,7 +56,7 @@ async function run(world: World, options: HouseOptions, bug: Bug): Promise<void>
 }
 
 async function play(scene: Scene): Promise<void> {
-  const { world, cluster, options } = scene
+  const { world, options } = scene
   const changes = planChanges(world.prng.fork('changes'), options)
   const faults = drawFaults(scene, namesToCome(options, changes))
   const damaged = damageOf(faults, []).nodes
