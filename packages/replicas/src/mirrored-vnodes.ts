@@ -7,17 +7,11 @@ import type {
   CoordinateRequest,
   GetReply,
   GetRequest,
+  Mirror,
   PutReply,
   PutRequest,
   ScanRequest,
-} from '@atoll/vnode'
-import {
-  hasStrangers,
-  type Mirror,
-  needsMirror,
-  partOfCopies,
-  unknownHolders,
-  type VnodeHost,
+  VnodeHost,
 } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
 import { getMethod, putMethod } from './methods.ts'
@@ -38,7 +32,7 @@ export interface MirroredVnodesParts {
 }
 
 /** Where a request is served here, and for how long. */
-export interface Serving {
+export interface ServedAt {
   readonly place: Place
   readonly routing: Routing
   readonly patience: () => Patience
@@ -59,9 +53,9 @@ export class MirroredVnodes {
   }
 
   /** With what holders have of which the asking coordinator does not know: then as a whole, since that is merged. */
-  async get(request: GetRequest, { place, routing, patience }: Serving): Promise<GetReply> {
+  async get(request: GetRequest, { place, routing, patience }: ServedAt): Promise<GetReply> {
     const { host, ring } = this.#parts
-    const unknown = unknownHolders(host.mirrors.of(request.partition), routing.epoch)
+    const unknown = host.mirrors.unknownHolders(request.partition, routing.epoch)
     if (unknown.length === 0) return host.get(request)
     const reply = host.get({ partition: request.partition, id: request.id })
     const call = patience()
@@ -72,33 +66,32 @@ export class MirroredVnodes {
   }
 
   /** What is known to a holder that the coordinator does not know of is not known here: so no record is alone. */
-  async put(request: PutRequest, serving: Serving, onAccepted: (() => void) | undefined): Promise<PutReply> {
+  async put(request: PutRequest, serving: ServedAt, onAccepted: (() => void) | undefined): Promise<PutReply> {
     const { host } = this.#parts
-    const mirrors = host.mirrors.of(request.partition)
-    if (mirrors === undefined) return host.put(request, { onAccepted })
-    const isAmongStrangers = hasStrangers(mirrors, serving.routing.epoch)
+    const { partition } = request
+    if (host.mirrors.of(partition) === undefined) return host.put(request, { onAccepted })
+    const isAmongStrangers = host.mirrors.hasStrangers(partition, serving.routing.epoch)
     const writing = async () => {
       const stored = await host.put(request, { onAccepted })
       const isOver = await this.#mirror(request, serving)
       return isOver ? stored : { ...stored, released: false }
     }
-    const stored = await partOfCopies(mirrors, writing())
+    const stored = await host.mirrors.partOfCopies(partition, writing())
     return request.tellAlone && isAmongStrangers ? { ...stored, alone: false } : stored
   }
 
-  async coordinate(request: CoordinateRequest, serving: Serving): Promise<CoordinateReply> {
+  async coordinate(request: CoordinateRequest, serving: ServedAt): Promise<CoordinateReply> {
     const { host } = this.#parts
     const { partition, id } = request
-    const mirrors = host.mirrors.of(partition)
-    if (mirrors === undefined) return host.coordinate(request)
-    if (request.ifAlone && hasStrangers(mirrors, serving.routing.epoch))
+    if (host.mirrors.of(partition) === undefined) return host.coordinate(request)
+    if (request.ifAlone && host.mirrors.hasStrangers(partition, serving.routing.epoch))
       return { record: EMPTY_RECORD, declined: true }
     const writing = async () => {
       const stored = await host.coordinate(request)
       if (!stored.declined) await this.#mirror({ id, record: stored.record }, serving)
       return stored
     }
-    return partOfCopies(mirrors, writing())
+    return host.mirrors.partOfCopies(partition, writing())
   }
 
   /**
@@ -110,7 +103,7 @@ export class MirroredVnodes {
     if (mirrors.isEmpty) return
     for (const vnode of vnodes) {
       for (const partition of overlapping(vnode.partition, checkPartitions(by), filed)) {
-        const [unknown] = unknownHolders(mirrors.of(partition), routing.epoch)
+        const [unknown] = mirrors.unknownHolders(partition, routing.epoch)
         if (unknown !== undefined) throw oldList(partition, unknown)
       }
     }
@@ -122,15 +115,14 @@ export class MirroredVnodes {
    */
   async #mirror(
     { id, record }: Pick<PutRequest, 'id' | 'record'>,
-    { place, routing, patience }: Serving,
+    { place, routing, patience }: ServedAt,
   ): Promise<boolean> {
     const { host, ring } = this.#parts
     // Asked again: the records may have been filed anew while the write was under way.
     const partition = place.in(host.filed)
     const awaited: Promise<void>[] = []
     let isOver = true
-    for (const [to, mirror] of host.mirrors.of(partition) ?? []) {
-      if (!needsMirror(mirror, routing.epoch)) continue
+    for (const [to, mirror] of host.mirrors.needing(partition, routing.epoch)) {
       const copy = { partition: place.in(ring()), id, record, routing: AS_FALLBACK }
       const sending = this.#call(to, putMethod, copy, patience())
       if (mirror.stage === 'copying') {

@@ -31,7 +31,7 @@ export interface Ownership {
 }
 
 /** Where a partition stands on this node. */
-export interface Standing {
+export interface PartitionStanding {
   readonly node: string
   /** The transfer of the partition to another node, if there is one. */
   readonly gate: { readonly to: string; readonly phase: GatePhase } | undefined
@@ -46,7 +46,7 @@ export interface Standing {
   readonly handsOn?: boolean
 }
 
-export interface Request {
+export interface RouteRequest {
   readonly partition: number
   readonly kind: 'read' | 'write'
   readonly routing: Routing
@@ -75,7 +75,7 @@ const MAX_FORWARDS = 4
  * thereafter the target, first by what the source forwards and then by the document. A request that is sent on has a
  * greater epoch each time, or goes over a seal, which a partition has one of; and it is sent on four times at most.
  */
-export function route(request: Request, standing: Standing): Route {
+export function route(request: RouteRequest, standing: PartitionStanding): Route {
   const { gate } = standing
   switch (gate?.phase) {
     case 'sealed':
@@ -97,12 +97,12 @@ export function isPlainlyHere({ role, epoch, bySeal }: Routing, ownership: Owner
   return !bySeal && (epoch === 0 || role === 'fallback' || epoch >= ownership.epoch)
 }
 
-function routeIfHere(request: Request, standing: Standing, instead: Route): Route {
+function routeIfHere(request: RouteRequest, standing: PartitionStanding, instead: Route): Route {
   const open = routeOpen(request, standing)
   return open.kind === 'here' ? instead : open
 }
 
-function routeOpen({ partition, kind, routing }: Request, standing: Standing): Route {
+function routeOpen({ partition, kind, routing }: RouteRequest, standing: PartitionStanding): Route {
   const { ownership, node } = standing
   if (isPlainlyHere(routing, ownership) || ownership === undefined) return HERE
   const owner = ownership.ownerOf(partition)
@@ -116,15 +116,15 @@ function routeOpen({ partition, kind, routing }: Request, standing: Standing): R
  * first.
  */
 function isByShorterList(
-  { partition, routing }: Pick<Request, 'partition' | 'routing'>,
-  { ownership, handsOn = false }: Standing,
+  { partition, routing }: Pick<RouteRequest, 'partition' | 'routing'>,
+  { ownership, handsOn = false }: PartitionStanding,
 ): boolean {
   if (handsOn || routing.epoch === 0 || routing.role === 'fallback') return false
   return routing.epoch < (ownership?.grownAt?.[partition] ?? 0)
 }
 
 /** A request by a node that has handed the partition over to this one. */
-function routeSealed(owner: string | undefined, request: Request, standing: Standing): Route {
+function routeSealed(owner: string | undefined, request: RouteRequest, standing: PartitionStanding): Route {
   const { ownership, inboundFrom } = standing
   // Unless this node knows of someone who has got the partition since.
   if (owner === undefined || owner === inboundFrom || request.routing.epoch >= (ownership?.epoch ?? 0)) {
@@ -133,7 +133,7 @@ function routeSealed(owner: string | undefined, request: Request, standing: Stan
   return forward(owner, request, standing, false)
 }
 
-function forward(to: string, request: Request, standing: Standing, bySeal: boolean): Route {
+function forward(to: string, request: RouteRequest, standing: PartitionStanding, bySeal: boolean): Route {
   const { routing, kind } = request
   const { ownership } = standing
   const isReadByOlder = kind === 'read' && routing.epoch < (ownership?.readsFromOf?.(to) ?? 0)

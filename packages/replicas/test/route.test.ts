@@ -2,13 +2,13 @@ import type { GatePhase } from '@atoll/vnode'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Routing } from '../src/protocol.ts'
-import { isPlainlyHere, type Ownership, type Route, route, type Standing } from '../src/route.ts'
+import { isPlainlyHere, type Ownership, type PartitionStanding, type Route, route } from '../src/route.ts'
 
 const PRIMARY: Routing = { role: 'primary', epoch: 1, forwards: 0, bySeal: false }
 
 const owned = (owner: string | undefined, epoch: number): Ownership => ({ epoch, ownerOf: () => owner })
 
-const standing = (more: Partial<Standing> = {}): Standing => ({
+const standing = (more: Partial<PartitionStanding> = {}): PartitionStanding => ({
   node: 'a',
   gate: undefined,
   inboundFrom: undefined,
@@ -16,14 +16,14 @@ const standing = (more: Partial<Standing> = {}): Standing => ({
   ...more,
 })
 
-const ask = (routing: Partial<Routing>, at: Partial<Standing>, kind: 'read' | 'write' = 'write') =>
+const ask = (routing: Partial<Routing>, at: Partial<PartitionStanding>, kind: 'read' | 'write' = 'write') =>
   route({ partition: 1, kind, routing: { ...PRIMARY, ...routing } }, standing(at))
 
 const HERE = { kind: 'here' }
 const gate = (phase: GatePhase) => ({ to: 'b', phase })
 
 describe('a request is served', () => {
-  it.each<[string, Partial<Routing>, Partial<Standing>]>([
+  it.each<[string, Partial<Routing>, Partial<PartitionStanding>]>([
     ['by the owner', {}, {}],
     ['by a fallback, whoever owns it', { role: 'fallback' }, { ownership: owned('b', 2) }],
     ['where it is asked if it knows no epoch', { epoch: 0 }, { ownership: owned('b', 2) }],
@@ -103,7 +103,7 @@ describe('a read is not sent on to an older copy', () => {
     ...owned('b', 9),
     readsFromOf: (node: string) => (node === 'b' ? 7 : Number.POSITIVE_INFINITY),
   }
-  it.each<[string, Partial<Standing>]>([
+  it.each<[string, Partial<PartitionStanding>]>([
     ['by a former owner', { ownership: known }],
     ['over a seal', { ownership: known, gate: gate('sealed') }],
   ])('%s, for whoever does not know that it is one', (_, at) => {

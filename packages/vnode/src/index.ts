@@ -14,13 +14,7 @@ export type { Hinted } from './hints.ts'
 export { VnodeHost } from './host.ts'
 export type { VnodeHostParts } from './host-parts.ts'
 export type { Lineage } from './incarnation.ts'
-export {
-  hasStrangers,
-  type Mirror,
-  needsMirror,
-  partOfCopies,
-  unknownHolders,
-} from './mirrors.ts'
+export type { Mirror } from './mirrors.ts'
 export type { VnodeHostOptions } from './options.ts'
 export type { Database } from './ports.ts'
 export {

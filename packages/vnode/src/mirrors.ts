@@ -98,46 +98,50 @@ export class Mirrors {
   clear(): void {
     this.#mirrors.clear()
   }
-}
 
-/** Holders that a coordinator which goes by `epoch` does not know of: what they have, it cannot see. */
-export function unknownHolders(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): string[] {
-  if (mirrors === undefined) return []
-  const unknown = [...mirrors].filter(([, { stage }]) => typeof stage === 'number' && epoch < stage)
-  return unknown.map(([node]) => node)
-}
-
-/** Whether a write of a coordinator that goes by `epoch` (0 for unknown) has to be handed on. */
-export function needsMirror({ stage, spoilt }: Mirror, epoch: number): boolean {
-  if (spoilt) return false
-  return typeof stage !== 'number' || epoch < stage
-}
-
-/**
- * Whether somebody may have writes of which a coordinator that goes by `epoch` (0 for unknown) cannot know. Not a node
- * that is only being filled: no list names it, so all that it has came by the holders. Nor those whom that coordinator
- * asks itself.
- */
-export function hasStrangers(mirrors: ReadonlyMap<string, Mirror> | undefined, epoch: number): boolean {
-  if (mirrors === undefined) return false
-  return [...mirrors.values()].some(
-    ({ stage }) => stage === 'firm' || (typeof stage === 'number' && epoch < stage),
-  )
-}
-
-/**
- * Makes what is written part of all copies that are being made: none of them is firm before it is over. So a write that
- * began when no stranger had anything is at every node that is listed later on, before that takes writes of its own.
- */
-export function partOfCopies<T>(mirrors: ReadonlyMap<string, Mirror>, writing: Promise<T>): Promise<T> {
-  const over = writing.then(
-    () => {},
-    () => {},
-  )
-  for (const { stage, underWay } of mirrors.values()) {
-    if (stage !== 'copying') continue
-    underWay.add(over)
-    void over.then(() => underWay.delete(over))
+  /** Holders that a coordinator which goes by `epoch` does not know of: what they have, it cannot see. */
+  unknownHolders(partition: number, epoch: number): string[] {
+    const unknown = [...(this.#mirrors.get(partition) ?? [])].filter(([, { stage }]) =>
+      isUnknown(stage, epoch),
+    )
+    return unknown.map(([node]) => node)
   }
-  return writing
+
+  /** Those to whom a write of a coordinator that goes by `epoch` (0 for unknown) has to be handed on. */
+  needing(partition: number, epoch: number): [node: string, mirror: Mirror][] {
+    return [...(this.#mirrors.get(partition) ?? [])].filter(
+      ([, { stage, spoilt }]) => !spoilt && (typeof stage !== 'number' || epoch < stage),
+    )
+  }
+
+  /**
+   * Whether somebody may have writes of which a coordinator that goes by `epoch` (0 for unknown) cannot know. Not a node
+   * that is only being filled: no list names it, so all that it has came by the holders. Nor those whom that coordinator
+   * asks itself.
+   */
+  hasStrangers(partition: number, epoch: number): boolean {
+    const mirrors = [...(this.#mirrors.get(partition)?.values() ?? [])]
+    return mirrors.some(({ stage }) => stage === 'firm' || isUnknown(stage, epoch))
+  }
+
+  /**
+   * Makes what is written part of all copies that are being made: none of them is firm before it is over. So a write that
+   * began when no stranger had anything is at every node that is listed later on, before that takes writes of its own.
+   */
+  partOfCopies<T>(partition: number, writing: Promise<T>): Promise<T> {
+    const over = writing.then(
+      () => {},
+      () => {},
+    )
+    for (const { stage, underWay } of this.#mirrors.get(partition)?.values() ?? []) {
+      if (stage !== 'copying') continue
+      underWay.add(over)
+      void over.then(() => underWay.delete(over))
+    }
+    return writing
+  }
+}
+
+function isUnknown(stage: Mirror['stage'], epoch: number): boolean {
+  return typeof stage === 'number' && epoch < stage
 }
