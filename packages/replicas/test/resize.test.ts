@@ -2,6 +2,7 @@ import { type KeyId, utf8 } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type { ScanRequest, VnodeHost } from '@atoll/vnode'
 import { describe, expect, test } from 'vitest'
+import { expectCounts } from '../../vnode/test/counts.ts'
 import { content, id, makeHost, memoryStore, testRuntime, valuesOf, write } from '../../vnode/test/world.ts'
 import { type Ownership, VnodeReplicas } from '../src/index.ts'
 
@@ -92,6 +93,7 @@ describe('a ring that gets more partitions', () => {
     for (const partition of held) {
       for await (const { id: found } of host.fold(partition)) expect(slot(found, 32)).toBe(partition)
     }
+    await expectCounts(host)
     await host.close()
   })
 
@@ -200,6 +202,8 @@ describe('a ring that gets more partitions', () => {
       const again = makeHost(store.again(), testRuntime(), { partitions: 32 })
       await again.open()
       await expectAll(again, [SINCE + 1])
+      await again.counted
+      await expectCounts(again, `after ${left} writes`)
       await again.close()
       if (outcome === 'done') {
         expect(left).toBeGreaterThan(8)

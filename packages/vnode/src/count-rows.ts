@@ -1,4 +1,12 @@
-import { decodeWith, encodeWith, isAtollError, type TupleCodec, type TupleReader, utf8 } from '@atoll/core'
+import {
+  decodeWith,
+  encodeWith,
+  isAtollError,
+  type TupleCodec,
+  type TupleReader,
+  type TupleValue,
+  utf8,
+} from '@atoll/core'
 import type { Counts } from './counts.ts'
 import { endOfSublevel, type KeyRange, keyText } from './keys.ts'
 import type { Operation } from './ports.ts'
@@ -15,7 +23,7 @@ const SLIP = `${HEAD}slip!`
 const DIGITS = 4
 
 /** Batches of which there is a slip, at most. */
-export const SLIPS = 256
+export const SLIPS = 1024
 
 export const COUNT_RANGE: KeyRange = { gte: utf8(HEAD), lt: endOfSublevel(utf8(HEAD)) }
 /** There from when on every batch has its counts: what was written before has to be counted. */
@@ -32,7 +40,7 @@ export interface CountPage {
 /** What one batch has changed. */
 export interface CountSlip {
   readonly sequence: number
-  readonly changed: readonly TypeCounts[]
+  readonly changed: Iterable<TypeCounts>
 }
 
 export interface TypeCounts extends Counts {
@@ -101,31 +109,27 @@ const pageCodec: TupleCodec<Omit<CountPage, 'partition'>> = {
   },
 }
 
+/** Written with every batch, so all fields stand in one tuple. */
 const slipCodec: TupleCodec<CountSlip> = {
   name: 'the counts that a batch has changed',
   version: 1,
-  encode: ({ sequence, changed }) => [
-    sequence,
-    changed.map(({ partition, type, records, bytes, tombstones }) => [
-      partition,
-      type,
-      records,
-      bytes,
-      tombstones,
-    ]),
-  ],
+  encode: ({ sequence, changed }) => {
+    const fields: TupleValue[] = [sequence]
+    for (const { partition, type, records, bytes, tombstones } of changed)
+      fields.push(partition, type, records, bytes, tombstones)
+    return fields
+  },
   decode: (reader) => {
     const sequence = reader.uint()
-    return { sequence, changed: reader.list((item) => readWhole(item.tuple(), readChanged)) }
+    const changed: TypeCounts[] = []
+    while (reader.remaining > 0)
+      changed.push({ partition: reader.uint(), type: reader.string(), ...readCounts(reader) })
+    return { sequence, changed }
   },
 }
 
 function readPaged(reader: TupleReader): readonly [string, Counts] {
   return [reader.string(), readCounts(reader)]
-}
-
-function readChanged(reader: TupleReader): TypeCounts {
-  return { partition: reader.uint(), type: reader.string(), ...readCounts(reader) }
 }
 
 function readCounts(reader: TupleReader): Counts {

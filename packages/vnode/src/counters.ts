@@ -32,9 +32,8 @@ export interface StoredCounts extends Counts {
 }
 
 type Tally = { -readonly [Name in keyof Counts]: Counts[Name] }
+type TypeTally = Tally & Pick<TypeCounts, 'partition' | 'type'>
 type Adding = Extract<CountStep, { kind: 'add' }>
-/** What a batch has changed, and of what it is. */
-type Changed = Map<Tally, Pick<TypeCounts, 'partition' | 'type'>>
 
 /** After so many slips the pages are written: each is on its page before its place in the ring is needed again. */
 const PAGES_EVERY = SLIPS / 2
@@ -49,7 +48,7 @@ const CHUNK = 1000
 export class Counters {
   readonly #parts: CountersParts
   /** By partition and bucket type; what is not here has no records. */
-  readonly #known = new Map<number, Map<string, Tally>>()
+  readonly #known = new Map<number, Map<string, TypeTally>>()
   readonly #unknown = new Set<number>()
   /** Partitions of which something has changed since their page. */
   readonly #unpaged = new Set<number>()
@@ -80,7 +79,9 @@ export class Counters {
   /** By bucket type; undefined while nobody knows. */
   of(partition: number): ReadonlyMap<string, Counts> | undefined {
     if (this.#unknown.has(partition)) return undefined
-    return this.#known.get(partition) ?? NOTHING
+    const tallies = this.#known.get(partition)
+    if (tallies === undefined) return NOTHING
+    return new Map(Array.from(tallies, ([type, tally]) => [type, plainOf(tally)]))
   }
 
   /** Partitions of which nobody knows the counts. */
@@ -124,7 +125,7 @@ export class Counters {
   take(steps: readonly CountStep[]): readonly Operation[] {
     if (steps.length === 0) return NO_OPERATIONS
     this.#sequence += 1
-    const changed: Changed = new Map()
+    const changed = new Set<TypeTally>()
     const paged = new Set<number>()
     for (const step of steps) {
       if (step.kind === 'add' && this.#add(step, changed)) continue
@@ -133,11 +134,8 @@ export class Counters {
       paged.add(step.partition)
     }
     const { crc32 } = this.#parts.runtime.digest
-    const operations = [...this.#pages(paged)]
-    if (changed.size > 0) {
-      const slip = Array.from(changed, ([tally, place]) => ({ ...place, ...tally }))
-      operations.push(slipRow({ sequence: this.#sequence, changed: slip }, crc32))
-    }
+    const operations = this.#pages(paged)
+    if (changed.size > 0) operations.push(slipRow({ sequence: this.#sequence, changed }, crc32))
     this.#tell()
     return operations
   }
@@ -157,22 +155,34 @@ export class Counters {
   }
 
   /** False if the counts cannot be right, by which they are forgotten. */
-  #add(step: Adding, changed: Changed): boolean {
+  #add(step: Adding, changed: Set<TypeTally>): boolean {
     const { partition, type } = step
     if (this.#unknown.has(partition)) return true
-    const tallies = this.#known.get(partition) ?? new Map<string, Tally>()
-    this.#known.set(partition, tallies)
-    const tally = typeOf(tallies, type)
+    const tally = this.#tallyOf(partition, type)
     add(tally, step)
     add(this.#total, step)
     this.#unpaged.add(partition)
-    changed.set(tally, { partition, type })
+    changed.add(tally)
     if (tally.records >= 0 && tally.bytes >= 0 && tally.tombstones >= 0) return true
     changed.delete(tally)
     const { log, probe } = this.#parts.runtime
     probe.mark('vnode.counts-below-zero')
-    log.error({ partition, type, ...tally }, 'the counts of a vnode were wrong: its records are counted anew')
+    log.error({ ...tally }, 'the counts of a vnode were wrong: its records are counted anew')
     return false
+  }
+
+  #tallyOf(partition: number, type: string): TypeTally {
+    let tallies = this.#known.get(partition)
+    if (tallies === undefined) {
+      tallies = new Map()
+      this.#known.set(partition, tallies)
+    }
+    let tally = tallies.get(type)
+    if (tally === undefined) {
+      tally = { partition, type, ...NO_COUNTS }
+      tallies.set(type, tally)
+    }
+    return tally
   }
 
   #forget(partition: number): void {
@@ -184,14 +194,16 @@ export class Counters {
 
   #set(partition: number, counts: ReadonlyMap<string, Counts>): void {
     for (const tally of this.#known.get(partition)?.values() ?? []) subtract(this.#total, tally)
-    const tallies = new Map(Array.from(counts, ([type, tally]) => [type, { ...tally }] as const))
-    this.#known.set(partition, tallies)
+    this.#known.delete(partition)
     this.#unknown.delete(partition)
-    for (const tally of tallies.values()) add(this.#total, tally)
+    for (const [type, tally] of counts) {
+      add(this.#tallyOf(partition, type), tally)
+      add(this.#total, tally)
+    }
   }
 
   /** Pages of the partitions that must have one with this batch, and of all that have changed if it is time. */
-  #pages(paged: Set<number>): readonly Operation[] {
+  #pages(paged: Set<number>): Operation[] {
     if (this.#sequence - this.#pagedAt >= PAGES_EVERY) {
       for (const partition of this.#unpaged) paged.add(partition)
       this.#pagedAt = this.#sequence
@@ -246,8 +258,9 @@ export class Counters {
       this.#sequence = Math.max(this.#sequence, sequence)
       for (const { partition, type, ...counts } of changed) {
         if (this.#unknown.has(partition) || sequence <= (pagedAt.get(partition) ?? 0)) continue
-        const tallies: Map<string, Counts> = new Map(this.#known.get(partition))
-        this.#set(partition, tallies.set(type, counts))
+        const tally = this.#tallyOf(partition, type)
+        subtract(this.#total, tally)
+        add(this.#total, Object.assign(tally, counts))
         this.#unpaged.add(partition)
       }
     }
@@ -284,6 +297,10 @@ export class Counters {
 
 const NOTHING: ReadonlyMap<string, Counts> = new Map()
 const NO_OPERATIONS: readonly Operation[] = []
+
+function plainOf({ records, bytes, tombstones }: Counts): Counts {
+  return { records, bytes, tombstones }
+}
 
 function typeOf(tallies: Map<string, Tally>, type: string): Tally {
   const known = tallies.get(type)

@@ -63,9 +63,9 @@ export function derivationsOf(means: DerivationMeans): readonly Derivation[] {
   return [indexEntries(means), noteOfHandoff, storedCounts]
 }
 
-function indexEntries({ ownIndexes, indexing }: DerivationMeans): Derivation {
+function indexEntries({ ownIndexes, indexing: { crc32, sha1, sliceOf } }: DerivationMeans): Derivation {
   return (change, { layout }, { operations }) => {
-    const means = { layout, hasOwn: ownIndexes.has(layout.partition), ...indexing }
+    const means = { layout, hasOwn: ownIndexes.has(layout.partition), crc32, sha1, sliceOf }
     for (const operation of indexOperations(change, means)) operations.push(operation)
   }
 }

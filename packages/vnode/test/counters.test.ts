@@ -72,9 +72,9 @@ describe.each(STORES)('counts of a host on %s', (_, makeStore) => {
   })
 
   it('are there at once when the host was opened again, however many batches came before', async () => {
-    for (let round = 0; round < 3 * SLIPS; round++) {
+    for (let round = 0; round < 2 * SLIPS; round++) {
       await host.coordinate(write(id(`k${round % 50}`), content('v'.repeat(round % 7)), round % 8))
-      if (round % 97 !== 0) continue
+      if (round % 397 !== 0) continue
       const before = host.stored
       await host.close()
       host = makeHost(store.again())

@@ -3,6 +3,7 @@ import { partitionOf } from '@atoll/ring'
 import { expect, test } from 'vitest'
 import { FORMAT_KEY } from '../src/layout.ts'
 import { seal } from '../src/seal.ts'
+import { expectCounts } from './counts.ts'
 import { content, id, makeHost, memoryStore, testRuntime, valuesOf, write } from './world.ts'
 
 const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
@@ -38,6 +39,7 @@ test('records that were filed by the owner of a partition are found by the parti
   }
   const counts = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map((partition) => host.count(partition)))
   expect(counts.reduce((sum, count) => sum + count, 0)).toBe(KEYS.length)
+  await expectCounts(host)
   await host.close()
   store.dispose()
 })
