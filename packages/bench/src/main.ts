@@ -7,6 +7,7 @@ import { againstHeadLine, type Job, measureAgainst, slowerLines } from './agains
 import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
 import { clusterSuite } from './cluster-suite.ts'
 import { digestsParts } from './digests-suite.ts'
+import { hotParts } from './hot-suite.ts'
 import { objectsParts } from './objects-suite.ts'
 import { runPart, tellRow } from './parts.ts'
 import { type Compared, changes, headLine, line } from './report.ts'
@@ -34,6 +35,12 @@ const SUITES: Readonly<Record<string, Suite>> = {
     headLine,
     parts: withLines(objectsParts, line),
     disk: 'new files on both sides: every block is touched for the first time',
+  },
+  hot: {
+    headLine,
+    parts: withLines(hotParts, line),
+    loadsPackages: true,
+    disk: 'new files on both sides',
   },
   storage: {
     headLine,
@@ -67,7 +74,7 @@ const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N
   --part N        only the N-th part of the suite, in this process: for a profiler
   --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}, of ${ALL} 1);
                   no part is begun after --minutes (default of ${ALL} ${DEFAULT_MINUTES}, else none)
-  --packages FOLDER  the checkout of which the suite digests measures the packages; default this one`
+  --packages FOLDER  the checkout of which the suites digests and hot measure the packages; default this one`
 
 process.exitCode = await main()
 
