@@ -366,6 +366,41 @@ describe('large values that a build before has stored with their heads', () => {
     expect(during).toBeGreaterThan(40)
   })
 
+  it('are what was written, where a record is written in the moment in which it is brought apart', async () => {
+    for (let seed = 0; seed < 6; seed++) {
+      const world = createWorld({ seed })
+      const runtime = world.runtime('n1')
+      const disk = world.disk('n1')
+      await world.run(async () => {
+        const before = makeHost(disk.open(), runtime, APART)
+        await before.open()
+        const writeOf = (name: string, fill: number, context?: StoredRecord) =>
+          write(id(name), content(large(fill, 2000)), 1, context)
+        const old = new Map<string, StoredRecord>()
+        for (const name of NAMES) old.set(name, (await before.coordinate(writeOf(name, 1))).record)
+        await before.close()
+        const database = disk.open()
+        await database.open()
+        await withValuesAtHeads(database)
+        await database.close()
+        const host = makeHost(disk.open(), runtime, APART)
+        await host.open()
+        const written = await Promise.all(
+          NAMES.map(async (name) => {
+            await runtime.clock.sleep(runtime.random.below(40))
+            return host.coordinate(writeOf(name, 2, old.get(name)))
+          }),
+        )
+        await host.converted
+        for (const [number, name] of NAMES.entries()) {
+          const { record } = await host.get(at(id(name)))
+          expect(inHex(record)).toEqual(inHex(written[number]?.record))
+        }
+        await host.close()
+      })
+    }
+  })
+
   it('are whole after a power cut at any time, and the next open goes on', async () => {
     let cutBetween = 0
     for (let seed = 0; seed < 12; seed++) {
