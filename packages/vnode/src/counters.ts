@@ -140,7 +140,7 @@ export class Counters {
     return operations
   }
 
-  /** Nothing that is being counted is worth anything: vnodes become others. */
+  /** Nothing that is being counted is worth anything: vnodes become others, or what was decided is not written. */
   abandonRecounts(): void {
     this.#recounts.clear()
   }

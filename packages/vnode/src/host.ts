@@ -469,6 +469,7 @@ export class VnodeHost extends Lifecycle {
       onDone: () => this.#health.succeeded(),
       onFailed: (cause) => {
         this.#health.failed(cause)
+        this.#counters.abandonRecounts()
         this.renewActors()
       },
     })

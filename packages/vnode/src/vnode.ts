@@ -150,10 +150,18 @@ export class Vnode {
     return this.#track(() => this.#writer.look(key, recount))
   }
 
-  /** The vnode has what was counted, as of what is queued by now; resolves when that is on disk. */
+  /**
+   * The vnode has what was counted, as of what is queued by now; resolves when that is on disk. Throws `ATOLL_OVERLOADED`
+   * while nobody knows what the database holds, since a batch has failed.
+   */
   counted(counts: ReadonlyMap<string, Counts>): Promise<void> {
     const step = { kind: 'set', partition: this.#partition, counts: new Map(counts) } as const
-    return this.#track(() => this.#parts.committer.commit([], [step]))
+    const { committer } = this.#parts
+    return this.#track(() => {
+      if (committer.isSettled) return committer.commit([], [step])
+      const message = `a batch failed while the records of partition ${this.#partition} were counted`
+      throw new AtollError('ATOLL_OVERLOADED', message, { definite: true, transient: true })
+    })
   }
 
   /** The log of changes, while there is one. */

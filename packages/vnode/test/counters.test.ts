@@ -193,6 +193,45 @@ describe('counts after failed batches', () => {
   })
 })
 
+describe('a count that is under way while a batch fails', () => {
+  it('is begun anew, and says nothing of what was to be written', async () => {
+    const database = new Held()
+    const before = makeHost(database)
+    await before.open()
+    await before.coordinate(write(id('k'), content('v')))
+    await before.close()
+    await database.open()
+    await database.clear({ ...VIEW, ...COUNT_RANGE })
+    await database.close()
+
+    const pauses: (() => void)[] = []
+    const real = testRuntime()
+    const sleep = () => new Promise<void>((resolve) => pauses.push(resolve))
+    const host = makeHost(database, { ...real, clock: { ...real.clock, sleep } })
+    await host.open()
+    await turns()
+    pauses.shift()?.()
+    await turns()
+    expect(pauses.length).toBe(1)
+    // The record was passed: what is written to it now is added to what was counted.
+    const failing = gate()
+    const settling = gate()
+    database.held.push(failing.opened, settling.opened)
+    const writing = expect(host.coordinate(write(id('k'), content('lost')))).rejects.toThrow('failed a batch')
+    await turns()
+    pauses.shift()?.()
+    await turns()
+    failing.open('fails')
+    await writing
+    await turns()
+    settling.open('goes on')
+    await turns()
+    for (; host.countsOf(1) === undefined; await turns()) pauses.shift()?.()
+    await expectCounts(host)
+    await host.close()
+  })
+})
+
 describe('damage', () => {
   let runtime: TestRuntime
 
@@ -260,4 +299,35 @@ class Unsure extends MemoryLevel<Uint8Array, Uint8Array> {
     if (!isFailing || this.#count % 2 === 0) await this.#batch(...request)
     if (isFailing) throw new Error('nobody knows what became of it')
   }
+}
+
+type Outcome = 'goes on' | 'fails'
+
+/** A database of which batches wait, and fail where they are told to. */
+class Held extends MemoryLevel<Uint8Array, Uint8Array> {
+  readonly held: Promise<Outcome>[] = []
+  readonly #batch = this.batch.bind(this) as unknown as Database['batch']
+
+  constructor() {
+    super({ ...VIEW })
+    Object.assign(this, { batch: (...request: Parameters<Database['batch']>) => this.#write(...request) })
+  }
+
+  async #write(...request: Parameters<Database['batch']>): Promise<void> {
+    if ((await this.held.shift()) === 'fails') throw new Error('told to fail')
+    await this.#batch(...request)
+  }
+}
+
+function gate(): { readonly opened: Promise<Outcome>; readonly open: (outcome: Outcome) => void } {
+  let open: (outcome: Outcome) => void = () => {}
+  const opened = new Promise<Outcome>((resolve) => {
+    open = resolve
+  })
+  return { opened, open: (outcome) => open(outcome) }
+}
+
+/** Enough of them for whatever waits for nothing but a database in memory. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
 }
