@@ -310,7 +310,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
           const targets = findTargets(view, needed)
           const nowMs = this.#site.runtime.clock.monotonicMs()
           const first = nearestOf(targets, { local: this.#means.node, latency: this.#latency, nowMs })
-          const known = this.#recent.get(name)
+          // A replica may remember the digest of a record that has rotted since: a read that repairs looks at what is
+          // stored.
+          const known = repair ? undefined : this.#recent.get(name)
           const means = { spareFor: spare, down, latency: this.#latency }
           const request = { id, targets, quorum, policy, repair, shows, known, first, ...means }
           const record = await new GetCall(this.#site, callOptions, request).run()

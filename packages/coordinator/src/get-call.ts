@@ -16,7 +16,7 @@ export interface GetRequest extends GetPlan {
   readonly down: () => readonly string[]
   /** What this node has from before, to be confirmed. */
   readonly known: KnownRecord | undefined
-  /** The place of the target that is asked for its record; of the others the digest will do. */
+  /** The place of the target that is asked for its record; of the others the digest will do, unless the read repairs. */
   readonly first: number
   readonly latency: Latency
 }
@@ -49,10 +49,10 @@ export class GetCall extends ReadCall {
   }
 
   protected override begin(): void {
-    const { targets, known, first } = this.#request
+    const { targets, known, first, repair } = this.#request
     for (let at = 0; at < targets.length; at++) {
       const target = targets[at]
-      if (target !== undefined) this.#ask(at, target, known !== undefined || at !== first)
+      if (target !== undefined) this.#ask(at, target, !repair && (known !== undefined || at !== first))
     }
   }
 

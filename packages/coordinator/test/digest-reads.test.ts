@@ -213,3 +213,18 @@ test('nodes of a build before send their records, and count as ever', async () =
     }
   })
 })
+
+test('a read that repairs asks every replica for what it stores, whatever is remembered', async () => {
+  const setting = await islands()
+  const { world, coordinator, replicas } = setting
+  const id = keyOn(setting, ['n1', 'n2', 'n3'])
+  await world.run(async () => {
+    await coordinator.put(id, { value: Uint8Array.of(1) }, { dw: 'all' })
+    for (let n = 0; n < 3; n++) await coordinator.get(id)
+    await coordinator.idle()
+    replicas.calls.length = 0
+    await coordinator.get(id, { repair: true })
+    expect(replicas.calls.map(({ node }) => node).sort()).toEqual(['n1', 'n2', 'n3'])
+    expect(digestsAsked(replicas)).toBe(0)
+  })
+})

@@ -1,7 +1,7 @@
 import { isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { Client, Work } from './client.ts'
-import type { Scene } from './scene.ts'
+import { OWN_TYPE, type Scene } from './scene.ts'
 
 /**
  * A bucket of the client's own: made, used, emptied, deleted. Nobody else touches it, so that what was acknowledged has
@@ -10,9 +10,12 @@ import type { Scene } from './scene.ts'
 const ownBucket: Work = async (scene, client, node) => {
   const bucket = `own-${client.nextName().replace('.', '-')}`
   const key = 'pearl'
+  // A build before knows one type.
+  const isOwn = scene.options.changes.upgrade === undefined && client.prng.chance(500)
+  const type = isOwn ? OWN_TYPE : undefined
   const { bytes } = scene.bodies.make(bucket, client.prng.between(20, 9000), client.prng)
   const steps: readonly Step[] = [
-    ['create', (at) => at.objects.createBucket(bucket)],
+    ['create', (at) => at.objects.createBucket(bucket, { type })],
     ['put', (at) => at.objects.put(bucket, key, bytes), 'ATOLL_BUCKET_NOT_FOUND'],
     ['head', (at) => at.objects.head(bucket, key), 'ATOLL_BUCKET_NOT_FOUND', 'ATOLL_OBJECT_NOT_FOUND'],
     ['delete of a full one', deletedFull(bucket), 'ATOLL_BUCKET_NOT_FOUND'],

@@ -10,6 +10,7 @@ import {
   writingBlindly,
 } from './answer-mutants.ts'
 import {
+  answeringWhoeverComes,
   claimingAll,
   deletingBare,
   forgetfulRuntime,
@@ -22,6 +23,7 @@ import {
   seeingNobody,
   staleIndexes,
   unguarded,
+  withoutFence,
   withoutHints,
   withoutIdentities,
   withoutRepairs,
@@ -146,6 +148,14 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'deaf-to-builds': {
     about: 'a node of the build before is taken for one of this build',
     ignoresBuilds: true,
+  },
+  'fence-lets-through': {
+    about: 'a disk that may have lost the end of its log is written on to after a write that failed',
+    build: (options) => ({ ...options, storage: (...where) => withoutFence(options.storage(...where)) }),
+  },
+  'late-seat': {
+    about: 'a put that comes while another one of its key is being written is answered by that',
+    alterNode: answeringWhoeverComes,
   },
   'raised-n-at-once': {
     about: 'reads and writes go by the new number of replicas before those that a type has got are filled',

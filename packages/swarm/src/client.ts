@@ -2,7 +2,7 @@ import { isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { Prng } from '@atoll/sim'
 import { bucketWork } from './bucket-work.ts'
-import { objectWork, putSlowly } from './object-work.ts'
+import { objectWork, putInBurst, putSlowly } from './object-work.ts'
 import type { HouseOptions } from './options.ts'
 import { registerWork } from './register-work.ts'
 import type { Scene } from './scene.ts'
@@ -22,11 +22,12 @@ export type Work = (scene: Scene, client: Client, node: AtollNode) => Promise<vo
 /** What clients do, and how likely each is against the others. */
 const WORK: readonly (readonly [number, Work])[] = [...objectWork, ...setWork, ...registerWork]
 
-function lotsOf({ buckets, collecting, theme }: HouseOptions): readonly Work[] {
+function lotsOf({ buckets, bursts, collecting, theme }: HouseOptions): readonly Work[] {
   const slow: readonly (readonly [number, Work])[] = collecting
     ? [[theme === 'lease' ? 40 : 4, putSlowly]]
     : []
-  const work = [...WORK, ...(buckets ? bucketWork : []), ...slow]
+  const often: readonly (readonly [number, Work])[] = bursts ? [[6, putInBurst]] : []
+  const work = [...WORK, ...(buckets ? bucketWork : []), ...slow, ...often]
   return work.flatMap(([weight, one]) => new Array<Work>(weight).fill(one))
 }
 

@@ -6,7 +6,7 @@ import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
 import { Builds } from './builds.ts'
 import { type HouseOptions, replicasOfSets } from './options.ts'
-import { type House, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
+import { type House, OWN_TYPE, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
 import { Watch } from './watch.ts'
 import { watchEndpoints } from './watched-endpoints.ts'
 import { watchHosts } from './watched-hosts.ts'
@@ -38,6 +38,8 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       [BUCKETS_TYPE]: { sloppy },
       [MANIFESTS_TYPE]: { sloppy },
       [BLOCKS_TYPE]: { sloppy },
+      [`${OWN_TYPE}.manifests`]: { sloppy, policy: { kind: 'siblings' } },
+      [`${OWN_TYPE}.blocks`]: { sloppy, policy: { kind: 'write-once' } },
       [SETS_TYPE]: { sloppy, n: replicasOfSets(options), policy: { kind: 'siblings' } },
       [REGISTERS_TYPE]: { sloppy, policy: { kind: 'last-write-wins' } },
     },

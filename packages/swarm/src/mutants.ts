@@ -117,6 +117,27 @@ export function hastyDatabase(database: Database): Database {
   }
 }
 
+/** Says that a write after a failed one is as safe as any other, so that nothing stands before it. */
+export function withoutFence(database: Database): Database {
+  return Object.defineProperty(database, 'safeAfterFailedWrite', { value: true })
+}
+
+/** A small put that comes while another one of its key is being written here takes the answer of that for its own. */
+export function answeringWhoeverComes({ objects }: AtollNode): void {
+  const put = objects.put.bind(objects)
+  const underWay = new Map<string, ReturnType<typeof put>>()
+  objects.put = (bucket, key, ...rest) => {
+    const name = JSON.stringify([bucket, key])
+    const other = underWay.get(name)
+    if (other !== undefined) return other
+    const writing = put(bucket, key, ...rest)
+    underWay.set(name, writing)
+    const over = () => underWay.delete(name)
+    writing.then(over, over)
+    return writing
+  }
+}
+
 const ACCEPTOR_KEY = '!cluster!acceptor'
 
 /** Says that a vote is on disk, and does not write it: a node that restarts has promised nothing to anybody. */

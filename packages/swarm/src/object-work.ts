@@ -6,6 +6,17 @@ import { manifestId, objectKeys, readObject, record, type Scene } from './scene.
 
 const SMALL = { min: 12, max: 400 }
 const LARGE = { min: 300, max: 16_000 }
+const MOST_IN_BURST = 5
+/** Longer than a put takes mostly. */
+const BURST_MS = 60
+
+/** Whoever puts is told of its own body, also where several are written together. */
+async function own(scene: Scene, name: string, put: Promise<{ readonly etag: string }>): Promise<void> {
+  const { etag } = await put
+  const told = scene.bodies.byEtag(etag)?.name
+  if (told !== name)
+    scene.complaints.push(`a put of ${name} was answered with the etag of ${told ?? 'nothing'}`)
+}
 
 const put =
   (size: typeof SMALL): Work =>
@@ -14,10 +25,27 @@ const put =
     const { name, bytes } = scene.bodies.make(nextName(), prng.between(size.min, size.max), prng)
     await record(scene, scene.objects, {
       intent: { client, kind: 'put', key, value: name },
-      run: () => node.objects.put(BUCKET, key, prng.chance(500) ? bytes : inChunks(bytes, prng)),
+      run: () =>
+        own(scene, name, node.objects.put(BUCKET, key, prng.chance(500) ? bytes : inChunks(bytes, prng))),
       writes: { node, id: manifestId(scene, key) },
     })
   }
+
+/** As many as go together at one node, and some that come when the first of them is being written. */
+export const putInBurst: Work = async (scene, { name: client, prng, nextName }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const { clock } = scene.world.runtime(client)
+  const puts = Array.from({ length: prng.between(2, MOST_IN_BURST) }, async () => {
+    const size = prng.chance(700) ? SMALL : LARGE
+    const { name, bytes } = scene.bodies.make(nextName(), prng.between(size.min, size.max), prng)
+    await clock.sleep(prng.between(0, BURST_MS))
+    await record(scene, scene.objects, {
+      intent: { client, kind: 'put', key, value: name },
+      run: () => own(scene, name, node.objects.put(BUCKET, key, bytes)),
+    })
+  })
+  await Promise.all(puts)
+}
 
 /** A body that takes its time: what goes on in between may go on for longer than a lease. */
 export const putSlowly: Work = async (scene, { name: client, prng, nextName }, node) => {

@@ -39,6 +39,10 @@ export interface HouseOptions {
   readonly recordBytes: number
   /** How many replicas sets have at first; see `replicasOfSets`. */
   readonly setReplicas: number
+  /** Whether clients put one object several times at one node before the first put is answered. */
+  readonly bursts: boolean
+  /** Whether a disk loses what is written after a write that failed, as LevelDB does. */
+  readonly torn: boolean
   /** How likely each kind of fault is against the others; in some runs there are none. */
   readonly faults: Faults
   /** How likely each kind of change of the cluster is against the others; in some runs nothing changes. */
@@ -151,6 +155,8 @@ export const DRAWS: Draws<HouseOptions> = {
   buckets: sometimes(300, always, false),
   recordBytes: sometimes(150, integer(6000, 9000), 0),
   setReplicas: oneOf(3, 1),
+  bursts: sometimes(200, always, false),
+  torn: oneOf(true, false),
   faults: sometimes(850, someOf(FAULT_ODDS, 5), {}),
   changes: sometimes(700, someOf(CHANGE_ODDS, 3), {}),
 }

@@ -27,7 +27,7 @@ export function houseScenario(bug: Bug = NO_BUG, kinds: readonly string[] = []):
   return {
     draws: kinds.length === 0 ? DRAWS : drawsWith(kinds),
     instead: drawsOfTheme,
-    world: ({ timerSlackMs }) => ({ timerSlackMs }),
+    world: ({ timerSlackMs, torn }) => ({ timerSlackMs, disk: { tornByFailure: torn } }),
     limits: { maxVirtualMs: MAX_VIRTUAL_MS },
     run: (world, options) => run(world, options, bug),
   }

@@ -23,6 +23,8 @@ import type { Watch } from './watch.ts'
 
 /** Siblings are kept: the value is a set of elements, and a set is the union of its siblings. */
 export const SETS_TYPE = 'sets'
+/** What half of the buckets that clients make have their objects in: `own.manifests` and `own.blocks`. */
+export const OWN_TYPE = 'own'
 /** The last write wins. */
 export const REGISTERS_TYPE = 'registers'
 

@@ -25,6 +25,8 @@ const BUSY: Partial<Draws<HouseOptions>> = {
   buckets: () => false,
   recordBytes: () => 0,
   setReplicas: () => 3,
+  bursts: () => false,
+  torn: () => false,
   faults: () => ({}),
   changes: () => ({}),
 }

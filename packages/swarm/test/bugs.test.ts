@@ -37,6 +37,8 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'stale-index': { within: 50, rules: ['listing'] },
   'reuse-actor': { within: 20, rules: ['assertion'] },
   'deaf-to-builds': { within: 20, rules: ['unknown-request'] },
+  'fence-lets-through': { within: 20, rules: [...LOST, 'convergence', 'missed'] },
+  'late-seat': { within: 20, rules: ['never'] },
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered', ...LOST] },
   'reuse-dots-of-a-copy': { within: 20, rules: ['dot-given-twice'], fixed: about('copy') },

@@ -60,6 +60,8 @@ test.each(FOUND)('seed $seed: $what', async ({ seed, options }) => {
       buckets: false,
       recordBytes: 0,
       setReplicas: 3,
+      bursts: false,
+      torn: false,
       ...options,
     }),
   }
