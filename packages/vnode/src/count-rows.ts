@@ -57,17 +57,20 @@ export type CountRow = { readonly key: Uint8Array } & (
   | { readonly kind: 'lost' }
 )
 
-export function pageRow(page: CountPage, crc32: Crc32): Operation {
+/** A row as it is written. */
+export type CountPut = Extract<Operation, { type: 'put' }>
+
+export function pageRow(page: CountPage, crc32: Crc32): CountPut {
   const key = utf8(`${PAGE}${digits(page.partition)}`)
   return { type: 'put', key, value: seal(key, encodeWith(pageCodec, page), crc32) }
 }
 
-export function slipRow(slip: CountSlip, crc32: Crc32): Operation {
+export function slipRow(slip: CountSlip, crc32: Crc32): CountPut {
   const key = utf8(`${SLIP}${digits(slip.sequence % SLIPS)}`)
   return { type: 'put', key, value: seal(key, encodeWith(slipCodec, slip), crc32) }
 }
 
-export function keptRow(crc32: Crc32): Operation {
+export function keptRow(crc32: Crc32): CountPut {
   return { type: 'put', key: KEPT_KEY, value: seal(KEPT_KEY, KEPT, crc32) }
 }
 

@@ -2,6 +2,7 @@ import { type Runtime, storageFailure } from '@atoll/core'
 import {
   COUNT_RANGE,
   type CountPage,
+  type CountPut,
   type CountRow,
   keptRow,
   pageRow,
@@ -56,6 +57,8 @@ export class Counters {
   readonly #total: Tally = { ...NO_COUNTS }
   #sequence = 0
   #pagedAt = 0
+  /** The most bytes of any row: of what another one may replace. */
+  #mostBytes = 0
 
   constructor(parts: CountersParts) {
     this.#parts = parts
@@ -137,7 +140,14 @@ export class Counters {
     const operations = this.#pages(paged)
     if (changed.size > 0) operations.push(slipRow({ sequence: this.#sequence, changed }, crc32))
     this.#tell()
-    return operations
+    return this.#told(operations)
+  }
+
+  /** With what they may replace: a value log knows by it what is dead. */
+  #told(rows: readonly CountPut[]): readonly Operation[] {
+    const replacesBytes = this.#mostBytes
+    for (const { value } of rows) this.#mostBytes = Math.max(this.#mostBytes, value.length)
+    return rows.map((row) => ({ ...row, replacesBytes }))
   }
 
   /** Nothing that is being counted is worth anything: vnodes become others, or what was decided is not written. */
@@ -203,7 +213,7 @@ export class Counters {
   }
 
   /** Pages of the partitions that must have one with this batch, and of all that have changed if it is time. */
-  #pages(paged: Set<number>): Operation[] {
+  #pages(paged: Set<number>): CountPut[] {
     if (this.#sequence - this.#pagedAt >= PAGES_EVERY) {
       for (const partition of this.#unpaged) paged.add(partition)
       this.#pagedAt = this.#sequence
@@ -211,7 +221,7 @@ export class Counters {
     return Array.from(paged, (partition) => this.#page(partition))
   }
 
-  #page(partition: number): Operation {
+  #page(partition: number): CountPut {
     this.#unpaged.delete(partition)
     const tallies = this.#known.get(partition)
     // A bucket type of which nothing is left is forgotten.
@@ -229,8 +239,10 @@ export class Counters {
         for (;;) {
           const some = await iterator.nextv(CHUNK)
           if (some.length === 0) return
-          for (const [key, value] of some)
+          for (const [key, value] of some) {
+            this.#mostBytes = Math.max(this.#mostBytes, value.length)
             rows.push(readCountRow(new Uint8Array(key), value, runtime.digest.crc32))
+          }
         }
       } finally {
         await iterator.close()
@@ -276,9 +288,10 @@ export class Counters {
     this.clear()
     for (const partition of held) this.#forget(partition)
     const old = rows.flatMap((row): Operation[] =>
-      row.kind === 'kept' ? [] : [{ type: 'del', key: row.key }],
+      row.kind === 'kept' ? [] : [{ type: 'del', key: row.key, replacesBytes: this.#mostBytes }],
     )
-    const operations = [...old, ...held.map((partition) => this.#page(partition)), keptRow(crc32)]
+    const fresh = this.#told([...held.map((partition) => this.#page(partition)), keptRow(crc32)])
+    const operations = [...old, ...fresh]
     try {
       await database.batch(operations, NOTED)
     } catch (cause) {

@@ -35,12 +35,16 @@ export interface IndexChange {
 
 const NONE: readonly Operation[] = []
 
+/** What an entry takes besides its payloads, at most: seal, slice, digest, and what is before each payload. */
+const ENTRY_BYTES = 128
+const PAYLOAD_BYTES = 8
+
 /** Puts every entry of the new record, each of which carries its clock, and deletes what only the old one had. */
 export function indexOperations(change: IndexChange, means: IndexMeans): readonly Operation[] {
   const { id, before, after } = change
   const { layout, hasOwn, crc32, sha1, sliceOf } = means
   if (after === undefined) return before === undefined ? NONE : deletesOf(id, before, means)
-  const old = before === undefined ? [] : keysOf(id, before, NODE_INDEX, layout)
+  const old = before === undefined ? [] : entriesOf(id, before, NODE_INDEX, layout)
   const entries = visibleIndexEntries(after)
   if (old.length === 0 && entries.length === 0) return NONE
   const own = hasOwn ? ownDeletes(id, before === undefined ? [after] : [before, after], layout) : []
@@ -54,14 +58,19 @@ export function indexOperations(change: IndexChange, means: IndexMeans): readonl
     return { type: 'put', key, value: seal(key, value, crc32) } as const
   })
   if (old.length === 0) return [...own, ...puts]
-  const kept = new Set(puts.map(({ key }) => keyText(key)))
-  const gone = old.filter((key) => !kept.has(keyText(key)))
-  return [...own, ...gone.map(deleteOf), ...puts]
+  const gone = new Map(old.map((entry) => [keyText(entry.key), entry]))
+  const told = puts.map((put) => {
+    const name = keyText(put.key)
+    const replacesBytes = gone.get(name)?.bytes
+    gone.delete(name)
+    return { ...put, replacesBytes }
+  })
+  return [...own, ...Array.from(gone.values(), deleteOf), ...told]
 }
 
 /** Deletes every entry of a record. */
 function deletesOf(id: KeyId, record: RecordHead, { layout, hasOwn }: IndexWhere): readonly Operation[] {
-  const deletes = keysOf(id, record, NODE_INDEX, layout).map(deleteOf)
+  const deletes = entriesOf(id, record, NODE_INDEX, layout).map(deleteOf)
   return hasOwn ? [...deletes, ...ownDeletes(id, [record], layout)] : deletes
 }
 
@@ -71,28 +80,31 @@ export function decodeIndexValue(key: Uint8Array, bytes: Uint8Array, crc32: Crc3
 }
 
 function ownDeletes(id: KeyId, records: readonly RecordHead[], layout: VnodeLayout): readonly Operation[] {
-  return records.flatMap((record) => keysOf(id, record, layout.ownIndex, layout).map(deleteOf))
+  return records.flatMap((record) => entriesOf(id, record, layout.ownIndex, layout).map(deleteOf))
 }
 
-function keysOf(
+/** An entry that is stored: where, and how many bytes it has at most. */
+interface StoredEntry {
+  readonly key: Uint8Array
+  readonly bytes: number
+}
+
+function entriesOf(
   id: KeyId,
   record: RecordHead,
   space: IndexSpace,
   { partition }: VnodeLayout,
-): readonly Uint8Array[] {
-  return visibleIndexEntries(record).map(({ index, scope, term }) =>
-    space.key({
-      type: id.type,
-      index,
-      scope,
-      position: { term, bucket: id.bucket, key: id.key },
-      partition,
-    }),
-  )
+): readonly StoredEntry[] {
+  return visibleIndexEntries(record).map(({ index, scope, term, payloads }) => {
+    const position = { term, bucket: id.bucket, key: id.key }
+    const key = space.key({ type: id.type, index, scope, position, partition })
+    const bytes = payloads.reduce((sum, { length }) => sum + PAYLOAD_BYTES + length, ENTRY_BYTES)
+    return { key, bytes }
+  })
 }
 
-function deleteOf(key: Uint8Array): Operation {
-  return { type: 'del', key }
+function deleteOf({ key, bytes }: StoredEntry): Operation {
+  return { type: 'del', key, replacesBytes: bytes }
 }
 
 const indexValueCodec: TupleCodec<IndexValue> = {

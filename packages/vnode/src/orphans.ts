@@ -1,4 +1,5 @@
 import type { KeyId } from '@atoll/core'
+import { UNKNOWN_EXTENT } from './envelope.ts'
 import { keyChunks } from './fold.ts'
 import type { IndexWhere } from './index-entry.ts'
 import { NODE_INDEX } from './index-space.ts'
@@ -15,9 +16,11 @@ export async function orphanDeletes(
 ): Promise<readonly Operation[]> {
   const { partition, ownIndex } = layout
   const deletes: Operation[] = []
+  const { bytes: replacesBytes } = UNKNOWN_EXTENT
   for (const space of hasOwn ? [NODE_INDEX, ownIndex] : [NODE_INDEX]) {
     for await (const keys of keyChunks(database, space.typeRange(id.type)))
-      for (const key of keys) if (space.isOf(key, id, partition)) deletes.push({ type: 'del', key })
+      for (const key of keys)
+        if (space.isOf(key, id, partition)) deletes.push({ type: 'del', key, replacesBytes })
   }
   return deletes
 }

@@ -215,7 +215,9 @@ export class RecordWriter {
     const durable = await this.#parts.order.run(place.name, async () => {
       const ground = this.#pendingGround(place) ?? (await this.#readGround(place, id))
       const { record } = ground
-      const deletes = entries.map(({ key }) => ({ type: 'del', key }) as const)
+      const deletes = entries.map(
+        ({ key, value }) => ({ type: 'del', key, replacesBytes: value.length }) as const,
+      )
       const puts = indexOperations(
         { id, before: undefined, after: record },
         { ...this.#where, ...this.#parts.indexing },
