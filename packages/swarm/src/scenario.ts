@@ -42,11 +42,10 @@ function checkDots({ marks }: World): readonly Violation[] {
 async function run(world: World, options: HouseOptions, bug: Bug): Promise<void> {
   const house = await buildHouse(world, options, bug)
   await using _cluster = house.cluster
-  const { id } = await house.cluster.node(1).objects.createBucket(BUCKET)
-  const place = id === undefined ? utf8(BUCKET) : fromHex(id)
-  const scene = newScene(world, house, { options, place })
   try {
-    await play(scene)
+    const { id } = await house.cluster.node(1).objects.createBucket(BUCKET)
+    const place = id === undefined ? utf8(BUCKET) : fromHex(id)
+    await play(newScene(world, house, { options, place }))
   } catch (error) {
     // What was broken before tells more than what came of it.
     const seen = [...house.watch.violations, ...house.builds.violations]
