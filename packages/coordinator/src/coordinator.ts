@@ -40,7 +40,8 @@ import { patiently, READ_AGAIN, WRITE_AGAIN } from './patience.ts'
 import type { Liveness, Replicas } from './ports.ts'
 import {
   downPrimaries,
-  furtherFallbacks,
+  furtherOf,
+  isSomeoneAway,
   type NodesInUse,
   nearestFirst,
   nearestOf,
@@ -343,12 +344,14 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { n, r, sloppy, absence } = quorum
     const refusal: Needed['refusal'] = (_, down) => impossible('a read', { n, reachable: 0 }, down)
     const needed = { sloppy, least: 1, primaries: 0, refusal }
-    const { accept } = options
+    const { accept, known = false } = options
     const request = {
       id,
       quorum,
       latency: this.#latency,
       repair: options.repair ?? false,
+      known,
+      isSomeoneAway: () => sloppy && isSomeoneAway(view),
       accept: (record: StoredRecord) =>
         accept === undefined || this.#values(type.policy, record).every(accept),
       down: () => downPrimaries(view),
@@ -359,8 +362,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
           const nowMs = this.#site.runtime.clock.monotonicMs()
           const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
           const targets = nearestFirst(findTargets(view, needed), nearness)
-          const further = (lost: readonly PreferenceEntry[]) =>
-            sloppy ? furtherFallbacks(view, targets, lost) : []
+          const further = furtherOf(view, targets, { sloppy, known })
           return await new NearestCall(this.#site, callOptions, { ...request, targets, further }).run()
         },
         isHopeful: () => areTargets(view, absence === 'any' ? needed : { ...needed, primaries: r }),

@@ -29,6 +29,11 @@ export interface ReadOptions {
    */
   readonly accept?: ((value: KvValue) => boolean) | undefined
   /**
+   * For write-once types: whether the key is known to have been written, as when another record names it. Then its absence
+   * takes more: everybody who may hold it for a primary is asked, too, and has none. Default false.
+   */
+  readonly known?: boolean
+  /**
    * Whether values that were found are what the reader looks for; default that there is one. Others are answered, too, but
    * only where the reader may take them for absence. Not for write-once types.
    */

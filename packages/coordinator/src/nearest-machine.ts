@@ -32,13 +32,17 @@ export interface NearestPlan {
   readonly quorum: NearestQuorum
   /** Fallbacks further up the preference list, that may hold it for those of `lost`. */
   readonly further: (lost: readonly PreferenceEntry[]) => readonly PreferenceEntry[]
+  /** Whether the key is known to have been written: then it is not absent while somebody who may hold it was not heard. */
+  readonly known: boolean
+  /** Whether somebody who may hold it cannot be asked. Called only for what is known. */
+  readonly isSomeoneAway: () => boolean
   /** Whether all targets are asked at once, and heard before the answer. */
   readonly repair: boolean
 }
 
 export interface NearestQuorum {
   readonly n: number
-  /** How many must have none before the key is absent. */
+  /** How many must have none before a key that may never have been written is absent. */
   readonly r: number
   /** Whether these must be primaries. */
   readonly absence: Absence
@@ -134,7 +138,14 @@ export class NearestMachine {
     const heard = this.#slots.filter(
       ({ target, state }) => countsAsEvidence(target) && (state === 'missing' || isDamaged(state)),
     )
-    return corrupt > 0 && heard.length >= this.#plan.quorum.n
+    return corrupt > 0 && heard.length >= this.#plan.quorum.n && !this.#mayBeElsewhere()
+  }
+
+  /** Whether somebody that was not heard may hold what is known to have been written. */
+  #mayBeElsewhere(): boolean {
+    const { known, isSomeoneAway } = this.#plan
+    if (!known) return false
+    return isSomeoneAway() || this.#slots.some(({ state }) => state === 'failed' || state === 'silent')
   }
 
   #mark(at: number, state: State): void {
@@ -189,9 +200,10 @@ export class NearestMachine {
     if (this.#record !== undefined) return this.#answer(this.#record)
     if (this.#widened) return this.#conclude()
     this.#widened = true
-    const lost = this.#slots
-      .filter(({ state, target }) => state === 'failed' || state === 'silent' || target.role === 'fallback')
-      .map(({ target }) => target)
+    const { known } = this.#plan
+    const isLost = ({ state, target }: Slot) =>
+      known || state === 'failed' || state === 'silent' || target.role === 'fallback'
+    const lost = this.#slots.filter(isLost).map(({ target }) => target)
     for (const target of this.#plan.further(lost)) this.#slots.push({ target, state: 'idle' })
     const further = this.#askAll()
     return further.length > 0 ? further : this.#conclude()
@@ -199,14 +211,16 @@ export class NearestMachine {
 
   /**
    * Where one replica has a bad copy the key is not absent: its value is lost, or out of reach. That those further up
-   * have none tells nothing: nobody had to give it to them. While one that is silent may have it, it is waited for.
+   * have none tells nothing: nobody had to give it to them. While one that is silent may have it, it is waited for. What is
+   * known to have been written is lost only if nobody has it: writes may have met none but fallbacks.
    */
   #conclude(): readonly NearestEffect[] {
-    const { targets, quorum } = this.#plan
+    const { targets, quorum, known } = this.#plan
+    const needed = known ? quorum.n : quorum.r
     const missing = this.#slots
       .slice(0, targets.length)
       .filter(({ state, target }) => state === 'missing' && counts(target, quorum))
-    if (this.tally().corrupt > 0 || missing.length < quorum.r)
+    if (this.tally().corrupt > 0 || missing.length < needed || this.#mayBeElsewhere())
       return this.waiting ? NOTHING : this.#unmet(false)
     this.#answered = true
     return [{ kind: 'answer', record: undefined }]

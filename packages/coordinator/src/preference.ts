@@ -67,10 +67,31 @@ export function furtherFallbacks(
   targets: readonly PreferenceEntry[],
   lost: readonly PreferenceEntry[],
 ): readonly PreferenceEntry[] {
-  if (lost.length === 0) return []
+  return lost.length === 0 ? [] : allFallbacks(view, targets).slice(0, view.n)
+}
+
+/**
+ * Whom a read asks when its targets have nothing: of what is `known` to have been written everybody, for any may have
+ * it.
+ */
+export function furtherOf(
+  view: SliceView,
+  targets: readonly PreferenceEntry[],
+  { sloppy, known }: { readonly sloppy: boolean; readonly known: boolean },
+): (lost: readonly PreferenceEntry[]) => readonly PreferenceEntry[] {
+  if (!sloppy) return () => []
+  return (lost) => (known ? allFallbacks(view, targets) : furtherFallbacks(view, targets, lost))
+}
+
+function allFallbacks(view: SliceView, targets: readonly PreferenceEntry[]): readonly PreferenceEntry[] {
   const { placement, slice } = view
-  const nodes = furtherNodes(view, new Set(targets.map(({ node }) => node))).slice(0, view.n)
+  const nodes = furtherNodes(view, new Set(targets.map(({ node }) => node)))
   return nodes.map((node) => placement.fallback(slice, node))
+}
+
+/** Whether a node is not up that may hold something in place of another. */
+export function isSomeoneAway({ placement, slice, isUp }: SliceView): boolean {
+  return placement.nodes(slice).some((node) => !isUp(node))
 }
 
 export interface Nearness {

@@ -1,5 +1,6 @@
 import { checkIndexEntries, INDEX_LIMITS } from '@atoll/causality'
 import {
+  checkBoolean,
   checkBytes,
   checkInteger,
   checkKnown,
@@ -33,6 +34,7 @@ const READ_OPTIONS = [
   'timeoutMs',
   'signal',
   'accept',
+  'known',
   'shows',
   'repair',
 ] as const satisfies readonly (keyof ReadOptions)[]
@@ -58,6 +60,7 @@ export function checkReadOptions(options: ReadOptions): void {
   checkKnown('a read', options, READ_OPTIONS)
   checkSignal(options.signal)
   if (options.absence !== undefined) checkAbsence(options.absence)
+  if (options.known !== undefined) checkBoolean('known', options.known)
 }
 
 export function checkWriteOptions(options: WriteOptions): void {
@@ -111,6 +114,7 @@ export function refuseFilters(options: ReadOptions): void {
   if (options.shows !== undefined) throw wrongType('shows', 'is for reads of a key')
 }
 
-export function refuseAccept({ accept }: ReadOptions): void {
+export function refuseAccept({ accept, known }: ReadOptions): void {
   if (accept !== undefined) throw wrongType('accept', 'is for reads of write-once bucket types')
+  if (known !== undefined) throw wrongType('known', 'is for reads of write-once bucket types')
 }

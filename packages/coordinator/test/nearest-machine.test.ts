@@ -29,6 +29,8 @@ function planOf(roles: string, further: readonly string[] = []): NearestPlan {
     targets: targets(roles),
     quorum: { n: 3, r: 2, absence: 'primaries' },
     repair: false,
+    known: false,
+    isSomeoneAway: () => false,
     further: (lost) =>
       lost.length === 0
         ? []
@@ -43,6 +45,40 @@ test('that an older copy has none proves nothing, and what it has is taken', () 
   expect(story(older, '0 found')).toContain('found')
   expect(story(older, '0 missing, 1 missing, 2 failed')).toMatch(/2 failed: unmet$/)
   expect(story(older, '0 missing, 1 missing, 2 missing')).toMatch(/2 missing: absent$/)
+})
+
+describe('what is known to have been written', () => {
+  const known = { ...planOf('ppp', ['n7', 'n8']), known: true }
+
+  test('is looked for at everybody who may hold it, also where all primaries have none', () => {
+    const none = '0 missing, 1 missing, 2 missing'
+    expect(story(planOf('ppp', ['n7', 'n8']), none)).toMatch(/2 missing: absent$/)
+    expect(story(known, none)).toMatch(/2 missing: ask n7, ask n8$/)
+    expect(story(known, `${none}, 3 missing, 4 found`)).toMatch(/4 found: found, heal n0, heal n1, heal n2$/)
+    expect(story(known, `${none}, 3 missing, 4 missing`)).toMatch(/4 missing: absent$/)
+  })
+
+  test('is not lost while one of them was not heard', () => {
+    const none = '0 missing, 1 missing, 2 missing'
+    expect(story(known, '0 missing, 1 missing, 2 failed, 3 missing, 4 missing')).toMatch(/unmet$/)
+    expect(story(known, `${none}, 3 missing, 4 failed`)).toMatch(/4 failed: unmet$/)
+    expect(story(known, `${none}, 3 missing, silence, timeout`)).toMatch(/timeout$/)
+    const away = { ...known, isSomeoneAway: () => true }
+    expect(story(away, `${none}, 3 missing, 4 missing`)).toMatch(/4 missing: unmet$/)
+  })
+
+  test('is corrupt only if none of them has it whole', () => {
+    const corruptAfter = (plan: NearestPlan, last: Answer) => {
+      const machine = new NearestMachine(plan)
+      machine.step({ kind: 'start' })
+      for (const [at, answer] of (['corrupt', 'missing', 'missing', 'missing', last] as const).entries())
+        machine.step(eventOf(answer, at))
+      return machine.isCorrupt()
+    }
+    expect(corruptAfter(known, 'missing')).toBe(true)
+    expect(corruptAfter(known, 'failed')).toBe(false)
+    expect(corruptAfter({ ...known, isSomeoneAway: () => true }, 'missing')).toBe(false)
+  })
 })
 
 function tell(effect: NearestEffect): string {

@@ -50,13 +50,13 @@ export class Blocks {
   }
 
   /**
-   * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if the replicas say that they have it damaged
-   * or not at all, and what the store says if too few of them can be heard.
+   * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if all who may hold it have it damaged or not at
+   * all, and what the store says while some of them cannot be heard.
    */
   async read(set: BlockSet, block: Block, { signal, repair, quorum }: BlockReadOptions): Promise<Uint8Array> {
     const accept = ({ value, valueCrc32 }: KvStoreValue) =>
       value.length === block.length && valueCrc32 === block.crc32
-    const options = { ...quorum, ...(repair ? { signal, accept, repair } : { signal, accept }) }
+    const options = { ...quorum, known: true, ...(repair ? { signal, accept, repair } : { signal, accept }) }
     const read = this.#kv.get(blockId(set, block.sequence), options)
     const { values } = await read.catch((error: unknown) => {
       throw isAtollError(error, 'ATOLL_CORRUPT') ? this.#lost(set, block, error) : error

@@ -31,6 +31,11 @@ export interface KvGetOptions extends ReadQuorumOptions {
   /** For blocks: whether a replica's value is the right one; one that is refused is healed from another. */
   readonly accept?: ((value: KvStoreValue) => boolean) | undefined
   /**
+   * For blocks: that something names the key, so that it was written. A store of several replicas takes it for absent only
+   * if everybody has said so who may hold it, and else throws `ATOLL_QUORUM_UNMET`.
+   */
+  readonly known?: boolean
+  /**
    * Not for blocks: whether the values are what is looked for; default that there is one. A store of several replicas
    * answers others only where they may be taken for absence, and else throws `ATOLL_QUORUM_UNMET`.
    */

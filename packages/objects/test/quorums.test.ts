@@ -14,6 +14,7 @@ async function setUp() {
       signal: _,
       accept: __,
       shows: ___,
+      known: _____,
       context: ____,
       ...quorum
     } = { ...options } as Record<string, unknown>
