@@ -67,7 +67,10 @@ export const UNNOTED_CHANGES: ReadonlySet<ChangeKind> = new Set([
   ...COPYING,
 ])
 
-export function damageOf(planned: readonly PlannedFault[], changes: readonly PlannedChange[]): Damage {
+export function damageOf(
+  planned: readonly PlannedFault[],
+  changes: readonly Pick<PlannedChange, 'kind'>[],
+): Damage {
   const faults = planned.map(({ fault }) => fault)
   const nodes = faults.flatMap((fault) => ('node' in fault && DAMAGING.has(fault.kind) ? [fault.node] : []))
   const apart =

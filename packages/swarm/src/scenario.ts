@@ -62,7 +62,9 @@ async function play(scene: Scene): Promise<void> {
   const nodes = handsOn(scene, damaged)
   const operator = new Operator(scene, { nodes, damaged }, changes)
   await rage(scene, { faults, operator, nodes })
-  const damage = damageOf(faults, changes)
+  // Where nodes begin as those of the build before, the operator upgrades them at the end if not earlier.
+  const upgrades = options.changes.upgrade === undefined ? [] : [{ kind: 'upgrade' as const }]
+  const damage = damageOf(faults, [...changes, ...upgrades])
   const healing = { operator, isNoted: damage.noted && !options.blackout }
   const { ids, violations: undelivered } = await convergence(scene, healing)
   const finals = await readFinals(scene, ids)
