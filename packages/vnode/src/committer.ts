@@ -42,6 +42,7 @@ interface Write {
 }
 
 const NO_STEPS: readonly CountStep[] = []
+const NOTHING: Operation[] = [{ type: 'del', key: NOTHING_KEY }]
 
 /** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
 const CHAINED_BYTES = MiB
@@ -99,6 +100,14 @@ export class Committer {
       this.#settling = undefined
     })
     return this.#settling
+  }
+
+  /**
+   * Writes something that changes nothing. After a failure what was kept of the disk is then read again, though nobody
+   * may write anything else for long.
+   */
+  tryWrite(): Promise<void> {
+    return this.#isSettled ? this.#parts.database.batch(NOTHING, NOTED) : this.settle()
   }
 
   /**
@@ -219,7 +228,7 @@ export class Committer {
     await this.#last
     const { database, metrics, onDone, reload } = this.#parts
     try {
-      await database.batch([{ type: 'del', key: NOTHING_KEY }], NOTED)
+      await database.batch(NOTHING, NOTED)
       await reload()
     } catch (cause) {
       metrics.count('atoll_vnode_batch_failures_total')

@@ -14,7 +14,7 @@ import { checkPartitions, partitionOf } from '@atoll/ring'
 import { ClockWatch } from './clock-watch.ts'
 import { Counters, type StoredCounts } from './counters.ts'
 import type { Counts } from './counts.ts'
-import { claimDatabase, type FormatState, hasKeys, NOTED, noteFormat, openDatabase } from './database.ts'
+import { claimDatabase, type FormatState, hasKeys, noteFormat, openDatabase } from './database.ts'
 import { type Derivation, derivationsOf, type Indexing } from './derivation.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
 import { Gates } from './gates.ts'
@@ -24,7 +24,7 @@ import { HeadDigests } from './head-digests.ts'
 import { Hints } from './hints.ts'
 import type { VnodeHostParts } from './host-parts.ts'
 import { type Lineage, newLineage } from './incarnation.ts'
-import { NOTHING_KEY, VnodeLayout } from './layout.ts'
+import { VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
 import { OlderFormats } from './older-formats.ts'
 import { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
@@ -113,7 +113,7 @@ export class VnodeHost extends Lifecycle {
     this.#health = new StorageHealth({
       ...runtime,
       hasRoom: () => database.hasRoom?.() ?? true,
-      tryWrite: () => database.batch([{ type: 'del', key: NOTHING_KEY }], NOTED),
+      tryWrite: () => this.#shared.committer.tryWrite(),
     })
     if (database instanceof GuardedDatabase) {
       const failed = (cause: unknown) => this.#health.failed(cause)

@@ -193,6 +193,33 @@ describe('counts after failed batches', () => {
   })
 })
 
+describe('counts after a failed batch that nothing follows', () => {
+  it('are read again as soon as the database takes writes', async () => {
+    const database = new Held()
+    const real = testRuntime()
+    const timers: (() => void)[] = []
+    const timer = (_: number, callback: () => void) => {
+      timers.push(callback)
+      return { cancel: () => {} }
+    }
+    const host = makeHost(database, { ...real, clock: { ...real.clock, timer } })
+    await host.open()
+    await host.coordinate(write(id('k'), content('v')))
+    const failing = gate()
+    database.held.push(failing.opened, failing.opened)
+    failing.open('fails')
+    await expect(host.coordinate(write(id('lost'), content('lost')))).rejects.toThrow('failed a batch')
+    await turns()
+    expect(host.stored.records).toBe(2)
+    timers.at(-1)?.()
+    await turns()
+    expect(host.storage.failure).toBeUndefined()
+    expect(host.stored.records).toBe(1)
+    await expectCounts(host)
+    await host.close()
+  })
+})
+
 describe('a count that is under way while a batch fails', () => {
   it('is begun anew, and says nothing of what was to be written', async () => {
     const database = new Held()
