@@ -33,7 +33,7 @@ import type {
 } from './kv.ts'
 import { Latency } from './latency.ts'
 import { NearestCall } from './nearest-call.ts'
-import { aloneAt, guarded, type NewWrite, NOTHING_WRITTEN, TOMBSTONE } from './new-write.ts'
+import { aloneAt, guarded, type NewWrite, NOTHING_WRITTEN, TOMBSTONE, writeIdOf } from './new-write.ts'
 import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
 import { impossible } from './outcome.ts'
 import { patiently, READ_AGAIN, WRITE_AGAIN } from './patience.ts'
@@ -80,7 +80,6 @@ export interface CoordinatorMeans {
   readonly bucketTypes: BucketTypes
 }
 
-const WRITE_ID_BYTES = 16
 const NO_METADATA: ReadonlyMap<string, string> = new Map()
 const NO_OPTIONS = {}
 
@@ -180,8 +179,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       indexes: write.indexes ?? [],
     }
     const valueCrc32 = write.valueCrc32 ?? this.#crc32(write.value)
-    const { ifAlone = false, ifUnchanged, onReleased } = write
-    const asked = { type, content, valueCrc32, context, ifAlone, ifUnchanged, onReleased }
+    const { ifAlone = false, ifUnchanged, writeId, onReleased } = write
+    const asked = { type, content, valueCrc32, context, ifAlone, ifUnchanged, writeId, onReleased }
     return await this.#write(id, asked, options)
   }
 
@@ -384,7 +383,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw, refusal }
     const { clock, metrics, random } = this.#site.runtime
     const startMs = clock.monotonicMs()
-    const writeId = random.bytes(WRITE_ID_BYTES)
+    const writeId = writeIdOf(write, random)
     const finished = type.policy.kind === 'write-once'
     const { node: local } = this.#means
     const record = finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined

@@ -77,6 +77,11 @@ export interface KvWrite {
   /** CRC-32 of the value, if the caller has it already. */
   readonly valueCrc32?: number | undefined
   /**
+   * For write-once types: 16 bytes that say which write it is; default drawn. Whoever tries a write again gives the same
+   * ones, with the same value and metadata: then replicas that took one try or the other hold the same record.
+   */
+  readonly writeId?: Uint8Array | undefined
+  /**
    * Called once nobody looks at the bytes of the value any more: from then on they may change. That may be after the
    * answer, for a replica may be slow; and it is never for a write of a type that is not write-once, or of which any
    * replica failed.

@@ -1,5 +1,5 @@
 import type { CausalContext, Content } from '@atoll/causality'
-import { EMPTY_BYTES } from '@atoll/core'
+import { EMPTY_BYTES, type Random, wrongType } from '@atoll/core'
 import type { BucketProperties } from './bucket-properties.ts'
 import type { KvWrite, KvWritten } from './kv.ts'
 import type { WriteQuorum } from './quorum.ts'
@@ -12,7 +12,18 @@ export interface NewWrite {
   readonly ifUnchanged?: KvWrite['ifUnchanged']
   readonly valueCrc32: number
   readonly context: CausalContext | undefined
+  readonly writeId?: Uint8Array | undefined
   readonly onReleased?: (() => void) | undefined
+}
+
+export const WRITE_ID_BYTES = 16
+
+/** Which write it is: what the caller says, or a new one. Throws `TypeError` where that is not for the caller to say. */
+export function writeIdOf({ writeId, type }: NewWrite, random: Random): Uint8Array {
+  if (writeId === undefined) return random.bytes(WRITE_ID_BYTES)
+  if (type.policy.kind !== 'write-once')
+    throw wrongType('writeId', 'is for writes of write-once bucket types')
+  return writeId
 }
 
 /** What a deletion writes. */

@@ -15,6 +15,7 @@ import {
 } from '@atoll/core'
 import { checkAbsence } from './bucket-properties.ts'
 import type { DeleteOptions, KvScan, KvWrite, ReadOptions, WriteOptions } from './kv.ts'
+import { WRITE_ID_BYTES } from './new-write.ts'
 
 const TYPE_FORM = 'the name of a bucket type'
 const BUCKET_BYTES = { min: 1, max: 1024 }
@@ -75,8 +76,9 @@ export function checkDeleteOptions(options: DeleteOptions): void {
 
 export function checkWrite(write: KvWrite): void {
   checkObject('write', write)
-  const { value, valueCrc32, metadata, indexes, expiresAtMs, ifUnchanged, onReleased } = write
+  const { value, valueCrc32, writeId, metadata, indexes, expiresAtMs, ifUnchanged, onReleased } = write
   checkBytes('value', value, ANY_BYTES)
+  if (writeId !== undefined) checkBytes('writeId', writeId, { min: WRITE_ID_BYTES, max: WRITE_ID_BYTES })
   if (onReleased !== undefined && typeof onReleased !== 'function')
     throw wrongType('onReleased', `must be a function, got ${describe(onReleased)}`)
   if (ifUnchanged !== undefined && ifUnchanged !== 'one' && ifUnchanged !== 'all')

@@ -21,6 +21,29 @@ test('a write goes to all at once, with no replica to coordinate, and needs no c
   })
 })
 
+test('a write that is tried again under its name is the same record, and others are not', async () => {
+  const setting = await withBlock()
+  const { world, coordinator, replicas, id } = setting
+  await world.run(async () => {
+    const writeId = new Uint8Array(16).fill(7)
+    const all = { w: 'all', dw: 'all' } as const
+    const stored = async (key: string, write: object) => {
+      const block = { ...id, key: utf8(key) }
+      await coordinator.put(block, { value: utf8('block'), ...write }, all)
+      return replicas.recordsOf(block).map(({ siblings }) => siblings.map((each) => each.writeId))
+    }
+    const named = [[writeId], [writeId], [writeId]]
+    expect(await stored('a', { writeId })).toEqual(named)
+    expect(await stored('a', { writeId })).toEqual(named)
+    expect(await stored('b', {})).not.toEqual(await stored('c', {}))
+    const other = keyOn(setting, ['n5', 'n1', 'n2'])
+    const refused = await failure(coordinator.put(other, { value: utf8('v'), writeId }, all))
+    expect(refused).toBeInstanceOf(TypeError)
+    const short = await failure(coordinator.put(id, { value: utf8('v'), writeId: new Uint8Array(15) }, all))
+    expect(short).toBeInstanceOf(RangeError)
+  })
+})
+
 test('a read asks the nearest replica alone', async () => {
   const { world, coordinator, replicas, id, write } = await withBlock()
   await world.run(async () => {

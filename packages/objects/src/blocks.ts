@@ -27,12 +27,15 @@ export interface BlockReadOptions {
 
 export interface BlockWrite {
   readonly value: Uint8Array
+  /** 16 bytes: the same for every try. */
+  readonly writeId: Uint8Array
   readonly quorum: WriteQuorumOptions
   /** Called once nobody looks at the value any more, if that is ever known. */
   readonly onReleased?: (() => void) | undefined
 }
 
 const UUID_BYTES = 16
+export const WRITE_ID_BYTES = 16
 
 /** The block records. A block is written once and never changed. */
 export class Blocks {
@@ -44,8 +47,9 @@ export class Blocks {
     this.#kv = kv
   }
 
-  write(set: BlockSet, block: Block, { value, quorum, onReleased }: BlockWrite): Promise<KvStoreWritten> {
-    const write = { value, valueCrc32: block.crc32, onReleased }
+  write(set: BlockSet, block: Block, asked: BlockWrite): Promise<KvStoreWritten> {
+    const { value, writeId, quorum, onReleased } = asked
+    const write = { value, valueCrc32: block.crc32, writeId, onReleased }
     return this.#kv.put(blockId(set, block.sequence), write, quorum)
   }
 

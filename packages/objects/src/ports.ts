@@ -82,6 +82,8 @@ export interface KvStoreRead {
 export interface KvStoreWrite {
   readonly value: Uint8Array
   readonly valueCrc32?: number | undefined
+  /** For blocks: 16 bytes, the same for every try to write one, so that replicas hold the same whichever they took. */
+  readonly writeId?: Uint8Array | undefined
   /**
    * Called once nobody looks at the bytes of the value any more: from then on they may change. A store that cannot tell
    * never calls it.

@@ -9,7 +9,7 @@ import {
 } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { BlockCutter } from './block-cutter.ts'
-import type { Block, BlockSet, BlockWrite } from './blocks.ts'
+import { type Block, type BlockSet, type BlockWrite, WRITE_ID_BYTES } from './blocks.ts'
 import type { BodySource } from './body-source.ts'
 import { forgetUpload, type History, isAlive } from './history.ts'
 import { InFlight } from './in-flight.ts'
@@ -228,10 +228,11 @@ export class Upload {
     const onFailure = (error: unknown) => {
       this.#uncertain ||= mayHaveHappened(error)
     }
+    const writeId = runtime.random.bytes(WRITE_ID_BYTES)
     // A try that has failed may still be under way at some replica: then the value is never returned.
     let isFirst = true
     const writing = () => {
-      const write = { value, quorum, onReleased: isFirst ? onReleased : undefined }
+      const write = { value, writeId, quorum, onReleased: isFirst ? onReleased : undefined }
       isFirst = false
       return blocks.write(this.#set, block, write)
     }
