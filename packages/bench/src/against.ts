@@ -18,6 +18,8 @@ export interface AgainstOptions {
   readonly pairs: number
   /** No further part is begun thereafter. */
   readonly minutes: number
+  /** `--objects` for parts of this program. */
+  readonly objects: string
 }
 
 /** What both builds have measured of one row: the figures of a pair stand at the same place. */
@@ -57,7 +59,7 @@ export function againstHeadLine(): string {
 
 /** Runs each part in a process of this build, then in one of the other; the order is swapped from pair to pair. */
 export async function measureAgainst(
-  { jobs, folder, pairs, minutes }: AgainstOptions,
+  { jobs, folder, pairs, minutes, objects }: AgainstOptions,
   onLine: (line: string) => void,
 ): Promise<readonly Both[]> {
   const rows: Both[] = []
@@ -68,7 +70,8 @@ export async function measureAgainst(
       onLine(`${suite}, part ${part}: left out, since ${minutes} minutes are over`)
       continue
     }
-    const args = [suite, '--part', `${part}`]
+    // The bench of another build may not know the option.
+    const args = [suite, '--part', `${part}`, ...(loadsPackages ? ['--objects', objects] : [])]
     const runs: Run[] = []
     for (let pair = 0; pair < pairs; pair++) {
       const run: Run = { here: [], there: [] }

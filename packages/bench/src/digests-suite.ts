@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { MiB } from '@atoll/core'
 import { bodies } from './bodies.ts'
 import { compare, type Subject } from './measure.ts'
+import type { PartOptions } from './parts.ts'
 import { type Row, rowOf } from './report.ts'
 
 /** What is measured of a pool of digest threads. */
@@ -23,8 +24,12 @@ const LOAD = { operations: 320, warmUp: 640, rounds: 9 }
 type OnRow = (row: Row) => void
 
 /** MD5 of bodies of 1 MiB on one digest thread, a stream for each, beside `node:crypto` on the thread that calls. */
-export const digestsParts: readonly ((onRow: OnRow, packages: string) => Promise<void>)[] = [8, 4, 2, 1].map(
-  (streams) => (onRow: OnRow, packages: string) => digests(streams, onRow, packages),
+export const digestsParts: readonly ((onRow: OnRow, options: PartOptions) => Promise<void>)[] = [
+  8, 4, 2, 1,
+].map(
+  (streams) =>
+    (onRow: OnRow, { packages }: PartOptions) =>
+      digests(streams, onRow, packages),
 )
 
 async function digests(streams: number, onRow: OnRow, packages: string): Promise<void> {

@@ -1,15 +1,13 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { join } from 'node:path'
 import { KiB } from '@atoll/core'
-import type { openCluster } from '@atoll/store'
 import { bodies } from './bodies.ts'
 import { readFloor } from './floor.ts'
 import { compare, type Subject } from './measure.ts'
+import type { PartOptions } from './parts.ts'
 import { type Row, rowOf } from './report.ts'
-
-type Store = { readonly openCluster?: typeof openCluster }
+import { storeOf } from './store-of.ts'
 
 const KEYS = 100
 const EXPONENT = 0.99
@@ -22,9 +20,11 @@ const BUCKET = 'bench'
  * GET of 4 KiB from five nodes on disk, of 100 keys that are drawn by Zipf's law with the exponent 0.99, as those of YCSB
  * are; the floor reads as many bytes from a file.
  */
-export const hotParts: readonly ((onRow: (row: Row) => void, packages: string) => Promise<void>)[] = [hotKeys]
+export const hotParts: readonly ((onRow: (row: Row) => void, options: PartOptions) => Promise<void>)[] = [
+  hotKeys,
+]
 
-async function hotKeys(onRow: (row: Row) => void, packages: string): Promise<void> {
+async function hotKeys(onRow: (row: Row) => void, { packages }: PartOptions): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'atoll-bench-'))
   const open = await storeOf(packages)
   const cluster = await open({ nodes: NODES, path: join(directory, 'atoll') })
@@ -75,12 +75,4 @@ function evenly(n: number): number {
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b)
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
   return ((h ^ (h >>> 16)) >>> 0) / 2 ** 32
-}
-
-/** That of another build is the same seen from here. */
-async function storeOf(packages: string): Promise<typeof openCluster> {
-  const path = resolve(packages, 'packages/store/dist/index.js')
-  const module: Store = await import(pathToFileURL(path).href)
-  if (module.openCluster === undefined) throw new TypeError(`${path} has no openCluster`)
-  return module.openCluster
 }

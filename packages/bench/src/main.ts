@@ -8,8 +8,10 @@ import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
 import { clusterSuite } from './cluster-suite.ts'
 import { digestsParts } from './digests-suite.ts'
 import { hotParts } from './hot-suite.ts'
+import { goalHeadLine, goalLine } from './listing/goal-report.ts'
+import { listingParts } from './listing-suite.ts'
 import { objectsParts } from './objects-suite.ts'
-import { runPart, tellRow } from './parts.ts'
+import { type PartOptions, runPart, tellRow } from './parts.ts'
 import { type Compared, changes, headLine, line } from './report.ts'
 import { OWN_STORAGE_PARTS, storageParts } from './storage-suite.ts'
 
@@ -17,7 +19,7 @@ import { OWN_STORAGE_PARTS, storageParts } from './storage-suite.ts'
  * Measures some rows. Each part has a process of its own: what one leaves behind in heap and compiled code must not
  * burden the next.
  */
-type Part = (onRow: (row: Compared, line: string) => void, packages: string) => Promise<void>
+type Part = (onRow: (row: Compared, line: string) => void, options: PartOptions) => Promise<void>
 
 interface Suite {
   readonly headLine: () => string
@@ -54,6 +56,12 @@ const SUITES: Readonly<Record<string, Suite>> = {
     loadsPackages: true,
     disk: 'no disk',
   },
+  listing: {
+    headLine: goalHeadLine,
+    parts: withLines(listingParts, goalLine),
+    loadsPackages: true,
+    disk: 'new files on both sides',
+  },
   cluster: {
     headLine: clusterHeadLine,
     parts: withLines([clusterSuite], clusterLine),
@@ -65,16 +73,20 @@ const DEFAULT_PAIRS = 5
 /** A comparison of all suites: what is done twice is done once each, and ends before long. */
 const ALL = 'all'
 const DEFAULT_MINUTES = 20
+/** In the largest directory of the suite `listing`, by itself and in a comparison of all suites. */
+const MOST_OBJECTS = '1000000'
+const FEWER_OBJECTS = '100000'
 const OWN_FOLDER = fileURLToPath(new URL('../../..', import.meta.url))
 
-const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N] [--against FOLDER [--pairs N] [--minutes N]]
+const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N] [--against FOLDER [--pairs N] [--minutes N]] [--objects N]
   SUITE           one of: ${Object.keys(SUITES).join(', ')}; with --against also ${ALL}
   --json          print the rows as JSON, for machines and for --compare
   --compare FILE  say what became of each row since FILE, a result of --json
   --part N        only the N-th part of the suite, in this process: for a profiler
   --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}, of ${ALL} 1);
                   no part is begun after --minutes (default of ${ALL} ${DEFAULT_MINUTES}, else none)
-  --packages FOLDER  the checkout of which the suites digests and hot measure the packages; default this one`
+  --packages FOLDER  the checkout of which the suites digests, hot and listing measure the packages; default this one
+  --objects N     how many the largest directory of the suite listing gets, 10000 or more; default ${MOST_OBJECTS}, of ${ALL} ${FEWER_OBJECTS}`
 
 process.exitCode = await main()
 
@@ -87,8 +99,9 @@ async function main(): Promise<number> {
   const { values, positionals } = command
   const name = positionals[0] ?? ''
   if (name === ALL && positionals.length === 1 && values.part === undefined && values.against !== undefined) {
-    const { json, against, pairs = '1', minutes = `${DEFAULT_MINUTES}` } = values
-    return await compareBuilds(Object.keys(SUITES).flatMap(jobsOf), { json, against, pairs, minutes })
+    const { json, against, pairs = '1', minutes = `${DEFAULT_MINUTES}`, objects = FEWER_OBJECTS } = values
+    const jobs = Object.keys(SUITES).flatMap(jobsOf)
+    return await compareBuilds(jobs, { json, against, pairs, minutes, objects })
   }
   const suite = SUITES[name]
   const part = values.part === undefined ? undefined : suite?.parts[Number(values.part) - 1]
@@ -97,12 +110,12 @@ async function main(): Promise<number> {
     return 2
   }
   if (values.against !== undefined) {
-    const { json, against, pairs = `${DEFAULT_PAIRS}`, minutes = 'Infinity' } = values
+    const { json, against, pairs = `${DEFAULT_PAIRS}`, minutes = 'Infinity', objects = MOST_OBJECTS } = values
     const jobs =
       values.part === undefined
         ? jobsOf(name)
         : [{ suite: name, part: Number(values.part), loadsPackages: suite.loadsPackages ?? false }]
-    return await compareBuilds(jobs, { json, against, pairs, minutes })
+    return await compareBuilds(jobs, { json, against, pairs, minutes, objects })
   }
   const before = values.compare === undefined ? undefined : await readRows(values.compare)
   const rows: Compared[] = []
@@ -112,11 +125,12 @@ async function main(): Promise<number> {
     if (!values.json) say(text)
   }
   if (!values.json) say(`${machine()}\n${suite.disk}\n${suite.headLine()}`)
-  const { packages } = values
-  if (part !== undefined) await part(onRow, packages)
+  const { packages, objects = MOST_OBJECTS } = values
+  const options = { packages, objects: checkObjects(objects) }
+  if (part !== undefined) await part(onRow, options)
   else
     for (const at of suite.parts.keys())
-      await runPart([name, '--part', `${at + 1}`, '--packages', packages], onRow)
+      await runPart([name, '--part', `${at + 1}`, '--packages', packages, '--objects', objects], onRow)
   if (values.json) say(JSON.stringify(rows, null, 2))
   for (const change of changes(rows, before ?? [])) say(change)
   return 0
@@ -135,11 +149,16 @@ function parse() {
         pairs: { type: 'string' },
         minutes: { type: 'string' },
         packages: { type: 'string', default: OWN_FOLDER },
+        objects: { type: 'string' },
       },
     })
   } catch {
     return undefined
   }
+}
+
+function checkObjects(objects: string): number {
+  return checkInteger('objects', Number(objects), { min: 10_000, max: 100_000_000 })
 }
 
 function jobsOf(suite: string): Job[] {
@@ -155,24 +174,26 @@ async function compareBuilds(
     readonly against: string
     readonly pairs: string
     readonly minutes: string
+    readonly objects: string
   },
 ): Promise<number> {
-  const { json, against: folder } = options
+  const { json, against: folder, objects } = options
+  checkObjects(objects)
   const pairs = checkInteger('pairs', Number(options.pairs), { min: 1, max: 1000 })
   const minutes = Number(options.minutes)
   if (!(minutes > 0)) throw new RangeError(`minutes must be more than 0, got ${options.minutes}`)
   if (!json) say(`${machine()}\n${againstHeadLine()}`)
-  const rows = await measureAgainst({ jobs, folder, pairs, minutes }, json ? () => {} : say)
+  const rows = await measureAgainst({ jobs, folder, pairs, minutes, objects }, json ? () => {} : say)
   if (json) say(JSON.stringify(rows, null, 2))
   else for (const text of slowerLines(rows)) say(text)
   return 0
 }
 
 function withLines<R extends Compared>(
-  parts: readonly ((onRow: (row: R) => void, packages: string) => Promise<void>)[],
+  parts: readonly ((onRow: (row: R) => void, options: PartOptions) => Promise<void>)[],
   lineOf: (row: R) => string,
 ): Part[] {
-  return parts.map((part) => (onRow, packages) => part((row) => onRow(row, lineOf(row)), packages))
+  return parts.map((part) => (onRow, options) => part((row) => onRow(row, lineOf(row)), options))
 }
 
 function machine(): string {

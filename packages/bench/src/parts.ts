@@ -3,6 +3,14 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { Compared } from './report.ts'
 
+/** What a part is told by the command line. */
+export interface PartOptions {
+  /** The checkout of which it measures the packages, if it loads them. */
+  readonly packages: string
+  /** Objects of the largest directory that the suite `listing` fills. */
+  readonly objects: number
+}
+
 interface Told {
   readonly row: Compared
   readonly line: string

@@ -1,5 +1,5 @@
 import { type StoredRecord, visibleIndexEntries } from '@atoll/causality'
-import { type AtollError, equalBytes, type KeyId } from '@atoll/core'
+import { type AtollError, compareBytes, endOfBytes, equalBytes, type KeyId } from '@atoll/core'
 import type { Placement } from '@atoll/ring'
 import { Call, type CallOptions, type Site } from './call.ts'
 import type { KvScan, KvScanEntry } from './kv.ts'
@@ -32,6 +32,9 @@ export interface ScanPageFound {
   readonly entries: readonly KvScanEntry[]
   readonly next: IndexPosition | undefined
 }
+
+/** Entries of a group that are looked at together, where the first of it is gone. */
+const SEARCH_LIMIT = 8
 
 /** Drives a `ScanMachine`. */
 export class ScanCall extends Call<ScanPageFound> {
@@ -85,6 +88,9 @@ export class ScanCall extends Call<ScanPageFound> {
           break
         case 'read':
           this.#read(effect.slot, effect.position)
+          break
+        case 'search':
+          this.#search(effect)
           break
         case 'replan':
           this.site.runtime.probe.mark('coordinator.scan_replanned')
@@ -148,6 +154,24 @@ export class ScanCall extends Call<ScanPageFound> {
     )
   }
 
+  #search({ slot, group, after }: Extract<ScanEffect, { kind: 'search' }>): void {
+    const { scan } = this.#request
+    const to = leastOf(scan.to, endOfBytes(group))
+    const within = { scan: { ...scan, to }, after, limit: SEARCH_LIMIT, groups: undefined }
+    this.site.runtime.probe.mark('coordinator.scan_searched')
+    this.asking()
+    new ScanCall(this.site, this.optionsForOne(), { ...this.#request, ...within }).run().then(
+      ({ entries, next }) => {
+        this.#apply(this.#machine.step({ kind: 'searched', slot, entry: entries[0], next }))
+        this.heard()
+      },
+      (error: unknown) => {
+        this.reject(error)
+        this.heard()
+      },
+    )
+  }
+
   #visible(record: StoredRecord | undefined, { term }: IndexPosition): readonly Uint8Array[] {
     const { index, scope } = this.#request.scan
     if (record === undefined) return []
@@ -162,4 +186,9 @@ export class ScanCall extends Call<ScanPageFound> {
     this.site.runtime.metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'scan' })
     this.reject(error)
   }
+}
+
+function leastOf(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return compareBytes(a, b) < 0 ? a : b
 }

@@ -23,6 +23,14 @@ export type ScanEvent =
   | { readonly kind: 'failed'; readonly cover: Cover; readonly at: number }
   /** What a read of the key of `slot` shows at that place of the index; nothing if it is not there. */
   | { readonly kind: 'read'; readonly slot: number; readonly payloads: readonly Uint8Array[] }
+  /** A page of the entries that were searched for `slot`. */
+  | {
+      readonly kind: 'searched'
+      readonly slot: number
+      readonly entry: KvScanEntry | undefined
+      /** Where to go on, if there is no entry and this was not the end. */
+      readonly next: IndexPosition | undefined
+    }
 
 export type ScanEffect =
   | {
@@ -35,6 +43,13 @@ export type ScanEffect =
     }
   /** The replicas differ about this key. */
   | { readonly kind: 'read'; readonly slot: number; readonly position: IndexPosition }
+  /** The first entry of the group is gone: which of all those behind it is the first that is there? */
+  | {
+      readonly kind: 'search'
+      readonly slot: number
+      readonly group: Uint8Array
+      readonly after: IndexPosition
+    }
   /** Node `lost` fails: send a `cover` without it. */
   | { readonly kind: 'replan'; readonly lost: string }
   | {
@@ -66,12 +81,11 @@ interface Stream {
 
 const MAX_FETCH = 10_000
 
-/** A node's part of a page varies: a quarter more than its share, and some for short pages, spares most refills. */
-const FETCH_MARGIN = 1.25
-const FETCH_EXTRA = 16
-
-/** How many entries are asked for at a time where only one more of a group is needed. */
-const DIG_LIMIT = 32
+/**
+ * A node's part of a page varies, as heads and tails do: so many standard deviations more than its share spare most
+ * refills.
+ */
+const DEVIATIONS = 3
 
 /** A page that met this many entries that are gone ends early, so that a range of stale ones stays bounded. */
 const MAX_GONE = 1000
@@ -80,27 +94,25 @@ const MAX_GONE = 1000
  * One page of an ordered scan: merges what the nodes of a cover answer. An entry on which all r replicas of its slice
  * agree, by the digest of the record's clock, is answered as it is; where they differ the key is read. Of a group of
  * terms each node brings the first entry that it has. The least of them all is the first one of the group: the replicas
- * of its slice have none before it. So it is judged as any other entry; if it is shown, the streams go on behind the
- * group, and if it is gone, they go back to it and bring every entry of the group, for what they have passed over may
- * be shown.
+ * of its slice have none before it. So it is judged as any other entry. If it is gone, a scan of the group without
+ * grouping says whether another one is there, for what the nodes have passed over may be shown. The streams go on behind
+ * the group meanwhile.
  */
 export class ScanMachine {
   readonly #plan: ScanPlan
-  /** In order; undefined while its key is read, and empty if the read does not show it. */
+  /** In order; `reading` while its key is read or its group is searched, and `gone` if nothing of it is shown. */
   readonly #slots: (KvScanEntry | 'reading' | 'gone')[] = []
   readonly #positions: IndexPosition[] = []
+  /** Of those slots that are the first of a group. */
+  readonly #groups = new Map<number, Uint8Array>()
   #cover: Cover | undefined
   #streams: Stream[] = []
   #reading = 0
   #gone = 0
-  /** Behind all that was decided. */
+  /** Behind all that was merged. */
   #resume: IndexPosition | undefined
-  /** The group of which the first entry is being read, at that slot: whether it is shown decides where the streams go on. */
-  #asking: { readonly slot: number; readonly group: Uint8Array } | undefined
-  /** The group of which every entry is wanted, since those before are gone. */
-  #digging: Uint8Array | undefined
-  /** The last group that was shown. */
-  #shown: Uint8Array | undefined
+  /** The group that was merged last. */
+  #passed: Uint8Array | undefined
   #finished = false
 
   constructor(plan: ScanPlan) {
@@ -119,6 +131,8 @@ export class ScanMachine {
         return event.cover === this.#cover ? this.#replan(event.at) : []
       case 'read':
         return this.#decide(event.slot, event.payloads)
+      case 'searched':
+        return this.#found(event.slot, event)
     }
   }
 
@@ -156,7 +170,7 @@ export class ScanMachine {
     stream.entries = page.entries
     stream.at = 0
     stream.brought += page.entries.length
-    this.#skipShown(stream)
+    this.#skipPassed(stream)
     stream.done = page.done
     stream.fetching = false
     return this.#advance()
@@ -165,34 +179,37 @@ export class ScanMachine {
   #decide(slot: number, payloads: readonly Uint8Array[]): readonly ScanEffect[] {
     const position = this.#positions[slot]
     if (position === undefined || this.#slots[slot] !== 'reading') return []
+    const group = this.#groups.get(slot)
+    if (payloads.length > 0) return this.#settle(slot, answerOf(position, payloads))
+    return group === undefined
+      ? this.#settle(slot, 'gone')
+      : [{ kind: 'search', slot, group, after: position }]
+  }
+
+  #found(
+    slot: number,
+    { entry, next }: Pick<Extract<ScanEvent, { kind: 'searched' }>, 'entry' | 'next'>,
+  ): readonly ScanEffect[] {
+    const group = this.#groups.get(slot)
+    if (group === undefined || this.#slots[slot] !== 'reading') return []
+    if (entry !== undefined || next === undefined) return this.#settle(slot, entry ?? 'gone')
+    return [{ kind: 'search', slot, group, after: next }]
+  }
+
+  #settle(slot: number, outcome: KvScanEntry | 'gone'): readonly ScanEffect[] {
     this.#reading -= 1
-    const isGone = payloads.length === 0
-    if (isGone) this.#gone += 1
-    this.#slots[slot] = isGone ? 'gone' : answerOf(position, payloads)
-    if (this.#asking?.slot === slot) this.#answerGroup(this.#asking.group, isGone)
+    if (outcome === 'gone') this.#gone += 1
+    this.#slots[slot] = outcome
     return this.#advance()
   }
 
-  #answerGroup(group: Uint8Array, isGone: boolean): void {
-    this.#asking = undefined
-    if (!isGone) {
-      this.#showGroup(group)
-      return
-    }
-    if (this.#digging !== undefined) return
-    this.#digging = group
-    // Another object, so that what is under way for the old one is not taken for an answer.
-    if (this.#cover !== undefined) this.#restart({ ...this.#cover })
-  }
-
-  /** The group is shown: nothing more of it is wanted. */
-  #showGroup(group: Uint8Array): void {
-    this.#digging = undefined
-    this.#shown = group
+  /** Whatever becomes of the group: the streams go on behind it. */
+  #pass(group: Uint8Array): void {
+    this.#passed = group
     const term = endOfBytes(group)
     if (term === undefined) this.#endAll()
     else this.#resume = { term, bucket: EMPTY_BYTES, key: EMPTY_BYTES }
-    for (const stream of this.#streams) this.#skipShown(stream)
+    for (const stream of this.#streams) this.#skipPassed(stream)
   }
 
   /** No term is greater than those of the group. */
@@ -201,13 +218,13 @@ export class ScanMachine {
     for (const stream of this.#streams) stream.done = true
   }
 
-  /** Of what a stream brings, entries of the group that was shown last are passed over. */
-  #skipShown(stream: Stream): void {
-    const shown = this.#shown
-    if (shown === undefined) return
+  /** Nodes that know nothing of groups bring all of their entries. */
+  #skipPassed(stream: Stream): void {
+    const passed = this.#passed
+    if (passed === undefined) return
     for (;;) {
       const head = stream.entries[stream.at]
-      if (head === undefined || !startsWithBytes(head.term, shown)) return
+      if (head === undefined || !startsWithBytes(head.term, passed)) return
       stream.at += 1
     }
   }
@@ -228,7 +245,6 @@ export class ScanMachine {
   }
 
   #mayMerge(): boolean {
-    if (this.#asking !== undefined) return false
     return this.#room() > 0 && this.#reading < this.#plan.maxReads && this.#gone < MAX_GONE
   }
 
@@ -245,24 +261,25 @@ export class ScanMachine {
       short = true
       if (stream.fetching) continue
       stream.fetching = true
-      const isDigging = this.#digging !== undefined
-      const limit = isDigging ? DIG_LIMIT : this.#fetchLimit(stream, cover)
-      const groups = isDigging ? undefined : this.#plan.groups
-      effects.push({ kind: 'fetch', cover, at, after: this.#resume, limit, groups })
+      const limit = this.#fetchLimit(stream, cover)
+      effects.push({ kind: 'fetch', cover, at, after: this.#resume, limit, groups: this.#plan.groups })
     }
     return short
   }
 
   /**
    * At first by a node's share of the keys; then by its share of what was merged: of groups each node may have its own
-   * first entry.
+   * first entry. No node has more in a page than the page has room for, but for those that are gone: where there were
+   * some, as many more are likely.
    */
   #fetchLimit({ from, brought, mergedBefore }: Stream, cover: Cover): number {
     const merged = this.#slots.length - mergedBefore
-    const share = from.slices / cover.bySlice.length
+    const share = Math.min(1, from.slices / cover.bySlice.length)
     const seen = merged === 0 ? share : Math.min(1, brought / merged)
     const expected = this.#plan.groups === undefined ? share : Math.max(share, seen)
-    return Math.min(MAX_FETCH, Math.ceil(this.#room() * expected * FETCH_MARGIN) + FETCH_EXTRA)
+    const room = this.#room()
+    const margin = Math.ceil(DEVIATIONS * Math.sqrt(room * expected * (1 - expected)))
+    return Math.min(MAX_FETCH, Math.min(room, Math.ceil(room * expected) + margin) + this.#gone)
   }
 
   /** The streams that stand at the least position. */
@@ -295,17 +312,16 @@ export class ScanMachine {
     if (first === undefined) return
     const slot = this.#slots.length
     const group = this.#plan.groups && groupOf(first.term, this.#plan.groups)
+    const isAgreed = this.#agree(first, heads, entries)
     this.#positions.push(first)
+    this.#slots.push(isAgreed ? answerOf(first, first.payloads) : 'reading')
     this.#resume = first
-    if (this.#digging !== undefined && !startsWithBytes(first.term, this.#digging)) this.#digging = undefined
-    if (this.#agree(first, heads, entries)) {
-      this.#slots.push(answerOf(first, first.payloads))
-      if (group !== undefined) this.#showGroup(group)
-      return
+    if (group !== undefined) {
+      this.#groups.set(slot, group)
+      this.#pass(group)
     }
-    this.#slots.push('reading')
+    if (isAgreed) return
     this.#reading += 1
-    if (group !== undefined) this.#asking = { slot, group }
     effects.push({ kind: 'read', slot, position: first })
   }
 

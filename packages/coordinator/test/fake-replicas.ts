@@ -11,7 +11,17 @@ import {
   visibleIndexEntries,
   writeRecord,
 } from '@atoll/causality'
-import { AtollError, compareBytes, equalBytes, type KeyId, type Runtime, toHex } from '@atoll/core'
+import {
+  AtollError,
+  compareBytes,
+  equalBytes,
+  groupOf,
+  type KeyId,
+  type Runtime,
+  startsWithBytes,
+  type TermGroups,
+  toHex,
+} from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import type {
   CoordinatedWrite,
@@ -72,6 +82,8 @@ export class FakeReplicas implements Replicas {
   readonly dead = new Set<string>()
   /** Nodes of builds before answer with the record. */
   knowsDigests: (node: string) => boolean = () => true
+  /** Those of builds before answer a scan with every entry of a group. */
+  knowsGroups: (node: string) => boolean = () => true
   delayMs: (node: string, operation: Operation) => number = () => 1
   fault: (node: string, operation: Operation) => Fault | undefined = () => undefined
   /** Says by which nodes the values of a put are let go of when it is answered. */
@@ -159,9 +171,11 @@ export class FakeReplicas implements Replicas {
         .flatMap(({ partition, slices }) => this.#entries({ node, partition }, slices, request))
         .filter((entry) => inRange(entry, request))
         .sort(comparePositions)
-      const page = entries.slice(0, request.limit)
+      const { groups } = request
+      const shown = groups && this.knowsGroups(node) ? firstsOf(entries, groups) : entries
+      const page = shown.slice(0, request.limit)
       this.entriesFetched += page.length
-      return { entries: page, done: page.length === entries.length }
+      return { entries: page, done: page.length === shown.length }
     })
   }
 
@@ -273,4 +287,17 @@ function inRange(entry: IndexPosition, { from, to, after }: ReplicaScan): boolea
 
 function comparePositions(a: IndexPosition, b: IndexPosition): number {
   return compareBytes(a.term, b.term) || compareBytes(a.bucket, b.bucket) || compareBytes(a.key, b.key)
+}
+
+/** Of sorted entries the first of each group, and those that belong to none. */
+export function firstsOf<Entry extends Pick<IndexPosition, 'term'>>(
+  entries: readonly Entry[],
+  groups: TermGroups,
+): readonly Entry[] {
+  let last: Uint8Array | undefined
+  return entries.filter(({ term }) => {
+    if (last !== undefined && startsWithBytes(term, last)) return false
+    last = groupOf(term, groups)
+    return true
+  })
 }

@@ -1,9 +1,10 @@
-import { compareBytes, fromUtf8, groupOf, startsWithBytes, type TermGroups, utf8 } from '@atoll/core'
+import { compareBytes, fromUtf8, startsWithBytes, type TermGroups, utf8 } from '@atoll/core'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { IndexPosition, ReplicaScanEntry, ReplicaScanPage } from '../src/index.ts'
 import type { Cover } from '../src/scan-cover.ts'
 import { type ScanEffect, type ScanEvent, ScanMachine } from '../src/scan-machine.ts'
+import { firstsOf } from './fake-replicas.ts'
 
 /** Three nodes and three slices, each of which two nodes answer for. */
 const SLICES = [
@@ -62,9 +63,13 @@ class DumbNode {
       .sort(compare)
   }
 
-  page({ after, limit, groups }: Extract<ScanEffect, { kind: 'fetch' }>): ReplicaScanPage {
-    const rest = this.#entries.filter((entry) => after === undefined || compare(entry, after) > 0)
-    const shown = this.#knowsGroups && groups ? firsts(rest, groups) : rest
+  page(
+    { after, limit, groups }: Extract<ScanEffect, { kind: 'fetch' }>,
+    within: Uint8Array | undefined,
+  ): ReplicaScanPage {
+    const all = within ? this.#entries.filter(({ term }) => startsWithBytes(term, within)) : this.#entries
+    const rest = all.filter((entry) => after === undefined || compare(entry, after) > 0)
+    const shown = this.#knowsGroups && groups ? firstsOf(rest, groups) : rest
     const entries = shown.slice(0, Math.min(limit, this.#pageLimit))
     this.fetched += entries.length
     this.scans += 1
@@ -72,30 +77,23 @@ class DumbNode {
   }
 }
 
-function firsts<Entry extends Pick<IndexPosition, 'term'>>(
-  entries: readonly Entry[],
-  groups: TermGroups,
-): readonly Entry[] {
-  let last: Uint8Array | undefined
-  return entries.filter(({ term }) => {
-    if (last !== undefined && startsWithBytes(term, last)) return false
-    last = groupOf(term, groups)
-    return true
-  })
-}
-
 interface Run {
   readonly filed: readonly Filed[]
   readonly nodes: readonly DumbNode[]
-  readonly groups: TermGroups
+  /** Undefined for the search of a group, which is all that is scanned then. */
+  readonly groups: TermGroups | undefined
+  readonly within?: Uint8Array
   readonly limit: number
   /** Every so many replies a node is lost. */
   readonly losing: number
 }
 
+const MAX_READS = 3
+
 /** One page; the order of replies is the order of questions. */
-function runPage({ filed, nodes, groups, limit, losing }: Run, after: IndexPosition | undefined) {
-  const machine = new ScanMachine({ after, limit, groups, maxReads: 3 })
+function runPage(run: Run, after: IndexPosition | undefined): Extract<ScanEffect, { kind: 'page' }> {
+  const { filed, nodes, groups, within, limit, losing } = run
+  const machine = new ScanMachine({ after, limit, groups, maxReads: MAX_READS })
   const there = new Set(filed.filter(({ isThere }) => isThere).map(({ name }) => name))
   const events: ScanEvent[] = [{ kind: 'cover', cover: createCover() }]
   for (let step = 1; step < 10_000; step++) {
@@ -108,12 +106,17 @@ function runPage({ filed, nodes, groups, limit, losing }: Run, after: IndexPosit
         const name = fromUtf8(effect.position.term)
         events.push({ kind: 'read', slot: effect.slot, payloads: there.has(name) ? [utf8(name)] : [] })
       }
+      if (effect.kind === 'search') {
+        const { slot, group } = effect
+        const found = runPage({ ...run, groups: undefined, within: group, limit: 2 }, effect.after)
+        events.push({ kind: 'searched', slot, entry: found.entries[0], next: found.next })
+      }
       if (effect.kind !== 'fetch') continue
       const { cover, at } = effect
       const node = nodes[at]
       if (node === undefined) throw new Error('no such node')
       if (losing > 0 && step % losing === 0) events.push({ kind: 'failed', cover, at })
-      else events.push({ kind: 'fetched', cover, at, page: node.page(effect) })
+      else events.push({ kind: 'fetched', cover, at, page: node.page(effect, within) })
     }
   }
   throw new Error('the machine does not end')
@@ -134,7 +137,7 @@ function runAll(run: Run): string[] {
 
 function expected(filed: readonly Filed[], groups: TermGroups): string[] {
   const there = filed.filter(({ isThere }) => isThere).map(({ name }) => placeOf(name))
-  return firsts(there.sort(compare), groups).map(({ term }) => fromUtf8(term))
+  return firstsOf(there.sort(compare), groups).map(({ term }) => fromUtf8(term))
 }
 
 const name = fc.string({ unit: fc.constantFrom('a', 'b', '/', '\0', 'ÿ'), minLength: 1, maxLength: 5 })
@@ -181,6 +184,20 @@ test('a page of a thousand groups costs two scans of a node and hardly more entr
     expect(node.scans).toBeLessThanOrEqual(2)
     expect(node.fetched).toBeLessThanOrEqual(1500)
   }
+})
+
+test('groups that begin with what is gone are searched, and the nodes are not asked anew for those behind', () => {
+  const filed = Array.from({ length: 3000 }, (_, at): Filed => {
+    const isThere = at % 3 !== 0
+    const folder = String(Math.floor(at / 3)).padStart(4, '0')
+    return { name: `${folder}/${at % 3}`, slice: at % 3, isThere, held: isThere ? 'both' : 'first' }
+  })
+  const nodes = NAMES.map((_, at) => new DumbNode(at, filed, { pageLimit: 10_000, knowsGroups: true }))
+  const groups = { prefix: utf8(''), delimiter: utf8('/') }
+  const page = runPage({ filed, nodes, groups, limit: 1000, losing: 0 }, undefined)
+  expect(page.entries.map(({ term }) => fromUtf8(term).slice(-2))).toEqual(Array(1000).fill('/1'))
+  // One scan of each node for each search, besides those of the page itself.
+  for (const node of nodes) expect(node.scans).toBeLessThanOrEqual(1000 + 2)
 })
 
 test('a group behind which there can be nothing is the end', () => {

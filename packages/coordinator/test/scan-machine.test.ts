@@ -33,6 +33,8 @@ function tell(effect: ScanEffect): string {
     }
     case 'read':
       return `read ${fromUtf8(effect.position.term)}`
+    case 'search':
+      return `search ${fromUtf8(effect.group)} after ${fromUtf8(effect.after.term)}`
     case 'replan':
       return `replan without ${effect.lost}`
     case 'page': {
@@ -49,10 +51,7 @@ describe('a page', () => {
   test('is merged from what all replicas agree on', () => {
     const machine = machineOf(2)
     const both = cover('n1', 'n2')
-    expect(machine.step({ kind: 'cover', cover: both }).map(tell)).toEqual([
-      'fetch 19 of n1',
-      'fetch 19 of n2',
-    ])
+    expect(machine.step({ kind: 'cover', cover: both }).map(tell)).toEqual(['fetch 2 of n1', 'fetch 2 of n2'])
     expect(machine.step({ kind: 'fetched', cover: both, at: 0, page: page('a b c') })).toEqual([])
     expect(machine.step({ kind: 'fetched', cover: both, at: 1, page: page('a b c') }).map(tell)).toEqual([
       'page a b next b',
@@ -90,11 +89,25 @@ describe('a page', () => {
     const one = cover('n1')
     machine.step({ kind: 'cover', cover: one })
     expect(machine.step({ kind: 'fetched', cover: one, at: 0, page: page('a b') }).map(tell)).toEqual([
-      'fetch 64 of n1 after b',
+      'fetch 38 of n1 after b',
     ])
     expect(machine.step({ kind: 'fetched', cover: one, at: 0, page: page('c', true) }).map(tell)).toEqual([
       'page a b c end',
     ])
+  })
+
+  test('asks for as many more as there were gone: as likely as not there are more of them', () => {
+    const machine = machineOf(2, 8)
+    const both = cover('n1', 'n2')
+    machine.step({ kind: 'cover', cover: both })
+    machine.step({ kind: 'fetched', cover: both, at: 0, page: page('a b') })
+    machine.step({ kind: 'fetched', cover: both, at: 1, page: page('', true) })
+    const more = machine.step({ kind: 'read', slot: 0, payloads: [] })
+    expect(more.map(tell)).toEqual(['fetch 2 of n1 after b'])
+    machine.step({ kind: 'read', slot: 1, payloads: [] })
+    machine.step({ kind: 'fetched', cover: both, at: 0, page: page('c d') })
+    const most = machine.step({ kind: 'read', slot: 2, payloads: [] })
+    expect(most.map(tell)).toEqual(['fetch 4 of n1 after d'])
   })
 
   test('goes on from what was merged when a node fails, and no longer hears the old cover', () => {
@@ -103,13 +116,13 @@ describe('a page', () => {
     machine.step({ kind: 'cover', cover: both })
     machine.step({ kind: 'fetched', cover: both, at: 0, page: page('a b c') })
     expect(machine.step({ kind: 'fetched', cover: both, at: 1, page: page('a b') }).map(tell)).toEqual([
-      'fetch 26 of n2 after b',
+      'fetch 8 of n2 after b',
     ])
     expect(machine.step({ kind: 'failed', cover: both, at: 1 }).map(tell)).toEqual(['replan without n2'])
     const other = cover('n1', 'n3')
     expect(machine.step({ kind: 'cover', cover: other }).map(tell)).toEqual([
-      'fetch 26 of n1 after b',
-      'fetch 26 of n3 after b',
+      'fetch 8 of n1 after b',
+      'fetch 8 of n3 after b',
     ])
     expect(machine.step({ kind: 'fetched', cover: both, at: 1, page: page('x', true) })).toEqual([])
     machine.step({ kind: 'fetched', cover: other, at: 0, page: page('c', true) })

@@ -1,4 +1,4 @@
-import { AtollError, behindWrite, describe, MiB, SECOND_MS, toHex, wallTimeOf } from '@atoll/core'
+import { AtollError, behindWrite, describe, toHex, wallTimeOf } from '@atoll/core'
 import {
   activateAll,
   ascend,
@@ -23,7 +23,6 @@ import type { PlacedObject } from './object-name.ts'
 import type { KvStoreWritten } from './ports.ts'
 import type { WriteQuorumOptions } from './quorums.ts'
 import type { PutRequest } from './requests.ts'
-import { Slots } from './slots.ts'
 import type { Upload } from './upload.ts'
 import type { Seat, WriteGroups } from './write-groups.ts'
 
@@ -64,25 +63,14 @@ interface Activated {
   readonly mark: Mark
 }
 
-/** Records that are written at the same time, if bodies in them are of at most 64 KiB. */
-const MAX_WRITING = 512
-/** Of bodies in records, at most. */
-const MAX_WRITING_BYTES = 32 * MiB
-/** Who has waited so long is refused without being begun, unless a call says how long its requests may take. */
-const PATIENCE_MS = 30 * SECOND_MS
-
 /** Makes uploads versions of their objects. Those that wait for each other at this node become versions by one write. */
 export class Activations {
   readonly #layer: Layer
   readonly #groups: WriteGroups<Candidate, PutResult>
-  /** Who comes first begins first, and is answered before the last ones have begun. */
-  readonly #slots: Slots
 
   constructor(layer: Layer) {
     this.#layer = layer
     this.#groups = layer.manifests.groups()
-    const { inlineBytes } = layer.settings
-    this.#slots = new Slots(Math.min(MAX_WRITING, Math.floor(MAX_WRITING_BYTES / Math.max(1, inlineBytes))))
   }
 
   /**
@@ -96,26 +84,8 @@ export class Activations {
       kind: `${kind} ${name.id.type} ${JSON.stringify(quorum)}`,
       value: candidate,
       signal,
-      run: (seats) => this.#inSlot({ name, quorum, seats }),
+      run: (seats) => this.#layer.manifests.inLine(quorum, () => this.#activate({ name, quorum, seats })),
     })
-  }
-
-  /** Throws `ATOLL_OVERLOADED` where its slot comes so late that the caller counts on no answer any more. */
-  async #inSlot(activation: Activation): Promise<void> {
-    const { clock } = this.#layer.runtime
-    const { timeoutMs = PATIENCE_MS } = activation.quorum
-    const sinceMs = clock.monotonicMs()
-    const release = this.#slots.tryTake() ?? (await this.#slots.take())
-    try {
-      if (clock.monotonicMs() - sinceMs > timeoutMs)
-        throw new AtollError(
-          'ATOLL_OVERLOADED',
-          `the put has waited for longer than ${timeoutMs} ms for others`,
-        )
-      await this.#activate(activation)
-    } finally {
-      release()
-    }
   }
 
   /**

@@ -114,7 +114,10 @@ export class Collector {
     return { nowMs: now ?? earliestMs, leewayMs, belief }
   }
 
-  /** Clears every record that has an index entry of that scope in that range, a page after the other. */
+  /**
+   * Clears every record that has an index entry of that scope in that range: a page is read while the one before is
+   * cleared.
+   */
   async #sweep(
     { type, scope, range, total }: Sweep,
     { signal, onProgress, ...times }: CollectRequest & Times,
@@ -122,9 +125,10 @@ export class Collector {
     const limit = pLimit(RECORDS_AT_ONCE)
     const scan = { type: type.manifests, index: COLLECT_INDEX, scope, ...range, limit: PAGE }
     let after: Uint8Array | undefined
+    let clearing: Promise<unknown> = Promise.resolve()
     do {
       const page = await abortable(signal, this.#kv.scan({ ...scan, after }, { signal }))
-      const clearing = limit.map(page.entries, async (entry) => {
+      const next = limit.map(page.entries, async (entry) => {
         throwIfAborted(signal)
         const cleared = await this.#clear(type, entry, times)
         total.objects += cleared.objects
@@ -133,9 +137,13 @@ export class Collector {
         total.failed += cleared.failed
         onProgress({ ...total })
       })
+      // Whoever waits hears of it, here or below.
+      next.catch(() => {})
       await abortable(signal, clearing)
+      clearing = next
       after = page.next
     } while (after !== undefined)
+    await abortable(signal, clearing)
   }
 
   async #clear(type: ObjectType, { bucket, key }: KvStoreScanEntry, times: Times): Promise<Collected> {

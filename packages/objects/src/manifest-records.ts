@@ -5,7 +5,9 @@ import {
   encodeWith,
   isAtollError,
   type KeyId,
+  MiB,
   type Runtime,
+  SECOND_MS,
 } from '@atoll/core'
 import { historyCodec } from './codec.ts'
 import {
@@ -19,7 +21,9 @@ import {
 } from './history.ts'
 import { indexesOf } from './history-indexes.ts'
 import { KeyTurns } from './key-turns.ts'
+import { Line } from './line.ts'
 import type { Manifest } from './manifest.ts'
+import type { ObjectStoreSettings } from './options.ts'
 import type { KvGetOptions, KvStore, KvStoreValue, KvStoreWrite, KvStoreWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
 import { WriteGroups } from './write-groups.ts'
@@ -36,6 +40,15 @@ const PAUSE_MS = 20
 const MAX_PAUSE_MS = 500
 /** Changes of records that wait for each other at this node. */
 const MAX_TURNS = 10_000
+/** What clients wait for at the same time: records that are read, uploads that are announced. */
+const MAX_READING = 512
+const MAX_ANNOUNCING = 512
+/** And records that are written, if bodies in them are of at most 64 KiB. */
+const MAX_WRITING = 512
+/** Of bodies in records that are written, at most. */
+const MAX_WRITING_BYTES = 32 * MiB
+/** How long a client waits for its turn, unless a call says how long its requests may take. */
+const PATIENCE_MS = 30 * SECOND_MS
 
 /** What a writer knows of a record. */
 export interface Known {
@@ -60,6 +73,8 @@ export interface Change {
   readonly quorum?: WriteQuorumOptions
   /** For the reads before and after. */
   readonly reading?: ReadQuorumOptions
+  /** Whether a client waits for it, who takes its turn among the others. */
+  readonly isInLine?: boolean
 }
 
 export interface Over extends Required<Pick<Change, 'strict' | 'quorum'>> {
@@ -91,18 +106,36 @@ export class ManifestRecords {
   readonly #kv: KvStore
   readonly #turns = new KeyTurns(MAX_TURNS)
   readonly #announcements = new WriteGroups<Manifest, Known | undefined>(this.#turns)
+  readonly #reading: Line
+  /** Who has the turn of a key waits here, and nobody in here waits for the turn of a key. */
+  readonly #writing: Line
+  /** By itself, so that an upload which has begun need not wait for those that come later. */
+  readonly #announcing: Line
 
-  constructor(runtime: Pick<Runtime, 'clock' | 'random'>, kv: KvStore) {
+  constructor(
+    runtime: Pick<Runtime, 'clock' | 'random'>,
+    kv: KvStore,
+    { inlineBytes }: Pick<ObjectStoreSettings, 'inlineBytes'>,
+  ) {
     this.#runtime = runtime
     this.#kv = kv
+    const { clock } = runtime
+    const mostBodies = Math.floor(MAX_WRITING_BYTES / Math.max(1, inlineBytes))
+    this.#reading = new Line(clock, MAX_READING)
+    this.#writing = new Line(clock, Math.min(MAX_WRITING, mostBodies))
+    this.#announcing = new Line(clock, MAX_ANNOUNCING)
   }
 
-  /** For a reader: where there is no visible version, it is certain that there is none. */
+  /**
+   * For a client that reads: where there is no visible version, it is certain that there is none. Throws `ATOLL_OVERLOADED`
+   * as `inLine`.
+   */
   readVisible(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {
     const shows: KvGetOptions['shows'] = (values) => visibleOf(joined(historiesOf(values))) !== undefined
     // Nearly always there is a signal at most: to spread an object costs more than to make one.
     const isPlain = Object.keys(options).every((name) => name === 'signal')
-    return this.read(id, isPlain ? { signal: options.signal, shows } : { ...options, shows })
+    const asked = isPlain ? { signal: options.signal, shows } : { ...options, shows }
+    return this.#reading.run(options.timeoutMs ?? PATIENCE_MS, () => this.read(id, asked))
   }
 
   async read(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {
@@ -140,10 +173,8 @@ export class ManifestRecords {
       kind: `announcements ${id.type}`,
       value: manifest,
       run: async (seats) => {
-        const known = await this.#announce(
-          id,
-          seats.map(({ value }) => value),
-        )
+        const manifests = seats.map(({ value }) => value)
+        const known = await this.#announcing.run(PATIENCE_MS, () => this.#announce(id, manifests))
         for (const seat of seats) seat.resolve(known)
       },
     })
@@ -167,7 +198,9 @@ export class ManifestRecords {
    * changes nothing.
    */
   rewrite(id: KeyId, change: Change): Promise<void> {
-    return this.inTurn(id, () => this.#rewrite(id, change))
+    const task = () => this.#rewrite(id, change)
+    const { isInLine = false, quorum = {} } = change
+    return this.inTurn(id, isInLine ? () => this.inLine(quorum, task) : task)
   }
 
   /**
@@ -182,6 +215,15 @@ export class ManifestRecords {
   /** Those who change a record on condition, one after the other: they would decline each other. */
   inTurn<T>(id: KeyId, task: () => Promise<T>): Promise<T> {
     return this.#turns.run(turnOf(id), task)
+  }
+
+  /**
+   * Writes for a client, who has the turn of the record: who comes first begins first, and is answered before the last ones
+   * have begun. Throws `ATOLL_OVERLOADED`, and nothing is begun, where that would take longer than the client waits for any
+   * answer.
+   */
+  inLine<T>({ timeoutMs = PATIENCE_MS }: WriteQuorumOptions, task: () => Promise<T>): Promise<T> {
+    return this.#writing.run(timeoutMs, task)
   }
 
   /** Groups of those who write a record, which take turns with those who change it. */

@@ -94,7 +94,7 @@ export class ObjectStore {
       settings,
       traffic: new Traffic(runtime.clock),
       buckets: new Buckets(runtime, kv, peers),
-      manifests: new ManifestRecords(runtime, kv),
+      manifests: new ManifestRecords(runtime, kv, settings),
       blocks: new Blocks(runtime, kv),
       writeSlots: new Slots(settings.maxBlocksWriting),
       readSlots: new Slots(settings.maxBlocksReadAhead),

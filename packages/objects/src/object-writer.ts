@@ -70,7 +70,7 @@ export class ObjectWriter {
     const mark = latestMark(read.history, this.#nowMs())
     if (visible || read.listedInVain) {
       const change = (history: History) => retire(history, mark)
-      await manifests.rewrite(id, { change, known: read, quorum, reading })
+      await manifests.rewrite(id, { change, known: read, quorum, reading, isInLine: true })
     }
     return visible
   }

@@ -9,17 +9,19 @@ export interface ManualRuntime extends SimRuntime {
 
 const START_MS = 1_700_000_000_000
 
-/** A seeded runtime whose clock stands still until it is moved. */
+/** A seeded runtime whose clock stands still until it is moved; what is due by then runs at once. */
 export function manualRuntime(seed = 1, startMs = START_MS): ManualRuntime {
   const world = createWorld({ seed })
   let nowMs = 0
-  const unused = () => {
-    throw new Error('the object layer sets no timers')
-  }
+  const timers = new Map<object, { readonly dueMs: number; readonly run: () => void }>()
   const clock: Clock = {
     monotonicMs: () => nowMs,
     wallMs: () => startMs + nowMs,
-    timer: unused,
+    timer: (delayMs, run) => {
+      const timer = { cancel: () => void timers.delete(timer) }
+      timers.set(timer, { dueMs: nowMs + delayMs, run })
+      return timer
+    },
     sleep: async (ms) => {
       nowMs += ms
     },
@@ -29,6 +31,9 @@ export function manualRuntime(seed = 1, startMs = START_MS): ManualRuntime {
     clock,
     advance: (ms) => {
       nowMs += ms
+      for (const [timer, { dueMs, run }] of [...timers]) {
+        if (dueMs <= nowMs && timers.delete(timer)) run()
+      }
     },
     marks: world.marks,
   }

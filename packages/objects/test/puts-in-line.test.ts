@@ -1,57 +1,140 @@
 import { SECOND_MS } from '@atoll/core'
-import { expect, test } from 'vitest'
-import { MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
+import { describe, expect, test } from 'vitest'
+import { MANIFESTS_TYPE, ObjectStore, type ObjectStoreOptions } from '../src/index.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
 
-/** As many puts at once as `count`, each of a key of its own, in a store that begins the writes of 512. */
-async function setUp(count: number) {
-  const runtime = manualRuntime()
-  const kv = new MemoryKv()
-  const store = new ObjectStore(runtime, { kv })
-  await store.createBucket('reef')
-  const seen = { begun: 0, writing: 0, mostWriting: 0, begunAtFirstAnswer: 0, answers: [] as number[] }
-  kv.before = (operation, type) => {
-    if (operation !== 'put' || type !== MANIFESTS_TYPE) return
-    seen.begun += 1
-    seen.writing += 1
-    seen.mostWriting = Math.max(seen.mostWriting, seen.writing)
-  }
-  kv.after = async (operation, type) => {
-    if (operation !== 'put' || type !== MANIFESTS_TYPE) return
-    await new Promise((resolve) => setImmediate(resolve))
-    seen.writing -= 1
-  }
-  const putAll = (onWrite = () => {}) =>
-    Promise.allSettled(
-      Array.from({ length: count }, async (_, n) => {
-        await store.put('reef', `${n}`, `body ${n}`)
-        if (seen.answers.push(n) === 1) seen.begunAtFirstAnswer = seen.begun
-        onWrite()
-      }),
-    )
-  return { runtime, seen, putAll }
+/** What is seen of requests that all begin at once, each of a key of its own. */
+interface Seen {
+  /** Of the watched operation on manifest records: how many have begun, and how many were under way, at most. */
+  begun: number
+  underWay: number
+  mostUnderWay: number
+  begunAtFirstAnswer: number
+  /** The requests in the order in which they were answered. */
+  readonly answers: number[]
 }
 
-test('of 3000 puts at once 512 are written at a time, the first come first, and are answered before the last begin', async () => {
-  const { seen, putAll } = await setUp(3000)
-  const outcomes = await putAll()
-  expect(outcomes.every(({ status }) => status === 'fulfilled')).toBe(true)
-  expect(seen.mostWriting).toBe(512)
-  expect(seen.begunAtFirstAnswer).toBeLessThanOrEqual(1024)
-  expect(seen.answers).toEqual([...seen.answers].sort((a, b) => a - b))
+async function setUp(options: ObjectStoreOptions = {}) {
+  const runtime = manualRuntime()
+  const kv = new MemoryKv()
+  const store = new ObjectStore(runtime, { kv }, options)
+  await store.createBucket('reef')
+  return { runtime, kv, store }
+}
+
+function watch(kv: MemoryKv, watched: 'get' | 'put'): Seen {
+  const seen: Seen = { begun: 0, underWay: 0, mostUnderWay: 0, begunAtFirstAnswer: 0, answers: [] }
+  kv.before = (operation, type) => {
+    if (operation !== watched || type !== MANIFESTS_TYPE) return
+    seen.begun += 1
+    seen.underWay += 1
+    seen.mostUnderWay = Math.max(seen.mostUnderWay, seen.underWay)
+  }
+  kv.after = async (operation, type) => {
+    if (operation !== watched || type !== MANIFESTS_TYPE) return
+    await new Promise((resolve) => setImmediate(resolve))
+    seen.underWay -= 1
+  }
+  return seen
+}
+
+function allAtOnce(
+  count: number,
+  seen: Seen,
+  request: (key: string) => Promise<unknown>,
+  onAnswer = () => {},
+) {
+  return Promise.allSettled(
+    Array.from({ length: count }, async (_, n) => {
+      await request(`${n}`)
+      if (seen.answers.push(n) === 1) seen.begunAtFirstAnswer = seen.begun
+      onAnswer()
+    }),
+  )
+}
+
+const COUNT = 1500
+const PLACES = 512
+
+describe(`of ${COUNT} at once ${PLACES} are under way at a time, the first come first, and are answered before the last begin:`, () => {
+  const put = (store: ObjectStore, key: string) => store.put('reef', key, `body ${key}`)
+  interface Case {
+    readonly watched: 'get' | 'put'
+    readonly options: ObjectStoreOptions
+    readonly isThere: boolean
+    readonly request: (store: ObjectStore, key: string) => Promise<unknown>
+    readonly writes?: number
+  }
+  const cases: Readonly<Record<string, Case>> = {
+    puts: { watched: 'put', options: {}, isThere: false, request: put },
+    // An announcement and a version each.
+    'puts in blocks': {
+      watched: 'put',
+      options: { inlineBytes: 1 },
+      isThere: false,
+      request: put,
+      writes: 2,
+    },
+    deletes: {
+      watched: 'put',
+      options: {},
+      isThere: true,
+      request: (store: ObjectStore, key: string) => store.delete('reef', key),
+    },
+    gets: {
+      watched: 'get',
+      options: {},
+      isThere: true,
+      request: (store: ObjectStore, key: string) => store.get('reef', key),
+    },
+  }
+
+  test.each(Object.entries(cases))('%s', async (_, { watched, options, isThere, request, writes = 1 }) => {
+    const { kv, store } = await setUp(options)
+    if (isThere) for (let n = 0; n < COUNT; n++) await put(store, `${n}`)
+    const seen = watch(kv, watched)
+    const outcomes = await allAtOnce(COUNT, seen, (key) => request(store, key))
+    expect(outcomes.filter(({ status }) => status !== 'fulfilled')).toEqual([])
+    expect(seen.mostUnderWay).toBeGreaterThanOrEqual(PLACES)
+    expect(seen.mostUnderWay).toBeLessThanOrEqual(writes * PLACES)
+    expect(seen.begunAtFirstAnswer).toBeLessThanOrEqual(2 * writes * PLACES)
+    expect(seen.answers).toEqual([...seen.answers].sort((a, b) => a - b))
+  })
 })
 
 test('puts whose turn comes after their time are refused, and certainly did not happen', async () => {
-  const { runtime, seen, putAll } = await setUp(1000)
+  const { runtime, kv, store } = await setUp()
+  const seen = watch(kv, 'put')
   let isLate = false
-  const outcomes = await putAll(() => {
+  const onAnswer = () => {
     if (!isLate) runtime.advance(31 * SECOND_MS)
     isLate = true
-  })
+  }
+  const outcomes = await allAtOnce(1000, seen, (key) => store.put('reef', key, `body ${key}`), onAnswer)
   const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
   expect(refused.length).toBeGreaterThan(0)
   expect(seen.begun).toBe(1000 - refused.length)
   for (const reason of refused)
     expect(reason).toMatchObject({ code: 'ATOLL_OVERLOADED', definite: true, transient: true })
+})
+
+test('a call says by its timeout how long it waits for its turn', async () => {
+  const { runtime, kv, store } = await setUp()
+  let [isHeld, letGo] = [true, () => {}]
+  const held = new Promise<void>((resolve) => {
+    letGo = resolve
+  })
+  kv.before = (operation, type) =>
+    operation === 'put' && type === MANIFESTS_TYPE && isHeld ? held : undefined
+  const first = Array.from({ length: PLACES }, (_, n) => store.put('reef', `${n}`, 'body'))
+  const hasty = store.put('reef', 'hasty', 'body', { timeoutMs: 1000 })
+  const patient = store.put('reef', 'patient', 'body')
+  hasty.catch(() => {})
+  await new Promise((resolve) => setImmediate(resolve))
+  runtime.advance(1000)
+  await expect(hasty).rejects.toMatchObject({ code: 'ATOLL_OVERLOADED', details: { patienceMs: 1000 } })
+  isHeld = false
+  letGo()
+  await Promise.all([...first, patient])
 })

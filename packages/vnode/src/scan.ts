@@ -45,8 +45,11 @@ function openCursors(request: ScanRequest, parts: ScanParts) {
   const { partitions = filed } = request
   const wanted = wantedSlices(request, partitions, filed)
   const sliceOf = partitions === filed ? undefined : (id: KeyId) => partitionOf(id, partitions, sha1)
-  const snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
   const own = [...wanted.keys()].filter(hasOwn).map((partition) => new VnodeLayout(partition).ownIndex)
+  const { explicitSnapshots, implicitSnapshots } = database.supports
+  // A single iterator may be one by itself.
+  const needsSnapshot = explicitSnapshots && !(own.length === 0 && implicitSnapshots)
+  const snapshot = needsSnapshot ? database.snapshot() : undefined
   const means = { ...parts, wanted, sliceOf, snapshot, isGrouped: request.groups !== undefined }
   const cursors = [...own, NODE_INDEX].map((space) => new IndexCursor(means, request, space))
   return { snapshot, cursors }
