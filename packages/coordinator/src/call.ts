@@ -1,4 +1,4 @@
-import type { Runtime, Timer } from '@atoll/core'
+import { ignoreAbort, listenToAbort, type Runtime, type Timer } from '@atoll/core'
 import type { HintNotes } from './hint-notes.ts'
 import type { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
@@ -65,7 +65,7 @@ export abstract class Call<T> {
         this.onAbort(signal)
         for (const asked of this.#asked ?? []) asked.abort(signal.reason)
       }
-      signal.addEventListener('abort', this.#onAbort, { once: true })
+      listenToAbort(signal, this.#onAbort)
     }
     try {
       this.begin()
@@ -154,7 +154,7 @@ export abstract class Call<T> {
   #end(): void {
     this.#answered = true
     this.#timer?.cancel()
-    if (this.#onAbort !== undefined) this.options.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#onAbort !== undefined) ignoreAbort(this.options.signal, this.#onAbort)
     if (this.#owed === 0) this.#leave()
   }
 }

@@ -6,8 +6,6 @@ import type { KnownRecord } from './digest-reads.ts'
 const MAX_RECORD_BYTES = 64 * KiB
 /** What an entry takes besides its values, about. */
 const ENTRY_BYTES = 1024
-/** Keys of which it is remembered that they were read once. */
-const MAX_SEEN = 8192
 
 interface Generation {
   readonly entries: Map<string, KnownRecord>
@@ -16,15 +14,19 @@ interface Generation {
 
 /**
  * Records that were read more than once of late, so that replicas need only confirm them by their digests: what is here
- * counts for nothing by itself, and may be as old as it likes. A key is kept from its second read on. Two generations:
- * when the younger one is full, the older one goes, but for what was asked for meanwhile.
+ * counts for nothing by itself, and may be as old as it likes. Two generations: when the younger one is full, the older one
+ * goes, but for what was asked for meanwhile. A key is kept from its second read on, if that comes before as much else
+ * was read as a generation takes: of what comes back later, as when more is read in turn than there is room for, every
+ * record would be copied to be gone when it is wanted.
  */
 export class RecentRecords {
   readonly #maxBytes: number
   readonly #sha1: (data: Uint8Array) => Uint8Array
   #younger: Generation = { entries: new Map(), bytes: 0 }
   #older: Generation = { entries: new Map(), bytes: 0 }
+  /** Keys that were read once of late, and what their records would take here. */
   #seen = new Set<string>()
+  #seenBytes = 0
 
   /** About `maxBytes` in all; 0 to keep none. */
   constructor(maxBytes: number, sha1: (data: Uint8Array) => Uint8Array) {
@@ -43,7 +45,7 @@ export class RecentRecords {
   /** A record as replicas have it, whose values nobody has changed yet. */
   read(name: string, record: StoredRecord): void {
     if (this.#has(name) || this.#seen.delete(name)) this.#replace(name, record)
-    else if (this.#maxBytes > 0) this.#see(name)
+    else if (this.#maxBytes > 0) this.#see(name, record)
   }
 
   /** What replicas have from now on, whose values nobody has changed yet. */
@@ -80,9 +82,14 @@ export class RecentRecords {
     generation.bytes -= bytesOf(known.record)
   }
 
-  #see(name: string): void {
-    if (this.#seen.size >= MAX_SEEN) this.#seen = new Set()
+  #see(name: string, record: StoredRecord): void {
+    const bytes = bytesOf(record)
+    if (this.#seenBytes + bytes > this.#maxBytes / 2) {
+      this.#seen = new Set()
+      this.#seenBytes = 0
+    }
     this.#seen.add(name)
+    this.#seenBytes += bytes
   }
 }
 

@@ -1,3 +1,4 @@
+export { ignoreAbort, listenToAbort } from './abort-listeners.ts'
 export { Admission, type AdmissionLimits } from './admission.ts'
 export {
   type ArgumentError,
@@ -54,7 +55,7 @@ export {
   unpackKeyId,
 } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'
-export { borrowBuffer, keepBuffer, poisonReturned, returnBuffer } from './lent-buffers.ts'
+export { borrowBuffer, borrowedCopy, keepBuffer, poisonReturned, returnBuffer } from './lent-buffers.ts'
 export { closeInOrder, Lifecycle, type LifecycleState } from './lifecycle.ts'
 export { LineLimit } from './line-limit.ts'
 export { METRICS, type MetricEntry } from './metrics-catalogue.ts'

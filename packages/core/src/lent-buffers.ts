@@ -37,6 +37,14 @@ export function borrowBuffer(
   return buffer
 }
 
+/** A copy of bytes, in an array that is lent if it is large: to be returned, or not, as of `borrowBuffer`. */
+export function borrowedCopy(bytes: Uint8Array): Uint8Array {
+  if (bytes.length < rules.leastBytes) return new Uint8Array(bytes)
+  const copy = new Uint8Array(borrowBuffer(bytes.length), 0, bytes.length)
+  copy.set(bytes)
+  return copy
+}
+
 /**
  * Gives back the array behind these bytes. Nobody may look at it any more: it will be written. What was not lent, or is
  * back already, or was kept, stays as it is.

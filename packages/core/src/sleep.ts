@@ -1,3 +1,4 @@
+import { ignoreAbort, listenToAbort } from './abort-listeners.ts'
 import type { Clock } from './runtime.ts'
 
 /** `Clock.sleep` made from `Clock.timer`, so that every clock sleeps the same way. */
@@ -14,9 +15,9 @@ export function sleepOn(
       reject(signal?.reason)
     }
     const timer = clock.timer(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort)
+      ignoreAbort(signal, onAbort)
       resolve()
     })
-    signal?.addEventListener('abort', onAbort, { once: true })
+    listenToAbort(signal, onAbort)
   })
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '@atoll/core'
+import { type Clock, ignoreAbort, listenToAbort } from '@atoll/core'
 
 export interface PlacesParts {
   readonly clock: Clock
@@ -44,7 +44,7 @@ export class Places {
       },
     }
     const onAbort = () => over.abort()
-    signal.addEventListener('abort', onAbort, { once: true })
+    listenToAbort(signal, onAbort)
     this.#line.add(waiting)
     try {
       const endMs = clock.monotonicMs() + longestMs
@@ -56,7 +56,7 @@ export class Places {
       }
     } finally {
       this.#line.delete(waiting)
-      signal.removeEventListener('abort', onAbort)
+      ignoreAbort(signal, onAbort)
     }
     return taken[0]
   }

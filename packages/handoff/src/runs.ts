@@ -1,4 +1,4 @@
-import { AtollError, isAtollError, type Runtime } from '@atoll/core'
+import { AtollError, ignoreAbort, isAtollError, listenToAbort, type Runtime } from '@atoll/core'
 import type { Job } from './jobs.ts'
 import type { HandoffOptions } from './options.ts'
 import { Slots } from './slots.ts'
@@ -106,9 +106,9 @@ export class Runs {
     const onAbort = () =>
       abort.abort(new AtollError('ATOLL_ABORTED', `${name} was given up`, { cause: signal?.reason }))
     if (signal?.aborted) onAbort()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    listenToAbort(signal, onAbort)
     const promise = work(abort.signal).finally(() => {
-      signal?.removeEventListener('abort', onAbort)
+      ignoreAbort(signal, onAbort)
       this.#running.delete(name)
     })
     this.#running.set(name, { job, abort, promise })

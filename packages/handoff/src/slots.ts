@@ -1,3 +1,4 @@
+import { ignoreAbort, listenToAbort } from '@atoll/core'
 /** So many at a time; others wait for their turn, in the order in which they came. How many wait is theirs to bound. */
 export class Slots {
   readonly #limit: number
@@ -28,14 +29,14 @@ export class Slots {
     }
     return new Promise((resolve, reject) => {
       const turn = () => {
-        signal.removeEventListener('abort', onAbort)
+        ignoreAbort(signal, onAbort)
         resolve()
       }
       const onAbort = () => {
         this.#waiting.splice(this.#waiting.indexOf(turn), 1)
         reject(signal.reason)
       }
-      signal.addEventListener('abort', onAbort, { once: true })
+      listenToAbort(signal, onAbort)
       this.#waiting.push(turn)
     })
   }

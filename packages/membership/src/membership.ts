@@ -1,4 +1,14 @@
-import { AtollError, attempt, equalBytes, Lifecycle, type Runtime, toHex, wallTimeOf } from '@atoll/core'
+import {
+  AtollError,
+  attempt,
+  equalBytes,
+  ignoreAbort,
+  Lifecycle,
+  listenToAbort,
+  type Runtime,
+  toHex,
+  wallTimeOf,
+} from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
 import type { CallContext, RpcEndpoint } from '@atoll/transport'
 import { EventEmitter } from 'eventemitter3'
@@ -278,13 +288,13 @@ export class Membership extends Lifecycle {
       controller.abort(new AtollError('ATOLL_TIMEOUT', `no result within ${timeoutMs} ms`)),
     )
     if (signal?.aborted) onAbort()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    listenToAbort(signal, onAbort)
     this.#running.add(controller)
     try {
       return await run(controller.signal)
     } finally {
       this.#running.delete(controller)
-      signal?.removeEventListener('abort', onAbort)
+      ignoreAbort(signal, onAbort)
       timer.cancel()
     }
   }

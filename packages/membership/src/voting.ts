@@ -1,5 +1,14 @@
 import { type Acceptors, type AcceptReply, type PrepareReply, Registers } from '@atoll/consensus'
-import { AtollError, encodeTuple, isAtollError, messageOf, type Runtime, toHex } from '@atoll/core'
+import {
+  AtollError,
+  encodeTuple,
+  ignoreAbort,
+  isAtollError,
+  listenToAbort,
+  messageOf,
+  type Runtime,
+  toHex,
+} from '@atoll/core'
 import type { Method, RpcEndpoint } from '@atoll/transport'
 import { FORGOTTEN, type Known, type Ledger } from './ledger.ts'
 import { acceptMethod, prepareMethod, tellMethod } from './methods.ts'
@@ -62,7 +71,7 @@ export class Vote {
    */
   async decide(value: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const abort = () => this.#end(signal.reason)
-    signal.addEventListener('abort', abort, { once: true })
+    listenToAbort(signal, abort)
     try {
       return await this.#change(value)
     } catch (error) {
@@ -72,7 +81,7 @@ export class Vote {
       if (!mayNeedMore || this.#over.signal.aborted) throw this.#unmet(error)
       return await this.#withOthers(value, others)
     } finally {
-      signal.removeEventListener('abort', abort)
+      ignoreAbort(signal, abort)
     }
   }
 

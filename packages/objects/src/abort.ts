@@ -1,4 +1,4 @@
-import { AtollError, isAtollError } from '@atoll/core'
+import { AtollError, ignoreAbort, isAtollError, listenToAbort } from '@atoll/core'
 
 /** Throws `ATOLL_ABORTED` if the signal is aborted, or `ATOLL_CLOSED` if that is its reason. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -11,14 +11,14 @@ export function abortable<T>(signal: AbortSignal | undefined, promise: Promise<T
   return new Promise<T>((resolve, reject) => {
     const onAbort = () => reject(aborted(signal))
     if (signal.aborted) onAbort()
-    else signal.addEventListener('abort', onAbort, { once: true })
+    else listenToAbort(signal, onAbort)
     promise.then(
       (value) => {
-        signal.removeEventListener('abort', onAbort)
+        ignoreAbort(signal, onAbort)
         resolve(value)
       },
       (error: unknown) => {
-        signal.removeEventListener('abort', onAbort)
+        ignoreAbort(signal, onAbort)
         reject(signal.aborted && !isAtollError(error) ? aborted(signal) : error)
       },
     )
@@ -32,8 +32,8 @@ export function abortable<T>(signal: AbortSignal | undefined, promise: Promise<T
 export function onAbort(signal: AbortSignal | undefined, callback: (error: AtollError) => void): () => void {
   if (signal === undefined) return () => {}
   const listener = () => callback(aborted(signal))
-  signal.addEventListener('abort', listener, { once: true })
-  return () => signal.removeEventListener('abort', listener)
+  listenToAbort(signal, listener)
+  return () => ignoreAbort(signal, listener)
 }
 
 /** What was cut because the store closes says so. */

@@ -1,4 +1,4 @@
-import { borrowBuffer, EMPTY_BYTES } from '@atoll/core'
+import { borrowBuffer, borrowedCopy, EMPTY_BYTES } from '@atoll/core'
 
 /**
  * Cuts chunks of any size into blocks of one size. Every byte is copied once, here, and not again on its way to the disks:
@@ -25,7 +25,7 @@ export class BlockCutter {
       yield this.#take()
     }
     while (rest.length >= this.#blockBytes) {
-      yield copyOf(rest.subarray(0, this.#blockBytes))
+      yield borrowedCopy(rest.subarray(0, this.#blockBytes))
       rest = rest.subarray(this.#blockBytes)
     }
     if (rest.length > 0) {
@@ -49,27 +49,17 @@ export class BlockCutter {
   }
 
   #copyOfBegun(): Uint8Array {
-    const room = borrowed(this.#blockBytes)
+    const room = new Uint8Array(borrowBuffer(this.#blockBytes), 0, this.#blockBytes)
     if (this.#begun !== undefined) room.set(this.#begun)
     this.#begun = undefined
     return room
   }
 
   #take(): Uint8Array {
-    const block = this.#room?.subarray(0, this.#filled) ?? copyOf(this.#begun ?? EMPTY_BYTES)
+    const block = this.#room?.subarray(0, this.#filled) ?? borrowedCopy(this.#begun ?? EMPTY_BYTES)
     this.#begun = undefined
     this.#room = undefined
     this.#filled = 0
     return block
   }
-}
-
-function copyOf(bytes: Uint8Array): Uint8Array {
-  const copy = borrowed(bytes.length)
-  copy.set(bytes)
-  return copy
-}
-
-function borrowed(bytes: number): Uint8Array {
-  return new Uint8Array(borrowBuffer(bytes), 0, bytes)
 }

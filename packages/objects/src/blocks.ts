@@ -1,4 +1,4 @@
-import { AtollError, fromHex, isAtollError, type KeyId, type Runtime } from '@atoll/core'
+import { AtollError, describe, fromHex, isAtollError, type KeyId, type Runtime } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
 import type { KvStore, KvStoreValue, KvStoreWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
@@ -19,7 +19,14 @@ export interface Block {
   readonly crc32: number
 }
 
+/** Whose the block is, for the error. */
+export interface BlockOwner {
+  readonly bucket: string
+  readonly key: string
+}
+
 export interface BlockReadOptions {
+  readonly owner: BlockOwner
   readonly signal: AbortSignal | undefined
   readonly repair: boolean
   readonly quorum: ReadQuorumOptions
@@ -57,23 +64,30 @@ export class Blocks {
    * The block, of the right length and checksum. Throws `ATOLL_CORRUPT` if all who may hold it have it damaged or not at
    * all, and what the store says while some of them cannot be heard.
    */
-  async read(set: BlockSet, block: Block, { signal, repair, quorum }: BlockReadOptions): Promise<Uint8Array> {
+  async read(set: BlockSet, block: Block, asked: BlockReadOptions): Promise<Uint8Array> {
+    const { signal, repair, quorum } = asked
     const accept = ({ value, valueCrc32 }: KvStoreValue) =>
       value.length === block.length && valueCrc32 === block.crc32
     const options = { ...quorum, known: true, ...(repair ? { signal, accept, repair } : { signal, accept }) }
     const read = this.#kv.get(blockId(set, block.sequence), options)
     const { values } = await read.catch((error: unknown) => {
-      throw isAtollError(error, 'ATOLL_CORRUPT') ? this.#lost(set, block, error) : error
+      throw isAtollError(error, 'ATOLL_CORRUPT')
+        ? this.#lost(set, block, { ...asked.owner, cause: error })
+        : error
     })
     const good = values.find(accept)
     if (good !== undefined) return good.value
-    throw this.#lost(set, block)
+    throw this.#lost(set, block, asked.owner)
   }
 
-  #lost({ uuid }: BlockSet, { sequence }: Block, cause?: AtollError): AtollError {
+  #lost(
+    { uuid }: BlockSet,
+    { sequence }: Block,
+    { bucket, key, cause }: BlockOwner & { readonly cause?: AtollError },
+  ): AtollError {
     this.#runtime.metrics.count('atoll_objects_blocks_lost_total')
-    const message = `block ${sequence} of upload ${uuid} is missing or damaged`
-    return new AtollError('ATOLL_CORRUPT', message, { cause, details: { uuid, sequence } })
+    const message = `block ${sequence} of ${describe(key)} in bucket "${bucket}" (upload ${uuid}) is missing or damaged`
+    return new AtollError('ATOLL_CORRUPT', message, { cause, details: { bucket, key, uuid, sequence } })
   }
 
   /** Deletes the first `count` blocks; those that never were are no error. Throws the first failure, after all tries. */

@@ -1,6 +1,6 @@
 import { assert, returnBuffer } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
-import type { Block, BlockSet } from './blocks.ts'
+import type { Block, BlockOwner, BlockSet } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
 import type { Version } from './history.ts'
 import type { Layer } from './layer.ts'
@@ -10,6 +10,7 @@ import type { ChunkOwnership, Progress } from './requests.ts'
 import type { Release } from './slots.ts'
 
 export interface BodyPlan {
+  readonly owner: BlockOwner
   readonly set: BlockSet
   readonly version: Version
   readonly range: ResolvedRange
@@ -105,8 +106,9 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   }
 
   #fetch(sequence: number, signal: AbortSignal): Promise<Uint8Array> {
-    const { set, version, repair, quorum } = this.#plan
-    const reading = () => this.#layer.blocks.read(set, blockOf(version, sequence), { signal, repair, quorum })
+    const { set, version, owner, repair, quorum } = this.#plan
+    const block = blockOf(version, sequence)
+    const reading = () => this.#layer.blocks.read(set, block, { owner, signal, repair, quorum })
     const { runtime, settings } = this.#layer
     const fetched = persistently(runtime, reading, { patienceMs: settings.blockPatienceMs, signal })
     // Whoever waits for it sees the error; if nobody does any more, nobody has to.

@@ -64,6 +64,7 @@ export class ObjectReader {
     const { readAhead } = settings
     const quorum = readQuorumOf(options)
     const body = new BodyReader(this.#layer, {
+      owner: name,
       set,
       version,
       range,

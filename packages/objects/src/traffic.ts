@@ -1,4 +1,4 @@
-import { AtollError, type Clock, type Timer } from '@atoll/core'
+import { AtollError, type Clock, ignoreAbort, listenToAbort, type Timer } from '@atoll/core'
 
 /** A request that can be cut. */
 export interface Stay {
@@ -86,7 +86,7 @@ export class Traffic {
   #beginReading(signal: AbortSignal | undefined): Stay {
     const stay = this.#begin(signal)
     // Its reader may never come back, and nothing of it has to be cleared up.
-    stay.signal.addEventListener('abort', stay.end, { once: true })
+    listenToAbort(stay.signal, stay.end)
     return stay
   }
 
@@ -118,7 +118,7 @@ export class Traffic {
     const controller = new AbortController()
     const onAbort = () => controller.abort(signal?.reason)
     if (signal?.aborted) onAbort()
-    else signal?.addEventListener('abort', onAbort, { once: true })
+    else listenToAbort(signal, onAbort)
     this.#streams.add(controller)
     this.#count += 1
     return {
@@ -126,7 +126,7 @@ export class Traffic {
       cancel: () => controller.abort(),
       end: () => {
         if (!this.#streams.delete(controller)) return
-        signal?.removeEventListener('abort', onAbort)
+        ignoreAbort(signal, onAbort)
         this.#leave()
       },
     }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MiB } from '@atoll/core'
+import { borrowBuffer, MiB } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type Cluster, openCluster } from '../src/index.ts'
@@ -67,19 +67,37 @@ async function blocksAt(cluster: Cluster, at: number): Promise<readonly string[]
   )
 }
 
-test('lent chunks are right for many readers at once, and so is what they repair', {
-  timeout: 60_000,
-}, async () => {
-  await using cluster = await openCluster({ path, nodes: 3 })
+test.each(['disk', 'memory'])(
+  'lent chunks of a cluster on %s are right for many readers at once, and so is what they repair',
+  {
+    timeout: 60_000,
+  },
+  async (where) => {
+    await using cluster = await openCluster(where === 'disk' ? { path, nodes: 3 } : { nodes: 3 })
+    const { objects } = cluster.node(1)
+    await objects.createBucket('letters')
+    for (const key of KEYS) await objects.put('letters', key, [bodyOf(key)])
+    const blocks = await blocksAt(cluster, 1)
+    expect(blocks.length).toBe(6 * KEYS.length)
+    await readAll(cluster)
+    const lost = cluster.node(2)
+    for (let partition = 0; partition < lost.ring.partitions; partition++) await lost.vnodes.drop(partition)
+    await readAll(cluster)
+    await readAll(cluster, { repair: true })
+    expect(await blocksAt(cluster, 2)).toEqual(blocks)
+  },
+)
+
+test('a copy of what a database in memory keeps comes back as well, and what it keeps is whole', async () => {
+  await using cluster = await openCluster({ nodes: 1 })
   const { objects } = cluster.node(1)
   await objects.createBucket('letters')
-  for (const key of KEYS) await objects.put('letters', key, [bodyOf(key)])
-  const blocks = await blocksAt(cluster, 1)
-  expect(blocks.length).toBe(6 * KEYS.length)
-  await readAll(cluster)
-  const lost = cluster.node(2)
-  for (let partition = 0; partition < lost.ring.partitions; partition++) await lost.vnodes.drop(partition)
-  await readAll(cluster)
-  await readAll(cluster, { repair: true })
-  expect(await blocksAt(cluster, 2)).toEqual(blocks)
+  const { etag } = await objects.put('letters', 'a', [bodyOf('a').subarray(0, MiB)])
+  const given: ArrayBufferLike[] = []
+  const { body } = await objects.get('letters', 'a', { chunks: 'lent' })
+  for await (const chunk of body) given.push(chunk.buffer)
+  const [buffer] = given
+  expect(given.length).toBe(1)
+  expect(borrowBuffer(buffer?.byteLength ?? 0)).toBe(buffer)
+  expect(await md5Of((await objects.get('letters', 'a')).body)).toBe(etag)
 })

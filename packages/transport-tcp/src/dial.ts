@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, TLSSocket } from 'node:tls'
-import { AtollError, isAtollError, type Timer } from '@atoll/core'
+import { AtollError, ignoreAbort, isAtollError, listenToAbort, type Timer } from '@atoll/core'
 import type { Connection, ConnectOptions } from '@atoll/transport'
 import { parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
@@ -48,7 +48,7 @@ export class Dial {
     this.#timer = context.runtime.clock.timer(timeoutMs, () => {
       this.#fail(unreachable(address, `no answer within ${timeoutMs} ms`))
     })
-    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    listenToAbort(signal, this.#onAbort)
   }
 
   #open(): Socket {
@@ -115,7 +115,7 @@ export class Dial {
     if (this.#done) return false
     this.#done = true
     this.#timer.cancel()
-    this.#parts.signal?.removeEventListener('abort', this.#onAbort)
+    ignoreAbort(this.#parts.signal, this.#onAbort)
     return true
   }
 }

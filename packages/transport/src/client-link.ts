@@ -1,4 +1,4 @@
-import { AtollError, type Runtime, withDefinite } from '@atoll/core'
+import { AtollError, ignoreAbort, listenToAbort, type Runtime, withDefinite } from '@atoll/core'
 import { type ByteStream, DuplexStream } from './byte-stream.ts'
 import { CallTable } from './call-table.ts'
 import type { Deadlines, Expiring } from './deadlines.ts'
@@ -119,7 +119,7 @@ export class ClientLink implements WireOwner, Expiring {
       if (signal?.aborted) return reject(this.#aborted(method.name, signal, true))
       const waiting: Waiting = {
         go: (wire) => {
-          signal?.removeEventListener('abort', onAbort)
+          ignoreAbort(signal, onAbort)
           try {
             resolve(this.#openOn(wire, { method, request, signal }))
           } catch (error) {
@@ -127,7 +127,7 @@ export class ClientLink implements WireOwner, Expiring {
           }
         },
         fail: (error) => {
-          signal?.removeEventListener('abort', onAbort)
+          ignoreAbort(signal, onAbort)
           reject(error)
         },
       }
@@ -136,7 +136,7 @@ export class ClientLink implements WireOwner, Expiring {
       }
       if (this.#welcome !== undefined && this.#wire !== undefined) return waiting.go(this.#wire)
       this.#waiting.add(waiting)
-      signal?.addEventListener('abort', onAbort, { once: true })
+      listenToAbort(signal, onAbort)
     })
   }
 
@@ -281,13 +281,13 @@ export class ClientLink implements WireOwner, Expiring {
       chunkBytes: options.streamChunkBytes,
       idleTimeoutMs,
       onOver: () => {
-        signal?.removeEventListener('abort', onAbort)
+        ignoreAbort(signal, onAbort)
         this.#streams.delete(id)
         wire.release()
       },
     })
     wire.hold()
-    signal?.addEventListener('abort', onAbort, { once: true })
+    listenToAbort(signal, onAbort)
     this.#streams.add(stream)
     return stream
   }

@@ -8,8 +8,10 @@ import {
   EMPTY_BYTES,
   encodeTuple,
   GiB,
+  ignoreAbort,
   isAtollError,
   KiB,
+  listenToAbort,
   MiB,
   messageOf,
   type TupleReader,
@@ -92,7 +94,7 @@ async function callByStream<Request, Response, Progress>(
   const giveUp = () => abort.abort(signal?.reason)
   const late = new AtollError('ATOLL_TIMEOUT', `${method.name} on ${node} took longer than ${timeoutMs} ms`)
   const timer = clock.timer(timeoutMs, () => abort.abort(late))
-  signal?.addEventListener('abort', giveUp, { once: true })
+  listenToAbort(signal, giveUp)
   try {
     const message = joined(method.request.encode(request))
     const opening = { bytes: message.bytes, timeoutMs }
@@ -108,7 +110,7 @@ async function callByStream<Request, Response, Progress>(
     throw new AtollError('ATOLL_TOO_LARGE', message, { cause: error, definite: error.definite })
   } finally {
     timer.cancel()
-    signal?.removeEventListener('abort', giveUp)
+    ignoreAbort(signal, giveUp)
   }
 }
 

@@ -1,4 +1,4 @@
-import { AtollError, type Runtime, type Timer } from '@atoll/core'
+import { AtollError, ignoreAbort, listenToAbort, type Runtime, type Timer } from '@atoll/core'
 import { Conditions } from './memory-conditions.ts'
 import { MemoryLink } from './memory-connection.ts'
 import type { MemoryNetworkOptions } from './options.ts'
@@ -145,7 +145,7 @@ export class MemoryNetwork {
       const settle = (link?: MemoryLink): boolean => {
         const wanted = this.#unanswered.delete(attempt)
         timer.cancel()
-        signal?.removeEventListener('abort', onAbort)
+        ignoreAbort(signal, onAbort)
         for (const other of links) if (other !== link) other.near.close()
         return wanted
       }
@@ -161,7 +161,7 @@ export class MemoryNetwork {
       const timer: Timer = this.#conditions.clock.timer(timeoutMs, () => {
         fail(unreachable(to, `no answer within ${timeoutMs} ms`))
       })
-      signal?.addEventListener('abort', onAbort, { once: true })
+      listenToAbort(signal, onAbort)
       this.#unanswered.add(attempt)
       attempt()
     })

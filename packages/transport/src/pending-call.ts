@@ -2,6 +2,8 @@ import {
   AtollError,
   type AtollErrorOptions,
   type ErrorCode,
+  ignoreAbort,
+  listenToAbort,
   type TupleReader,
   withDefinite,
 } from '@atoll/core'
@@ -64,7 +66,7 @@ export class PendingCall<Request, Response, Progress> implements OutgoingCall {
     const { signal } = parts.options
     if (signal === undefined) return
     this.#onAbort = () => this.#abort(signal.reason)
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    listenToAbort(signal, this.#onAbort)
   }
 
   get method(): string {
@@ -151,7 +153,7 @@ export class PendingCall<Request, Response, Progress> implements OutgoingCall {
   #end(cancelled: boolean): boolean {
     if (this.#done) return false
     this.#done = true
-    if (this.#onAbort !== undefined) this.#parts.options.signal?.removeEventListener('abort', this.#onAbort)
+    if (this.#onAbort !== undefined) ignoreAbort(this.#parts.options.signal, this.#onAbort)
     this.#parts.carrier.forget(this, cancelled)
     return true
   }

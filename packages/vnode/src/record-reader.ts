@@ -1,5 +1,5 @@
 import { isWhole, type RecordHead, type StoredRecord } from '@atoll/causality'
-import { AtollError, assert, equalBytes, type Runtime, toHex } from '@atoll/core'
+import { AtollError, assert, borrowedCopy, equalBytes, type Runtime, toHex } from '@atoll/core'
 import { hasCode, readFailed, readSummed } from './database.ts'
 import {
   decodeBody,
@@ -134,11 +134,14 @@ export class RecordReader {
     this.#runtime.log.warn({ key: toHex(key) }, 'a stored record fails its check')
   }
 
-  /** A database in memory hands out the bytes that it keeps; what a reader does to them must not reach it. */
+  /**
+   * A database in memory hands out the bytes that it keeps; what a reader does to them must not reach it. A reader that is
+   * done with a large copy may return it.
+   */
   #owned(bytes: Uint8Array): Uint8Array {
     return this.#database.supports.permanence
       ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
-      : new Uint8Array(bytes)
+      : borrowedCopy(bytes)
   }
 }
 
