@@ -61,6 +61,7 @@ import {
   checkScan,
   checkWrite,
   checkWriteOptions,
+  readBack,
   refuseAccept,
   refuseFilters,
 } from './request-checks.ts'
@@ -170,7 +171,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     checkWriteOptions(options)
     checkWrite(write)
     const type = this.#begin(id, 'atoll_coordinator_writes_total')
-    const context = write.context === undefined ? undefined : decodeContext(write.context)
+    const context = readBack('context', write.context, decodeContext)
     const content: Content = {
       value: write.value,
       metadata: write.metadata ?? NO_METADATA,
@@ -196,7 +197,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const limit = checkScan(scan)
     const type = this.#admit(scan.type, 'atoll_coordinator_scans_total')
     refuseFilters(options)
-    const after = scan.after === undefined ? undefined : decodeCursor(scan.after)
+    const after = readBack('after', scan.after, decodeCursor)
     const filled = among(this.#means.bucketTypes.filled(scan.type), { type, options })
     const quorums = Array.from({ length: filled.type.n }, (_, at) =>
       readQuorum(filled.type, filled.options, at + 1),
@@ -274,7 +275,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async #delete(id: KeyId, type: BucketProperties, options: DeleteOptions): Promise<KvWritten> {
     const { clock } = this.#site.runtime
     const deadlineMs = clock.monotonicMs() + this.#callOptions(options).timeoutMs
-    let context = options.context === undefined ? undefined : decodeContext(options.context)
+    let context = readBack('context', options.context, decodeContext)
     if (context === undefined && type.policy.kind !== 'write-once') {
       const record = await this.#readAll(id, type, readPartOf(options))
       if (record === undefined) return NOTHING_WRITTEN

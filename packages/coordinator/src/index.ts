@@ -16,7 +16,7 @@ export type {
   ReadOptions,
   WriteOptions,
 } from './kv.ts'
-export type { CoordinatorOptions } from './options.ts'
+export { type CoordinatorOptions, validateCoordinatorOptions } from './options.ts'
 export type {
   CoordinatedWrite,
   IndexPosition,

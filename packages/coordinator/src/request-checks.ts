@@ -2,13 +2,16 @@ import { checkIndexEntries, INDEX_LIMITS } from '@atoll/causality'
 import {
   checkBoolean,
   checkBytes,
+  checkFunction,
   checkInteger,
   checkKnown,
   checkObject,
   checkSignal,
   checkText,
   describe,
+  isAtollError,
   type KeyId,
+  messageOf,
   type TermGroups,
   wrongRange,
   wrongType,
@@ -48,6 +51,28 @@ const WRITE_OPTIONS = [
   'timeoutMs',
   'signal',
 ] as const satisfies readonly (keyof WriteOptions)[]
+const WRITE = [
+  'value',
+  'valueCrc32',
+  'writeId',
+  'onReleased',
+  'metadata',
+  'indexes',
+  'context',
+  'ifAlone',
+  'ifUnchanged',
+  'expiresAtMs',
+] as const satisfies readonly (keyof KvWrite)[]
+const SCAN = [
+  'type',
+  'index',
+  'scope',
+  'from',
+  'to',
+  'after',
+  'limit',
+  'groups',
+] as const satisfies readonly (keyof KvScan)[]
 const DELETE_OPTIONS = [...WRITE_OPTIONS, 'context'] as const satisfies readonly (keyof DeleteOptions)[]
 
 export function checkId(id: KeyId): void {
@@ -61,39 +86,73 @@ export function checkReadOptions(options: ReadOptions): void {
   checkKnown('a read', options, READ_OPTIONS)
   checkSignal(options.signal)
   if (options.absence !== undefined) checkAbsence(options.absence)
-  if (options.known !== undefined) checkBoolean('known', options.known)
+  for (const name of ['notfoundOk', 'basicQuorum', 'sloppy', 'known', 'repair'] as const)
+    if (options[name] !== undefined) checkBoolean(name, options[name])
+  checkFunction('accept', options.accept)
+  checkFunction('shows', options.shows)
 }
 
 export function checkWriteOptions(options: WriteOptions): void {
   checkKnown('a write', options, WRITE_OPTIONS)
-  checkSignal(options.signal)
+  checkCommonOfWrites(options)
 }
 
 export function checkDeleteOptions(options: DeleteOptions): void {
   checkKnown('a deletion', options, DELETE_OPTIONS)
-  checkSignal(options.signal)
+  checkCommonOfWrites(options)
+}
+
+function checkCommonOfWrites({ signal, sloppy }: WriteOptions): void {
+  checkSignal(signal)
+  if (sloppy !== undefined) checkBoolean('sloppy', sloppy)
 }
 
 export function checkWrite(write: KvWrite): void {
-  checkObject('write', write)
-  const { value, valueCrc32, writeId, metadata, indexes, expiresAtMs, ifUnchanged, onReleased } = write
+  checkKnown('a record to write', checkObject('write', write), WRITE)
+  const { value, valueCrc32, writeId, metadata, indexes, expiresAtMs, ifAlone, ifUnchanged } = write
   checkBytes('value', value, ANY_BYTES)
   if (writeId !== undefined) checkBytes('writeId', writeId, { min: WRITE_ID_BYTES, max: WRITE_ID_BYTES })
-  if (onReleased !== undefined && typeof onReleased !== 'function')
-    throw wrongType('onReleased', `must be a function, got ${describe(onReleased)}`)
+  checkFunction('onReleased', write.onReleased)
+  if (ifAlone !== undefined) checkBoolean('ifAlone', ifAlone)
   if (ifUnchanged !== undefined && ifUnchanged !== 'one' && ifUnchanged !== 'all')
     throw wrongRange('ifUnchanged', `must be one or all, got ${describe(ifUnchanged)}`)
   if (valueCrc32 !== undefined) checkInteger('valueCrc32', valueCrc32, CRC32)
-  if (metadata !== undefined && !(metadata instanceof Map))
-    throw wrongType('metadata', `must be a Map, got ${describe(metadata)}`)
+  if (metadata !== undefined) checkMetadata(metadata)
   if (expiresAtMs !== undefined && !Number.isFinite(expiresAtMs))
     throw wrongRange('expiresAtMs', `must be a finite number, got ${describe(expiresAtMs)}`)
   if (indexes !== undefined) checkIndexEntries(indexes)
 }
 
+function checkMetadata(metadata: unknown): void {
+  if (!(metadata instanceof Map)) throw wrongType('metadata', `must be a Map, got ${describe(metadata)}`)
+  for (const [name, value] of metadata) {
+    checkText('a name in metadata', name, /^/, 'a text')
+    checkText(`metadata.${name}`, value, /^/, 'a text')
+  }
+}
+
+/**
+ * Reads the bytes of a causal context, or of a place in a scan, that an earlier answer had. Throws `TypeError` or
+ * `RangeError` for others, `ATOLL_FORMAT` for those of a newer program.
+ */
+export function readBack<T>(
+  argument: string,
+  bytes: Uint8Array | undefined,
+  decode: (bytes: Uint8Array) => T,
+): T | undefined {
+  if (bytes === undefined) return undefined
+  checkBytes(argument, bytes, ANY_BYTES)
+  try {
+    return decode(bytes)
+  } catch (error) {
+    if (!isAtollError(error, 'ATOLL_CORRUPT')) throw error
+    throw wrongRange(argument, `must be what an earlier answer had as such: ${messageOf(error)}`)
+  }
+}
+
 /** Answers the limit. */
 export function checkScan(scan: KvScan): number {
-  checkObject('scan', scan)
+  checkKnown('a scan', checkObject('scan', scan), SCAN)
   const { type, index, scope, from, to, limit = 1000, groups } = scan
   checkText('type', type, /./s, 'the name of a bucket type')
   checkText('index', index, /./s, 'a name')

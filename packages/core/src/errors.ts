@@ -1,3 +1,6 @@
+import { wrongRange } from './argument-error.ts'
+import { checkObject, describe } from './validate.ts'
+
 /**
  * Every code that Atoll throws. A code exists only if some caller would act on it; the text of a message is free
  * to change, a code is not.
@@ -110,7 +113,9 @@ export class AtollError extends Error {
   readonly details: Readonly<Record<string, unknown>>
 
   constructor(code: ErrorCode, message: string, options: AtollErrorOptions = {}) {
+    checkObject('options', options)
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    if (!isErrorCode(code)) throw wrongRange('code', `must be one of ERROR_CODES, got ${describe(code)}`)
     this.code = code
     this.definite = options.definite ?? ERROR_CODES[code].definite
     this.transient = options.transient ?? ERROR_CODES[code].transient
@@ -165,7 +170,7 @@ export function isAtollError(error: unknown, code?: ErrorCode): error is AtollEr
 
 /** True if `text` is one of the codes: what a peer sends as a code is checked before it is believed. */
 export function isErrorCode(text: string): text is ErrorCode {
-  return Object.hasOwn(ERROR_CODES, text)
+  return typeof text === 'string' && Object.hasOwn(ERROR_CODES, text)
 }
 
 /** How systems and databases say that there is no room on a disk, by code or by text. */

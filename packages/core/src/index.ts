@@ -72,18 +72,19 @@ export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.
 export { quietLog, quietProbe } from './quiet.ts'
 export { Reopener, type ReopenerParts } from './reopener.ts'
 export { RetryLoop, type RetryLoopOptions } from './retry-loop.ts'
-export type {
-  Clock,
-  DigestStream,
-  Digests,
-  Labels,
-  Log,
-  Metrics,
-  Probe,
-  Random,
-  Runtime,
-  StreamAlgorithm,
-  Timer,
+export {
+  type Clock,
+  type DigestStream,
+  type Digests,
+  type Labels,
+  type Log,
+  type Metrics,
+  PORT_METHODS,
+  type Probe,
+  type Random,
+  type Runtime,
+  type StreamAlgorithm,
+  type Timer,
 } from './runtime.ts'
 export { attempt, type Observers, shielded } from './shield.ts'
 export { sleepOn } from './sleep.ts'
@@ -95,6 +96,7 @@ export {
   checkBoolean,
   checkBytes,
   checkDelay,
+  checkFunction,
   checkInteger,
   checkKnown,
   checkMethods,
@@ -102,6 +104,7 @@ export {
   checkObject,
   checkSignal,
   checkText,
+  checkWellFormed,
   describe,
   type IntegerLimits,
   isName,

@@ -1,5 +1,6 @@
 import { METRICS, type MetricEntry } from './metrics-catalogue.ts'
-import type { Labels, Metrics } from './runtime.ts'
+import { type Labels, type Metrics, PORT_METHODS } from './runtime.ts'
+import { checkKnown, checkMethods } from './validate.ts'
 
 /** One series of a metric: a name with one set of labels. */
 export type MetricSeries =
@@ -61,9 +62,13 @@ interface Plain {
 /**
  * A registry in which nothing was counted. Every counter and histogram of the catalogue is there at 0, so that whoever
  * reads it can tell 0 from a metric that there is not, with each set of labels whose values the catalogue lists. A
- * gauge is there once it is set. Its series are as many as the names and label values of the code, which are few.
+ * gauge is there once it is set. Its series are as many as the names and label values of the code, which are few. Throws
+ * `TypeError` for options that are not as described.
  */
-export function createMetrics({ to }: MetricsRegistryOptions = {}): MetricsRegistry {
+export function createMetrics(options: MetricsRegistryOptions = {}): MetricsRegistry {
+  checkKnown('createMetrics', options, ['to'])
+  const { to } = options
+  if (to !== undefined) checkMethods('to', to, PORT_METHODS.metrics)
   const plain = new Map<string, Plain>()
   const histograms = new Map<string, Histogram>()
   for (const [name, { type, labels }] of CATALOGUE) {

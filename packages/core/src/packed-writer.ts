@@ -1,12 +1,10 @@
 import { wrongRange, wrongType } from './argument-error.ts'
 import { utf8 } from './bytes.ts'
 import type { TupleValue } from './msgpack.ts'
+import { isWellFormed } from './validate.ts'
 
 /** How deep tuples may lie in one another. Ours go 4 deep. */
 export const MAX_DEPTH = 16
-
-/** Half of a character that takes two: there is no UTF-8 for it. */
-const LONE_SURROGATE = /\p{Surrogate}/u
 
 const FIRST_ROOM_BYTES = 4096
 /** A larger sheet is not kept from one use to the next. */
@@ -105,8 +103,7 @@ export class PackedWriter {
   }
 
   #longText(text: string): void {
-    if (LONE_SURROGATE.test(text))
-      throw wrongType('value', 'must not be a string with half of a surrogate pair')
+    if (!isWellFormed(text)) throw wrongType('value', 'must not be a string with half of a surrogate pair')
     const bytes = utf8(text)
     const { length } = bytes
     if (length < 0x20) this.#byte(0xa0 | length)

@@ -8,6 +8,16 @@ export interface Runtime {
   readonly probe: Probe
 }
 
+/** The methods of each port, for whoever checks what a caller gave. */
+export const PORT_METHODS: Readonly<Record<keyof Runtime, readonly string[]>> = {
+  clock: ['monotonicMs', 'wallMs', 'timer', 'sleep'],
+  random: ['bytes', 'below'],
+  digest: ['sha1', 'crc32', 'stream'],
+  log: ['debug', 'info', 'warn', 'error'],
+  metrics: ['count', 'gauge', 'observe'],
+  probe: ['mark'],
+}
+
 export interface Clock {
   /** Milliseconds since some fixed start, with fractions; never goes back. For durations and deadlines. */
   monotonicMs(): number

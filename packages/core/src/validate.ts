@@ -21,11 +21,28 @@ export function checkDelay(delayMs: number): number {
   throw wrongRange('delayMs', `must be a number of at most ${MAX_DELAY_MS}, got ${delayMs}`)
 }
 
-/** Returns `value` if it is a string of the form; else throws, naming the option, the value and what was expected. */
+/**
+ * Returns `value` if it is a string of the form, and well-formed; else throws, naming the option, the value and what was
+ * expected.
+ */
 export function checkText(name: string, value: unknown, form: RegExp, expected: string): string {
   if (typeof value !== 'string') throw wrongType(name, `must be a string, got ${describe(value)}`)
   if (!form.test(value)) throw wrongRange(name, `must be ${expected}, got ${describe(value)}`)
-  return value
+  return checkWellFormed(name, value)
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+/** False for text with half of a surrogate pair, which no UTF-8 stands for. */
+export function isWellFormed(text: string): boolean {
+  return !LONE_SURROGATE.test(text)
+}
+
+/** Returns `text` if every character of it has a form in UTF-8; else throws `RangeError`. */
+export function checkWellFormed(name: string, text: string): string {
+  if (!isWellFormed(text))
+    throw wrongRange(name, `must be well-formed Unicode, ${describe(text)} has half of a character`)
+  return text
 }
 
 const NAME = /^(?!\.{1,2}$)[a-zA-Z0-9._-]{1,64}$/
@@ -71,13 +88,15 @@ export function checkMethods(name: string, value: unknown, methods: readonly str
   }
 }
 
-/** Returns `value` if it is an object with keys of its own, and no array, map, set or bytes. */
+/** Returns `value` if it is an object that has options as its keys may have: no array, map, bytes, date or promise. */
 export function checkObject(name: string, value: unknown): object {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || isCollection(value)) {
+  if (typeof value !== 'object' || value === null || TAG.call(value) !== '[object Object]')
     throw wrongType(name, `must be an object, got ${describe(value)}`)
-  }
   return value
 }
+
+/** What the language and the platform make says so by its tag: a `Date`, a `Map`, a promise that nobody awaited. */
+const TAG: () => string = Object.prototype.toString
 
 /**
  * Throws `TypeError` if `options` is no object, or has a key that is not in `known`: a misspelt option must not be ignored.
@@ -92,14 +111,23 @@ export function checkKnown(name: string, options: unknown, known: readonly strin
   }
 }
 
-/** Throws `TypeError` unless `signal` is an `AbortSignal` or undefined. */
-export function checkSignal(signal: unknown): void {
-  if (signal !== undefined && !('aborted' in Object(signal)))
-    throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
+/** Throws `TypeError` unless `given` is a function or undefined. */
+export function checkFunction(name: string, given: unknown): void {
+  if (given !== undefined && typeof given !== 'function')
+    throw wrongType(name, `must be a function, got ${describe(given)}`)
 }
 
-function isCollection(value: object): boolean {
-  return value instanceof Map || value instanceof Set || ArrayBuffer.isView(value)
+/** Throws `TypeError` unless `signal` is an `AbortSignal`, of whatever realm, or undefined. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || isLikeSignal(Object(signal))) return
+  throw wrongType('signal', `must be an AbortSignal, got ${describe(signal)}`)
+}
+
+function isLikeSignal({ aborted, addEventListener, removeEventListener }: Partial<AbortSignal>): boolean {
+  return (
+    [typeof aborted, typeof addEventListener, typeof removeEventListener].join() ===
+    'boolean,function,function'
+  )
 }
 
 /** A short picture of any value, for messages. */
@@ -108,6 +136,7 @@ export function describe(value: unknown): string {
     return value.length > 80 ? `"${value.slice(0, 77)}…" (${value.length} characters)` : `"${value}"`
   if (value instanceof Uint8Array) return `${value.length} bytes`
   if (typeof value === 'function') return 'a function'
+  if (value instanceof Promise) return 'a promise'
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
   if (typeof value === 'bigint') return `${value}n`
   return String(value)

@@ -1,12 +1,17 @@
-import { GiB, KiB, MiB } from '@atoll/core'
+import { checkObject, describe, GiB, KiB, MiB, wrongType } from '@atoll/core'
 import type { ReplicaTable } from '@atoll/ring'
 import type { ClusterDocument } from './document.ts'
 import type { Plan } from './plan.ts'
 import type { SpacingViolation } from './spacing.ts'
 import { describeChange } from './staging.ts'
 
-/** A plan in a few lines, for an operator: what changes, who gives and gets how much, and what it cannot keep. */
+/**
+ * A plan in a few lines, for an operator: what changes, who gives and gets how much, and what it cannot keep. Throws
+ * `TypeError` for what is no document or no plan.
+ */
 export function planText(document: ClusterDocument, plan: Plan): string {
+  checkHasMembers('document', document, 'what node.cluster.document is')
+  checkHasMembers('plan', plan, 'what node.cluster.plan() answered')
   const nodes = [...new Set([...document.members.keys(), ...plan.members.keys()])].sort()
   const resize = plan.changes.find((change) => change.kind === 'resize')
   const anew =
@@ -23,6 +28,11 @@ export function planText(document: ClusterDocument, plan: Plan): string {
     ...nodes.map((node) => `  ${node}: ${nodeText(document.replicas, plan, node)}`),
     ...warnings(document, plan),
   ].join('\n')
+}
+
+function checkHasMembers(argument: string, given: unknown, expected: string): void {
+  const { members }: Partial<Record<string, unknown>> = { ...checkObject(argument, given) }
+  if (!(members instanceof Map)) throw wrongType(argument, `must be ${expected}, got ${describe(given)}`)
 }
 
 function moveText({ transfers, moved, leastMoves }: Plan): string {

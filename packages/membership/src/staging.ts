@@ -1,3 +1,4 @@
+import { checkObject } from '@atoll/core'
 import { checkNodeName, checkZoneName, type NodeName } from '@atoll/ring'
 import type { Change, MemberChange } from './changes.ts'
 import type { ClusterDocument, Member } from './document.ts'
@@ -53,6 +54,7 @@ export function clearStaged(document: ClusterDocument): ClusterDocument {
 
 /** What a change does, as in "join n4". */
 export function describeChange(change: Change): string {
+  checkObject('change', change)
   switch (change.kind) {
     case 'join':
       return `join ${change.node}`

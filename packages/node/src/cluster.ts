@@ -2,6 +2,8 @@ import type { Replicas } from '@atoll/coordinator'
 import {
   AtollError,
   assert,
+  checkBoolean,
+  checkKnown,
   describe,
   type KeyId,
   Lifecycle,
@@ -9,17 +11,18 @@ import {
   shielded,
   toHex,
   wrongRange,
+  wrongType,
 } from '@atoll/core'
 import { type ClusterDocument, firstDocument } from '@atoll/membership'
 import { type CloseOptions, checkClose } from '@atoll/objects'
-import { checkNodeName, type NodeName, type Placement, type Ring } from '@atoll/ring'
+import { checkNodeName, checkZoneName, type NodeName, type Placement, type Ring } from '@atoll/ring'
 import { MemoryNetwork } from '@atoll/transport'
 import { admitAgain } from './admit-again.ts'
 import { AtollNode } from './atoll-node.ts'
 import type { Census } from './census.ts'
 import { checkHeld, knownOf, newest, newestOf } from './known-cluster.ts'
 import { memoryNetworkOf } from './node-network.ts'
-import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
+import { type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
 import {
   type ClusterOptions,
   DEFAULT_JOIN_TIMEOUT_MS,
@@ -27,6 +30,7 @@ import {
   DEFAULT_PARTITIONS,
   validateClusterOptions,
 } from './options.ts'
+import { bucketTypesOf, checkRuntime } from './part-checks.ts'
 import { readableRuntime } from './readable-runtime.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
 
@@ -136,8 +140,10 @@ export class Cluster extends Lifecycle {
    * its old name, which a majority of the others has to decide; they give it copies of what it shall hold. Does nothing
    * for one that runs. `restored` says that its storage is an older copy, as the option of `createNode` does.
    */
-  async restart(name: NodeName, { restored = false }: { readonly restored?: boolean } = {}): Promise<void> {
+  async restart(name: NodeName, options: { readonly restored?: boolean } = {}): Promise<void> {
     this.assertOpen()
+    checkKnown('restart', options, ['restored'])
+    const restored = checkBoolean('restored', options.restored ?? false)
     if (this.isRunning(name)) return
     const data = await this.#openData(name)
     const storage = await this.#openAgain(name, data, restored)
@@ -147,9 +153,12 @@ export class Cluster extends Lifecycle {
   }
 
   /** Adds a node that joins the cluster: it takes part at once, and holds data when a plan with it is committed. */
-  async add(name: NodeName, { zone }: { readonly zone?: string } = {}): Promise<AtollNode> {
+  async add(name: NodeName, options: { readonly zone?: string } = {}): Promise<AtollNode> {
     this.assertOpen()
     checkNodeName('name', name)
+    checkKnown('add', options, ['zone'])
+    const { zone } = options
+    if (zone !== undefined) checkZoneName(zone)
     if (this.#names.includes(name))
       throw wrongRange('name', `must be new, and the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
@@ -172,7 +181,11 @@ export class Cluster extends Lifecycle {
 
   /** Lets nothing pass between two groups of nodes, in either direction, until `heal`. */
   partition(groupA: readonly NodeName[], groupB: readonly NodeName[]): void {
-    for (const name of [...groupA, ...groupB]) this.#assertMember(name)
+    for (const [argument, group] of Object.entries({ groupA, groupB })) {
+      if (!Array.isArray(group))
+        throw wrongType(argument, `must be an array of names of nodes, got ${describe(group)}`)
+      for (const name of group) this.#assertMember(name)
+    }
     this.network.partition(groupA, groupB)
   }
 
@@ -254,6 +267,7 @@ export class Cluster extends Lifecycle {
     const known = this.#runtimes.get(name)
     if (known !== undefined) return known
     const given = this.#options.runtime?.(name)
+    if (given !== undefined) checkRuntime(given)
     const runtime = shielded(given === undefined ? this.#ownRuntime() : readableRuntime(given))
     this.#runtimes.set(name, runtime)
     return runtime

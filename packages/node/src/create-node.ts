@@ -4,7 +4,7 @@ import { MemoryNetwork } from '@atoll/transport'
 import { AtollNode } from './atoll-node.ts'
 import { type Found, findCluster } from './find-cluster.ts'
 import { memoryNetworkOf, type NodeNetwork, networkOf } from './node-network.ts'
-import { bucketTypesOf, type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
+import { type NodeData, type NodeStorage, openData, openStorage } from './node-storage.ts'
 import {
   DEFAULT_JOIN_TIMEOUT_MS,
   DEFAULT_N,
@@ -14,6 +14,7 @@ import {
   seedsOf,
   validateNodeOptions,
 } from './options.ts'
+import { bucketTypesOf } from './part-checks.ts'
 import { readableRuntime } from './readable-runtime.ts'
 import { type SystemRuntime, systemRuntime } from './system-runtime.ts'
 

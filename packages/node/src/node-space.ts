@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import {
   AtollError,
   type CompactOptions,
+  checkFunction,
   checkKnown,
   checkSignal,
   type DirectoryUsage,
@@ -59,6 +60,7 @@ export class NodeSpace {
   async compact(options: CompactOptions = {}): Promise<void> {
     checkKnown('compact', options, ['signal', 'onProgress'])
     checkSignal(options.signal)
+    checkFunction('onProgress', options.onProgress)
     options.signal?.throwIfAborted()
     this.#checkOpen()
     const database = this.#database

@@ -1,13 +1,13 @@
 import { statfs } from 'node:fs/promises'
-import { BucketTypes } from '@atoll/coordinator'
+import type { BucketTypes } from '@atoll/coordinator'
 import { AtollError, type Runtime, rootOf } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, firstDocument } from '@atoll/membership'
-import { KV_TYPES } from '@atoll/objects'
 import { type Database, guardDatabase, openDatabase, VnodeHost } from '@atoll/vnode'
 import { ClusterStorage, DOCUMENT, decodeClusterRecord, legacyIdOf } from './cluster-storage.ts'
 import { Generation } from './generation.ts'
 import { NodeSpace, type SpaceOf } from './node-space.ts'
 import { type CommonOptions, DEFAULT_PARTITIONS } from './options.ts'
+import { bucketTypesOf } from './part-checks.ts'
 
 /** An open database, and what it says of the cluster that its node belongs to. Nothing was written to it. */
 export interface NodeData {
@@ -148,12 +148,4 @@ function partitionsOf(known: ClusterDocument | undefined, { partitions }: Common
 function checkReplicas(known: ClusterDocument | undefined, { n }: CommonOptions): void {
   if (known === undefined || n === undefined || n === known.n) return
   throw new AtollError('ATOLL_FORMAT', `the cluster was begun with n = ${known.n}, not ${n}`)
-}
-
-/** Those of the objects, and what the options say of these and of others. */
-export function bucketTypesOf({ bucketTypes = {}, merges = {} }: CommonOptions): BucketTypes {
-  const types = new BucketTypes({ merges })
-  for (const [type, properties] of Object.entries(KV_TYPES)) types.set(type, properties)
-  for (const [type, properties] of Object.entries(bucketTypes)) types.set(type, properties)
-  return types
 }

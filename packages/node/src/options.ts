@@ -1,6 +1,7 @@
 import type { BucketProperties, CoordinatorOptions, MergeFunctions, Replicas } from '@atoll/coordinator'
 import {
   checkBoolean,
+  checkFunction,
   checkInteger,
   checkKnown,
   checkMethods,
@@ -20,6 +21,7 @@ import type { ObjectStoreOptions } from '@atoll/objects'
 import { checkNodeName, checkPartitions, checkZoneName, MAX_REPLICAS } from '@atoll/ring'
 import type { MemoryNetwork, TransportFactory } from '@atoll/transport'
 import type { Database, VnodeHostOptions } from '@atoll/vnode'
+import { checkParts, checkRuntime } from './part-checks.ts'
 
 /** What every node of a cluster shares, and a single node as well. Everything may be left out. */
 export interface CommonOptions {
@@ -147,8 +149,6 @@ const COMMON = [
   'gossip',
   'handoff',
 ]
-const LOG_METHODS = ['debug', 'info', 'warn', 'error']
-const METRICS_METHODS = ['count', 'gauge', 'observe']
 /** The names of all options of `createNode`. */
 export const NODE_OPTIONS: readonly string[] = [
   ...COMMON,
@@ -180,9 +180,10 @@ export const CLUSTER_OPTIONS: readonly string[] = [
 export function validateNodeOptions(options: NodeOptions): void {
   checkKnown('createNode', options, NODE_OPTIONS)
   checkStorage(options.storage)
-  checkPorts(options)
+  checkParts(options)
+  if (options.runtime !== undefined) checkRuntime(options.runtime)
   if (options.name !== undefined) checkNodeName('name', options.name)
-  if (options.transport !== undefined) checkMethods('transport', options.transport, ['create'])
+  if (options.transport !== undefined) checkTransport(options.transport)
   checkRing(options)
   if (options.transport === undefined && options.seeds !== undefined)
     throw wrongType('seeds', 'must not be given without a transport: such a node is alone')
@@ -196,14 +197,24 @@ export function validateNodeOptions(options: NodeOptions): void {
 }
 
 /** Their addresses. Throws `TypeError` or `RangeError`, naming the value, for what is no list of addresses. */
-export function seedsOf({ seeds = [] }: Pick<NodeOptions, 'seeds'>): readonly string[] {
-  if (typeof seeds !== 'object' || seeds === null)
-    throw wrongType('seeds', `must be a list of addresses, got ${describe(seeds)}`)
-  const addresses = Object.entries(seeds).map(([at, address]) =>
-    checkText(`seeds.${at}`, address, /^\S{1,255}$/, 'an address of 1 to 255 characters'),
-  )
-  checkInteger('seeds.length', addresses.length, { min: 0, max: MAX_SEEDS })
-  return addresses
+export function seedsOf({
+  seeds = [],
+  transport,
+}: Pick<NodeOptions, 'seeds' | 'transport'>): readonly string[] {
+  // A set or a map has no entries of its own: it would look like no seeds at all.
+  const entries = Object.entries(Array.isArray(seeds) ? seeds : checkObject('seeds', seeds))
+  checkInteger('seeds.length', entries.length, { min: 0, max: MAX_SEEDS })
+  return entries.map(([at, given]) => {
+    const address = checkText(`seeds.${at}`, given, /^\S{1,255}$/, 'an address of 1 to 255 characters')
+    transport?.checkAddress?.(`seeds.${at}`, address)
+    return address
+  })
+}
+
+function checkTransport(transport: TransportFactory): void {
+  checkMethods('transport', transport, ['create'])
+  for (const name of ['clusterName', 'listen'] as const)
+    checkText(`transport.${name}`, transport[name], /./s, 'a text')
 }
 
 function checkBegin(begin: unknown): void {
@@ -223,12 +234,15 @@ export function validateClusterOptions(options: ClusterOptions): readonly string
     )
   }
   checkRing(options)
-  checkPorts(options)
+  checkParts(options)
   const names = namesOf(options)
-  for (const zoned of Object.keys(options.zones ?? {})) {
+  for (const [zoned, zone] of Object.entries(checkObject('zones', options.zones ?? {}))) {
     if (!names.includes(zoned))
       throw wrongRange('zones', `names "${zoned}", which is none of ${names.join(', ')}`)
+    checkZoneName(zone)
   }
+  if (options.network !== undefined) checkMethods('network', options.network, ['transport', 'heal'])
+  for (const name of ['runtime', 'onCrash', 'replicas'] as const) checkFunction(name, options[name])
   return names
 }
 
@@ -255,35 +269,6 @@ function checkNames(nodes: number | readonly string[]): readonly string[] {
 function checkRing({ partitions = DEFAULT_PARTITIONS, n = DEFAULT_N }: CommonOptions): void {
   checkPartitions(partitions)
   checkInteger('n', n, { min: 1, max: MAX_REPLICAS })
-}
-
-function checkRuntime(runtime: unknown): void {
-  if (typeof runtime === 'function') return
-  for (const port of ['clock', 'random', 'digest', 'log', 'metrics', 'probe'])
-    checkObject(`runtime.${port}`, Reflect.get(checkObject('runtime', runtime), port))
-}
-
-/** What a node logs to and counts with, and the parts that have options of their own. */
-function checkPorts({
-  runtime,
-  log,
-  metrics,
-  ...options
-}: CommonOptions & { readonly runtime?: unknown }): void {
-  for (const [name, port, methods] of [
-    ['log', log, LOG_METHODS],
-    ['metrics', metrics, METRICS_METHODS],
-  ] as const) {
-    if (port === undefined) continue
-    if (runtime !== undefined)
-      throw wrongType(name, 'must not be given together with runtime, which has its own')
-    checkMethods(name, port, methods)
-  }
-  if (runtime !== undefined) checkRuntime(runtime)
-  for (const [type, properties] of Object.entries(checkObject('bucketTypes', options.bucketTypes ?? {})))
-    checkObject(`bucketTypes.${type}`, properties)
-  for (const part of ['objects', 'coordinator', 'vnodes', 'gossip', 'handoff', 'merges'] as const)
-    if (options[part] !== undefined) checkObject(part, options[part])
 }
 
 function checkStorage(storage: unknown): void {

@@ -2,11 +2,14 @@ import { hash, randomFillSync, randomInt } from 'node:crypto'
 import {
   type Clock,
   checkDelay,
+  checkKnown,
+  checkMethods,
   createMetrics,
   type Digests,
   type Log,
   type Metrics,
   type MetricsRegistry,
+  PORT_METHODS,
   quietLog,
   quietProbe,
   type Random,
@@ -39,9 +42,13 @@ export interface SystemRuntime extends Runtime, AsyncDisposable {
 /**
  * The real world: the clock, the random source and the digests of Node. Digests of large bodies start threads, up to
  * four. A node or a cluster that was opened without a runtime makes one and ends it; a runtime that was given to it
- * stays the giver's to close.
+ * stays the giver's to close. Throws `TypeError` for options that are not as described.
  */
 export function systemRuntime(options: SystemRuntimeOptions = {}): SystemRuntime {
+  const names = ['log', 'metrics', 'digest'] as const
+  checkKnown('systemRuntime', options, names)
+  for (const name of names)
+    if (options[name] !== undefined) checkMethods(name, options[name], PORT_METHODS[name])
   const own = nodeDigests()
   const close = () => own.close()
   return {

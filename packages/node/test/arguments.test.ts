@@ -1,4 +1,5 @@
-import { isArgumentError } from '@atoll/core'
+import { checkText, isArgumentError } from '@atoll/core'
+import { MemoryNetwork } from '@atoll/transport'
 import { MemoryLevel } from 'memory-level'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
 import { type AtollNode, createCluster, createNode } from '../src/index.ts'
@@ -35,8 +36,8 @@ function call(part: object, method: string, args: readonly unknown[]): () => unk
 }
 
 const NO_TEXTS = [undefined, null, 5, {}, [], new Uint8Array(3)]
-const NO_OPTIONS = [null, 5, 'text', [], new Map()]
-const NO_SIGNALS = [{ signal: null }, { signal: 5 }, { signal: {} }]
+const NO_OPTIONS = [null, 5, 'text', [], new Map(), new Date(), Promise.resolve({})]
+const NO_SIGNALS = [{ signal: null }, { signal: 5 }, { signal: {} }, { signal: { aborted: false } }]
 
 describe('objects', () => {
   const GOOD: Readonly<Record<string, readonly unknown[]>> = {
@@ -167,6 +168,18 @@ describe('opening', () => {
     [{ ...rest, merges: { mine: 5 } }, 'merges.mine'],
     [{ ...rest, membersOnly: 'yes' }, 'membersOnly'],
     [{ ...rest, restored: 'no' }, 'restored'],
+    [Promise.resolve(rest), 'options of createNode'],
+    [{ ...rest, runtime: {} }, 'runtime.clock'],
+    [{ ...rest, runtime: () => {} }, 'runtime'],
+    [{ ...rest, runtime: { ...node?.runtime, clock: {} } }, 'runtime.clock.monotonicMs'],
+    [{ ...rest, transport: { create: () => {} } }, 'transport.clusterName'],
+    [{ ...rest, bucketTypes: new Map() }, 'bucketTypes'],
+    [{ ...rest, bucketTypes: { fast: { n: 99 } } }, 'n'],
+    [{ ...rest, coordinator: { timeoutMs: '5' } }, 'timeoutMs'],
+    [{ ...rest, gossip: { stallMs: 0 } }, 'stallMs'],
+    [{ ...rest, handoff: { pageBytes: 1 } }, 'pageBytes'],
+    [{ ...rest, vnodes: { queueBytes: 0 } }, 'queueBytes'],
+    [{ ...rest, objects: { blockBytes: 1 } }, 'blockBytes'],
   ])('createNode names what is wrong: case %#', async (options, argument) => {
     expect(await refusal(() => Reflect.apply(createNode, undefined, [options]))).toBe(argument)
   })
@@ -179,8 +192,58 @@ describe('opening', () => {
     [{ storage: inMemory(), nodes: 3 }, 'storage'],
     [{ storage: inMemory, nodes: ['a', 'a'] }, 'nodes'],
     [{ storage: inMemory, nodes: 1, zones: { n9: 'east' } }, 'zones'],
+    [{ storage: inMemory, nodes: 1, zones: { n1: 5 } }, 'zone'],
+    [{ storage: inMemory, nodes: 1, zones: new Map([['n1', 'east']]) }, 'zones'],
+    [{ storage: inMemory, nodes: 1, runtime: {} }, 'runtime'],
+    [{ storage: inMemory, nodes: 1, runtime: () => ({}) }, 'runtime.clock'],
+    [{ storage: inMemory, nodes: 1, network: {} }, 'network.transport'],
+    [{ storage: inMemory, nodes: 1, onCrash: 5 }, 'onCrash'],
+    [{ storage: inMemory, nodes: 1, replicas: 5 }, 'replicas'],
   ])('createCluster names what is wrong: case %#', async (options, argument) => {
     expect(await refusal(() => Reflect.apply(createCluster, undefined, [options]))).toBe(argument)
+  })
+})
+
+describe('seeds', () => {
+  const transport = {
+    clusterName: 'reef',
+    listen: 'n1',
+    create: () => new MemoryNetwork(node.runtime).transport('n1'),
+    checkAddress: (argument: string, address: string) => void checkText(argument, address, /:/, 'host:port'),
+  }
+
+  it.each([
+    [new Set(['n2:1']), 'seeds'],
+    [new Map([['n2', 'n2:1']]), 'seeds'],
+    [Promise.resolve(['n2:1']), 'seeds'],
+    ['n2:1', 'seeds'],
+    [['n2:1', 5], 'seeds.1'],
+    [{ n2: 'n2' }, 'seeds.n2'],
+    [['n2'], 'seeds.0'],
+  ])(
+    'that would look like none, or like ones that are silent, are refused: case %#',
+    async (seeds, argument) => {
+      // Else the node would begin a cluster of its own.
+      const options = { storage: inMemory(), transport, begin: true, seeds }
+      expect(await refusal(() => Reflect.apply(createNode, undefined, [options]))).toBe(argument)
+    },
+  )
+})
+
+describe('a cluster in this process', () => {
+  it.each([
+    ['restart', ['n1', null], 'options of restart'],
+    ['restart', ['n1', { restored: 'no' }], 'restored'],
+    ['restart', ['n1', { restore: true }], 'restore'],
+    ['add', ['n2', 5], 'options of add'],
+    ['add', ['n2', { zone: 5 }], 'zone'],
+    ['partition', [['n1'], undefined], 'groupB'],
+    ['partition', ['n1', ['n1']], 'groupA'],
+    ['stop', ['n1', null], 'options of close'],
+    ['node', [{}], 'name'],
+  ])('%s names what is wrong: case %#', async (method, args, argument) => {
+    await using cluster = await createCluster({ nodes: 1, storage: inMemory })
+    expect(await refusal(call(cluster, method, args))).toBe(argument)
   })
 })
 
@@ -203,6 +266,32 @@ describe('records', () => {
     ['delete', [{ ...id, key: 5 }], 'key'],
     ['scan', [null], 'scan'],
     ['scan', [{ type: 'default', index: 'i', scope: 'x' }], 'scope'],
+    ['get', [id, { sloppy: 'no' }], 'sloppy'],
+    ['get', [id, { notfoundOk: 1 }], 'notfoundOk'],
+    ['get', [id, { repair: 'yes' }], 'repair'],
+    ['get', [id, { shows: 5 }], 'shows'],
+    ['put', [id, { value: new Uint8Array(1) }, { sloppy: 0 }], 'sloppy'],
+    // A misspelt context would make a blind write of it.
+    ['put', [id, { value: new Uint8Array(1), contxt: new Uint8Array(1) }], 'contxt'],
+    ['put', [id, { value: new Uint8Array(1), context: null }], 'context'],
+    ['put', [id, { value: new Uint8Array(1), context: new Uint8Array(3) }], 'context'],
+    ['put', [id, { value: new Uint8Array(1), ifAlone: 'yes' }], 'ifAlone'],
+    ['put', [id, { value: new Uint8Array(1), metadata: new Map([['a', 5]]) }], 'metadata.a'],
+    ['put', [id, { value: new Uint8Array(1), metadata: new Map([['a', '\ud800']]) }], 'metadata.a'],
+    [
+      'put',
+      [
+        id,
+        {
+          value: new Uint8Array(1),
+          indexes: [{ index: '\ud800', scope: id.bucket, term: id.bucket, payload: id.bucket }],
+        },
+      ],
+      'index',
+    ],
+    ['delete', [id, { context: new Uint8Array(3) }], 'context'],
+    ['scan', [{ type: 'default', index: 'i', scope: id.key, befor: id.key }], 'befor'],
+    ['scan', [{ type: 'default', index: 'i', scope: id.key, after: new Uint8Array(3) }], 'after'],
   ])('kv.%s names what is wrong: case %#', async (method, args, argument) => {
     expect(await refusal(call(node.kv, method, args))).toBe(argument)
   })

@@ -1,5 +1,4 @@
-import { AtollError, assert, concatBytes, describe, utf8, wrongType } from '@atoll/core'
-import { checkWellFormed } from './object-name.ts'
+import { AtollError, assert, checkWellFormed, concatBytes, describe, utf8, wrongType } from '@atoll/core'
 
 /** A web `ReadableStream`, as far as it is used. */
 export interface ReadableStreamLike {

@@ -9,7 +9,7 @@ export type { ListedObject, ObjectPage } from './listing.ts'
 export type { ObjectMetadata } from './metadata.ts'
 export type { ObjectInfo, StoredObject } from './object-reader.ts'
 export { ObjectStore, type ObjectStoreParts } from './object-store.ts'
-export type { LevelKvStoreOptions, ObjectStoreOptions } from './options.ts'
+export { type LevelKvStoreOptions, type ObjectStoreOptions, validateObjectStoreOptions } from './options.ts'
 export type {
   ClockReadings,
   ClusterClocks,

@@ -1,6 +1,5 @@
-import { describe, utf8, wrongRange, wrongType } from '@atoll/core'
+import { checkWellFormed, describe, utf8, wrongRange, wrongType } from '@atoll/core'
 import { isIterable } from './body-chunks.ts'
-import { checkWellFormed } from './object-name.ts'
 
 /**
  * Names and values of an object's own: a plain object, or what gives pairs of a name and a value, such as a `Map`,

@@ -1,4 +1,4 @@
-import { describe, type KeyId, utf8, wrongRange, wrongType } from '@atoll/core'
+import { checkWellFormed, describe, type KeyId, utf8, wrongRange, wrongType } from '@atoll/core'
 import type { Bucket } from './bucket-knowledge.ts'
 import { checkBucketName } from './bucket-name.ts'
 import type { ObjectType } from './kv-types.ts'
@@ -19,9 +19,6 @@ export interface PlacedObject {
   readonly type: ObjectType
 }
 
-/** Half of a character that takes two: there is no UTF-8 for it. */
-const LONE_SURROGATE = /\p{Surrogate}/u
-
 /** Throws `TypeError` or `RangeError`, naming the value, for an invalid bucket or key. */
 export function objectName(bucket: unknown, key: unknown, maxKeyBytes: number): ObjectName {
   const name = checkBucketName(bucket)
@@ -38,11 +35,4 @@ export function objectName(bucket: unknown, key: unknown, maxKeyBytes: number): 
 
 export function placedIn({ bucket, key, keyBytes }: ObjectName, { place, objects }: Bucket): PlacedObject {
   return { bucket, key, type: objects, id: { type: objects.manifests, bucket: place, key: keyBytes } }
-}
-
-/** Returns the text if every character of it has a form in UTF-8. */
-export function checkWellFormed(name: string, text: string): string {
-  if (LONE_SURROGATE.test(text))
-    throw wrongRange(name, `must be well-formed Unicode, ${describe(text)} has half of a character`)
-  return text
 }

@@ -1,4 +1,4 @@
-import { checkBoolean, checkInteger, describe, MAX_DELAY_MS, wrongRange } from '@atoll/core'
+import { checkBoolean, checkInteger, describe, HOUR_MS, wrongRange } from '@atoll/core'
 
 /** How many replicas: a number, or `one`, `quorum` (a majority of n), `all`. */
 export type ReplicaCount = number | 'one' | 'quorum' | 'all'
@@ -17,7 +17,7 @@ export interface ReadQuorumOptions {
   readonly absence?: 'primaries' | 'any'
   /** False to ask primaries only. */
   readonly sloppy?: boolean
-  /** How long each request to the replicas may take, in milliseconds. */
+  /** How long each request to the replicas may take, in milliseconds, an hour at most. */
   readonly timeoutMs?: number
 }
 
@@ -57,7 +57,7 @@ type Check = (name: string, value: unknown) => void
 const COMMON: Readonly<Record<string, Check>> = {
   n: (name, n) => void checkInteger(name, n, { min: 1, max: MAX_REPLICAS }),
   sloppy: (name, sloppy) => void checkBoolean(name, sloppy),
-  timeoutMs: (name, ms) => void checkInteger(name, ms, { min: 1, max: MAX_DELAY_MS }),
+  timeoutMs: (name, ms) => void checkInteger(name, ms, { min: 1, max: HOUR_MS }),
 }
 
 const OF_READS: Readonly<Record<string, Check>> = {

@@ -1,6 +1,8 @@
-import { mkdir, readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdirSync, realpathSync } from 'node:fs'
+import { readdir } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import {
+  AtollError,
   checkKnown,
   checkText,
   describe,
@@ -20,7 +22,7 @@ import {
   NODE_OPTIONS,
   type NodeOptions,
 } from '@atoll/node'
-import { levelExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
+import { levelExists, logExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel } from 'classic-level'
 import { MemoryLevel } from 'memory-level'
 
@@ -40,18 +42,20 @@ export interface OpenClusterOptions extends Omit<ClusterOptions, 'storage' | 'on
   readonly path?: string
 }
 
-/** One node on one directory, or in memory. Errors are those of `createNode`. */
+/** One node on one directory, or in memory. Errors are those of `createNode`; `ATOLL_FORMAT` for that of a cluster. */
 export async function openNode(options: OpenNodeOptions = {}): Promise<AtollNode> {
   checkKnown('openNode', options, NODE_NAMES)
   const { path, ...rest } = options
   if (path === undefined) return createNode({ ...rest, storage: inMemory() })
-  await makeDirectory(path)
-  return createNode({ ...rest, storage: (runtime) => valueLog(path, runtime) })
+  const directory = checkPath(path)
+  if (!(await isOfNode(directory))) refuseCluster(directory, await nodesIn(directory))
+  return createNode({ ...rest, storage: (runtime) => valueLog(directory, runtime) })
 }
 
 /**
  * A cluster inside this process, on one directory or in memory. A node in memory that crashes comes back with what it
- * had. `nodes` may be left out for a directory that holds a cluster. Errors are those of `createCluster`.
+ * had. `nodes` may be left out for a directory that holds a cluster. Errors are those of `createCluster`; `ATOLL_FORMAT`
+ * for the directory of a single node.
  */
 export async function openCluster(options: OpenClusterOptions): Promise<Cluster> {
   checkKnown('openCluster', options, CLUSTER_NAMES)
@@ -60,9 +64,10 @@ export async function openCluster(options: OpenClusterOptions): Promise<Cluster>
     // memory-level keeps its contents when it is closed and opened again, so a restart takes the same database.
     return createCluster({ ...rest, storage: remembering(inMemory) })
   }
-  await makeDirectory(path)
-  const storage = (node: string, runtime: Runtime) => valueLog(join(path, node), runtime)
-  return createCluster({ ...rest, held: await nodesIn(path), storage })
+  const directory = checkPath(path)
+  if (await isOfNode(directory)) throw holdsNode(directory)
+  const storage = (node: string, runtime: Runtime) => valueLog(join(directory, node), runtime)
+  return createCluster({ ...rest, held: await nodesIn(directory), storage })
 }
 
 /** `storage`, `onCrash` and `held` follow from the path. */
@@ -72,14 +77,57 @@ function namesWithPath(names: readonly string[]): readonly string[] {
 
 /** The names of the directories that hold the data of a node. */
 async function nodesIn(path: string): Promise<readonly string[]> {
-  const names = (await readdir(path)).filter(isName).sort()
-  const hold = await Promise.all(names.map((name) => levelExists(join(path, name, 'index'))))
+  const names = (await reading(path, () => namesIn(path))).filter(isName).sort()
+  const hold = await Promise.all(names.map((name) => isOfNode(join(path, name))))
   return names.filter((_, at) => hold[at] === true)
 }
 
+/** Whether a directory holds the data of a node, or half of it. */
+function isOfNode(path: string): Promise<boolean> {
+  return reading(
+    path,
+    async () => (await levelExists(join(path, 'index'))) || (await logExists(join(path, 'log'))),
+  )
+}
+
+/** None below what is missing, or is no directory. */
+async function namesIn(path: string): Promise<readonly string[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if (/ENOENT|ENOTDIR/.test(messageOf(error))) return []
+    throw error
+  }
+}
+
+async function reading<T>(path: string, look: () => Promise<T>): Promise<T> {
+  try {
+    return await look()
+  } catch (error) {
+    throw storageFailure(`the directory ${describe(path)} cannot be read: ${messageOf(error)}`, error, {
+      definite: true,
+    })
+  }
+}
+
+function refuseCluster(path: string, nodes: readonly string[]): void {
+  if (nodes.length === 0) return
+  const what = `${path} holds the nodes ${nodes.join(', ')} of a cluster`
+  throw new AtollError(
+    'ATOLL_FORMAT',
+    `${what}: open all of them by openCluster, or one by its own directory`,
+  )
+}
+
+function holdsNode(path: string): AtollError {
+  const advice = 'open it by openNode. Nodes of a cluster have a directory each in another one'
+  return new AtollError('ATOLL_FORMAT', `${path} holds a node: ${advice}`)
+}
+
 /** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */
-function valueLog(path: string, runtime: Runtime) {
-  const index = join(path, 'index')
+function valueLog(directory: string, runtime: Runtime) {
+  const path = makeDirectory(directory)
+  const index = canonical(join(path, 'index'))
   const inner = new ClassicLevel<Uint8Array, Uint8Array>(index, VIEW)
   const parts = {
     inner,
@@ -104,18 +152,34 @@ function remembering<T>(make: (node: string) => T): (node: string) => T {
   }
 }
 
+/** From the root on: a path that begins at the working directory means another one when that changes. */
+function checkPath(path: unknown): string {
+  return resolve(checkText('path', path, /^[^\0]+$/, 'the name of a directory'))
+}
+
 /**
- * Throws `TypeError` or `RangeError` for what names no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none can be
- * made.
+ * Answers its canonical name. Throws `RangeError` for what is no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none
+ * can be made.
  */
-async function makeDirectory(path: unknown): Promise<void> {
-  const name = checkText('path', path, /^[^\0]+$/, 'the name of a directory')
+function makeDirectory(path: string): string {
   try {
-    await mkdir(name, { recursive: true })
+    mkdirSync(path, { recursive: true })
   } catch (error) {
     const isFile = /EEXIST|ENOTDIR/.test(messageOf(error))
-    if (isFile) throw wrongRange('path', `must be a directory, and a file is there: ${describe(name)}`)
-    const message = `the directory ${describe(name)} cannot be made: ${messageOf(error)}`
+    if (isFile) throw wrongRange('path', `must be a directory, and a file is there: ${describe(path)}`)
+    const message = `the directory ${describe(path)} cannot be made: ${messageOf(error)}`
     throw storageFailure(message, error, { definite: true })
+  }
+  return canonical(path)
+}
+
+/** One name for a directory, whatever links lead to it: the lock of LevelDB goes by names within a process. */
+function canonical(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch (error) {
+    if (!/\bENOENT\b/.test(messageOf(error)))
+      throw storageFailure(`${path} cannot be followed: ${messageOf(error)}`, error, { definite: true })
+    return join(canonical(dirname(path)), basename(path))
   }
 }

@@ -1,8 +1,20 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { isArgumentError, type Log, openCluster, openNode } from '../src/index.ts'
+import {
+  AtollError,
+  createMetrics,
+  describeChange,
+  isArgumentError,
+  type Log,
+  MemoryNetwork,
+  openCluster,
+  openNode,
+  planText,
+  systemRuntime,
+  tcp,
+} from '../src/index.ts'
 
 let folder: string
 
@@ -35,6 +47,7 @@ test.each([
   [[{ nodes: 3 }], 'nodes'],
   [[{ name: 'a b' }], 'name'],
   [[{ log: {} }], 'log.debug'],
+  [[Promise.resolve({ path: './data' })], 'options of openNode'],
 ])('openNode%j names %s', async (args, argument) => {
   expect(await refusal(calling(openNode, args))).toBe(argument)
 })
@@ -57,6 +70,43 @@ test.each([
 ])('an option that %s does not have is refused in words that say where it stands', async (group, name) => {
   const opening = calling(openNode, [{ [group]: { speed: 1 } }])()
   await expect(opening).rejects.toThrow(`${name} options has no option "speed"; it knows `)
+})
+
+test('nothing is made for options that are refused', async () => {
+  const path = join(folder, 'never')
+  const wrong = [
+    { name: 'a b' },
+    { gossip: { stallMs: 0 } },
+    { bucketTypes: { gold: { n: 99 } } },
+    { seeds: [] },
+  ]
+  for (const options of wrong)
+    for (const open of [openNode, openCluster])
+      expect(await refusal(calling(open, [{ path, ...options }]))).not.toBe('nothing was refused')
+  await expect(readdir(path)).rejects.toMatchObject({ code: 'ENOENT' })
+})
+
+test.each(['127.0.0.1:0', 'n2.example', 'n2.example:99999'])(
+  'a seed that is no address over TCP is refused before a cluster is begun: %s',
+  async (seed) => {
+    const transport = tcp({ cluster: 'reef', listen: '127.0.0.1:0', secret: 'x'.repeat(16) })
+    const seeds = ['127.0.0.1:7400', seed]
+    expect(await refusal(() => openNode({ name: 'n1', begin: true, transport, seeds }))).toBe('seeds.1')
+  },
+)
+
+test.each([
+  [createMetrics, [null], 'options of createMetrics'],
+  [createMetrics, [{ to: {} }], 'to.count'],
+  [systemRuntime, [null], 'options of systemRuntime'],
+  [systemRuntime, [{ log: 5 }], 'log'],
+  [systemRuntime, [{ logs: console }], 'logs'],
+  [planText, [null, null], 'document'],
+  [describeChange, [null], 'change'],
+  [(runtime: unknown) => Reflect.construct(MemoryNetwork, [runtime]), [{}], 'runtime.clock'],
+  [(code: unknown) => Reflect.construct(AtollError, [code, 'text']), ['ATOLL_NONE'], 'code'],
+])('%o names what is wrong: case %#', async (called, args, argument) => {
+  expect(await refusal(calling(called, args))).toBe(argument)
 })
 
 test('a file where the directory should be is named', async () => {

@@ -165,9 +165,13 @@ export function validateFactoryOptions(options: TcpFactoryOptions): void {
   if (advertise === undefined) {
     if (EVERYWHERE.includes(host))
       throw wrongRange('advertise', `must be given, since nobody can connect to listen (${listen})`)
-  } else if (checkAddress('advertise', advertise).port === 0) {
-    throw wrongRange('advertise', `must have a port that can be connected to, got "${advertise}"`)
-  }
+  } else checkPeerAddress('advertise', advertise)
+}
+
+/** Throws `TypeError` or `RangeError` for what is no address that can be connected to. */
+export function checkPeerAddress(option: string, address: unknown): void {
+  if (checkAddress(option, address).port === 0)
+    throw wrongRange(option, `must have a port that can be connected to, got "${address}"`)
 }
 
 function checkAddress(option: string, address: unknown): HostPort {

@@ -2,7 +2,13 @@ import type { Runtime } from '@atoll/core'
 import { wrongType } from '@atoll/core'
 import type { TransportFactory } from '@atoll/transport'
 import { CertificateStore } from './certificate-store.ts'
-import { type TcpFactoryOptions, type TcpOptions, type TlsFiles, validateFactoryOptions } from './options.ts'
+import {
+  checkPeerAddress,
+  type TcpFactoryOptions,
+  type TcpOptions,
+  type TlsFiles,
+  validateFactoryOptions,
+} from './options.ts'
 import { TcpTransport } from './tcp-transport.ts'
 
 /** Makes the TCP transport of a node; see `tcp`. */
@@ -28,6 +34,10 @@ export class TcpFactory implements TransportFactory {
   /** Throws `RangeError` for a node that the certificates are not for. */
   create(runtime: Runtime, node: string): TcpTransport {
     return new TcpTransport(runtime, { ...this.#options, node }, this.#certificates)
+  }
+
+  checkAddress(argument: string, address: string): void {
+    checkPeerAddress(argument, address)
   }
 
   /** `TcpTransport.setCertificates` of every transport that was or will be made. */

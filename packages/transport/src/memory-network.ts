@@ -1,4 +1,13 @@
-import { AtollError, ignoreAbort, listenToAbort, type Runtime, type Timer } from '@atoll/core'
+import {
+  AtollError,
+  checkMethods,
+  checkObject,
+  ignoreAbort,
+  listenToAbort,
+  PORT_METHODS,
+  type Runtime,
+  type Timer,
+} from '@atoll/core'
 import { Conditions } from './memory-conditions.ts'
 import { MemoryLink } from './memory-connection.ts'
 import type { MemoryNetworkOptions } from './options.ts'
@@ -34,7 +43,11 @@ export class MemoryNetwork {
   /** Connects that get no answer; they try again when the network heals, as a TCP stack repeats its SYN. */
   readonly #unanswered = new Set<() => void>()
 
+  /** Throws `TypeError` for what is no runtime; `TypeError` or `RangeError` for other options. */
   constructor(runtime: Runtime, options: MemoryNetworkOptions = {}) {
+    const ports = checkObject('runtime', runtime)
+    for (const port of ['clock', 'random'] as const)
+      checkMethods(`runtime.${port}`, Reflect.get(ports, port), PORT_METHODS[port])
     this.#conditions = new Conditions(runtime, options)
   }
 

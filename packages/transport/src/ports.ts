@@ -79,6 +79,11 @@ export interface TransportFactory {
   readonly certified?: boolean
   /** The transport of one node. Throws `TypeError` or `RangeError` if it was made for another one. */
   create(runtime: Runtime, node: string): Transport
+  /**
+   * Throws `TypeError` or `RangeError`, naming `argument`, for what nobody can be reached at. Without it any text may be
+   * an address.
+   */
+  checkAddress?(argument: string, address: string): void
 }
 
 export interface ConnectOptions {

@@ -1,6 +1,7 @@
 import { readSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
+import { IDENTITY_NAME } from './checkpoint.ts'
 import type { DataFile, Files } from './ports.ts'
 
 /** A directory on a disk. */
@@ -28,7 +29,7 @@ export function nodeFiles(path: string): Files {
  */
 export async function levelExists(path: string): Promise<boolean> {
   for (let manifest = await manifestOf(path); manifest !== undefined; ) {
-    if ((await stat(join(path, manifest)).catch(undefinedIfMissing)) !== undefined) return true
+    if (await isThere(join(path, manifest))) return true
     // Another process that opens the database right now begins a new manifest, and removes the old one.
     const next = await manifestOf(path)
     if (next === manifest) return false
@@ -37,8 +38,17 @@ export async function levelExists(path: string): Promise<boolean> {
   return false
 }
 
+/** Tells whether a directory holds a value log, whole or not, and changes nothing by it. */
+export function logExists(path: string): Promise<boolean> {
+  return isThere(join(path, IDENTITY_NAME))
+}
+
+async function isThere(file: string): Promise<boolean> {
+  return (await stat(file).catch(undefinedIfNowhere)) !== undefined
+}
+
 async function manifestOf(path: string): Promise<string | undefined> {
-  const current = await readFile(join(path, 'CURRENT'), 'utf8').catch(undefinedIfMissing)
+  const current = await readFile(join(path, 'CURRENT'), 'utf8').catch(undefinedIfNowhere)
   const manifest = current?.trimEnd()
   return manifest !== undefined && /^MANIFEST-[0-9]+$/.test(manifest) ? manifest : undefined
 }
@@ -153,6 +163,12 @@ async function syncDirectory(path: string): Promise<void> {
 function undefinedIfMissing(error: unknown): undefined {
   if (isMissing(error)) return undefined
   throw error
+}
+
+/** Below a file there is nothing either. */
+function undefinedIfNowhere(error: unknown): undefined {
+  if (hasCode(error, 'ENOTDIR')) return undefined
+  return undefinedIfMissing(error)
 }
 
 export function isMissing(error: unknown): boolean {

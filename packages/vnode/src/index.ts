@@ -15,7 +15,7 @@ export { VnodeHost } from './host.ts'
 export type { VnodeHostParts } from './host-parts.ts'
 export type { Lineage } from './incarnation.ts'
 export type { Mirror } from './mirrors.ts'
-export type { VnodeHostOptions } from './options.ts'
+export { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
 export type { Database } from './ports.ts'
 export {
   type CoordinateReply,
