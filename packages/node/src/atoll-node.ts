@@ -372,6 +372,8 @@ export class AtollNode extends Lifecycle {
     if (departure === undefined) return
     const fields = { node: this.name, ...departure }
     this.runtime.log.warn(fields, 'this node is no member of its cluster any more')
+    // Nobody answers it any more.
+    this.#gossip.setMembers([])
     attempt(this.runtime, 'listener', () => this.events.emit('left', departure))
   }
 
@@ -382,7 +384,7 @@ export class AtollNode extends Lifecycle {
     this.#placement = new Placement(ring, epoch, { table, behind })
     this.#owners.follow(document)
     this.#others.follow(document)
-    this.#gossip.setMembers([...document.members.keys()])
+    this.#gossip.setMembers(this.#leaving.isOver ? [] : [...document.members.keys()])
     this.#lives.follow(document)
   }
 

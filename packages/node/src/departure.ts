@@ -26,6 +26,10 @@ export class Leaving {
     })
   }
 
+  get isOver(): boolean {
+    return this.#departure !== undefined
+  }
+
   /** The departure, for the first document in which the node is no member any more. */
   look({ clusterId, epoch, members }: ClusterDocument): Departure | undefined {
     const id = members.get(this.#node)?.id
