@@ -1,8 +1,8 @@
 import { checkInteger } from '@atoll/core'
 import { type ArmedFailure, Device, type DeviceCollaborators, type DeviceIdentity } from './device.ts'
-import { flipBit } from './disk-image.ts'
+import { applyBatch, flipBit } from './disk-image.ts'
 import type { DiskOptions } from './options.ts'
-import type { Entry, OrderedMap } from './ordered-map.ts'
+import { type Entry, OrderedMap } from './ordered-map.ts'
 import { SimLevel } from './sim-level.ts'
 
 /** The content of a disk at some time. */
@@ -10,11 +10,24 @@ export class DiskCopy {
   /** @internal */
   readonly map: OrderedMap
 
-  /** Use `SimDisk.copy`. */
+  /** Use `SimDisk.copy` or `DiskCopy.of`. */
   constructor(map: OrderedMap) {
     this.map = map
   }
+
+  /** What another program would have left, say. Of two entries with one key the later one counts. */
+  static of(entries: readonly Readonly<Entry>[]): DiskCopy {
+    const puts = entries.map(({ key, value }) => ({ type: 'put', key, value }) as const)
+    return new DiskCopy(applyBatch(OrderedMap.EMPTY, puts))
+  }
+
+  /** In the order of their keys. */
+  get entries(): readonly Readonly<Entry>[] {
+    return this.map.range(EVERYTHING)
+  }
 }
+
+const EVERYTHING = { lower: undefined, upper: undefined, reverse: false, limit: Number.POSITIVE_INFINITY }
 
 /** A disk of a simulated machine, of which databases are opened and to which things happen. */
 export class SimDisk {
@@ -87,9 +100,8 @@ export class SimDisk {
   /** Flips a bit in each of up to `count` stored values (of those that `where` accepts), and returns their keys. */
   rot(count: number, where: (entry: Readonly<Entry>) => boolean = () => true): Uint8Array[] {
     const { image, prng, identity } = this.#device
-    const everything = { lower: undefined, upper: undefined, reverse: false, limit: Number.POSITIVE_INFINITY }
     const candidates = image.current
-      .range(everything)
+      .range(EVERYTHING)
       .filter((entry) => entry.value.length > 0 && where(entry))
     const rotten = prng.sample(candidates, count)
     for (const entry of rotten) flipBit(entry, prng.below(entry.value.length * 8))

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createWorld, type SimDisk, type SimLevel, type World } from '../src/index.ts'
+import { createWorld, DiskCopy, type SimDisk, type SimLevel, type World } from '../src/index.ts'
 
 const SYNC: object = { sync: true }
 const NO_SYNC: object = { sync: false }
@@ -273,5 +273,27 @@ test('does not see what happens to memory after a write began, nor lends its own
     expect(read).toEqual(Uint8Array.of(2))
     read?.fill(9)
     expect(await db.get<Uint8Array, Uint8Array>(Uint8Array.of(1), view)).toEqual(Uint8Array.of(2))
+  })
+})
+
+test('a copy tells what is in it, and one may be made of anything', async () => {
+  const world = createWorld({ seed: 1 })
+  const disk = world.disk('n1')
+  await world.run(async () => {
+    const db = await opened(disk)
+    await db.batch([
+      { type: 'put', key: 'b', value: '2' },
+      { type: 'put', key: 'a', value: '1' },
+    ])
+    await db.close()
+    const { entries } = disk.copy()
+    expect(entries.map(({ key, value }) => `${Buffer.from(key)}${Buffer.from(value)}`)).toEqual(['a1', 'b2'])
+    const [first] = entries
+    disk.restore(DiskCopy.of([{ key: Buffer.from('c'), value: Buffer.from('3') }, first!]))
+    expect(await (await opened(disk)).iterator().all()).toEqual([
+      ['a', '1'],
+      ['c', '3'],
+    ])
+    expect(entries.length).toBe(2)
   })
 })

@@ -39,3 +39,14 @@ export async function* broken(bytes: Uint8Array, prng: Prng): AsyncGenerator<Uin
   yield* inChunks(bytes.slice(0, prng.below(bytes.length)), prng)
   throw new Error('the source of the body broke')
 }
+
+/** A body that takes its time. */
+export async function* slowly(
+  chunks: AsyncIterable<Uint8Array>,
+  pause: () => Promise<void>,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    yield chunk
+    await pause()
+  }
+}

@@ -9,6 +9,7 @@ import {
   takingSilenceForDamage,
   writingBlindly,
 } from './answer-mutants.ts'
+import { hastyDeletions, oneIdForAName } from './bucket-mutants.ts'
 import {
   answeringWhoeverComes,
   claimingAll,
@@ -22,6 +23,7 @@ import {
   neverSealed,
   seeingNobody,
   staleIndexes,
+  trustingItsClock,
   unguarded,
   withoutFence,
   withoutHints,
@@ -156,6 +158,19 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'late-seat': {
     about: 'a put that comes while another one of its key is being written is answered by that',
     alterNode: answeringWhoeverComes,
+  },
+  'collection-by-own-clock': {
+    about: 'a collection goes by the wall clock of its node alone',
+    alterNode: trustingItsClock,
+  },
+  'bucket-under-its-name': {
+    about:
+      'what a bucket holds is filed under its name, so that what comes late is in the next one of that name',
+    build: (options) => ({ ...options, runtime: (node) => oneIdForAName(options.runtime(node)) }),
+  },
+  'bucket-known-for-ever': {
+    about: 'whoever deletes a bucket does not wait until nobody goes by what was known of it',
+    build: (options) => ({ ...options, runtime: (node) => hastyDeletions(options.runtime(node)) }),
   },
   'raised-n-at-once': {
     about: 'reads and writes go by the new number of replicas before those that a type has got are filled',

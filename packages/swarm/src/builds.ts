@@ -54,6 +54,8 @@ const NOTHING: ReadonlySet<string> = new Set()
 export class Builds {
   readonly violations: Violation[] = []
   readonly #older: Set<string>
+  /** Nodes that are new, and have not opened yet what the build before has left. */
+  readonly #heirs = new Set<string>()
   /** False for a bug: then everybody is taken for one of this build. */
   readonly #isHeeded: boolean
 
@@ -69,7 +71,12 @@ export class Builds {
 
   /** To be called while it does not run. */
   upgrade(node: string): void {
-    this.#older.delete(node)
+    if (this.#older.delete(node)) this.#heirs.add(node)
+  }
+
+  /** True once for each node that was upgraded: then its disk is as the build before has left it. */
+  inherits(node: string): boolean {
+    return this.#heirs.delete(node)
   }
 
   /** What `node` hears of what `peer` can do. */

@@ -2,7 +2,7 @@ import { isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { Prng } from '@atoll/sim'
 import { bucketWork } from './bucket-work.ts'
-import { objectWork, putInBurst, putSlowly } from './object-work.ts'
+import { getSlowly, objectWork, putInBurst, putSlowly } from './object-work.ts'
 import type { HouseOptions } from './options.ts'
 import { registerWork } from './register-work.ts'
 import type { Scene } from './scene.ts'
@@ -24,7 +24,10 @@ const WORK: readonly (readonly [number, Work])[] = [...objectWork, ...setWork, .
 
 function lotsOf({ buckets, bursts, collecting, theme }: HouseOptions): readonly Work[] {
   const slow: readonly (readonly [number, Work])[] = collecting
-    ? [[theme === 'lease' ? 40 : 4, putSlowly]]
+    ? [
+        [theme === 'lease' ? 40 : 4, putSlowly],
+        [theme === 'clock' ? 20 : 2, getSlowly],
+      ]
     : []
   const often: readonly (readonly [number, Work])[] = bursts ? [[6, putInBurst]] : []
   const work = [...WORK, ...(buckets ? bucketWork : []), ...slow, ...often]

@@ -1,3 +1,4 @@
+import { HOUR_MS } from '@atoll/core'
 import type { FaultKind, PlannedFault } from '@atoll/sim'
 import type { ChangeKind, PlannedChange } from './change-plan.ts'
 
@@ -13,7 +14,7 @@ export interface Damage {
   readonly apart: boolean
   /** Whether wall clocks are wrong at some time. */
   readonly skewed: boolean
-  /** Whether hours may go by between two steps of one call. */
+  /** Whether hours may go by between two steps of one call, or so many clocks say so that the cluster believes it. */
   readonly lapsed: boolean
   /** Whether what a replica missed could always be noted by another one. */
   readonly noted: boolean
@@ -39,7 +40,7 @@ const APART: ReadonlySet<FaultKind> = new Set([
 ])
 const COPYING: ReadonlySet<ChangeKind> = new Set(['restore-all', 'twin', 'put-back'])
 const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set(['down', 'impostor', 'upgrade', ...COPYING])
-const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse', 'far-skew'])
+const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse'])
 const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
 /** Of two machines, one may be hours behind the other for a moment when it goes on. */
 const SKEWING: ReadonlySet<FaultKind> = new Set(['skew', 'far-skew', 'drift', 'suspend', 'lapse'])
@@ -76,7 +77,8 @@ export function damageOf(
   const apart =
     faults.some(({ kind }) => APART.has(kind)) || changes.some(({ kind }) => APART_BY_CHANGES.has(kind))
   const skewed = faults.some(({ kind }) => SKEWING.has(kind))
-  const lapsed = faults.some(({ kind }) => LAPSING.has(kind))
+  const lapsed =
+    faults.some(({ kind }) => LAPSING.has(kind)) || withoutBelieved(planned).length < planned.length
   const noted =
     !faults.some(({ kind }) => UNNOTED.has(kind)) && !changes.some(({ kind }) => UNNOTED_CHANGES.has(kind))
   const forced = changes.some(({ kind }) => kind === 'force')
@@ -84,4 +86,21 @@ export function damageOf(
   const any = nodes.length > 0 || changes.some(({ kind }) => COPYING.has(kind))
   const told = { nodes: new Set(nodes), onlyCopies, apart: apart || forced, skewed, lapsed }
   return { any, ...told, noted, forced }
+}
+
+/** Less than what a collection leaves to readers. */
+const SAFE_MS = 23 * HOUR_MS
+
+/**
+ * The faults without those by which a cluster is wrong about the time. One clock that is ahead is found out by the others.
+ * Of two at a time the wrong ones may be believed; and what one that is far behind has marked looks as if it was long ago.
+ */
+export function withoutBelieved(planned: readonly PlannedFault[]): readonly PlannedFault[] {
+  let wrongUntilMs = 0
+  return planned.filter(({ fault, fromMs, untilMs }) => {
+    if (fault.kind !== 'far-skew') return true
+    if (fault.offsetMs < -SAFE_MS || fromMs <= wrongUntilMs) return false
+    wrongUntilMs = untilMs
+    return true
+  })
 }

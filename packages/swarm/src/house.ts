@@ -1,10 +1,11 @@
 import { poisonReturned, shielded } from '@atoll/core'
 import { createCluster, createNode } from '@atoll/node'
 import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
-import type { World } from '@atoll/sim'
+import { DiskCopy, type World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
 import { Builds } from './builds.ts'
+import { asOfBefore } from './older-rows.ts'
 import { type HouseOptions, replicasOfSets } from './options.ts'
 import { type House, OWN_TYPE, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
 import { Watch } from './watch.ts'
@@ -32,7 +33,11 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       const plain = world.runtime(name)
       return shielded({ ...plain, log: watch.heeding(name, plain.log) })
     },
-    storage: (name) => world.disk(name).open(),
+    storage: (name) => {
+      const disk = world.disk(name)
+      if (builds.inherits(name)) disk.restore(DiskCopy.of(asOfBefore(disk.copy().entries)))
+      return disk.open()
+    },
     onCrash: (name) => world.disk(name).crash(),
     bucketTypes: {
       [BUCKETS_TYPE]: { sloppy },
@@ -43,8 +48,9 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       [SETS_TYPE]: { sloppy, n: replicasOfSets(options), policy: { kind: 'siblings' } },
       [REGISTERS_TYPE]: { sloppy, policy: { kind: 'last-write-wins' } },
     },
-    objects: BLOCKS,
-    ...(options.recordBytes === 0 ? {} : { vnodes: { recordBytes: options.recordBytes } }),
+    // With little read ahead, who reads slowly asks for blocks late.
+    objects: options.collecting ? { ...BLOCKS, readAhead: 1 } : BLOCKS,
+    vnodes: vnodesOf(options),
     coordinator: { timeoutMs, attemptTimeoutMs: Math.min(timeoutMs, 1000) },
   }
   const built = bug.build?.(sound) ?? sound
@@ -90,6 +96,10 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     })
   }
   return { cluster: await createCluster({ ...built, runtime, storage }), watch, builds, impostor, twin }
+}
+
+function vnodesOf({ recordBytes, inlineBytes }: HouseOptions): NonNullable<Composition['vnodes']> {
+  return { ...(recordBytes === 0 ? {} : { recordBytes }), ...(inlineBytes === 0 ? {} : { inlineBytes }) }
 }
 
 /** All nodes begin as those of the build before where an operator upgrades them. */

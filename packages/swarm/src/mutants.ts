@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
-import { type Runtime, toHex, utf8 } from '@atoll/core'
+import { type Runtime, toHex, utf8, wallTimeOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import { BLOCKS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { Connection, Frame, MemoryNetwork } from '@atoll/transport'
@@ -242,6 +242,12 @@ export function unguarded({ kv: { inner } }: AtollNode): void {
     const written = await put(id, write, options)
     return ifUnchanged === undefined ? written : { ...written, alone: true }
   }
+}
+
+/** A collection goes by the wall clock of its node, whatever those of the others say. */
+export function trustingItsClock({ objects, runtime }: AtollNode): void {
+  const collect = objects.collect.bind(objects)
+  objects.collect = (options) => collect({ now: wallTimeOf(runtime.clock), ...options })
 }
 
 export function passing(replicas: Replicas): Replicas {

@@ -1,5 +1,5 @@
 import type { Operation } from '@atoll/sim'
-import { broken, inChunks } from './bodies.ts'
+import { broken, inChunks, slowly } from './bodies.ts'
 import { orNothing, type Work } from './client.ts'
 import { BUCKET } from './names.ts'
 import { manifestId, objectKeys, readObject, record, type Scene } from './scene.ts'
@@ -65,16 +65,6 @@ export const putSlowly: Work = async (scene, { name: client, prng, nextName }, n
   })
 }
 
-async function* slowly(
-  chunks: AsyncIterable<Uint8Array>,
-  pause: () => Promise<void>,
-): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) {
-    yield chunk
-    await pause()
-  }
-}
-
 /** Nothing of it may ever be seen. */
 const putBroken: Work = async (scene, { name: client, prng, nextName }, node) => {
   const key = prng.pick(objectKeys(scene.options))
@@ -122,6 +112,17 @@ const get: Work = async (scene, { name: client, prng }, node) => {
   await record(scene, scene.objects, {
     intent: { client, kind: 'get', key },
     run: () => orNothing(readObject(scene, node, repair ? { key, repair } : { key })),
+  })
+}
+
+/** Who reads slowly reads on in a version that was replaced meanwhile. */
+export const getSlowly: Work = async (scene, { name: client, prng }, node) => {
+  const key = prng.pick(objectKeys(scene.options))
+  const { clock } = scene.world.runtime(client)
+  const pauseMs = prng.between(1, scene.options.durationMs / 4)
+  await record(scene, scene.objects, {
+    intent: { client, kind: 'get', key },
+    run: () => orNothing(readObject(scene, node, { key, pause: () => clock.sleep(pauseMs) })),
   })
 }
 

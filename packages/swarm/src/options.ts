@@ -37,6 +37,8 @@ export interface HouseOptions {
   readonly buckets: boolean
   /** Bytes that a record of a set may have; writes stay below, and what their siblings come to does not. 0 for the usual. */
   readonly recordBytes: number
+  /** Bytes of values that lie with the head of their record; more lie apart. 0 for the usual: then none here do. */
+  readonly inlineBytes: number
   /** How many replicas sets have at first; see `replicasOfSets`. */
   readonly setReplicas: number
   /** Whether clients put one object several times at one node before the first put is answered. */
@@ -131,12 +133,12 @@ export function faultsOf(options: HouseOptions): Faults {
 
 const always = () => true
 
+const OLD_THEMES = oneOf<Theme>('copy', 'raise', 'lease', 'stranger', 'few', 'residue')
+/** Drawn where none of those was, so that the seeds of those stay as they were. */
+const NEW_THEMES = oneOf<Theme>('clock', 'older')
+
 export const DRAWS: Draws<HouseOptions> = {
-  theme: sometimes<Theme, Theme>(
-    200,
-    oneOf<Theme>('copy', 'raise', 'lease', 'stranger', 'few', 'residue'),
-    'none',
-  ),
+  theme: (prng) => (prng.chance(200) ? OLD_THEMES(prng) : prng.chance(80) ? NEW_THEMES(prng) : 'none'),
   nodes: integer(3, 7),
   partitions: oneOf(8, 8, 16, 16, 32, 64),
   zones: sometimes(250, integer(2, 3), 0),
@@ -154,6 +156,7 @@ export const DRAWS: Draws<HouseOptions> = {
   collecting: sometimes(300, always, false),
   buckets: sometimes(300, always, false),
   recordBytes: sometimes(150, integer(6000, 9000), 0),
+  inlineBytes: sometimes(400, integer(1, 200), 0),
   setReplicas: oneOf(3, 1),
   bursts: sometimes(200, always, false),
   torn: oneOf(true, false),

@@ -1,6 +1,7 @@
 import { Nemesis, type NodesPort, type PlannedFault, planFaults } from '@atoll/sim'
 import { runClient } from './client.ts'
 import { collectMeanwhile } from './collecting.ts'
+import { withoutBelieved } from './damage.ts'
 import type { Operator } from './operator.ts'
 import { faultsOf, type HouseOptions } from './options.ts'
 import type { Scene } from './scene.ts'
@@ -12,12 +13,13 @@ export function drawFaults(scene: Scene, toCome: readonly string[]): readonly Pl
   const { world, cluster, options } = scene
   const weights = faultsOf(options)
   if (Object.keys(weights).length === 0) return []
-  const planned = planFaults(world.prng.fork('faults'), {
+  const drawn = planFaults(world.prng.fork('faults'), {
     nodes: [...cluster.names, ...toCome],
     durationMs: options.durationMs,
     weights,
     budget: { maxDown: options.maxDown, maxDamaged: MAX_DAMAGED },
   })
+  const planned = options.theme === 'clock' ? withoutBelieved(drawn) : drawn
   for (const { fault } of planned) world.runtime('nemesis').probe.mark(`fault.${fault.kind}`)
   return planned
 }

@@ -2,6 +2,7 @@ import { fromHex, messageOf, utf8 } from '@atoll/core'
 import type { Scenario, Violation, World } from '@atoll/sim'
 import { type Bug, NO_BUG } from './bugs.ts'
 import { namesToCome, planChanges } from './change-plan.ts'
+import { checkConverted } from './check-converted.ts'
 import { checkCounts } from './check-counts.ts'
 import { clearAway } from './clearance.ts'
 import { damageOf } from './damage.ts'
@@ -70,6 +71,7 @@ async function play(scene: Scene): Promise<void> {
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
   const broken = brokenPromises(scene, finals, damage)
-  const violations = [...undelivered, ...broken, ...left, ...(await checkCounts(scene)), ...checkDots(world)]
+  const stored = [...(await checkConverted(scene)), ...(await checkCounts(scene))]
+  const violations = [...undelivered, ...broken, ...left, ...stored, ...checkDots(world)]
   if (violations.length > 0) throw new BrokenPromises(violations)
 }

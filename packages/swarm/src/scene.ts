@@ -222,9 +222,15 @@ export function onlyValue({ values }: KvRead): string | undefined {
 export async function readObject(
   { bodies }: Scene,
   node: AtollNode,
-  read: { readonly key: string; readonly repair?: boolean; readonly range?: { start: number; end: number } },
+  read: {
+    readonly key: string
+    readonly repair?: boolean
+    readonly range?: { start: number; end: number }
+    /** What the reader does between two chunks. */
+    readonly pause?: () => Promise<void>
+  },
 ): Promise<string> {
-  const { key, ...options } = read
+  const { key, pause, ...options } = read
   const object = await node.objects.get(BUCKET, key, options)
   const known = bodies.byEtag(object.etag)
   if (known === undefined) return `an unknown body with etag ${object.etag}`
@@ -236,6 +242,7 @@ export async function readObject(
       throw new Error(`${key} answered wrong bytes of ${known.name} from ${start + at} on`)
     }
     at += chunk.length
+    await pause?.()
   }
   if (at !== expected.length) throw new Error(`${key} answered ${at} of ${expected.length} bytes`)
   return known.name

@@ -8,11 +8,13 @@ import type { HouseOptions } from './options.ts'
  * - `copy`: a node is put back from a copy of its disk, and writes the same again at once.
  * - `raise`: sets get more replicas where few are near each other.
  * - `lease`: uploads go on for longer than their lease, while others collect.
+ * - `clock`: one wall clock after the other is wrong by days, while others collect and read slowly.
+ * - `older`: nodes are upgraded one after the other, and convert what they find while clients are busy.
  * - `stranger`: another cluster answers under the name of a member.
  * - `few`: more nodes are down than the quorum bears, so that fallbacks alone answer.
  * - `residue`: what is late meets what was deleted meanwhile, and in the end no block may be left.
  */
-export type Theme = 'none' | 'copy' | 'raise' | 'lease' | 'stranger' | 'few' | 'residue'
+export type Theme = 'none' | 'copy' | 'raise' | 'lease' | 'stranger' | 'few' | 'residue' | 'clock' | 'older'
 
 /** Busy clients of few keys, and no more changes and faults than a theme names. */
 const BUSY: Partial<Draws<HouseOptions>> = {
@@ -24,6 +26,7 @@ const BUSY: Partial<Draws<HouseOptions>> = {
   collecting: () => false,
   buckets: () => false,
   recordBytes: () => 0,
+  inlineBytes: () => 0,
   setReplicas: () => 3,
   bursts: () => false,
   torn: () => false,
@@ -62,6 +65,28 @@ const THEMES: Readonly<Record<Exclude<Theme, 'none'>, Partial<Draws<HouseOptions
     durationMs: () => 6000,
     timeoutMs: () => 10_000,
     faults: () => ({ suspend: 2, lapse: 3 }),
+  },
+  clock: {
+    ...BUSY,
+    keys: () => 1,
+    operations: integer(20, 30),
+    nodes: () => 3,
+    collecting: () => true,
+    sloppy: () => false,
+    durationMs: () => 6000,
+    timeoutMs: () => 10_000,
+    faults: () => ({ 'far-skew': 1 }),
+  },
+  older: {
+    ...BUSY,
+    keys: () => 3,
+    nodes: integer(3, 5),
+    partitions: oneOf(8, 16),
+    inlineBytes: integer(1, 200),
+    durationMs: oneOf(500, 2000),
+    timeoutMs: () => 10_000,
+    faults: sometimes(500, () => ({ partition: 2, 'slow-disk': 3, crash: 1 }), {}),
+    changes: () => ({ upgrade: 1 }),
   },
   stranger: { ...BUSY, changes: () => ({ impostor: 1 }) },
   few: {

@@ -2,7 +2,7 @@ import { type ErrorCode, isAtollError, type Runtime } from '@atoll/core'
 import { type AtollNode, type Cluster, createCluster } from '@atoll/node'
 import { createWorld, type World } from '@atoll/sim'
 import { expect, test } from 'vitest'
-import { hastyDeletions, oneIdForAName } from './bucket-mutants.ts'
+import { hastyDeletions, oneIdForAName } from '../src/bucket-mutants.ts'
 
 const SAFE = ['n1', 'n2', 'n3']
 const CUT_OFF = 'n4'

@@ -30,6 +30,8 @@ const APART = {
   blackout: () => false,
 }
 
+const BUCKETS = { ...APART, buckets: () => true, faults: () => ({}), durationMs: () => 2000 }
+
 const CAUGHT: Readonly<Record<string, Caught>> = {
   'drop-read-repair': { within: 20, rules: ['convergence'] },
   'ack-before-write': { within: 50, rules: [...LOST, 'left-behind'] },
@@ -73,6 +75,9 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     fixed: { ...APART, faults: () => ({ partition: 4, weather: 3 }), clearance: () => false },
   },
   'lease-beats-active': { within: 100, rules: ['unreadable'], fixed: about('lease') },
+  'collection-by-own-clock': { within: 50, rules: ['false-corrupt'], fixed: about('clock') },
+  'bucket-under-its-name': { within: 50, rules: ['bucket'], fixed: BUCKETS },
+  'bucket-known-for-ever': { within: 50, rules: ['bucket'], fixed: BUCKETS },
   'raised-n-at-once': { within: 50, rules: ['false-absence', 'stale-set'], fixed: about('raise') },
 }
 

@@ -59,6 +59,7 @@ test.each(FOUND)('seed $seed: $what', async ({ seed, options }) => {
       collecting: false,
       buckets: false,
       recordBytes: 0,
+      inlineBytes: 0,
       setReplicas: 3,
       bursts: false,
       torn: false,
