@@ -6,7 +6,6 @@ import {
   decodeStored,
   encodePointer,
   isPointer,
-  keyId,
   type Pointer,
   samePlace,
 } from './pointer.ts'
@@ -40,9 +39,14 @@ export class Applier {
   /** Applies the operations of all records up to that of `sequence`, which must be durable. */
   async apply(ops: readonly LoggedOp[], sequence: number): Promise<void> {
     if (ops.length === 0) return
-    const known = await this.#pointersOf(ops)
+    const hiding = this.#mayHold(ops) ? ops.filter(mayHide) : []
+    const known = hiding.length === 0 ? undefined : await this.#pointersOf(hiding)
     const batch = this.#inner.batch()
-    for (const op of ops) if (known === undefined || this.#counts(op, known)) this.#add(op, batch)
+    for (const op of ops) {
+      if (known === undefined) this.#countNew(op)
+      else if (!this.#counts(op, known)) continue
+      this.#add(op, batch)
+    }
     batch.put(APPLIED_KEY, encodeSequence(sequence), this.#encodings)
     await batch.write({})
     const isUnsure = ops.some(({ type, hides }) => type === OP_SMALL && hides === undefined)
@@ -55,32 +59,36 @@ export class Applier {
     return value === undefined ? 0 : asBuffer(value).readUIntLE(0, 6)
   }
 
-  /** What the keys point to now, except those of operations that hide nothing; undefined if nobody need know. */
-  async #pointersOf(ops: readonly LoggedOp[]): Promise<Map<string, Pointer | undefined> | undefined> {
-    const some = ops.some(({ pointer }) => pointer !== undefined)
-    if (!some && this.#segments.totalLive === 0) return undefined
-    const keys = ops.filter(mayHide).map(({ key }) => key)
-    if (!some && keys.length === 0) return undefined
-    const found = await this.#reads.getMany(keys)
+  /** Whether there are large values, or will be. */
+  #mayHold(ops: readonly LoggedOp[]): boolean {
+    return this.#segments.totalLive > 0 || ops.some(({ pointer }) => pointer !== undefined)
+  }
+
+  /** What the keys point to now. */
+  async #pointersOf(ops: readonly LoggedOp[]): Promise<Map<string, Pointer | undefined>> {
+    const found = await this.#reads.getMany(ops.map(({ key }) => key))
     const known = new Map<string, Pointer | undefined>()
-    keys.forEach((key, index) => {
+    ops.forEach(({ id }, index) => {
       const value = found[index]
       const stored = value === undefined ? undefined : decodeStored(value)
-      known.set(keyId(key), isPointer(stored) ? stored : undefined)
+      known.set(id, isPointer(stored) ? stored : undefined)
     })
     return known
   }
 
+  #countNew({ pointer }: LoggedOp): void {
+    if (pointer !== undefined) this.#segments.addLive(pointer.slot, storedBytes(pointer.bytes))
+  }
+
   /** Counts what becomes of large values; false for a move that came too late. */
   #counts(op: LoggedOp, known: Map<string, Pointer | undefined>): boolean {
-    const id = keyId(op.key)
-    const old = known.get(id)
+    const old = known.get(op.id)
     if (op.type === OP_MOVE && (old === undefined || op.from === undefined || !samePlace(old, op.from))) {
       return false
     }
     if (old !== undefined) this.#segments.addLive(old.slot, -storedBytes(old.bytes))
     if (op.pointer !== undefined) this.#segments.addLive(op.pointer.slot, storedBytes(op.pointer.bytes))
-    known.set(id, op.pointer)
+    known.set(op.id, op.pointer)
     return true
   }
 

@@ -18,6 +18,7 @@ import { decodeStored, isPointer, type Pointer, samePlace } from './pointer.ts'
 import { BYTES, type Files, type InnerLevel, type ValueLogRuntime } from './ports.ts'
 import type { Readers } from './readers.ts'
 import { OP_MOVE, type Op, RECORD_SEAL, readOps } from './record.ts'
+import type { Room } from './room.ts'
 import { FIRST_RECORD_OFFSET } from './segment-file.ts'
 import type { Segment, Segments } from './segments.ts'
 import { isDamage, type ValueReader } from './value-reader.ts'
@@ -34,6 +35,7 @@ export interface CompactorContext {
   readonly log: Log
   readonly checkpointer: Checkpointer
   readonly files: Pick<Files, 'freeBytes' | 'label'>
+  readonly room: Room
 }
 
 /** A large value in a segment. */
@@ -53,7 +55,7 @@ const SETTLED_TOGETHER = 8
 const BUSY_SLOWNESS = 16
 /** How much may be dead, whatever is in use, before others no longer go first. */
 const PATIENT_BYTES = GiB
-/** A compaction that was asked for takes segments of which at most this share is in use. */
+/** A compaction that was asked for, or that a full disk needs, takes segments of which at most this share is in use. */
 const FORCED_LIVE_SHARE = 0.9
 /** What compaction leaves free on a disk that is nearly full, for what deletes and opens. */
 const LEFT_FREE_BYTES = 8 * MiB
@@ -83,6 +85,8 @@ export class Compactor {
   #movedBytes = 0
   /** It was said that the disk has too little room to compact. */
   #saidFull = false
+  /** The disk had less room than is kept, and has not twice as much since. */
+  #isPressed = false
 
   constructor(context: CompactorContext) {
     this.#context = context
@@ -159,12 +163,19 @@ export class Compactor {
     const { segments, runtime } = this.#context
     const { signal } = this.#stopping
     try {
-      await this.#run({ next: () => segments.ripest(), signal, emptied: () => {} })
+      await this.#run({ next: () => segments.ripest() ?? this.#pressed(), signal, emptied: () => {} })
     } catch (error) {
       const isSaid = this.#saidFull && isAtollError(error, 'ATOLL_DISK_FULL')
       this.#saidFull = isAtollError(error, 'ATOLL_DISK_FULL')
       if (!signal.aborted && !isSaid) runtime.log.warn({ err: error }, 'compaction stopped')
     }
+  }
+
+  /** On a disk that is nearly full, what gives back anything is worth it. */
+  #pressed(): Segment | undefined {
+    const { room, segments } = this.#context
+    this.#isPressed = this.#isPressed ? !room.isAmple() : !room.isEnough()
+    return this.#isPressed ? segments.emptiest(FORCED_LIVE_SHARE).at(-1) : undefined
   }
 
   /** Several segments share a checkpoint: those that hold nothing cost little but that. */

@@ -1,5 +1,5 @@
 import { AtollError } from '@atoll/core'
-import type { DataFile, Files } from './ports.ts'
+import type { DataFile, DurableFile, Files } from './ports.ts'
 import { segmentName } from './segment-file.ts'
 
 interface Entry {
@@ -9,11 +9,18 @@ interface Entry {
   dropped: boolean
 }
 
-/** Keeps segment files open, but not more than `maxOpen` that nobody uses. */
+/** The file that is open for durable writes. */
+interface Durable {
+  readonly slot: number
+  readonly opening: Promise<DurableFile>
+}
+
+/** Keeps segment files open, but not more than `maxOpen` that nobody uses, and one of them once more for durable writes. */
 export class FilePool {
   readonly #files: Files
   readonly #maxOpen: number
   readonly #entries = new Map<number, Entry>()
+  #durable: Durable | undefined
   #isClosed = false
 
   constructor(files: Files, maxOpen: number) {
@@ -33,6 +40,15 @@ export class FilePool {
     }
   }
 
+  /**
+   * Writes the buffers one after the other from `position` on, so that they are durable when it resolves. One at a time.
+   * Undefined where there is no such way.
+   */
+  writeDurably(slot: number, buffers: readonly Uint8Array[], position: number): Promise<void> | undefined {
+    const opening = this.#openedDurably(slot)
+    return opening?.then((file) => file.write(buffers, position))
+  }
+
   /** The file, for something to do with it at once, if it is open. */
   peek(slot: number): DataFile | undefined {
     return this.#entries.get(slot)?.file
@@ -40,6 +56,7 @@ export class FilePool {
 
   /** Closes the file as soon as nobody uses it. */
   async drop(slot: number): Promise<void> {
+    if (this.#durable?.slot === slot) await this.#closeDurable()
     const entry = this.#entries.get(slot)
     if (entry === undefined) return
     this.#entries.delete(slot)
@@ -49,6 +66,7 @@ export class FilePool {
 
   async closeAll(): Promise<void> {
     this.#isClosed = true
+    await this.#closeDurable()
     await Promise.all([...this.#entries.keys()].map((slot) => this.drop(slot)))
   }
 
@@ -66,6 +84,24 @@ export class FilePool {
       },
     )
     return entry
+  }
+
+  #openedDurably(slot: number): Promise<DurableFile> | undefined {
+    if (this.#durable?.slot === slot) return this.#durable.opening
+    const files = this.#files
+    if (this.#isClosed || files.openDurable === undefined) return undefined
+    const open = files.openDurable.bind(files)
+    const opening = this.#closeDurable().then(() => open(segmentName(slot)))
+    this.#durable = { slot, opening }
+    return opening
+  }
+
+  /** It was written durably: whatever closing says concerns nobody. */
+  async #closeDurable(): Promise<void> {
+    const durable = this.#durable
+    this.#durable = undefined
+    const file = await durable?.opening.catch(() => undefined)
+    await file?.close().catch(() => {})
   }
 
   async #rest(slot: number, entry: Entry): Promise<void> {

@@ -1,7 +1,7 @@
 export { levelExists, logExists, nodeFiles } from './node-files.ts'
 export { nodeRuntime } from './node-runtime.ts'
 export { VALUE_LOG_DEFAULTS, type ValueLogOptions } from './options.ts'
-export type { DataFile, Files, InnerLevel, ValueLogRuntime } from './ports.ts'
+export type { DataFile, DurableFile, Files, InnerLevel, ValueLogRuntime } from './ports.ts'
 export type {
   BatchChain,
   BytesBatchOptions,

@@ -25,32 +25,49 @@ export class LogReads {
     this.#log = log
   }
 
-  /** What `take` makes of the value of a key, which may be a pointer into the log; undefined if there is no such key. */
+  /**
+   * What `take` makes of the value of a key, which may be a pointer into the log; undefined if there is no such key. Where
+   * all of it is found at once nobody can come between, and nothing has to be held back.
+   */
   async read<T>(
     innerKey: Uint8Array,
     options: ReadOptions,
     take: (stored: Stored) => T | Promise<T>,
   ): Promise<T | undefined> {
-    const { readers, overlay, reads } = this.#log
+    if (options.snapshot !== undefined) return this.#held(this.#readAt(innerKey, options, take))
+    const { overlay, reads } = this.#log
+    const recent = overlay.find(innerKey)
+    if (recent !== undefined) return recent.stored && this.#held(take(recent.stored))
+    const found = reads.get(innerKey)
+    const taken = (value: Uint8Array | undefined) => value && take(decodeStored(value))
+    return this.#held(found instanceof Promise ? found.then(taken) : taken(found))
+  }
+
+  async #readAt<T>(
+    innerKey: Uint8Array,
+    options: ReadOptions,
+    take: (stored: Stored) => T | Promise<T>,
+  ): Promise<T | undefined> {
+    const value = await this.#inner.get(innerKey, await bytesAt(options))
+    return value && take(decodeStored(value))
+  }
+
+  /** Holds back the segments that a reading may need that began in this turn. */
+  #held<T>(reading: T | Promise<T>): T | Promise<T> {
+    if (!(reading instanceof Promise)) return reading
+    const { readers } = this.#log
     const ticket = readers.enter()
-    try {
-      const recent = options.snapshot ? undefined : overlay.find(innerKey)
-      if (recent !== undefined) return recent.stored && (await take(recent.stored))
-      const value = await (options.snapshot === undefined
-        ? reads.get(innerKey)
-        : this.#inner.get(innerKey, await bytesAt(options)))
-      return value && (await take(decodeStored(value)))
-    } finally {
-      readers.leave(ticket)
-    }
+    return reading.finally(() => readers.leave(ticket))
   }
 
   get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined> {
     const { values } = this.#log
     const innerKey = innerKeyOf(key)
-    return this.read(innerKey, options, (stored) =>
-      isPointer(stored) ? values.read(innerKey, stored) : stored,
-    )
+    return this.read(innerKey, options, (stored) => {
+      if (!isPointer(stored)) return stored
+      const run = values.readRun(innerKey, stored)
+      return run instanceof Promise ? run.then(({ bytes }) => bytes) : run.bytes
+    })
   }
 
   async getMany(keys: readonly Uint8Array[], options: ReadOptions): Promise<(Uint8Array | undefined)[]> {

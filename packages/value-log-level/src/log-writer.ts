@@ -1,8 +1,16 @@
-import type { Digests } from '@atoll/core'
+import { type Digests, KiB } from '@atoll/core'
 import type { LogPosition } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
-import { encodeBatch, encodeSeal, type Op, type RecordPlace, recordBytes, SEAL_BYTES } from './record.ts'
-import type { Salt } from './salt.ts'
+import {
+  type EncodedRecord,
+  encodeBatch,
+  encodeSeal,
+  type Op,
+  type RecordPlace,
+  recordBytes,
+  SEAL_BYTES,
+} from './record.ts'
+import type { Place, Salt } from './salt.ts'
 import { FIRST_RECORD_OFFSET } from './segment-file.ts'
 import type { Segment, Segments } from './segments.ts'
 import type { Group, Waiting } from './write-queue.ts'
@@ -16,6 +24,12 @@ export interface LogWriterContext {
   readonly synced: () => number
 }
 
+/**
+ * Records of up to so many bytes are written and made durable by one call of the system, where there is one: to wake another
+ * thread takes longer than to write them. Larger ones are written while those before them are synced.
+ */
+const ONE_CALL_BYTES = 128 * KiB
+
 /** Writes records to the end of the log, one segment after the other. */
 export class LogWriter {
   readonly #context: LogWriterContext
@@ -24,6 +38,10 @@ export class LogWriter {
   #sequence: number
   /** The segment that was left and not synced since. */
   #left: number | undefined
+  /** False once a durable write to the active segment has failed. */
+  #writesDurably = true
+  /** Where small values are gathered for the disk, from one record to the next. */
+  readonly #spare = Buffer.allocUnsafeSlow(ONE_CALL_BYTES)
 
   constructor(context: LogWriterContext, start: LogPosition) {
     this.#context = context
@@ -38,20 +56,43 @@ export class LogWriter {
     return this.#active === undefined ? 0 : this.#active.sizeBytes - SEAL_BYTES - this.#offset
   }
 
-  /** Writes the batches as one record, for which there is room. After a failure the next record takes its place. */
-  async write(waiting: readonly Waiting[]): Promise<Group> {
+  /**
+   * Writes the batches as one record, for which there is room, and makes it durable if it is told to and can do so in
+   * one go. After a failure the next record takes its place.
+   */
+  async write(waiting: readonly Waiting[], isToBeDurable: boolean): Promise<Group> {
     const segment = this.#active
     if (segment === undefined) throw new Error('there is no segment to write to')
     const ops = opsOf(waiting)
     const { slot, offset, ...rest } = this.#place(segment)
-    const record = encodeBatch(this.#context.crc32, ops, { slot, offset, ...rest })
+    const record = encodeBatch(this.#context.crc32, ops, { slot, offset, ...rest }, this.#spare)
     const left = this.#left
     const { bytes } = record
-    await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
+    const isDurable =
+      isToBeDurable && left === undefined && (await this.#writeDurably(record, { slot, offset }))
+    if (!isDurable) await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
     this.#offset += bytes
     this.#sequence += 1
     this.#left = undefined
-    return { waiting, ops: record.ops, bytes, sequence: rest.sequence, slot, end: offset + bytes, left }
+    const { sequence } = rest
+    return { waiting, ops: record.ops, bytes, sequence, slot, end: offset + bytes, left, isDurable }
+  }
+
+  /**
+   * False if it did not, or failed. Then the record goes to its place by a write, and a sync follows: only by these two it
+   * shows what has failed, and a failed write costs a record, but a failed sync ends all writing.
+   */
+  async #writeDurably({ buffers, bytes }: EncodedRecord, { slot, offset }: Place): Promise<boolean> {
+    if (!this.#writesDurably || bytes > ONE_CALL_BYTES) return false
+    const writing = this.#context.pool.writeDurably(slot, buffers, offset)
+    if (writing === undefined) return false
+    try {
+      await writing
+      return true
+    } catch {
+      this.#writesDurably = false
+      return false
+    }
   }
 
   /** Goes on to a segment that has room for a record of `metaBytes` and `bodyBytes`. */
@@ -82,6 +123,7 @@ export class LogWriter {
     }
     this.#active = next
     this.#offset = FIRST_RECORD_OFFSET
+    this.#writesDurably = true
   }
 
   #place({ slot }: Segment): RecordPlace {

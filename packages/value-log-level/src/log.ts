@@ -49,7 +49,8 @@ const AHEAD_BYTES = 64 * 1024 * 1024
 
 /**
  * The way of a batch, in three stages that work at the same time, each on all that the one before has finished: write a
- * group of batches as one record, sync, apply to the inner database. A batch is acknowledged when it is durable, or as
+ * group of batches as one record, sync, apply to the inner database. A small group that somebody waits for, while no other
+ * waits for a sync, is written and synced in one go. A batch is acknowledged when it is durable, or as
  * soon as it is written; until it is applied the overlay answers for it. The inner database never holds what the synced
  * log does not: otherwise a crash could leave it with pointers to nothing. A failed write costs its batches, and those
  * that build on them: the next record takes its place. A failed sync ends all writing until the log is opened again,
@@ -207,10 +208,18 @@ export class Log {
   }
 
   async #writeRecord(waiting: readonly Waiting[]): Promise<void> {
-    const group = await this.#writer.write(waiting)
+    // What it builds on must be durable before it is.
+    const isNext = this.#written.length === 0 && !this.#syncing
+    const isAwaited = waiting.some(({ until }) => until === 'durable')
+    const group = await this.#writer.write(waiting, isNext && isAwaited)
     this.#writeFailure = undefined
     if (this.#failure !== undefined) return this.#reject([group], this.#failure)
     this.#aheadBytes += group.bytes
+    if (group.isDurable) {
+      this.#acknowledgeDurable(group)
+      this.#startApplying([group])
+      return
+    }
     this.#acknowledgeWritten(group)
     this.#written.push(group)
     this.#startSync()
@@ -259,7 +268,7 @@ export class Log {
     if (waiting.every(({ until }) => until === 'written')) return
     // Those of the group that were added before are overtaken by this: in a record, the order counts.
     if (ops.length > 0) this.#context.overlay.add(ops, sequence)
-    for (const { until, resolve } of waiting) if (until === 'durable') resolve()
+    for (const { until, resolve } of waiting) if (until !== 'applied') resolve()
   }
 
   #startSync(): void {
@@ -364,6 +373,7 @@ export class Log {
         this.#reject([...groups, ...this.#durable.splice(0)], failure)
         break
       }
+      this.#context.overlay.applied(groups.at(-1)?.sequence ?? 0)
       for (const group of groups) this.#finish(group)
     } while (this.#isDue && this.#durable.length > 0)
     this.#applying = false
@@ -390,7 +400,6 @@ export class Log {
       const previous = this.#context.segments.get(this.#applied.slot)
       if (previous !== undefined && previous.slot !== slot) this.#context.segments.finish(previous)
       this.#applied = { slot, offset: end, sequence: sequence + 1, lastOffset: end - bytes }
-      this.#context.overlay.applied(sequence)
       this.#aheadBytes -= bytes
       this.#onRoom?.()
       this.onApplied(bytes)
@@ -431,5 +440,5 @@ export class Log {
 }
 
 function groupOfNothing(waiting: readonly Waiting[]): Group {
-  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: undefined }
+  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: undefined, isDurable: false }
 }

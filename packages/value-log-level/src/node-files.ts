@@ -1,8 +1,14 @@
-import { readSync } from 'node:fs'
+import { constants, readSync } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { IDENTITY_NAME } from './checkpoint.ts'
 import type { DataFile, Files } from './ports.ts'
+
+/**
+ * How a file is opened of which each write is durable. On Linux such a write does what one with fdatasync behind it does. On
+ * macOS only F_FULLFSYNC, which Node.js calls for a sync, empties the cache of the disk.
+ */
+const DURABLY = process.platform === 'linux' ? constants.O_RDWR | constants.O_DSYNC : undefined
 
 /** A directory on a disk. */
 export function nodeFiles(path: string): Files {
@@ -13,6 +19,9 @@ export function nodeFiles(path: string): Files {
     readWhole: (name) => readFile(join(path, name)).catch(undefinedIfMissing),
     writeWhole: (name, bytes) => writeWhole(path, name, bytes),
     open: async (name) => new NodeFile(await openOrCreate(join(path, name))),
+    ...(DURABLY === undefined
+      ? {}
+      : { openDurable: async (name: string) => new NodeFile(await open(join(path, name), DURABLY)) }),
     remove: (name) => rm(join(path, name), { force: true }),
     syncDirectory: () => syncDirectory(path),
     freeBytes: async () => {

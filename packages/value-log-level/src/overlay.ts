@@ -11,18 +11,28 @@ interface Written {
   readonly sequence: number
 }
 
+/** Writes that were acknowledged between two times that the inner database was told of some. */
+interface Generation {
+  readonly recent: Map<string, Recent>
+  /** Those that are not in the map yet. */
+  unread: Written[]
+  newest: number
+}
+
 /**
- * Writes that were acknowledged before they reached the inner database, for that moment. They are looked through
- * when somebody reads: most are gone before anyone does.
+ * Writes that were acknowledged before they reached the inner database, for that moment. They are looked through when
+ * somebody reads: most are gone before anyone does. They go as a generation, when the inner database has all of it.
  */
 export class Overlay {
-  readonly #recent = new Map<string, Recent>()
-  #unread: Written[] = []
-  #indexed: Written[] = []
+  /** The oldest first. */
+  #generations: Generation[] = []
   #newest = 0
+  #applied = 0
+  /** The inner database has got something since the youngest generation began. */
+  #isNextDue = true
 
   get isEmpty(): boolean {
-    return this.#unread.length === 0 && this.#indexed.length === 0
+    return this.#generations.length === 0
   }
 
   /** The youngest record that was ever acknowledged, wholly or in part. */
@@ -32,42 +42,50 @@ export class Overlay {
 
   /** Adds all operations of a record, or some: then all of them may follow. */
   add(ops: readonly LoggedOp[], sequence: number): void {
-    this.#unread.push({ ops, sequence })
+    const generation = this.#youngest()
+    generation.unread.push({ ops, sequence })
+    generation.newest = Math.max(generation.newest, sequence)
     this.#newest = Math.max(this.#newest, sequence)
   }
 
   /** What was written under the key of the inner database; `undefined` if it must be asked. */
   find(innerKey: Uint8Array): { readonly stored: Stored | undefined } | undefined {
     if (this.isEmpty) return undefined
-    for (const written of this.#unread) this.#index(written)
-    this.#indexed.push(...this.#unread)
-    this.#unread = []
-    return this.#recent.get(keyId(innerKey))
+    const id = keyId(innerKey)
+    let found: Recent | undefined
+    for (const generation of this.#generations) {
+      for (const written of generation.unread) index(generation.recent, written)
+      if (generation.unread.length > 0) generation.unread = []
+      const recent = generation.recent.get(id)
+      if (recent !== undefined && recent.sequence >= (found?.sequence ?? 0)) found = recent
+    }
+    // What the inner database has is read there: the value may have been moved since.
+    return found !== undefined && found.sequence > this.#applied ? found : undefined
   }
 
-  /** Forgets all records up to `sequence`: the inner database has them now. */
+  /** The inner database has all records up to `sequence` now. */
   applied(sequence: number): void {
-    this.#unread = this.#unread.filter((written) => written.sequence > sequence)
-    for (const written of this.#indexed) if (written.sequence <= sequence) this.#forget(written)
-    this.#indexed = this.#indexed.filter((written) => written.sequence > sequence)
+    this.#applied = Math.max(this.#applied, sequence)
+    this.#generations = this.#generations.filter(({ newest }) => newest > this.#applied)
+    this.#isNextDue = true
   }
 
-  /** A move is not a write: whether it counts is known when it is applied, and until then the old place is good. */
-  #index({ ops, sequence }: Written): void {
-    for (const { type, key, inline, pointer } of ops) {
-      if (type === OP_MOVE) continue
-      const id = keyId(key)
-      if ((this.#recent.get(id)?.sequence ?? 0) > sequence) continue
-      const stored = inline === undefined ? pointer : decodeStored(inline)
-      this.#recent.set(id, { stored, sequence })
-    }
+  #youngest(): Generation {
+    const last = this.#generations.at(-1)
+    if (last !== undefined && !this.#isNextDue) return last
+    this.#isNextDue = false
+    const generation: Generation = { recent: new Map(), unread: [], newest: 0 }
+    this.#generations.push(generation)
+    return generation
   }
+}
 
-  #forget({ ops, sequence }: Written): void {
-    for (const { key } of ops) {
-      const id = keyId(key)
-      const recent = this.#recent.get(id)
-      if (recent !== undefined && recent.sequence <= sequence) this.#recent.delete(id)
-    }
+/** A move is not a write: whether it counts is known when it is applied, and until then the old place is good. */
+function index(recent: Map<string, Recent>, { ops, sequence }: Written): void {
+  for (const { type, id, inline, pointer } of ops) {
+    if (type === OP_MOVE) continue
+    if ((recent.get(id)?.sequence ?? 0) > sequence) continue
+    const stored = inline === undefined ? pointer : decodeStored(inline)
+    recent.set(id, { stored, sequence })
   }
 }

@@ -99,6 +99,11 @@ export interface Files {
   writeWhole(name: string, bytes: Uint8Array): Promise<void>
   /** Opens a file for reading and writing, and creates it if it is not there. */
   open(name: string): Promise<DataFile>
+  /**
+   * Opens a file that is there, so that a write is durable when it resolves: its bytes, and what it takes to find them, and
+   * not those of other writes. Missing where the system has no such way; then a `sync` follows each write.
+   */
+  openDurable?(name: string): Promise<DurableFile>
   /** Removes a file; nothing happens if it is not there. */
   remove(name: string): Promise<void>
   /** Makes the creation of files durable. */
@@ -108,6 +113,9 @@ export interface Files {
   /** How many bytes the files of the directory take on the disk; missing where nobody knows. */
   usedBytes?(): Promise<number>
 }
+
+/** A file of which each write is durable when it resolves. */
+export type DurableFile = Pick<DataFile, 'write' | 'close'>
 
 export interface DataFile {
   sizeBytes(): Promise<number>

@@ -1,5 +1,12 @@
 import type { Digests } from '@atoll/core'
-import { checksumSeed, storedBytes, type TwoParts, writeTable, writeTableOfTwo } from './checksum.ts'
+import {
+  checksumSeed,
+  storedBytes,
+  type TwoParts,
+  tableBytes,
+  writeTable,
+  writeTableOfTwo,
+} from './checksum.ts'
 import { DATA_PREFIX, INLINE_TAG, type Pointer, readPointer, writePointer } from './pointer.ts'
 import { hasStamp, type Place, type Salt, writeStamp } from './salt.ts'
 
@@ -67,6 +74,8 @@ export interface LoggedOp {
   readonly type: OpType
   /** The key in the inner database. */
   readonly key: Uint8Array
+  /** The same as a string, byte by byte: for maps. */
+  readonly id: string
   /** What the inner database holds for a small value. */
   readonly inline: Uint8Array | undefined
   /** Where a large value lies. */
@@ -129,15 +138,28 @@ export interface EncodedRecord {
 /** Values from this size on are written from where they are; smaller ones are gathered in one buffer first. */
 const COPY_BELOW_BYTES = 64 * 1024
 
-export function encodeBatch(crc32: Digests['crc32'], ops: readonly Op[], place: RecordPlace): EncodedRecord {
+/**
+ * A record that is to be written at a place. Its small values may lie in `spare`, which is free again when the record is
+ * written; what is left of the record in memory has none of them.
+ */
+export function encodeBatch(
+  crc32: Digests['crc32'],
+  ops: readonly Op[],
+  place: RecordPlace,
+  spare?: Buffer,
+): EncodedRecord {
   let metaBytes = 0
   let bodyBytes = 0
+  let passedBytes = 0
   for (const op of ops) {
     metaBytes += metaBytesOf(op)
     bodyBytes += bodyBytesOf(op)
+    passedBytes += passedBytesOf(op)
   }
   const head = Buffer.allocUnsafe(RECORD_HEADER_BYTES + metaBytes)
-  const bodies = new Bodies(crc32, place, place.offset + head.length)
+  const areaBytes = bodyBytes - passedBytes + RECORD_ALIGNMENT
+  const area = spare !== undefined && areaBytes <= spare.length ? spare : Buffer.allocUnsafe(areaBytes)
+  const bodies = new Bodies(crc32, place, { offset: place.offset + head.length, area })
   const writer = new HeadWriter(head, bodies)
   const logged = ops.map((op) => writer.write(op))
   writeHeader(crc32, head, {
@@ -148,10 +170,20 @@ export function encodeBatch(crc32: Digests['crc32'], ops: readonly Op[], place: 
     bodyBytes,
   })
   const bytes = recordBytes(metaBytes, bodyBytes)
-  const padding = bytes - head.length - bodyBytes
-  const buffers = [head, ...bodies.buffers]
-  if (padding > 0) buffers.push(new Uint8Array(padding))
+  const buffers = [head, ...bodies.padded(bytes - head.length - bodyBytes)]
   return { buffers, bytes, ops: logged }
+}
+
+/** Bytes that are written from where they are. */
+function passedBytesOf(op: Op): number {
+  if (op.type === OP_SMALL || op.type === OP_DELETE) return 0
+  const tail = op.type === OP_LARGE ? op.tail : undefined
+  if (tail !== undefined) return op.value.length + tail.length
+  return isPassed(op.value) ? op.value.length : 0
+}
+
+function isPassed(value: Uint8Array): boolean {
+  return value.length >= COPY_BELOW_BYTES
 }
 
 export function encodeSeal(crc32: Digests['crc32'], nextSlot: number, place: RecordPlace): Uint8Array {
@@ -190,12 +222,13 @@ class HeadWriter {
     const { type } = op
     this.#head[this.#at] = type
     const key = this.#tagged(DATA_PREFIX, op.key, this.#at + 1)
+    const id = this.#head.toString('latin1', this.#at - key.length, this.#at)
     if (type === OP_DELETE) {
-      return { type, key, inline: undefined, pointer: undefined, from: undefined, hides: op.hides }
+      return { type, key, id, inline: undefined, pointer: undefined, from: undefined, hides: op.hides }
     }
     if (type === OP_SMALL) {
       const inline = this.#tagged(INLINE_TAG, op.value, this.#at)
-      return { type, key, inline, pointer: undefined, from: undefined, hides: op.hides }
+      return { type, key, id, inline, pointer: undefined, from: undefined, hides: op.hides }
     }
     const { value } = op
     const tail = type === OP_LARGE ? op.tail : undefined
@@ -212,7 +245,7 @@ class HeadWriter {
         ? this.#bodies.add(key, value)
         : this.#bodies.addTwo(key, { head: value, tail, tailCrc32 })
     const hides = type === OP_LARGE ? op.hides : undefined
-    return { type, key, inline: undefined, pointer, from, hides }
+    return { type, key, id, inline: undefined, pointer, from, hides }
   }
 
   /** Writes the length of a tag and `bytes`, and both; returns these two as they stand in the head. */
@@ -228,50 +261,74 @@ class HeadWriter {
   }
 }
 
-/** Gathers the large values of a record and their tables. */
+/** Gathers the large values of a record, each with its table: those that are copied, and the tables, lie in the area. */
 class Bodies {
-  readonly buffers: Uint8Array[] = []
+  readonly #buffers: Uint8Array[] = []
   readonly #crc32: Digests['crc32']
   readonly #place: RecordPlace
+  readonly #area: Buffer
   #offset: number
+  /** From where on the area is not among the buffers yet, and up to where it is filled. */
+  #from = 0
+  #at = 0
 
-  constructor(crc32: Digests['crc32'], place: RecordPlace, offset: number) {
+  constructor(
+    crc32: Digests['crc32'],
+    place: RecordPlace,
+    { offset, area }: { offset: number; area: Buffer },
+  ) {
     this.#crc32 = crc32
     this.#place = place
     this.#offset = offset
+    this.#area = area
   }
 
   add(key: Uint8Array, value: Uint8Array): Pointer {
-    const { seed, pointer, stored } = this.#begin(key, value.length)
-    if (value.length >= COPY_BELOW_BYTES) {
-      const target = Buffer.allocUnsafe(stored - value.length)
-      writeTable(this.#crc32, value, { seed, target, at: 0 })
-      this.buffers.push(value, target)
-    } else {
-      const target = Buffer.allocUnsafe(stored)
-      target.set(value)
-      writeTable(this.#crc32, value, { seed, target, at: value.length })
-      this.buffers.push(target)
+    const { seed, pointer } = this.#begin(key, value.length)
+    if (isPassed(value)) this.#pass(value)
+    else {
+      this.#area.set(value, this.#at)
+      this.#at += value.length
     }
+    writeTable(this.#crc32, value, { seed, target: this.#area, at: this.#at })
+    this.#at += tableBytes(value.length)
     return pointer
   }
 
   addTwo(key: Uint8Array, parts: TwoParts): Pointer {
     const { head, tail } = parts
     const bytes = head.length + tail.length
-    const { seed, pointer, stored } = this.#begin(key, bytes)
-    const target = Buffer.allocUnsafe(stored - bytes)
-    writeTableOfTwo(this.#crc32, parts, { seed, target, at: 0 })
-    this.buffers.push(head, tail, target)
+    const { seed, pointer } = this.#begin(key, bytes)
+    this.#pass(head)
+    this.#pass(tail)
+    writeTableOfTwo(this.#crc32, parts, { seed, target: this.#area, at: this.#at })
+    this.#at += tableBytes(bytes)
     return pointer
   }
 
-  #begin(key: Uint8Array, bytes: number): { seed: number; pointer: Pointer; stored: number } {
+  /** All of it, with as many zeros behind it. */
+  padded(zeros: number): readonly Uint8Array[] {
+    this.#area.fill(0, this.#at, this.#at + zeros)
+    this.#at += zeros
+    this.#cut()
+    return this.#buffers
+  }
+
+  #pass(bytes: Uint8Array): void {
+    this.#cut()
+    this.#buffers.push(bytes)
+  }
+
+  #cut(): void {
+    if (this.#at > this.#from) this.#buffers.push(this.#area.subarray(this.#from, this.#at))
+    this.#from = this.#at
+  }
+
+  #begin(key: Uint8Array, bytes: number): { seed: number; pointer: Pointer } {
     const { slot, sequence } = this.#place
     const pointer = { slot, offset: this.#offset, bytes, sequence }
-    const stored = storedBytes(bytes)
-    this.#offset += stored
-    return { seed: checksumSeed(this.#crc32, key, sequence), pointer, stored }
+    this.#offset += storedBytes(bytes)
+    return { seed: checksumSeed(this.#crc32, key, sequence), pointer }
   }
 }
 
@@ -323,13 +380,14 @@ export function readOps(
     const type = head[at]
     const keyEnd = at + 5 + head.readUInt32LE(at + 1)
     const key = head.subarray(at + 5, keyEnd)
+    const id = head.toString('latin1', at + 5, keyEnd)
     at = keyEnd
     if (type === OP_DELETE) {
-      ops.push({ type, key, inline: undefined, pointer: undefined, from: undefined, hides: undefined })
+      ops.push({ type, key, id, inline: undefined, pointer: undefined, from: undefined, hides: undefined })
     } else if (type === OP_SMALL) {
       const end = at + 4 + head.readUInt32LE(at)
       const inline = head.subarray(at + 4, end)
-      ops.push({ type, key, inline, pointer: undefined, from: undefined, hides: undefined })
+      ops.push({ type, key, id, inline, pointer: undefined, from: undefined, hides: undefined })
       at = end
     } else {
       const bytes = head.readUIntLE(at, 6)
@@ -340,7 +398,7 @@ export function readOps(
       const from = moved ? readPointer(head, at) : undefined
       if (moved) at += 22
       const kind = moved ? OP_MOVE : OP_LARGE
-      ops.push({ type: kind, key, inline: undefined, pointer, from, hides: undefined })
+      ops.push({ type: kind, key, id, inline: undefined, pointer, from, hides: undefined })
     }
   }
   return ops

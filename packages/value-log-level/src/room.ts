@@ -13,7 +13,7 @@ export class Room {
   readonly #runtime: Pick<ValueLogRuntime, 'clock' | 'log'>
   readonly #files: Files
   readonly #spareBytes: number
-  #isEnough = true
+  #freeBytes = Number.POSITIVE_INFINITY
   #looking = false
   #lookedMs = Number.NEGATIVE_INFINITY
   #writtenBytes = 0
@@ -25,8 +25,17 @@ export class Room {
   }
 
   isEnough(): boolean {
+    return this.#lookedAt() >= this.#spareBytes
+  }
+
+  /** Whether there is twice as much room as is kept. */
+  isAmple(): boolean {
+    return this.#lookedAt() >= 2 * this.#spareBytes
+  }
+
+  #lookedAt(): number {
     if (this.#runtime.clock.monotonicMs() - this.#lookedMs > FRESH_MS) void this.look()
-    return this.#isEnough
+    return this.#freeBytes
   }
 
   wrote(bytes: number): void {
@@ -40,7 +49,7 @@ export class Room {
     this.#lookedMs = this.#runtime.clock.monotonicMs()
     this.#writtenBytes = 0
     try {
-      this.#isEnough = (await this.#files.freeBytes()) >= this.#spareBytes
+      this.#freeBytes = await this.#files.freeBytes()
     } catch (error) {
       // Whoever writes will hear of it.
       this.#runtime.log.warn({ err: error }, 'the free space of the disk is not known')

@@ -62,6 +62,8 @@ export class Segments {
   reserveBytes: number
   /** Full segments of which so little is in use that they are worth compacting. */
   readonly #ripe = new Set<Segment>()
+  /** Those to which nothing points any more, and that are not free yet. */
+  readonly #emptied = new Set<Segment>()
   /** Called when a segment becomes worth compacting. */
   onRipe: () => void = () => {}
 
@@ -264,13 +266,12 @@ export class Segments {
     segment.state = 'emptied'
     segment.settled = false
     segment.neededBelow = neededBelow
+    this.#emptied.add(segment)
   }
 
   /** For the checkpoint. A segment is noted as free once it is empty, unless the log is still there. */
   rows(positionSlot: number): { rows: SegmentRow[]; emptied: Segment[] } {
-    const emptied = [...this.#table.values()].filter(
-      ({ state, slot }) => state === 'emptied' && slot !== positionSlot,
-    )
+    const emptied = [...this.#emptied].filter(({ slot }) => slot !== positionSlot)
     const rows = [...this.#table.values()].map((segment) => ({
       slot: segment.slot,
       sizeBytes: segment.sizeBytes,
@@ -283,9 +284,7 @@ export class Segments {
 
   /** True if some segment waited only for readers that have gone. */
   waitsForReaders(oldest: Ticket): boolean {
-    for (const { state, settled, neededBelow } of this.#table.values()) {
-      if (state === 'emptied' && settled && neededBelow <= oldest) return true
-    }
+    for (const { settled, neededBelow } of this.#emptied) if (settled && neededBelow <= oldest) return true
     return false
   }
 
@@ -298,7 +297,7 @@ export class Segments {
 
   /** True if a segment was emptied, and no checkpoint says so yet. */
   get isUnsettled(): boolean {
-    for (const { state, settled } of this.#table.values()) if (state === 'emptied' && !settled) return true
+    for (const { settled } of this.#emptied) if (!settled) return true
     return false
   }
 
@@ -307,7 +306,10 @@ export class Segments {
     let spare = 0
     for (const segment of [...this.#table.values()]) {
       const free = segment.state === 'emptied' && segment.settled && segment.neededBelow <= oldest
-      if (free) segment.state = 'free'
+      if (free) {
+        segment.state = 'free'
+        this.#emptied.delete(segment)
+      }
       if (segment.state !== 'free') continue
       spare += segment.sizeBytes
       const usual = segment.sizeBytes === this.#standardBytes
@@ -320,6 +322,7 @@ export class Segments {
   async remove(segment: Segment): Promise<void> {
     this.setLive(segment, 0)
     this.#table.delete(segment.slot)
+    this.#emptied.delete(segment)
     await this.#context.pool.drop(segment.slot)
     await this.#context.files.remove(segmentName(segment.slot))
   }

@@ -22,7 +22,7 @@ import {
   type AbstractPutOptions,
   type AbstractSnapshot,
 } from 'abstract-level'
-import { CHUNK_BYTES, plainSum } from './checksum.ts'
+import { CHUNK_BYTES, type ChunkRun, plainSum } from './checksum.ts'
 import { LogReads, type Range } from './log-reads.ts'
 import type { OpenChoice } from './open-directory.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
@@ -166,10 +166,10 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     if (this.status === 'opening') await this.open({ passive: true })
     const { values, from } = this.#open
     const innerKey = innerKeyOf(checkBytes('key', key, UP_TO_ANY))
-    return from.read(innerKey, options, async (stored) => {
+    return from.read(innerKey, options, (stored) => {
       if (!isPointer(stored)) return { value: stored, crc32: undefined }
-      const run = await values.readRun(innerKey, stored)
-      return { value: run.bytes, crc32: plainSum(run) }
+      const run = values.readRun(innerKey, stored)
+      return run instanceof Promise ? run.then(summed) : summed(run)
     })
   }
 
@@ -397,6 +397,10 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     if (!isLong) return this.#putOf(key, concatBytes([value, tail]), hides)
     return { type: OP_LARGE, key, value, tail, tailCrc32, hides }
   }
+}
+
+function summed(run: ChunkRun): SummedValue {
+  return { value: run.bytes, crc32: plainSum(run) }
 }
 
 function bytesOf(encoded: Format): Uint8Array {

@@ -40,6 +40,8 @@ export interface Group {
   readonly end: number
   /** The segment that was left for this one; it was written to, and must be synced too. */
   readonly left: number | undefined
+  /** It was written so that it is durable already. */
+  readonly isDurable: boolean
 }
 
 /** Small batches that wait one behind the other, and from here on are one. */

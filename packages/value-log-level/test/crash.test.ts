@@ -32,10 +32,16 @@ interface Recorded {
   readonly trace: readonly DiskOp[]
 }
 
+interface RecordOptions {
+  /** Whether the disk takes a write and its sync in one call. */
+  readonly writesDurably: boolean
+  readonly isRestless?: boolean
+}
+
 /** Runs a workload, some batches at a time, and notes in the trace when a synced one was acknowledged. */
-async function record(seed: number, isRestless = false): Promise<Recorded> {
+async function record(seed: number, { writesDurably, isRestless = false }: RecordOptions): Promise<Recorded> {
   const draw = drawFrom(seed)
-  const disk = new SimDisk()
+  const disk = new SimDisk(emptyImage(), { writesDurably })
   disk.delay = () => (draw(4) === 0 ? new Promise(setImmediate) : Promise.resolve())
   const { runtime, look } = isRestless ? handWound() : { runtime: ticking(), look: async () => {} }
   const db = openOn(disk, isRestless ? RESTLESS : {}, runtime)
@@ -49,12 +55,18 @@ async function record(seed: number, isRestless = false): Promise<Recorded> {
     })
     inFlight.add(done)
     if (inFlight.size > draw(6)) await Promise.race(inFlight)
+    // Only what nothing goes before is written and synced in one call.
+    if (writesDurably && draw(3) === 0) await Promise.all(inFlight)
     if (isRestless && index % LOOK_EVERY === 0) await Promise.all([look(), ...inFlight]).then(look)
   }
   await Promise.all(inFlight)
   await db.close()
   // Some segments were emptied and written again on the way.
   expect(runtime.metrics.value('atoll_value_log_compacted_segments_total')).toBeGreaterThan(3)
+  const syncs = disk.trace.filter(({ op }) => op === 'sync')
+  const inOneCall = syncs.filter((op) => op.op === 'sync' && op.only !== undefined)
+  expect(inOneCall.length > 10, `${inOneCall.length} of ${syncs.length}`).toBe(writesDurably)
+  expect(syncs.length - inOneCall.length, 'the other way is gone as well').toBeGreaterThan(10)
   return { writes, trace: disk.trace }
 }
 
@@ -102,16 +114,19 @@ async function checkImages(recorded: Recorded, draw: Draw, step: number): Promis
   }
 }
 
-describe('a crash at every operation', () => {
+describe.each([
+  ['where a sync follows each write', false],
+  ['where a write may be durable by itself', true],
+])('a crash at every operation, %s', (_, writesDurably) => {
   test('with what was not synced kept, lost and torn', async () => {
-    const recorded = await record(20261121)
+    const recorded = await record(20261121, { writesDurably })
     const draw = drawFrom(7)
     expect(recorded.trace.length).toBeGreaterThan(2 * WRITES)
     await checkImages(recorded, draw, 1)
   })
 
   test('while space is given back between all that is written', async () => {
-    const recorded = await record(20261128, true)
+    const recorded = await record(20261128, { writesDurably, isRestless: true })
     const left = recorded.trace.filter((op) => op.op === 'truncate' && op.size < (RESTLESS.segmentBytes ?? 0))
     expect(left.length, 'segments were left for smaller ones').toBeGreaterThan(3)
     expect(recorded.trace.filter(({ op }) => op === 'remove').length).toBeGreaterThan(3)
@@ -119,7 +134,7 @@ describe('a crash at every operation', () => {
   })
 
   test('and again while it recovers', async () => {
-    const recorded = await record(4)
+    const recorded = await record(4, { writesDurably })
     const draw = drawFrom(8)
     const fate = anyFate(draw)
     for (let length = 0; length <= recorded.trace.length; length += 7) {

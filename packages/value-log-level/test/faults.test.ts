@@ -45,26 +45,29 @@ async function openedOrFailed(db: Db): Promise<boolean> {
 }
 
 describe('an IO error', () => {
-  test('at the n-th operation, for every n until a run passes clean, loses nothing that was acknowledged', async () => {
-    const writes = Array.from({ length: WRITES }, (_, index) => drawWrite(index, drawFrom(index)))
-    let clean = false
-    for (let n = 1; !clean; n++) {
-      const disk = new SimDisk()
-      disk.fault = (number, op) => (number === n ? new Error(`EIO: ${op} ${n}`) : undefined)
-      const db = openOn(disk)
-      const acknowledged = (await openedOrFailed(db)) ? await run(db, writes) : -1
-      await db.close()
-      clean = disk.operations < n
-      const again = new SimDisk(disk.image)
-      const reopened = openOn(again)
-      await reopened.open()
-      const held = await contents(reopened)
-      const count = countOf(held)
-      expect(count, `after the error at operation ${n}`).toBeGreaterThan(acknowledged)
-      expect(held).toEqual(modelAfter(writes, count))
-      await reopened.close()
-    }
-  })
+  test.each([false, true])(
+    'at the n-th operation, for every n until a run passes clean, loses nothing that was acknowledged (durable writes: %s)',
+    async (writesDurably) => {
+      const writes = Array.from({ length: WRITES }, (_, index) => drawWrite(index, drawFrom(index)))
+      let clean = false
+      for (let n = 1; !clean; n++) {
+        const disk = new SimDisk(emptyImage(), { writesDurably })
+        disk.fault = (number, op) => (number === n ? new Error(`EIO: ${op} ${n}`) : undefined)
+        const db = openOn(disk)
+        const acknowledged = (await openedOrFailed(db)) ? await run(db, writes) : -1
+        await db.close()
+        clean = disk.operations < n
+        const again = new SimDisk(disk.image)
+        const reopened = openOn(again)
+        await reopened.open()
+        const held = await contents(reopened)
+        const count = countOf(held)
+        expect(count, `after the error at operation ${n}`).toBeGreaterThan(acknowledged)
+        expect(held).toEqual(modelAfter(writes, count))
+        await reopened.close()
+      }
+    },
+  )
 
   test('ends writing but not reading, and the next open goes on', async () => {
     const disk = new SimDisk()

@@ -1,12 +1,13 @@
 import { MemoryLevel } from 'memory-level'
-import type { DataFile, Files } from '../src/index.ts'
+import type { DataFile, DurableFile, Files } from '../src/index.ts'
 
 /** Something that was done to the disk or to the inner database, in order. */
 export type DiskOp =
   | { readonly op: 'create'; readonly name: string }
   | { readonly op: 'write'; readonly name: string; readonly bytes: Uint8Array; readonly position: number }
   | { readonly op: 'truncate'; readonly name: string; readonly size: number }
-  | { readonly op: 'sync'; readonly name: string }
+  /** Of all bytes of a file, or of those of one write. */
+  | { readonly op: 'sync'; readonly name: string; readonly only?: DiskOp }
   | { readonly op: 'whole'; readonly name: string; readonly bytes: Uint8Array }
   | { readonly op: 'remove'; readonly name: string }
   | { readonly op: 'sync-directory' }
@@ -35,13 +36,16 @@ export class SimDisk {
   readonly image: Image
   fault: Fault = () => undefined
   freeBytes = 1e9
+  /** Whether files can be opened for durable writes. */
+  readonly writesDurably: boolean
   /** Counts operations that could fail. */
   operations = 0
   /** Waited before each operation: `setImmediate` lets others have a turn. */
   delay: (op: string) => Promise<unknown> = () => Promise.resolve()
 
-  constructor(image: Image = emptyImage()) {
+  constructor(image: Image = emptyImage(), { writesDurably = false } = {}) {
     this.image = image
+    this.writesDurably = writesDurably
   }
 
   async step(op: string, name: string): Promise<void> {
@@ -81,6 +85,7 @@ export class SimDisk {
         if (!this.image.files.has(name)) this.do({ op: 'create', name })
         return new SimFile(this, name)
       },
+      ...(this.writesDurably ? { openDurable: (name: string) => this.#openDurable(name) } : {}),
       remove: async (name) => {
         await this.step('remove', name)
         if (this.image.files.has(name)) this.do({ op: 'remove', name })
@@ -91,6 +96,12 @@ export class SimDisk {
       },
       freeBytes: async () => this.freeBytes,
     }
+  }
+
+  async #openDurable(name: string): Promise<DurableFile> {
+    await this.step('open', name)
+    const file = new SimFile(this, name)
+    return { write: (buffers, position) => file.writeDurably(buffers, position), close: () => file.close() }
   }
 
   inner(): MemoryLevel<Uint8Array, Uint8Array> {
@@ -123,8 +134,19 @@ class SimFile implements DataFile {
     return part.length
   }
 
-  /** A write that fails is done in part. */
   async write(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    await this.#write(buffers, position)
+  }
+
+  /** What is synced are these bytes alone. */
+  async writeDurably(buffers: readonly Uint8Array[], position: number): Promise<void> {
+    const only = await this.#write(buffers, position)
+    await this.#disk.step('sync', this.#name)
+    this.#disk.do({ op: 'sync', name: this.#name, only })
+  }
+
+  /** A write that fails is done in part. */
+  async #write(buffers: readonly Uint8Array[], position: number): Promise<DiskOp> {
     const bytes = Buffer.concat(buffers)
     const write = { op: 'write', name: this.#name, position } as const
     try {
@@ -133,7 +155,9 @@ class SimFile implements DataFile {
       this.#disk.do({ ...write, bytes: bytes.subarray(0, bytes.length / 2) })
       throw error
     }
-    this.#disk.do({ ...write, bytes })
+    const whole = { ...write, bytes }
+    this.#disk.do(whole)
+    return whole
   }
 
   async truncate(size: number): Promise<void> {
@@ -295,6 +319,7 @@ function durableOps(trace: readonly DiskOp[]): Set<number> {
     else if (op.op === 'create' || op.op === 'remove') wait('directory', index)
     else if (op.op === 'sync-directory') settle('directory')
     else if (op.op === 'write' || op.op === 'truncate') wait(`file ${op.name}`, index)
+    else if (op.op === 'sync' && op.only !== undefined) durable.add(trace.indexOf(op.only))
     else if (op.op === 'sync') settle(`file ${op.name}`)
     else if (op.op === 'inner') {
       wait('inner', index)
