@@ -29,6 +29,15 @@ export function unpackTuple(packed: Uint8Array, from = 0): TupleValue {
   return value
 }
 
+/**
+ * Most texts are the same few names, of methods, types and indexes: those that came last, each in the place that
+ * follows from some of its bytes. To compare costs less than to make a text anew, and a text that is known is hashed
+ * already.
+ */
+const KNOWN_TEXTS = 256
+const KNOWN_LENGTH = 32
+const knownTexts: (string | undefined)[] = new Array<string | undefined>(KNOWN_TEXTS).fill(undefined)
+
 /** Floating-point numbers are read from here: a view of each message would cost more than all else in it. */
 const float = new DataView(new ArrayBuffer(8))
 
@@ -108,7 +117,27 @@ class PackedReader {
 
   #text(length: number): string {
     const start = this.#take(length)
-    return fromUtf8(this.#bytes.subarray(start, start + length))
+    if (length === 0) return ''
+    if (length > KNOWN_LENGTH) return fromUtf8(this.#bytes.subarray(start, start + length))
+    const end = start + length
+    const slot =
+      (31 * length + 7 * this.#byte(start) + this.#byte(start + (length >> 1)) + 3 * this.#byte(end - 1)) %
+      KNOWN_TEXTS
+    const known = knownTexts[slot]
+    if (known !== undefined && this.#isText(known, start, length)) return known
+    const text = fromUtf8(this.#bytes.subarray(start, end))
+    knownTexts[slot] = text
+    return text
+  }
+
+  /** Whether these bytes are those of an ASCII text. */
+  #isText(text: string, start: number, length: number): boolean {
+    if (text.length !== length) return false
+    for (let at = 0; at < length; at++) {
+      const code = text.charCodeAt(at)
+      if (code >= 0x80 || code !== this.#bytes[start + at]) return false
+    }
+    return true
   }
 
   #raw(length: number): Uint8Array {

@@ -69,8 +69,9 @@ export const getReplyCodec = versioned<GetReply>(VERSION, {
 /**
  * At the end stands what the record is to be met with, if anything: true to tell whether it is alone, false for a fresh
  * one. A node of an earlier build takes the latter for nothing said, and writes every record of a write-once type as it did.
- * Behind it stands whether to tell of dots given twice, which is asked only of those who know `WRITE_IDS`; and then the
- * holders that miss the write, which only those are told who know `HINTS`.
+ * Behind it stands whether to tell of dots given twice, which is asked only of those who know `WRITE_IDS`; then the
+ * holders that miss the write, which only those are told who know `HINTS`; and then that nobody wants to hear of it before
+ * it is durable, which is said only to those who know `QUIET_PUTS`.
  */
 export const putRequestCodec = routed<PutRequest>({
   encode: (request) => {
@@ -83,8 +84,8 @@ export const putRequestCodec = routed<PutRequest>({
     const partition = reader.uint()
     const id = unpackKeyId(reader)
     const record = decodeRecord(reader.bytes(), body)
-    const { tellAlone, isFresh, tellTwice, hintFor } = unpackAsked(reader)
-    return { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
+    const { tellAlone, isFresh, tellTwice, hintFor, quiet } = unpackAsked(reader)
+    return { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, quiet, routing }
   },
 })
 
@@ -252,13 +253,14 @@ function unpackFlag(reader: TupleReader): true | undefined {
   return reader.remaining > 0 && reader.boolean() ? true : undefined
 }
 
-type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice' | 'hintFor'>
+type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice' | 'hintFor' | 'quiet'>
 const NOTHING_ASKED: Asked = {}
 
-function packAsked({ tellAlone, isFresh, tellTwice, hintFor }: Asked): readonly TupleValue[] {
-  if (hintFor !== undefined) {
+function packAsked({ tellAlone, isFresh, tellTwice, hintFor, quiet }: Asked): readonly TupleValue[] {
+  if (hintFor !== undefined || quiet) {
     const first = isFresh ? false : (tellAlone ?? (tellTwice ? false : null))
-    return [first, tellTwice ?? false, [...hintFor]]
+    const holders = hintFor === undefined ? null : [...hintFor]
+    return quiet ? [first, tellTwice ?? false, holders, true] : [first, tellTwice ?? false, holders]
   }
   if (isFresh) return [false]
   return tellTwice ? [tellAlone ?? false, true] : packFlag(tellAlone)
@@ -269,13 +271,15 @@ function unpackAsked(reader: TupleReader): Asked {
   const first = reader.optional((field) => field.boolean())
   const tellTwice = unpackFlag(reader)
   const hintFor = unpackHintFor(reader)
-  if (first === undefined) return { hintFor }
+  const quiet = unpackFlag(reader)
+  if (first === undefined) return { hintFor, quiet }
   const tellAlone = first || undefined
-  return tellTwice || first ? { tellAlone, tellTwice, hintFor } : { isFresh: true, hintFor }
+  return tellTwice || first ? { tellAlone, tellTwice, hintFor, quiet } : { isFresh: true, hintFor, quiet }
 }
 
 function unpackHintFor(reader: TupleReader): PutRequest['hintFor'] {
-  return reader.remaining === 0 ? undefined : reader.list(unpackNode, MAX_REPLICAS)
+  if (reader.remaining === 0) return undefined
+  return reader.optional((field) => field.list(unpackNode, MAX_REPLICAS))
 }
 
 function unpackNode(item: TupleReader): string {

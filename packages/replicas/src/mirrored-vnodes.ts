@@ -1,17 +1,18 @@
 import { EMPTY_RECORD, type MergePolicy, mergeRecords, type StoredRecord } from '@atoll/causality'
 import { AtollError } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
-import { callOrStream, type Method, type RpcEndpoint } from '@atoll/transport'
-import type {
-  CoordinateReply,
-  CoordinateRequest,
-  GetReply,
-  GetRequest,
-  Mirror,
-  PutReply,
-  PutRequest,
-  ScanRequest,
-  VnodeHost,
+import { callOrStream, isCapable, type Method, type RpcEndpoint } from '@atoll/transport'
+import {
+  type CoordinateReply,
+  type CoordinateRequest,
+  type GetReply,
+  type GetRequest,
+  type Mirror,
+  type PutReply,
+  type PutRequest,
+  QUIET_PUTS,
+  type ScanRequest,
+  type VnodeHost,
 } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
 import { getMethod, putMethod } from './methods.ts'
@@ -26,7 +27,7 @@ export interface Patience {
 
 export interface MirroredVnodesParts {
   readonly host: VnodeHost
-  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream'>
+  readonly endpoint: Pick<RpcEndpoint, 'call' | 'openStream' | 'capabilitiesOf'>
   /** How many partitions the ring has, as this node knows it. */
   readonly ring: () => number
 }
@@ -117,13 +118,14 @@ export class MirroredVnodes {
     { id, record }: Pick<PutRequest, 'id' | 'record'>,
     { place, routing, patience }: ServedAt,
   ): Promise<boolean> {
-    const { host, ring } = this.#parts
+    const { host, endpoint, ring } = this.#parts
     // Asked again: the records may have been filed anew while the write was under way.
     const partition = place.in(host.filed)
     const awaited: Promise<void>[] = []
     let isOver = true
     for (const [to, mirror] of host.mirrors.needing(partition, routing.epoch)) {
-      const copy = { partition: place.in(ring()), id, record, routing: AS_FALLBACK }
+      const quiet = isCapable(endpoint, to, QUIET_PUTS)
+      const copy = { partition: place.in(ring()), id, record, quiet, routing: AS_FALLBACK }
       const sending = this.#call(to, putMethod, copy, patience())
       if (mirror.stage === 'copying') {
         sendBeside(mirror, sending)

@@ -10,7 +10,7 @@ import type {
   ScanRequest,
   VnodeRole,
 } from '@atoll/vnode'
-import { checkValues, DIGEST_READS, HINTS, WRITE_IDS } from '@atoll/vnode'
+import { checkValues, DIGEST_READS, HINTS, QUIET_PUTS, WRITE_IDS } from '@atoll/vnode'
 import { notesNone, scanFor } from './capabilities.ts'
 import { isLargeRecord } from './large-records.ts'
 import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
@@ -95,7 +95,8 @@ export class VnodeReplicas {
     const isHinted = options.hintFor !== undefined && (isOwn || isCapable(endpoint, node, HINTS))
     const hintFor = isHinted ? options.hintFor : undefined
     const routing = routingOf(target)
-    const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, routing }
+    const quiet = onAccepted === undefined && !isOwn && isCapable(endpoint, node, QUIET_PUTS)
+    const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, quiet, routing }
     if (isOwn) return this.#router.put(request, () => options, onAccepted)
     const asked = { node, method: putMethod, request, isLarge: isLargeRecord(record) }
     const call = { timeoutMs, signal, onProgress: onAccepted }

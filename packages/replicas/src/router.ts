@@ -11,7 +11,7 @@ import type {
   ScanReply,
   ScanRequest,
 } from '@atoll/vnode'
-import { checkValues, DIGEST_READS, HINTS, WRITE_IDS } from '@atoll/vnode'
+import { checkValues, DIGEST_READS, HINTS, QUIET_PUTS, WRITE_IDS } from '@atoll/vnode'
 import { notesNone } from './capabilities.ts'
 import { coordinateMethod, getMethod, hintMethod, putMethod } from './methods.ts'
 import { MirroredVnodes, type Patience } from './mirrored-vnodes.ts'
@@ -78,9 +78,11 @@ export class VnodeRouter {
     return this.#ways.elsewhere(asking, patience, {
       here,
       there: (to, routing, call) => {
-        const tellTwice = request.tellTwice && isCapable(this.#parts.endpoint, to, WRITE_IDS)
+        const { endpoint } = this.#parts
+        const tellTwice = request.tellTwice && isCapable(endpoint, to, WRITE_IDS)
+        const quiet = onAccepted === undefined && isCapable(endpoint, to, QUIET_PUTS)
         const forwarded = this.#ways.forwarded(
-          { ...request, tellTwice, ...this.#hintFor(request, to) },
+          { ...request, tellTwice, quiet, ...this.#hintFor(request, to) },
           asking,
           routing,
         )

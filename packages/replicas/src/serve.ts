@@ -29,7 +29,8 @@ export function serveVnodes(
   )
   large.handle(putMethod, async (request, call) => {
     checkValues(request.record, host.crc32)
-    const reply = await router.put(request, patienceOf(call), () => call.progress('accepted'))
+    const onAccepted = request.quiet ? undefined : () => call.progress('accepted')
+    const reply = await router.put(request, patienceOf(call), onAccepted)
     // Between nodes of one process they are those of the node that asks, which takes them back when it is answered.
     if (reply.released !== true) keepValues(request.record)
     return reply

@@ -13,5 +13,8 @@ export const HINTS = 'hints'
 /** Said by a node that answers a read with the digest of its record, if it is asked for no more than that. */
 export const DIGEST_READS = 'digest-reads'
 
+/** Said by a node that tells of a put that it was accepted only if it is asked to (`PutRequest.quiet`). */
+export const QUIET_PUTS = 'quiet-puts'
+
 /** What nodes of this build can do beyond the protocol's version, as far as vnodes go. */
-export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS, HINTS, DIGEST_READS]
+export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS, HINTS, DIGEST_READS, QUIET_PUTS]

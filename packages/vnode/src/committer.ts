@@ -13,6 +13,7 @@ import type { CountStep } from './counts.ts'
 import { NOTED } from './database.ts'
 import { NOTHING_KEY } from './layout.ts'
 import type { BytesBatchOptions, Database, Operation } from './ports.ts'
+import type { Sheet } from './sheets.ts'
 
 export interface CommitterParts {
   readonly database: Pick<Database, 'batch' | 'batchBytes'>
@@ -37,6 +38,8 @@ interface Write {
   readonly operations: readonly Operation[]
   readonly steps: readonly CountStep[]
   readonly bytes: number
+  /** Where bytes of its operations are. */
+  readonly sheet: Sheet | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
@@ -50,6 +53,9 @@ const CHAINED_BYTES = MiB
 const LARGE_BYTES = 64 * KiB
 /** How many are under way at most. */
 const MAX_BATCHES = 16
+/** How often the event loop goes round before a batch of small writes begins that others may join, and for how long. */
+const GATHERING_TURNS = 3
+const GATHERING_MS = 2
 
 /**
  * Group commit: everything that arrives while a batch is on its way to the disk shares the next one, and its sync.
@@ -72,6 +78,8 @@ export class Committer {
   /** Resolves when the outcome of the last batch has been told. */
   #last: Promise<void> = Promise.resolve()
   #failures = 0
+  /** How many writes went with the last batch. */
+  #writesBefore = 0
   /** False after a failure, until the database has taken something: before that nobody knows what came to the disk. */
   #isSettled = true
   #settling: Promise<void> | undefined
@@ -112,12 +120,17 @@ export class Committer {
 
   /**
    * Queues operations that become durable together, and that say what large values they replace, with what they do to the
-   * counts; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound.
+   * counts; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound. The sheet, on which
+   * bytes of the operations are, is released when these are on the disk.
    */
-  commit(operations: readonly Operation[], steps: readonly CountStep[] = NO_STEPS): Promise<void> {
+  commit(
+    operations: readonly Operation[],
+    steps: readonly CountStep[] = NO_STEPS,
+    sheet?: Sheet,
+  ): Promise<void> {
     const bytes = bytesOf(operations)
     const durable = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ operations, steps, bytes, resolve, reject })
+      this.#queue.push({ operations, steps, bytes, sheet, resolve, reject })
     })
     this.#parts.counters.queued(steps)
     if (bytes >= LARGE_BYTES) this.#large += 1
@@ -129,9 +142,31 @@ export class Committer {
   async #start(): Promise<void> {
     this.#isStarting = true
     await Promise.resolve()
+    if (this.#isGathering) await this.#gather()
     this.#isStarting = false
     if (!this.#isSettled) return void this.settle().catch(() => {})
     while (this.#queue.length > 0 && this.#mayBegin()) this.#last = this.#commitNext(this.#last)
+  }
+
+  /** A write that comes alone, as those of a single client do, waits for nobody. */
+  get #isGathering(): boolean {
+    if (this.#batchesUnderWay > 0 || this.#large > 0 || !this.#isSettled) return false
+    const { length } = this.#queue
+    if (length >= this.#limits.batchOperations) return false
+    return length > 0 && (length > 1 || this.#writesBefore > 1)
+  }
+
+  /**
+   * Lets others join. To write and sync a batch costs the processor as much as a dozen small writes in it; and where
+   * there is nothing else to do the event loop goes round in some microseconds.
+   */
+  async #gather(): Promise<void> {
+    const { clock } = this.#parts
+    const sinceMs = clock.monotonicMs()
+    for (let turns = 0; turns < GATHERING_TURNS; turns++) {
+      await new Promise<void>((resolve) => clock.timer(0, resolve))
+      if (!this.#isGathering || clock.monotonicMs() - sinceMs >= GATHERING_MS) return
+    }
   }
 
   #mayBegin(): boolean {
@@ -146,6 +181,7 @@ export class Committer {
     const { clock, metrics } = this.#parts
     const chain = this.#chain
     const writes = this.#takeBatch()
+    this.#writesBefore = writes.length
     const bytes = sumOf(writes, 'bytes')
     const startMs = clock.monotonicMs()
     this.#batchesUnderWay += 1
@@ -162,7 +198,10 @@ export class Committer {
       metrics.observe('atoll_vnode_batch_writes', writes.length)
       metrics.observe('atoll_vnode_batch_bytes', bytes)
       metrics.observe('atoll_vnode_batch_ms', clock.monotonicMs() - startMs)
-      for (const write of writes) write.resolve()
+      for (const write of writes) {
+        write.sheet?.release()
+        write.resolve()
+      }
     }
     void this.#start()
   }

@@ -6,7 +6,7 @@ import {
   type RecordHead,
   type StoredRecord,
 } from '@atoll/causality'
-import { AtollError, combineCrc32, concatBytes, equalBytes, KiB, keepBuffer, piecesOf } from '@atoll/core'
+import { AtollError, combineCrc32, equalBytes, KiB, keepBuffer, piecesOf } from '@atoll/core'
 import type { Crc32 } from './seal.ts'
 
 /**
@@ -79,10 +79,26 @@ export function envelopeParts(key: Uint8Array, record: StoredRecord, crc32: Crc3
   return { front: frontOf(key, head, { version: VERSION, crc32 }), values: body }
 }
 
-/** The one copy of a value on its way to the disk. */
-export function encodeEnvelope(key: Uint8Array, record: StoredRecord, crc32: Crc32): Uint8Array {
-  const { front, values } = envelopeParts(key, record, crc32)
-  return concatBytes([front, values])
+/**
+ * The one copy of a value on its way to the disk. `roomFor` answers that many bytes, whatever is in them; default a new
+ * array.
+ */
+export function encodeEnvelope(
+  key: Uint8Array,
+  record: StoredRecord,
+  { crc32, roomFor = (bytes) => new Uint8Array(bytes) }: EnvelopeWays,
+): Uint8Array {
+  const { head, body } = encodeRecord(record)
+  const bodyAt = HEAD_AT + head.length
+  const envelope = roomFor(bodyAt + body.length)
+  writeFront(envelope, { key, head }, { version: VERSION, crc32 })
+  envelope.set(body, bodyAt)
+  return envelope
+}
+
+export interface EnvelopeWays {
+  readonly crc32: Crc32
+  readonly roomFor?: (bytes: number) => Uint8Array
 }
 
 /** An envelope without the values. */
@@ -178,18 +194,29 @@ function tagOf(head: Uint8Array, sha1: Sha1): Uint8Array {
   return sha1(head).subarray(0, TAG_BYTES)
 }
 
-function frontOf(
-  key: Uint8Array,
-  head: Uint8Array,
-  { version, crc32 }: { readonly version: number; readonly crc32: Crc32 },
-): Uint8Array {
+interface FrontMeans {
+  readonly version: number
+  readonly crc32: Crc32
+}
+
+function frontOf(key: Uint8Array, head: Uint8Array, means: FrontMeans): Uint8Array {
   const front = new Uint8Array(HEAD_AT + head.length)
-  front[0] = version
-  const view = viewOf(front)
-  view.setUint32(LENGTH_AT, head.length)
-  front.set(head, HEAD_AT)
-  view.setUint32(CRC_AT, headSum(key, front.subarray(LENGTH_AT), crc32))
+  writeFront(front, { key, head }, means)
   return front
+}
+
+/** Into the first bytes of `target`. */
+function writeFront(
+  target: Uint8Array,
+  { key, head }: { readonly key: Uint8Array; readonly head: Uint8Array },
+  means: FrontMeans,
+): void {
+  target[0] = means.version
+  const view = viewOf(target)
+  view.setUint32(LENGTH_AT, head.length)
+  target.set(head, HEAD_AT)
+  const summed = target.subarray(LENGTH_AT, HEAD_AT + head.length)
+  view.setUint32(CRC_AT, headSum(key, summed, means.crc32))
 }
 
 /** From the sum of all that was read follows that of the values. */

@@ -1,4 +1,11 @@
-export { DIGEST_READS, HINTS, SCAN_GROUPS, VNODE_CAPABILITIES, WRITE_IDS } from './capabilities.ts'
+export {
+  DIGEST_READS,
+  HINTS,
+  QUIET_PUTS,
+  SCAN_GROUPS,
+  VNODE_CAPABILITIES,
+  WRITE_IDS,
+} from './capabilities.ts'
 export type { StoredCounts } from './counters.ts'
 export { type Counts, countsOf } from './counts.ts'
 export { openDatabase } from './database.ts'

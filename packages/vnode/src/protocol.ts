@@ -39,6 +39,11 @@ export interface PutRequest {
    * none.
    */
   readonly hintFor?: readonly string[] | undefined
+  /**
+   * Whether nobody wants to hear that the record was accepted, before it is durable; default false. Asked only of those who
+   * know `QUIET_PUTS`.
+   */
+  readonly quiet?: boolean | undefined
 }
 
 /** Asks the vnode of `partition` to note that these holders miss its record of a key. Answers when that is durable. */

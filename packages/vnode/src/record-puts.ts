@@ -3,6 +3,7 @@ import { concatBytes, KiB, type Runtime } from '@atoll/core'
 import {
   bodyParts,
   type Extent,
+  encodeEnvelope,
   encodeHeadEnvelope,
   envelopeParts,
   type StoredParts,
@@ -10,12 +11,15 @@ import {
 } from './envelope.ts'
 import { bodyKeyOf } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
+import type { Sheet, Sheets } from './sheets.ts'
 
 export interface PutMeans {
   readonly runtime: Pick<Runtime, 'digest'>
   readonly database: Pick<Database, 'batchBytes'>
   /** Values of more bytes lie apart from their head. */
   readonly inlineBytes: number
+  /** Where small records are put together, for a database that keeps none of the bytes that it is given. */
+  readonly sheets?: Sheets | undefined
 }
 
 export interface RecordPut {
@@ -30,6 +34,8 @@ export interface RecordPut {
 /** How a record is written, and how many bytes it then has. */
 export interface RecordPuts extends Extent {
   readonly operations: readonly Operation[]
+  /** To be released when they are on the disk. */
+  readonly sheet: Sheet | undefined
 }
 
 /** Smaller values are not worth a buffer of their own on the way to the disk. */
@@ -42,16 +48,33 @@ const UNCOPIED_BYTES = 64 * KiB
 export function recordPuts(put: RecordPut, means: PutMeans): RecordPuts {
   const { key, record, before } = put
   const { crc32, sha1 } = means.runtime.digest
-  if (valueBytes(record) <= means.inlineBytes) {
+  const length = valueBytes(record)
+  if (length <= means.inlineBytes) {
+    if (length < UNCOPIED_BYTES) return wholePut(put, means)
     const whole = putOf(key, envelopeParts(key, record, crc32), { put, means, replacesBytes: before.bytes })
     const gone = bodyDeletes(key, before)
-    return { operations: [whole.operation, ...gone], bytes: whole.bytes, bodyBytes: 0 }
+    return { operations: [whole.operation, ...gone], bytes: whole.bytes, bodyBytes: 0, sheet: undefined }
   }
   const head = encodeHeadEnvelope(key, record, crc32)
   const ofHead = { type: 'put', key, value: head, replacesBytes: before.bytes } as const
   const replacesBytes = before.bodyBytes
   const body = putOf(bodyKeyOf(key), bodyParts(record, sha1), { put, means, replacesBytes })
-  return { operations: [ofHead, body.operation], bytes: head.length, bodyBytes: body.bytes }
+  const operations = [ofHead, body.operation]
+  return { operations, bytes: head.length, bodyBytes: body.bytes, sheet: undefined }
+}
+
+/** A small record with its values, put together on a sheet if there are any. */
+function wholePut({ key, record, before }: RecordPut, { runtime, sheets }: PutMeans): RecordPuts {
+  let sheet: Sheet | undefined
+  const roomFor = (bytes: number) => {
+    const taken = sheets?.take(bytes)
+    sheet = taken?.sheet
+    return taken?.room ?? new Uint8Array(bytes)
+  }
+  const value = encodeEnvelope(key, record, { crc32: runtime.digest.crc32, roomFor })
+  const whole: Operation = { type: 'put', key, value, replacesBytes: before.bytes }
+  const operations = before.bodyBytes === 0 ? [whole] : [whole, ...bodyDeletes(key, before)]
+  return { operations, bytes: value.length, bodyBytes: 0, sheet }
 }
 
 /** Deletes a record, and its values if they lie apart. */

@@ -15,13 +15,13 @@ import { countsOf } from './counts.ts'
 import { readBytes } from './database.ts'
 import { type Decided, type Decision, isExactly, knowsMore } from './decision.ts'
 import type { Derivation, Derived, Indexing, RecordChange } from './derivation.ts'
-import { type Extent, keepValues, type StoredHead } from './envelope.ts'
+import { keepValues, type StoredHead } from './envelope.ts'
 import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
 import { type IndexWhere, indexOperations } from './index-entry.ts'
 import { NODE_INDEX } from './index-space.ts'
-import type { KeyOrder, PendingWrite } from './key-order.ts'
+import type { KeyOrder } from './key-order.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import { orphanDeletes } from './orphans.ts'
@@ -31,6 +31,7 @@ import type { RecordReader } from './record-reader.ts'
 import { checkDisk, checkRoom } from './record-room.ts'
 import type { Recount } from './recount.ts'
 import { seal, unseal } from './seal.ts'
+import type { Sheets } from './sheets.ts'
 
 /** What all vnodes of a host share. */
 export interface WriterParts {
@@ -45,6 +46,8 @@ export interface WriterParts {
   readonly recordBytes: number
   /** Values of more bytes lie apart from their head. */
   readonly inlineBytes: number
+  /** Where small records are put together; undefined for a database that keeps the bytes that it is given. */
+  readonly sheets: Sheets | undefined
   /** What is written together with every change of a record. */
   readonly derivations: () => readonly Derivation[]
   readonly indexing: Indexing
@@ -152,7 +155,7 @@ export class RecordWriter {
       const change = { id, key, name, before, after: record, isLost: isLost(ground), ...CLIENTS }
       const derived = this.#derive(change, [...ground.orphans, ...puts.operations])
       derived.operations.push(...this.#hints(key, hintFor))
-      const durable = this.#queue(name, pendingOf(record, puts), derived)
+      const durable = this.#queue(name, { record, puts }, derived)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
   }
@@ -244,7 +247,7 @@ export class RecordWriter {
       if (puts.bodyBytes === 0) return undefined
       // Whoever writes next shall know that there are values to be hidden. The record is the same: nothing is derived.
       const derived = { operations: [...puts.operations], steps: [] }
-      return { durable: this.#queue(place.name, pendingOf(record, puts), derived) }
+      return { durable: this.#queue(place.name, { record, puts }, derived) }
     })
     await queued?.durable
     return queued !== undefined
@@ -307,7 +310,7 @@ export class RecordWriter {
     const derived = this.#derive(change, [...ground.orphans, ...puts.operations])
     for (const more of [this.#hints(key, hintFor), claim?.operations ?? NO_OPERATIONS])
       if (more.length > 0) derived.operations.push(...more)
-    const durable = this.#queue(name, pendingOf(record, puts), derived)
+    const durable = this.#queue(name, { record, puts }, derived)
     if (claim !== undefined) incarnation.granted(claim)
     return { record, changed: true, declined: false, overCorrupt, twice: twice.actors, durable }
   }
@@ -351,11 +354,12 @@ export class RecordWriter {
 
   #queue(
     name: string,
-    written: Omit<PendingWrite, 'durable'>,
+    { record, puts }: { readonly record: StoredRecord; readonly puts: RecordPuts },
     { operations, steps }: Derived,
   ): Promise<void> {
-    const durable = this.#parts.committer.commit(operations, steps)
-    this.#parts.order.hold(name, { ...written, durable })
+    const { bytes, bodyBytes, sheet } = puts
+    const durable = this.#parts.committer.commit(operations, steps, sheet)
+    this.#parts.order.hold(name, { record, bytes, bodyBytes, durable })
     return durable
   }
 
@@ -438,8 +442,4 @@ export class RecordWriter {
 /** Whether there is something of which nothing can be read. */
 function isLost({ record, corrupt }: Pick<StoredHead, 'record' | 'corrupt'>): boolean {
   return corrupt && record === undefined
-}
-
-function pendingOf(record: StoredRecord, { bytes, bodyBytes }: Extent): Omit<PendingWrite, 'durable'> {
-  return { record, bytes, bodyBytes }
 }

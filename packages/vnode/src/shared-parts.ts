@@ -2,9 +2,10 @@ import { Committer, type CommitterParts } from './committer.ts'
 import { Holdings } from './holdings.ts'
 import { KeyOrder } from './key-order.ts'
 import type { VnodeHostOptions } from './options.ts'
+import { Sheets } from './sheets.ts'
 import type { VnodeParts } from './vnode.ts'
 
-type Made = 'committer' | 'order' | 'recordBytes' | 'inlineBytes' | 'holdings'
+type Made = 'committer' | 'order' | 'recordBytes' | 'inlineBytes' | 'sheets' | 'holdings'
 type Told = Pick<CommitterParts, 'counters' | 'reload' | 'onDone' | 'onFailed'>
 
 export interface SharedMeans extends Omit<VnodeParts, Made>, Told {
@@ -33,5 +34,6 @@ export function sharedParts({
   const told = { counters, reload, onDone, onFailed: failed }
   const committer = new Committer({ database: means.database, clock, metrics, ...told }, options)
   const { recordBytes, inlineBytes } = options
-  return { ...means, committer, order, recordBytes, inlineBytes, holdings: new Holdings() }
+  const sheets = means.database.batchBytes === undefined ? undefined : new Sheets()
+  return { ...means, committer, order, recordBytes, inlineBytes, sheets, holdings: new Holdings() }
 }

@@ -1,4 +1,4 @@
-import { AtollError, KiB, utf8 } from '@atoll/core'
+import { AtollError, type Clock, KiB, utf8 } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { Committer } from '../src/committer.ts'
 import type { BytesBatchOptions, Operation } from '../src/ports.ts'
@@ -38,13 +38,29 @@ class ChainedDatabase extends SlowDatabase {
 /** What is written here are no records. */
 const UNCOUNTED = { queued: () => {}, take: () => [] }
 
-const settle = () => new Promise((resolve) => setImmediate(resolve))
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** The event loop has gone round so often that whoever gathers writes has begun. */
+async function settle(): Promise<void> {
+  for (let turns = 0; turns < 6; turns++) await turn()
+}
 
 function setUp<T extends SlowDatabase>(
   database: T,
   limits: { batchOperations?: number; batchBytes?: number } = {},
 ) {
-  const { clock, metrics } = testRuntime()
+  const runtime = testRuntime()
+  const { metrics } = runtime
+  const time = { nowMs: 0 }
+  const clock: Clock = {
+    ...runtime.clock,
+    monotonicMs: () => time.nowMs,
+    timer: (delayMs, fire) => {
+      expect(delayMs).toBe(0)
+      const immediate = setImmediate(fire)
+      return { cancel: () => clearImmediate(immediate) }
+    },
+  }
   let failures = 0
   const onFailed = () => {
     failures += 1
@@ -61,7 +77,7 @@ function setUp<T extends SlowDatabase>(
       (error) => outcomes.push(`${name} ${error.code} ${error.definite}`),
     )
   }
-  return { database, metrics, put, outcomes, failures: () => failures }
+  return { database, metrics, put, outcomes, failures: () => failures, time }
 }
 
 describe('group commit', () => {
@@ -103,6 +119,50 @@ describe('group commit', () => {
       await database.end()
     }
     expect(database.batches).toEqual([['a', 'b', 'c'], ['d'], ['e'], ['f', 'g'], ['h']])
+  })
+
+  it('lets nobody wait who comes alone', async () => {
+    const { database, put } = setUp(new SlowDatabase())
+    for (const name of ['a', 'b', 'c']) {
+      put(name)
+      await Promise.resolve()
+      await Promise.resolve()
+      expect(database.batches.at(-1)).toEqual([name])
+      await database.end()
+    }
+  })
+
+  it('waits for others while the event loop goes round three times, once there have been several', async () => {
+    const { database, put } = setUp(new SlowDatabase())
+    for (const name of ['a', 'b']) put(name)
+    await turn()
+    put('c')
+    await turn()
+    put('d')
+    expect(database.batches).toEqual([])
+    await settle()
+    expect(database.batches).toEqual([['a', 'b', 'c', 'd']])
+    await database.end()
+    put('e')
+    await turn()
+    put('f')
+    await settle()
+    expect(database.batches.slice(1)).toEqual([['e', 'f']])
+  })
+
+  it('does not wait for longer than two milliseconds, nor when a batch is full', async () => {
+    const late = setUp(new SlowDatabase())
+    for (const name of ['a', 'b']) late.put(name)
+    await turn()
+    late.time.nowMs += 2
+    await turn()
+    expect(late.database.batches).toEqual([['a', 'b']])
+    const full = setUp(new SlowDatabase(), { batchOperations: 3 })
+    for (const name of ['a', 'b']) full.put(name)
+    await turn()
+    full.put('c')
+    await turn()
+    expect(full.database.batches).toEqual([['a', 'b', 'c']])
   })
 
   it('fails a batch as a whole, and what waits behind it definitely', async () => {

@@ -49,7 +49,7 @@ const RECORD: StoredRecord = {
 
 /** Bytes that an earlier version of the program wrote. A new version of a format gets a file beside the old ones. */
 describe('the envelope of a record', () => {
-  const bytes = encodeEnvelope(key, RECORD, crc32)
+  const bytes = encodeEnvelope(key, RECORD, { crc32 })
 
   it('opens what was stored, and what older programs stored', () => {
     expect(decodeEnvelope(key, bytes, { crc32 })).toEqual({
@@ -98,7 +98,7 @@ describe('the envelope of a record', () => {
     const [first] = RECORD.siblings
     const clock = new Map([['00000000000000aa', 7]])
     const record = { clock, siblings: [{ ...first!, value, valueCrc32: crc32(value) }] }
-    const whole = encodeEnvelope(key, record, crc32)
+    const whole = encodeEnvelope(key, record, { crc32 })
     let summedBytes = 0
     const counting = (bytes: Uint8Array, seed?: number) => {
       summedBytes += bytes.length

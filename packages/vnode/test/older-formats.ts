@@ -24,7 +24,7 @@ export async function withValuesAtHeads(database: Database, partitions = 8): Pro
       )
       const { headOfBody } = decodeEnvelope(key, (await database.get(key, BINARY))!, { crc32 })
       const record = decodeRecord(headOfBody!, body.subarray(BODY_AT))
-      const value = encodeEnvelope(key, record, crc32)
+      const value = encodeEnvelope(key, record, { crc32 })
       await database.batch(
         [
           { type: 'put', key, value },
