@@ -28,6 +28,7 @@ const ownBucket: Work = async (scene, client, node) => {
   }
   const isUsed = await take(round, [
     ['create', create],
+    ['list of buckets', listedAs(bucket, true)],
     ['put', (at) => at.objects.put(bucket, FIRST, bytes), NO_BUCKET],
     ['head', (at) => at.objects.head(bucket, FIRST), NO_BUCKET, NO_OBJECT],
     ['delete of a full one', deletedFull(bucket), NO_BUCKET],
@@ -38,6 +39,7 @@ const ownBucket: Work = async (scene, client, node) => {
   const isDeleted = await take(round, [
     ['delete of the object', (at) => at.objects.delete(bucket, FIRST), NO_BUCKET],
     ['delete', (at) => at.objects.deleteBucket(bucket), NO_BUCKET, ...never],
+    ['list of buckets', listedAs(bucket, false)],
   ])
   if (isDeleted) await makeAnew(round, { create, bytes, late })
   await late?.over
@@ -78,6 +80,14 @@ async function makeAnew(round: Round, { create, bytes, late }: Anew): Promise<vo
 }
 
 type Step = readonly [what: string, run: (at: AtollNode) => Promise<unknown>, ...never: string[]]
+
+const listedAs =
+  (bucket: string, isThere: boolean) =>
+  async ({ objects }: AtollNode) => {
+    const { buckets } = await objects.listBuckets({ prefix: bucket })
+    if (buckets.some(({ name }) => name === bucket) !== isThere)
+      throw new Error(`the bucket is ${isThere ? 'missing from' : 'still in'} the list`)
+  }
 
 /** It is refused, since there is something in it. */
 const deletedFull = (bucket: string) => async (at: AtollNode) => {

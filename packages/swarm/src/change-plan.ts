@@ -17,6 +17,7 @@ import type { HouseOptions } from './options.ts'
  * - `twin`: a copy of a node is started beside its original.
  * - `put-back`: one node is put back from a copy, which may be told or not, and at once writes what it wrote before.
  * - `desert`: a node is staged to join, and never comes back.
+ * - `bounce`: one node after the other is closed in order and started again.
  * - `upgrade`: the nodes begin as those of the build before, and are started as those of this one, one after the other.
  */
 export type ChangeKind =
@@ -35,6 +36,7 @@ export type ChangeKind =
   | 'twin'
   | 'put-back'
   | 'upgrade'
+  | 'bounce'
 
 export type Changes = Partial<Readonly<Record<ChangeKind, number>>>
 
@@ -54,6 +56,7 @@ export const CHANGE_KINDS: readonly ChangeKind[] = [
   'twin',
   'put-back',
   'upgrade',
+  'bounce',
 ]
 
 export interface PlannedChange {

@@ -39,7 +39,13 @@ const APART: ReadonlySet<FaultKind> = new Set([
   'restore',
 ])
 const COPYING: ReadonlySet<ChangeKind> = new Set(['restore-all', 'twin', 'put-back'])
-const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set(['down', 'impostor', 'upgrade', ...COPYING])
+const APART_BY_CHANGES: ReadonlySet<ChangeKind> = new Set([
+  'down',
+  'impostor',
+  'upgrade',
+  'bounce',
+  ...COPYING,
+])
 const LAPSING: ReadonlySet<FaultKind> = new Set(['suspend', 'lapse'])
 const DAMAGING: ReadonlySet<FaultKind> = new Set(['replace', 'rot', 'restore'])
 /** Of two machines, one may be hours behind the other for a moment when it goes on. */

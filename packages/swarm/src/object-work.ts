@@ -106,12 +106,18 @@ const remove: Work = async (scene, { name: client, prng }, node) => {
   if (operation.outcome === 'ok' && !deleted) scene.denials.push({ ...operation, kind: 'get' })
 }
 
+/** Every second client gives back what it has read. */
+function chunksOf(client: string): 'own' | 'lent' {
+  return /[02468]$/.test(client) ? 'lent' : 'own'
+}
+
 const get: Work = async (scene, { name: client, prng }, node) => {
   const key = prng.pick(objectKeys(scene.options))
   const repair = prng.chance(200)
   await record(scene, scene.objects, {
     intent: { client, kind: 'get', key },
-    run: () => orNothing(readObject(scene, node, repair ? { key, repair } : { key })),
+    run: () =>
+      orNothing(readObject(scene, node, { key, ...(repair && { repair }), chunks: chunksOf(client) })),
   })
 }
 
@@ -122,7 +128,10 @@ export const getSlowly: Work = async (scene, { name: client, prng }, node) => {
   const pauseMs = prng.between(1, scene.options.durationMs / 4)
   await record(scene, scene.objects, {
     intent: { client, kind: 'get', key },
-    run: () => orNothing(readObject(scene, node, { key, pause: () => clock.sleep(pauseMs) })),
+    run: () =>
+      orNothing(
+        readObject(scene, node, { key, chunks: chunksOf(client), pause: () => clock.sleep(pauseMs) }),
+      ),
   })
 }
 
@@ -132,7 +141,7 @@ const getRange: Work = async (scene, { name: client, prng }, node) => {
   const range = { start, end: start + prng.between(1, 6000) }
   await record(scene, scene.objects, {
     intent: { client, kind: 'get', key },
-    run: () => orNothing(readObject(scene, node, { key, range })),
+    run: () => orNothing(readObject(scene, node, { key, range, chunks: chunksOf(client) })),
     mayFail: true,
   })
 }

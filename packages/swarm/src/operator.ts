@@ -1,6 +1,7 @@
 import { AtollError, isAtollError, utf8 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { NodesPort, Prng } from '@atoll/sim'
+import { bounceAll } from './bounce.ts'
 import { type ChangeKind, namesToCome, type PlannedChange } from './change-plan.ts'
 import { restoreAll, startBeside } from './copies.ts'
 import { isUnreadable } from './hands.ts'
@@ -151,6 +152,8 @@ export class Operator {
       case 'restore-all':
         this.#checkSound()
         return restoreAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
+      case 'bounce':
+        return bounceAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
       case 'upgrade':
         return upgradeAll(this.#scene, { nodes: this.#nodes, prng: this.#prng })
       case 'twin':

@@ -94,6 +94,7 @@ const CHANGE_ODDS: Readonly<Record<ChangeKind, number>> = {
   'restore-all': 100,
   twin: 100,
   upgrade: 150,
+  bounce: 200,
   // In worlds of its own; see `themes.ts`.
   'put-back': 0,
 }

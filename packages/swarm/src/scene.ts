@@ -203,6 +203,7 @@ const DISTURBING: readonly ChangeKind[] = [
   'twin',
   'put-back',
   'upgrade',
+  'bounce',
 ]
 
 /** The elements of a set, in order. */
@@ -226,6 +227,7 @@ export async function readObject(
     readonly key: string
     readonly repair?: boolean
     readonly range?: { start: number; end: number }
+    readonly chunks?: 'own' | 'lent'
     /** What the reader does between two chunks. */
     readonly pause?: () => Promise<void>
   },
