@@ -5,7 +5,7 @@ import { DiskCopy, type World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
 import { Builds } from './builds.ts'
-import { asOfBefore } from './older-rows.ts'
+import { asBegunBefore, asOfBefore } from './older-rows.ts'
 import { type HouseOptions, replicasOfSets } from './options.ts'
 import { type House, OWN_TYPE, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
 import { Watch } from './watch.ts'
@@ -95,7 +95,18 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
       ...(vnodes && { vnodes }),
     })
   }
+  if (builds.older.size > 0) await beginBefore(world, sound)
   return { cluster: await createCluster({ ...built, runtime, storage }), watch, builds, impostor, twin }
+}
+
+/** A cluster that the build before has begun, and closed. */
+async function beginBefore(world: World, sound: Composition): Promise<void> {
+  const cluster = await createCluster(sound)
+  await cluster.close()
+  for (const name of cluster.names) {
+    const disk = world.disk(name)
+    disk.restore(DiskCopy.of(asBegunBefore(disk.copy().entries)))
+  }
 }
 
 function vnodesOf({ recordBytes, inlineBytes }: HouseOptions): NonNullable<Composition['vnodes']> {

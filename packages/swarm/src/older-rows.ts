@@ -1,5 +1,6 @@
 import { crc32 as zlibCrc32 } from 'node:zlib'
 import { concatBytes, continuing, decodeWith, encodeTuple, keyText, type TupleCodec, utf8 } from '@atoll/core'
+import { decodeDocument, encodeDocument } from '@atoll/membership'
 
 /** What lies under one key of a database. */
 export interface Row {
@@ -13,6 +14,8 @@ const crc32 = continuing(zlibCrc32)
 const NEWEST = 4
 
 const FORMAT_KEY = '!meta!format'
+/** Its checksum is over its name, not over its key. */
+const DOCUMENT_KEY = '!cluster!document'
 const NODE_INDEX = '!meta!!index!'
 /** What the build before does not keep: counts, notes of what others missed, and of the lives of the data. */
 const UNKNOWN = ['!meta!count!', '!meta!hint!', '!cluster!generation']
@@ -59,6 +62,26 @@ export function asOfBefore(rows: readonly Row[]): readonly Row[] {
         return [row]
     }
   })
+}
+
+/**
+ * The rows of a cluster that the build before has begun: its document tells of no lives. Later ones do not either, as long
+ * as somebody is of that build.
+ */
+export function asBegunBefore(rows: readonly Row[]): readonly Row[] {
+  return asOfBefore(rows).map((row) => {
+    if (keyText(row.key) !== DOCUMENT_KEY) return row
+    const named = { ...row, key: utf8('document') }
+    return { ...resealed(named, named.key, withoutLives), key: row.key }
+  })
+}
+
+function withoutLives(bytes: Uint8Array): Uint8Array {
+  const document = decodeDocument(bytes)
+  const members = [...document.members].map(
+    ([node, member]) => [node, { ...member, generation: undefined }] as const,
+  )
+  return encodeDocument({ ...document, members: new Map(members), history: undefined })
 }
 
 /** What a database still has in a form of before; nothing is said of what is damaged. */

@@ -2,7 +2,7 @@ import { encodeTuple, utf8 } from '@atoll/core'
 import { type Cluster, createCluster } from '@atoll/node'
 import { createWorld, DiskCopy, type World } from '@atoll/sim'
 import { expect, test } from 'vitest'
-import { asOfBefore, leftOfBefore, type Row } from '../src/older-rows.ts'
+import { asBegunBefore, asOfBefore, leftOfBefore, type Row } from '../src/older-rows.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 const KEYS = ['a\0b', 'a\0\0', 'c', 'd/e']
@@ -47,8 +47,9 @@ test('a database as a build before would have left it is read, converted, and sa
       const [format] = named(rows, /^!meta!format$/)
       const note = encodeTuple(2, ['atoll vnodes', name, 8, true])
       expect(Buffer.from(format!.value).subarray(0, note.length)).toEqual(Buffer.from(note))
-      // The document tells of the lives of this data: without the notes of them it would count as an older copy.
-      world.disk(name).restore(DiskCopy.of([...rows, ...named(before, /generation$/)]))
+      const begun = asBegunBefore(before)
+      expect(named(begun, /!document$/)[0]!.value[0]).toBe(1)
+      world.disk(name).restore(DiskCopy.of(begun))
     }
     await using cluster = await open(world)
     expect(await listed(cluster)).toEqual([...KEYS].sort())
