@@ -26,8 +26,8 @@ export const hotParts: readonly ((onRow: (row: Row) => void, options: PartOption
 
 async function hotKeys(onRow: (row: Row) => void, { packages }: PartOptions): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'atoll-bench-'))
-  const open = await storeOf(packages)
-  const cluster = await open({ nodes: NODES, path: join(directory, 'atoll') })
+  const { openCluster } = await storeOf(packages)
+  const cluster = await openCluster({ nodes: NODES, path: join(directory, 'atoll') })
   try {
     const { objects } = cluster.node(1)
     await objects.createBucket(BUCKET)

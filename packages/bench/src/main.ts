@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises'
 import { cpus } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { checkInteger } from '@atoll/core'
 import { againstHeadLine, type Job, measureAgainst, slowerLines } from './against.ts'
@@ -11,7 +10,9 @@ import { hotParts } from './hot-suite.ts'
 import { goalHeadLine, goalLine } from './listing/goal-report.ts'
 import { listingParts } from './listing-suite.ts'
 import { objectsParts } from './objects-suite.ts'
+import { OWN_FOLDER } from './own-folder.ts'
 import { type PartOptions, runPart, tellRow } from './parts.ts'
+import { processesParts } from './processes-suite.ts'
 import { type Compared, changes, headLine, line } from './report.ts'
 import { OWN_STORAGE_PARTS, storageParts } from './storage-suite.ts'
 
@@ -41,6 +42,12 @@ const SUITES: Readonly<Record<string, Suite>> = {
   hot: {
     headLine,
     parts: withLines(hotParts, line),
+    loadsPackages: true,
+    disk: 'new files on both sides',
+  },
+  processes: {
+    headLine,
+    parts: withLines(processesParts, line),
     loadsPackages: true,
     disk: 'new files on both sides',
   },
@@ -76,7 +83,6 @@ const DEFAULT_MINUTES = 20
 /** In the largest directory of the suite `listing`, by itself and in a comparison of all suites. */
 const MOST_OBJECTS = '1000000'
 const FEWER_OBJECTS = '100000'
-const OWN_FOLDER = fileURLToPath(new URL('../../..', import.meta.url))
 
 const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N] [--against FOLDER [--pairs N] [--minutes N]] [--objects N]
   SUITE           one of: ${Object.keys(SUITES).join(', ')}; with --against also ${ALL}
@@ -85,7 +91,7 @@ const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N
   --part N        only the N-th part of the suite, in this process: for a profiler
   --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}, of ${ALL} 1);
                   no part is begun after --minutes (default of ${ALL} ${DEFAULT_MINUTES}, else none)
-  --packages FOLDER  the checkout of which the suites digests, hot and listing measure the packages; default this one
+  --packages FOLDER  the checkout of which the suites digests, hot, listing and processes measure the packages; default this one
   --objects N     how many the largest directory of the suite listing gets, 10000 or more; default ${MOST_OBJECTS}, of ${ALL} ${FEWER_OBJECTS}`
 
 process.exitCode = await main()

@@ -33,7 +33,7 @@ const RSS_SAMPLE_MS = 20
 
 /** Runs one round of a load. `from` is the number of its first operation. */
 export async function measureRound(subject: Subject, load: Load, from: number): Promise<Round> {
-  const latency = build({ numberOfSignificantValueDigits: 3, highestTrackableValue: 600_000_000 })
+  const latency = createHistogram()
   let peakRssBytes = process.memoryUsage.rss()
   const sampler = setInterval(() => {
     peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss())
@@ -76,27 +76,57 @@ export interface Comparison {
   readonly floor: readonly Round[]
 }
 
+/** How a round of a load is run, with operations from a number on. */
+export type RunRound = (load: Load, from: number) => Promise<Round>
+
 /**
  * Measures a subject and its floor in turn, after a round of each that does not count. Each round of the one has a
  * round of the other beside it, a pair, so that a drift of the machine meets both alike; the order is swapped from pair
  * to pair. Many short rounds say more than a few long ones: what disturbs a moment then spoils one pair of many.
  */
-export async function compare(
+export function compare(
   subject: Subject,
   floor: Subject,
+  load: Load & { rounds: number },
+): Promise<Comparison> {
+  const running =
+    (of: Subject): RunRound =>
+    (part, from) =>
+      measureRound(of, part, from)
+  return compareRounds({ subject: running(subject), floor: running(floor) }, load)
+}
+
+/** The same where rounds are run elsewhere. */
+export async function compareRounds(
+  run: Readonly<Record<keyof Comparison, RunRound>>,
   load: Load & { rounds: number },
 ): Promise<Comparison> {
   const rounds: { subject: Round[]; floor: Round[] } = { subject: [], floor: [] }
   let from = 0
   const operations = Math.max(load.concurrency, load.warmUp ?? Math.ceil(load.operations / 4))
   const warmUp = { ...load, operations }
-  for (const each of [subject, floor]) await measureRound(each, warmUp, from)
+  for (const which of ['subject', 'floor'] as const) await run[which](warmUp, from)
   from += warmUp.operations
   for (let round = 0; round < load.rounds; round++) {
     const order = round % 2 === 0 ? (['floor', 'subject'] as const) : (['subject', 'floor'] as const)
-    for (const which of order)
-      rounds[which].push(await measureRound(which === 'floor' ? floor : subject, load, from))
+    for (const which of order) rounds[which].push(await run[which](load, from))
     from += load.operations
   }
   return rounds
+}
+
+/** What is known of a round that was run elsewhere. */
+export interface RoundElsewhere extends Pick<Round, 'seconds' | 'bytes' | 'cpuSeconds' | 'peakRssBytes'> {
+  readonly latenciesUs: readonly number[]
+}
+
+export function roundElsewhere({ latenciesUs, ...figures }: RoundElsewhere): Round {
+  const latency = createHistogram()
+  for (const us of latenciesUs) latency.recordValue(Math.max(1, Math.round(us)))
+  const written = { byProcess: undefined, toDisk: undefined }
+  return { ...figures, latency, written, operations: latenciesUs.length }
+}
+
+function createHistogram(): Histogram {
+  return build({ numberOfSignificantValueDigits: 3, highestTrackableValue: 600_000_000 })
 }

@@ -13,7 +13,12 @@ export interface PushMeans<Item> {
   readonly isLarge: (item: Item) => boolean
   /** Bytes of the records of one message; a single record may exceed it. */
   readonly messageBytes: number
+  /** Messages that are under way at a time. */
+  readonly messagesAtOnce: number
 }
+
+/** Records that travel together. */
+export type PushMessage<Item> = readonly Item[]
 
 /** Where a page of records is on its way to a vnode of another node. `held` are those that it has. */
 export type PushState<Item extends Pushed> =
@@ -21,18 +26,18 @@ export type PushState<Item extends Pushed> =
   | {
       readonly at: 'sending'
       readonly held: readonly Item[]
-      /** The first one is under way. */
-      readonly messages: readonly (readonly Item[])[]
+      readonly underWay: readonly PushMessage<Item>[]
+      readonly waiting: readonly PushMessage<Item>[]
     }
   | { readonly at: 'done'; readonly held: readonly Item[] }
 
-export type PushEvent =
+export type PushEvent<Item> =
   /** Places of the records that the vnode lacks. */
   | { readonly kind: 'lacking'; readonly places: readonly number[] }
-  /** The message is there, durably; places of its records that the vnode will never take. */
-  | { readonly kind: 'sent'; readonly refused: readonly number[] }
-  /** The message is too large for the way. */
-  | { readonly kind: 'too-large' }
+  /** A message that was under way is there, durably; places of its records that the vnode will never take. */
+  | { readonly kind: 'sent'; readonly message: PushMessage<Item>; readonly refused: readonly number[] }
+  /** It is too large for the way. */
+  | { readonly kind: 'too-large'; readonly message: PushMessage<Item> }
 
 /** Heads and keys of one message, in bytes; a single record may exceed it. They travel in the head of one frame. */
 export const MESSAGE_HEAD_BYTES = 512 * KiB
@@ -42,12 +47,13 @@ export function beginPush<Item extends Pushed>(items: readonly Item[]): PushStat
 }
 
 /**
- * Brings records to a vnode: offers all of them, and sends what it lacks, message by message. A message that is too large
- * for the way is sent record by record, so that only the guilty one stays behind.
+ * Brings records to a vnode: offers all of them, and sends what it lacks, a few messages at a time, so that it flushes what
+ * comes while the next is on its way. A message that is too large for the way is sent record by record, so that only the
+ * guilty one stays behind.
  */
 export function nextPush<Item extends Pushed>(
   state: PushState<Item>,
-  event: PushEvent,
+  event: PushEvent<Item>,
   means: PushMeans<Item>,
 ): PushState<Item> {
   if (event.kind === 'lacking') {
@@ -55,30 +61,38 @@ export function nextPush<Item extends Pushed>(
     const lacking = new Set(event.places)
     const held = state.items.filter((_, at) => !lacking.has(at))
     const items = state.items.filter((_, at) => lacking.has(at))
-    return send(held, messagesOf(items, means))
+    return send({ held, underWay: [], waiting: messagesOf(items, means) }, means)
   }
-  assert(state.at === 'sending', 'a message was under way')
-  const [message = [], ...rest] = state.messages
+  const { message } = event
+  assert(state.at === 'sending' && state.underWay.includes(message), 'the message was under way')
+  const { held, waiting } = state
+  const underWay = state.underWay.filter((other) => other !== message)
   if (event.kind === 'too-large') {
     const parts = message.length === 1 ? [] : message.map((item) => [item])
-    return send(state.held, [...parts, ...rest])
+    return send({ held, underWay, waiting: [...parts, ...waiting] }, means)
   }
   const refused = new Set(event.refused)
-  return send([...state.held, ...message.filter((_, at) => !refused.has(at))], rest)
+  const arrived = message.filter((_, at) => !refused.has(at))
+  return send({ held: [...held, ...arrived], underWay, waiting }, means)
 }
 
+type Sending<Item extends Pushed> = Omit<Extract<PushState<Item>, { readonly at: 'sending' }>, 'at'>
+
 function send<Item extends Pushed>(
-  held: readonly Item[],
-  messages: readonly (readonly Item[])[],
+  { held, underWay, waiting }: Sending<Item>,
+  { messagesAtOnce }: Pick<PushMeans<Item>, 'messagesAtOnce'>,
 ): PushState<Item> {
-  return messages.length === 0 ? { at: 'done', held } : { at: 'sending', held, messages }
+  if (underWay.length + waiting.length === 0) return { at: 'done', held }
+  const room = messagesAtOnce - underWay.length
+  const [begun, left] = [waiting.slice(0, room), waiting.slice(room)]
+  return { at: 'sending', held, underWay: [...underWay, ...begun], waiting: left }
 }
 
 /** A page is of heads: their values may have far more bytes than fit into a message, and so may heads. */
 function messagesOf<Item extends Pushed>(
   items: readonly Item[],
   { isLarge, messageBytes }: PushMeans<Item>,
-): readonly (readonly Item[])[] {
+): readonly PushMessage<Item>[] {
   const messages: Item[][] = []
   let [headBytes, bytes] = [0, 0]
   let isFull = true

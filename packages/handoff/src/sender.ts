@@ -1,13 +1,13 @@
 import { exceedsRoom, isWhole, type StoredRecord } from '@atoll/causality'
 import type { KeyId, Runtime } from '@atoll/core'
-import { type AtollError, isAtollError } from '@atoll/core'
+import { type AtollError, assert, isAtollError } from '@atoll/core'
 import { callOrStream, FRAME_ROOM, isCapable, type RpcEndpoint } from '@atoll/transport'
 import { type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
 import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
 import type { HandoffOptions } from './options.ts'
 import { Pace } from './pace.ts'
-import { beginPush, nextPush, type PushEvent, type PushMeans, type PushState } from './push-machine.ts'
+import { beginPush, nextPush, type PushEvent, type PushMeans, type PushMessage } from './push-machine.ts'
 
 export interface Place {
   readonly node: string
@@ -42,9 +42,11 @@ interface Read {
   readonly damaged: readonly MovingRecord[]
 }
 
-/** Messages of which the values are being read. */
-type Ahead = Map<readonly MovingRecord[], Promise<Read>>
+type Message = PushMessage<MovingRecord>
+type Sent = Exclude<PushEvent<MovingRecord>, { readonly kind: 'lacking' }>
 
+/** Of one page; each has up to `pageBytes`, or one record. */
+const MESSAGES_AT_ONCE = 4
 /** Nothing depends on it that the end of a handoff is heard. */
 const END_TIMEOUT_MS = 1000
 
@@ -73,23 +75,35 @@ export class Sender {
 
   /**
    * Those that are neither held there nor damaged here are gone from here, or the vnode will never take them. Values that
-   * lie apart from their heads are read when they are sent, and those of the next message while one is on its way.
+   * lie apart from their heads are read when they are sent.
    */
   async push(records: readonly MovingRecord[], to: Place, options: PushOptions): Promise<Brought> {
-    const means: PushMeans<MovingRecord> = { isLarge: goesAlone, messageBytes: this.#options.pageBytes }
+    const means: PushMeans<MovingRecord> = {
+      isLarge: goesAlone,
+      messageBytes: this.#options.pageBytes,
+      messagesAtOnce: MESSAGES_AT_ONCE,
+    }
     const damaged: MovingRecord[] = []
-    const ahead: Ahead = new Map()
+    const sending = new Map<Message, Promise<Sent>>()
+    let state = beginPush(records)
+    if (state.at === 'offering') {
+      state = nextPush(state, { kind: 'lacking', places: await this.#offer(records, to, options) }, means)
+      if (state.at !== 'offering') options.job.skipped += state.held.length
+    }
     try {
-      let state = beginPush(records)
-      for (;;) {
-        if (state.at === 'done') return { held: state.held, damaged }
-        const event = await this.#take(state, to, { ...options, ahead, damaged })
+      while (state.at === 'sending') {
+        for (const message of state.underWay) {
+          if (!sending.has(message)) sending.set(message, this.#bring(message, to, { ...options, damaged }))
+        }
+        const event = await Promise.race(sending.values())
+        sending.delete(event.message)
         state = nextPush(state, event, means)
-        if (event.kind === 'lacking' && state.at !== 'offering') options.job.skipped += state.held.length
       }
     } finally {
-      await Promise.allSettled(ahead.values())
+      await Promise.allSettled(sending.values())
     }
+    assert(state.at === 'done', 'what was offered is sent')
+    return { held: state.held, damaged }
   }
 
   /** Says that nothing more comes for now, so that another vnode gets its turn. Best effort. */
@@ -125,16 +139,12 @@ export class Sender {
     return held.flatMap((isHeld, at) => (isHeld ? [] : [at]))
   }
 
-  async #take(
-    state: Exclude<PushState<MovingRecord>, { readonly at: 'done' }>,
+  async #bring(
+    message: Message,
     to: Place,
-    options: PushOptions & { readonly ahead: Ahead; readonly damaged: MovingRecord[] },
-  ): Promise<PushEvent> {
-    if (state.at === 'offering') {
-      return { kind: 'lacking', places: await this.#offer(state.items, to, options) }
-    }
-    const [message = [], next] = state.messages
-    const read = await this.#readAhead(message, next, options.ahead)
+    options: PushOptions & { readonly damaged: MovingRecord[] },
+  ): Promise<Sent> {
+    const read = await this.#read(message)
     try {
       const sent = new Set(
         read.records.length === 0 ? [] : await this.#send({ message, records: read.records }, to, options),
@@ -143,32 +153,16 @@ export class Sender {
         options.damaged.push(one)
         options.job.failed('ATOLL_CORRUPT')
       }
-      return { kind: 'sent', refused: [...message.keys()].filter((at) => !sent.has(at)) }
+      return { kind: 'sent', message, refused: [...message.keys()].filter((at) => !sent.has(at)) }
     } catch (error) {
       if (!isAtollError(error, 'ATOLL_TOO_LARGE')) throw error
       if (message.length === 1) this.#leaveBehind(error.code, options.job)
-      return { kind: 'too-large' }
+      return { kind: 'too-large', message }
     }
-  }
-
-  #readAhead(
-    message: readonly MovingRecord[],
-    next: readonly MovingRecord[] | undefined,
-    ahead: Ahead,
-  ): Promise<Read> {
-    const read = ahead.get(message) ?? this.#read(message)
-    ahead.clear()
-    if (next !== undefined) {
-      const reading = this.#read(next)
-      // Told when it is its turn.
-      reading.catch(() => {})
-      ahead.set(next, reading)
-    }
-    return read
   }
 
   /** What is gone meanwhile is left out. */
-  async #read(message: readonly MovingRecord[]): Promise<Read> {
+  async #read(message: Message): Promise<Read> {
     const records: ToSend[] = []
     const damaged: MovingRecord[] = []
     for (const [at, moving] of message.entries()) {
@@ -184,7 +178,7 @@ export class Sender {
 
   /** Answers the places, in the message, of those that the vnode has now. */
   async #send(
-    { message, records }: { readonly message: readonly MovingRecord[]; readonly records: readonly ToSend[] },
+    { message, records }: { readonly message: Message; readonly records: readonly ToSend[] },
     to: Place,
     { job, signal, hurried = false }: PushOptions,
   ): Promise<readonly number[]> {

@@ -10,7 +10,8 @@ interface Item {
 
 const isLarge = (item: Item) => item.isLarge
 const MESSAGE_BYTES = 1024 * 1024
-const means = { isLarge, messageBytes: MESSAGE_BYTES }
+const MESSAGES_AT_ONCE = 2
+const means = { isLarge, messageBytes: MESSAGE_BYTES, messagesAtOnce: MESSAGES_AT_ONCE }
 const SIZES = [1, MESSAGE_HEAD_BYTES / 2 + 1, MESSAGE_HEAD_BYTES + 1]
 
 /**
@@ -41,20 +42,23 @@ interface Ending {
   readonly left: ReadonlySet<number>
 }
 
-/** Every way in which messages may be answered: taken, refused in part, too large. */
+/** Every order and way in which messages may be answered: taken, refused in part, too large. */
 function endings(state: PushState<Item>, left: ReadonlySet<number>): Ending[] {
   if (state.at === 'done') return [{ held: state.held, left }]
   if (state.at === 'offering') throw new Error('it was answered')
-  const [message = []] = state.messages
-  checkMessage(message)
-  const tooLarge = nextPush(state, { kind: 'too-large' }, means)
-  const alone = message.length === 1 ? message.map(({ name }) => name) : []
-  const answered = [0, 1].flatMap((bits) => {
-    const refused = placesOf(bits, message.length)
-    const names = refused.map((at) => message[at]?.name ?? 0)
-    return endings(nextPush(state, { kind: 'sent', refused }, means), new Set([...left, ...names]))
+  const { underWay, waiting } = state
+  expect(underWay.length).toBe(Math.min(MESSAGES_AT_ONCE, underWay.length + waiting.length))
+  return underWay.flatMap((message) => {
+    checkMessage(message)
+    const tooLarge = nextPush(state, { kind: 'too-large', message }, means)
+    const alone = message.length === 1 ? message.map(({ name }) => name) : []
+    const answered = [0, 1].flatMap((bits) => {
+      const refused = placesOf(bits, message.length)
+      const names = refused.map((at) => message[at]?.name ?? 0)
+      return endings(nextPush(state, { kind: 'sent', message, refused }, means), new Set([...left, ...names]))
+    })
+    return [...answered, ...endings(tooLarge, new Set([...left, ...alone]))]
   })
-  return [...answered, ...endings(tooLarge, new Set([...left, ...alone]))]
 }
 
 function checkMessage(message: readonly Item[]): void {
@@ -76,7 +80,9 @@ describe('a page on its way to a vnode', () => {
           count += 1
           const names = held.map(({ name }) => name)
           expect(new Set(names).size).toBe(names.length)
-          expect(names.toSorted()).toEqual(items.map(({ name }) => name).filter((name) => !left.has(name)))
+          expect(names.toSorted((a, b) => a - b)).toEqual(
+            items.map(({ name }) => name).filter((name) => !left.has(name)),
+          )
         }
       }
     }

@@ -5,6 +5,7 @@ import type { Connection, ConnectOptions } from '@atoll/transport'
 import { parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
+import { Inbox } from './inbox.ts'
 import type { NodeUri } from './node-uri.ts'
 import { because, reasonOf } from './refusal.ts'
 
@@ -23,6 +24,7 @@ export class Dial {
     readonly reject: (error: AtollError) => void
   }
   readonly #timer: Timer
+  readonly #inbox = new Inbox()
   #done = false
 
   static connect(context: TcpContext, parts: DialParts): Promise<Connection> {
@@ -55,13 +57,16 @@ export class Dial {
     const { address, credentials } = this.#parts
     const { host, port } = parseAddress(address)
     if (credentials === undefined) {
-      return connectTcp({ host, port, noDelay: true }).once('connect', () => this.#greet(undefined))
+      return connectTcp({ host, port, noDelay: true, onread: this.#inbox }).once('connect', () =>
+        this.#greet(undefined),
+      )
     }
     // Whether the certificate is good is asked below, in words: here it would end the socket with one of 30 codes. The
     // name in it is that of a node, not of a host.
     const { context: secureContext, names } = credentials
     const tls = { secureContext, rejectUnauthorized: false, checkServerIdentity: () => undefined }
-    const socket: TLSSocket = connectTls({ host, port, ...tls }).once('secureConnect', () =>
+    const inbox = { onread: this.#inbox }
+    const socket: TLSSocket = connectTls({ host, port, ...tls, ...inbox }).once('secureConnect', () =>
       this.#onSecure(socket, names),
     )
     return socket.setNoDelay(true)
@@ -84,6 +89,7 @@ export class Dial {
       role: 'client',
       peer: address,
       certified,
+      inbox: this.#inbox,
       onConnection: (connection) => {
         if (this.#finish()) this.#settle.resolve(connection)
         else connection.close()

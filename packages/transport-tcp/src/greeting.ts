@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
 import { type AtollError, isAtollError, type LineLimit, type Runtime } from '@atoll/core'
 import { ClientHandshake, type Progress, ServerHandshake } from './handshake.ts'
+import type { Inbox } from './inbox.ts'
 import type { TcpSettings } from './options.ts'
 import type { Partials } from './partials.ts'
 import { type PieceOwner, PieceSocket } from './piece-socket.ts'
@@ -30,6 +31,8 @@ export interface GreetingParts {
   readonly peer: string
   /** The name in the other side's certificate, with TLS. */
   readonly certified: string | undefined
+  /** Where what arrives at the socket is put; without one the socket emits it. */
+  readonly inbox?: Inbox | undefined
   readonly onConnection: (connection: TcpConnection) => void
   /** Called once if there will be no connection; the socket is looked after. */
   readonly onFailed: (error: AtollError) => void
@@ -47,8 +50,9 @@ export class Greeting implements PieceOwner {
     this.#parts = parts
     const { runtime, settings, own, secret, presence } = context
     const { clock, metrics } = runtime
-    const { peer, certified, role } = parts
-    this.#socket = new PieceSocket(socket, { clock, metrics, peer, closeTimeoutMs: settings.closeTimeoutMs })
+    const { peer, certified, role, inbox } = parts
+    const { closeTimeoutMs } = settings
+    this.#socket = new PieceSocket(socket, { clock, metrics, peer, closeTimeoutMs, inbox })
     const admit = (party: Party) => presence.admit(party)
     const Handshake = role === 'client' ? ClientHandshake : ServerHandshake
     // Not of the runtime: what guards the door must not follow from a seed.

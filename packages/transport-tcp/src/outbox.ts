@@ -1,13 +1,12 @@
-import { encodeHeader, ORDINARY, URGENT } from './protocol.ts'
+import { type Frame, PROLOGUE_BYTES, writePrologue } from '@atoll/transport'
+import type { Batch } from './batch.ts'
+import { HEADER_BYTES, ORDINARY, URGENT, writeHeader } from './protocol.ts'
 
-/** Parts up to this size are copied together: each part of a gathering write costs about as much as copying so much. */
-const COPY_BYTES = 4096
-
-/** Bytes in a row, given in parts and taken in pieces. */
+/** Frames in a row, of which pieces are taken. */
 class Lane {
   readonly #kind: number
-  #parts: (Uint8Array | undefined)[] = []
-  /** The first part that is not all taken, and how much of it is. */
+  #frames: (Frame | undefined)[] = []
+  /** The first frame that is not all taken, and how much of it is. */
   #at = 0
   #taken = 0
   bytes = 0
@@ -16,45 +15,81 @@ class Lane {
     this.#kind = kind
   }
 
-  push(parts: readonly Uint8Array[]): void {
-    for (const part of parts) {
-      this.#parts.push(part)
-      this.bytes += part.length
-    }
+  push(frame: Frame): void {
+    this.#frames.push(frame)
+    this.bytes += bytesOf(frame)
   }
 
   clear(): void {
-    this.#parts = []
+    this.#frames = []
     this.#at = 0
     this.#taken = 0
     this.bytes = 0
   }
 
-  /** A piece of at most `maxBytes` in parts. */
-  take(maxBytes: number): Uint8Array[] {
+  /** Adds a piece of at most `maxBytes`. */
+  take(batch: Batch, maxBytes: number): void {
     let left = Math.min(maxBytes, this.bytes)
-    const taken = [encodeHeader(this.#kind, left)]
+    const { sheet, at } = batch.reserve(HEADER_BYTES)
+    writeHeader(sheet, at, { kind: this.#kind, length: left })
     this.bytes -= left
     while (left > 0) {
-      const part = this.#parts[this.#at]
-      if (part === undefined) break
-      const length = Math.min(left, part.length - this.#taken)
-      taken.push(part.subarray(this.#taken, this.#taken + length))
-      left -= length
-      this.#taken += length
-      if (this.#taken === part.length) this.#next()
+      const frame = this.#frames[this.#at]
+      if (frame === undefined) break
+      const taken = takeFrom(frame, this.#taken, { batch, maxBytes: left })
+      left -= taken
+      this.#taken += taken
+      if (this.#taken === bytesOf(frame)) this.#next()
     }
-    return gather(taken)
   }
 
   #next(): void {
-    this.#parts[this.#at++] = undefined
+    this.#frames[this.#at++] = undefined
     this.#taken = 0
     // Rarely, since it costs as much as the array is long.
-    if (this.#at * 2 < this.#parts.length) return
-    this.#parts = this.#parts.slice(this.#at)
+    if (this.#at * 2 < this.#frames.length) return
+    this.#frames = this.#frames.slice(this.#at)
     this.#at = 0
   }
+}
+
+/** Adds what comes next of the first part that is not all taken; answers how much that was. */
+function takeFrom(
+  frame: Frame,
+  taken: number,
+  { batch, maxBytes }: { readonly batch: Batch; readonly maxBytes: number },
+): number {
+  const { head, body } = frame
+  if (taken < PROLOGUE_BYTES) return takePrologue(frame, taken, { batch, maxBytes })
+  const ofHead = taken - PROLOGUE_BYTES
+  const ofBody = ofHead - head.length
+  const [part, from] = ofBody < 0 || body === undefined ? [head, ofHead] : [body, ofBody]
+  const to = Math.min(part.length, from + maxBytes)
+  batch.add(part, from, to)
+  return to - from
+}
+
+/** One for all: a prologue that is cut is written here first. */
+const prologue = new Uint8Array(PROLOGUE_BYTES)
+
+function takePrologue(
+  frame: Frame,
+  taken: number,
+  { batch, maxBytes }: { readonly batch: Batch; readonly maxBytes: number },
+): number {
+  if (taken === 0 && maxBytes >= PROLOGUE_BYTES) {
+    const { sheet, at } = batch.reserve(PROLOGUE_BYTES)
+    writePrologue(frame, sheet, at)
+    return PROLOGUE_BYTES
+  }
+  const to = Math.min(PROLOGUE_BYTES, taken + maxBytes)
+  writePrologue(frame, prologue, 0)
+  batch.add(prologue, taken, to)
+  return to - taken
+}
+
+function bytesOf({ head, body }: Frame): number {
+  return PROLOGUE_BYTES + head.length + (body?.length ?? 0)
 }
 
 /**
@@ -80,10 +115,10 @@ export class Outbox {
     this.#control.push(piece)
   }
 
-  /** The parts of a frame, which are not copied but for small ones, and must not change any more. */
-  pushFrame(parts: readonly Uint8Array[], urgent: boolean): void {
-    const lane = urgent ? this.#urgent : this.#ordinary
-    lane.push(parts)
+  /** A frame whose bytes must not change any more. */
+  pushFrame(frame: Frame): void {
+    const lane = frame.urgent === true ? this.#urgent : this.#ordinary
+    lane.push(frame)
   }
 
   clear(): void {
@@ -92,32 +127,13 @@ export class Outbox {
     this.#ordinary.clear()
   }
 
-  /** The next piece in parts, with at most `maxBytes` of frames; undefined if nothing waits. */
-  next(maxBytes: number): Uint8Array[] | undefined {
+  /** Adds the next piece, with at most `maxBytes` of frames. False if nothing waits. */
+  take(batch: Batch, maxBytes: number): boolean {
     const control = this.#control.shift()
-    if (control !== undefined) return [control]
-    if (this.#urgent.bytes > 0) return this.#urgent.take(maxBytes)
-    return this.#ordinary.bytes > 0 ? this.#ordinary.take(maxBytes) : undefined
+    if (control !== undefined) batch.add(control, 0, control.length)
+    else if (this.#urgent.bytes > 0) this.#urgent.take(batch, maxBytes)
+    else if (this.#ordinary.bytes > 0) this.#ordinary.take(batch, maxBytes)
+    else return false
+    return true
   }
-}
-
-/** Copies small parts that lie side by side into one. */
-function gather(parts: readonly Uint8Array[]): Uint8Array[] {
-  const gathered: Uint8Array[] = []
-  let small: Uint8Array[] = []
-  const flush = () => {
-    const [first] = small
-    if (first !== undefined) gathered.push(small.length === 1 ? first : Buffer.concat(small))
-    small = []
-  }
-  for (const part of parts) {
-    if (part.length <= COPY_BYTES) {
-      small.push(part)
-    } else {
-      flush()
-      gathered.push(part)
-    }
-  }
-  flush()
-  return gathered
 }

@@ -5,9 +5,11 @@ export interface Piece {
   readonly kind: number
   /** All of it; of a lane's piece, what has arrived of it. */
   readonly bytes: Uint8Array
+  /** Whether the bytes are only lent: whoever keeps some copies them. */
+  readonly isLent: boolean
 }
 
-/** Takes apart what arrives, in chunks of any size. Bytes of a lane are views of the chunk and are not held back. */
+/** Takes apart what arrives, in chunks of any size. Bytes of a lane are views of the chunk, and are not held back. */
 export class PieceDecoder {
   #header = new Uint8Array(HEADER_BYTES)
   #headerBytes = 0
@@ -17,7 +19,7 @@ export class PieceDecoder {
   #control: Uint8Array[] = []
 
   /** Throws `ATOLL_PROTOCOL` or `ATOLL_TOO_LARGE` for what is no piece; do not go on then. */
-  push(chunk: Uint8Array): Piece[] {
+  push(chunk: Uint8Array, isLent = false): Piece[] {
     const pieces: Piece[] = []
     let at = 0
     while (at < chunk.length) {
@@ -30,8 +32,8 @@ export class PieceDecoder {
         const bytes = chunk.subarray(at, at + this.#left)
         at += bytes.length
         this.#left -= bytes.length
-        if (isLane(this.#kind)) pieces.push({ kind: this.#kind, bytes })
-        else this.#control.push(bytes)
+        if (isLane(this.#kind)) pieces.push({ kind: this.#kind, bytes, isLent })
+        else this.#control.push(new Uint8Array(bytes))
         if (this.#left === 0) this.#end(pieces)
       }
     }
@@ -51,7 +53,8 @@ export class PieceDecoder {
   }
 
   #end(pieces: Piece[]): void {
-    if (!isLane(this.#kind)) pieces.push({ kind: this.#kind, bytes: Buffer.concat(this.#control) })
+    if (!isLane(this.#kind))
+      pieces.push({ kind: this.#kind, bytes: Buffer.concat(this.#control), isLent: false })
     this.#control = []
     this.#headerBytes = 0
   }

@@ -1,18 +1,21 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { AtollError, type Clock, EMPTY_BYTES, isAtollError, type Metrics, type Timer } from '@atoll/core'
+import { TLSSocket } from 'node:tls'
+import {
+  AtollError,
+  assert,
+  type Clock,
+  EMPTY_BYTES,
+  isAtollError,
+  type Metrics,
+  type Timer,
+} from '@atoll/core'
+import type { Frame } from '@atoll/transport'
+import { Batch } from './batch.ts'
+import type { Inbox } from './inbox.ts'
 import { Outbox } from './outbox.ts'
 import { type Piece, PieceDecoder } from './piece-decoder.ts'
-import {
-  decodeGoodbye,
-  encodeGoodbye,
-  encodePiece,
-  GOODBYE,
-  GREETING,
-  PING,
-  PONG,
-  URGENT,
-} from './protocol.ts'
+import { decodeGoodbye, encodeGoodbye, encodePiece, GOODBYE, GREETING, PING, PONG } from './protocol.ts'
 import { because, type Reason } from './refusal.ts'
 
 /**
@@ -27,8 +30,8 @@ const PONG_PIECE = encodePiece(PONG, EMPTY_BYTES)
 /** Who talks through a socket. */
 export interface PieceOwner {
   onGreeting(message: Uint8Array): void
-  /** Bytes of a lane, which belong to the owner. */
-  onData(bytes: Uint8Array, urgent: boolean): void
+  /** A piece of a lane. Unless they are lent, its bytes belong to the owner. */
+  onData(piece: Piece): void
   /** Something arrived, whatever it was. */
   onSign(): void
   /** What waited was written. */
@@ -43,6 +46,8 @@ export interface PieceSocketParts {
   readonly closeTimeoutMs: number
   /** The other side, for messages. */
   readonly peer: string
+  /** Where what arrives is put; without one the socket emits it. */
+  readonly inbox?: Inbox | undefined
 }
 
 /** A socket on which two lanes of frames, greetings and signs of life share the way. */
@@ -51,6 +56,10 @@ export class PieceSocket {
   readonly #parts: PieceSocketParts
   readonly #decoder = new PieceDecoder()
   readonly #outbox = new Outbox()
+  /** Whether parts that are written together are one call of the system. */
+  readonly #gathers: boolean
+  /** What is being written. */
+  #batch: Batch | undefined
   #owner: PieceOwner | undefined
   #state: 'open' | 'ending' | 'ended' = 'open'
   #goodbye: Uint8Array | undefined
@@ -64,13 +73,16 @@ export class PieceSocket {
   constructor(socket: Duplex, parts: PieceSocketParts) {
     this.#socket = socket
     this.#parts = parts
+    this.#gathers = !(socket instanceof TLSSocket)
   }
 
   /** Begins to read. */
   start(owner: PieceOwner): void {
     this.#owner = owner
     const socket = this.#socket
-    socket.on('data', (chunk: Uint8Array) => this.#onChunk(chunk))
+    const { inbox } = this.#parts
+    if (inbox === undefined) socket.on('data', (chunk: Uint8Array) => this.#onChunk(chunk, false))
+    else inbox.deliver = (chunk) => this.#onChunk(chunk, true)
     socket.on('end', () => this.#onLost())
     socket.on('error', (error) => this.#onLost(error))
     socket.on('close', () => this.#onClosed())
@@ -94,9 +106,9 @@ export class PieceSocket {
     this.#pushControl(PING_PIECE)
   }
 
-  send(parts: readonly Uint8Array[], urgent: boolean): void {
+  send(frame: Frame): void {
     if (this.#state !== 'open') return
-    this.#outbox.pushFrame(parts, urgent)
+    this.#outbox.pushFrame(frame)
     this.#schedule()
   }
 
@@ -168,32 +180,51 @@ export class PieceSocket {
     this.#scheduled = false
     if (this.#state === 'ended' || this.#writtenBytes > 0) return
     const batch = this.#takeBatch()
-    const last = batch.length - 1
-    if (last < 0) return
-    const socket = this.#socket
+    if (batch === undefined) return
+    this.#batch = batch
+    this.#writtenBytes = batch.bytes
     this.#parts.metrics.count('atoll_tcp_writes_total')
-    this.#parts.metrics.count('atoll_tcp_sent_bytes_total', this.#writtenBytes)
+    this.#parts.metrics.count('atoll_tcp_sent_bytes_total', batch.bytes)
+    const parts = batch.end()
+    if (this.#gathers) this.#writeTogether(parts)
+    else this.#writeFrom(parts, 0)
+  }
+
+  #writeTogether(parts: readonly Uint8Array[]): void {
+    const socket = this.#socket
+    const last = parts.length - 1
     socket.cork()
-    for (const [at, part] of batch.entries()) socket.write(part, at === last ? this.#onWritten : undefined)
-    if (this.#state === 'ending' && this.#goodbye === undefined) socket.end()
+    for (const [at, part] of parts.entries()) socket.write(part, at === last ? this.#onWritten : undefined)
+    this.#endAfterGoodbye()
     socket.uncork()
   }
 
-  /** The parts of the next pieces; the goodbye when nothing else is left. */
-  #takeBatch(): Uint8Array[] {
-    const batch: Uint8Array[] = []
-    while (this.#writtenBytes < BATCH_BYTES) {
-      const piece = this.#outbox.next(BATCH_BYTES - this.#writtenBytes)
-      if (piece === undefined) break
-      for (const part of piece) {
-        batch.push(part)
-        this.#writtenBytes += part.length
-        if (part === PONG_PIECE) this.#pongDue = false
-      }
+  /** One part after the other: what is gathered for TLS the runtime copies, into new memory. */
+  #writeFrom(parts: readonly Uint8Array[], at: number): void {
+    const part = parts[at]
+    assert(part !== undefined, 'a batch has parts')
+    const isLast = at === parts.length - 1
+    const onWritten = (error?: Error | null) => {
+      if (error || this.#state === 'ended') return
+      this.#writeFrom(parts, at + 1)
     }
+    this.#socket.write(part, isLast ? this.#onWritten : onWritten)
+    if (isLast) this.#endAfterGoodbye()
+  }
+
+  #endAfterGoodbye(): void {
+    if (this.#state === 'ending' && this.#goodbye === undefined) this.#socket.end()
+  }
+
+  /** The next pieces; the goodbye when nothing else is left. Undefined if nothing waits. */
+  #takeBatch(): Batch | undefined {
+    if (this.#outbox.empty && this.#goodbye === undefined) return undefined
+    const batch = new Batch()
+    // All signs of life go, and go first.
+    this.#pongDue = false
+    while (batch.bytes < BATCH_BYTES && this.#outbox.take(batch, BATCH_BYTES - batch.bytes)) {}
     if (this.#goodbye !== undefined && this.#outbox.empty) {
-      batch.push(this.#goodbye)
-      this.#writtenBytes += this.#goodbye.length
+      batch.add(this.#goodbye, 0, this.#goodbye.length)
       this.#goodbye = undefined
     }
     return batch
@@ -201,18 +232,21 @@ export class PieceSocket {
 
   readonly #onWritten = (error?: Error | null): void => {
     this.#writtenBytes = 0
+    // Any other stream may hand on the very arrays that are written to it.
+    if (this.#socket instanceof Socket) this.#batch?.release()
+    this.#batch = undefined
     if (this.#state === 'ended' || error) return
     if (this.#state === 'ending') this.#linger()
     this.#pump()
     this.#owner?.onWritten()
   }
 
-  #onChunk(chunk: Uint8Array): void {
+  #onChunk(chunk: Uint8Array, isLent: boolean): void {
     this.#parts.metrics.count('atoll_tcp_received_bytes_total', chunk.length)
     if (this.#state === 'ended' || this.#deaf) return
     let pieces: Piece[]
     try {
-      pieces = this.#decoder.push(chunk)
+      pieces = this.#decoder.push(chunk, isLent)
     } catch (error) {
       if (!isAtollError(error)) throw error
       this.#fault(error)
@@ -222,12 +256,13 @@ export class PieceSocket {
     for (const piece of pieces) this.#onPiece(piece)
   }
 
-  #onPiece({ kind, bytes }: Piece): void {
+  #onPiece(piece: Piece): void {
+    const { kind, bytes } = piece
     if (kind === GOODBYE) this.#onGoodbye(bytes)
     if (this.#state !== 'open') return
     if (kind === GREETING) this.#owner?.onGreeting(bytes)
     else if (kind === PING) this.#pong()
-    else if (kind !== PONG) this.#owner?.onData(bytes, kind === URGENT)
+    else if (kind !== PONG) this.#owner?.onData(piece)
   }
 
   /** One answer for any number of questions: a peer that does not read must not fill the queue with them. */

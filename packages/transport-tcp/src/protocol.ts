@@ -30,7 +30,21 @@ export const MAX_LANE_BYTES = 1024 * 1024
 export const MAX_CONTROL_BYTES = 2048
 
 export function encodeHeader(kind: number, length: number): Uint8Array {
-  return Uint8Array.of(kind, length >>> 16, (length >>> 8) & 255, length & 255)
+  const header = new Uint8Array(HEADER_BYTES)
+  writeHeader(header, 0, { kind, length })
+  return header
+}
+
+/** Writes the header of a piece, `HEADER_BYTES` from a place on. */
+export function writeHeader(
+  target: Uint8Array,
+  at: number,
+  { kind, length }: { readonly kind: number; readonly length: number },
+): void {
+  target[at] = kind
+  target[at + 1] = length >>> 16
+  target[at + 2] = length >>> 8
+  target[at + 3] = length
 }
 
 /** A piece with all its bytes. */

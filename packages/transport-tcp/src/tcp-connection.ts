@@ -1,10 +1,12 @@
 import { type AtollError, borrowBuffer, type Clock, isAtollError, type Metrics } from '@atoll/core'
-import { type Connection, encodeFrame, type Frame, FrameDecoder } from '@atoll/transport'
+import { type Connection, type Frame, FrameDecoder } from '@atoll/transport'
 import { KeepAlive } from './keep-alive.ts'
 import type { TcpSettings } from './options.ts'
 import type { PartialOwner, Partials } from './partials.ts'
+import type { Piece } from './piece-decoder.ts'
 import type { PieceOwner, PieceSocket } from './piece-socket.ts'
 import type { Link } from './presence.ts'
+import { URGENT } from './protocol.ts'
 import { because, reasonOf } from './refusal.ts'
 
 export interface TcpConnectionParts {
@@ -92,7 +94,7 @@ export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner
   send(frame: Frame): Promise<void> | undefined {
     if (this.#state !== 'open') return undefined
     const { socket, settings } = this.#parts
-    socket.send(encodeFrame(frame), frame.urgent === true)
+    socket.send(frame)
     if (socket.pendingBytes <= settings.highWaterBytes) return undefined
     if (socket.pendingBytes > settings.maxQueuedBytes) {
       this.#fail(
@@ -129,10 +131,10 @@ export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner
     this.#fail(because('malformed', `${this.peer} greets twice`))
   }
 
-  onData(bytes: Uint8Array, urgent: boolean): void {
+  onData({ bytes, kind, isLent }: Piece): void {
     let frames: Frame[]
     try {
-      frames = (urgent ? this.#urgent : this.#ordinary).push(bytes)
+      frames = (kind === URGENT ? this.#urgent : this.#ordinary).push(bytes, isLent)
     } catch (error) {
       if (!isAtollError(error)) throw error
       this.#fail(error)

@@ -4,7 +4,14 @@ export type { ByteStream } from './byte-stream.ts'
 export { isCapable, type PeerCapabilities } from './capabilities.ts'
 export type { StreamOptions } from './client-link.ts'
 export { type RpcCollaborators, RpcEndpoint, type RpcEvents, type Visit } from './endpoint.ts'
-export { type Allocate, type Crc32, encodeFrame, FrameDecoder } from './framing.ts'
+export {
+  type Allocate,
+  type Crc32,
+  encodeFrame,
+  FrameDecoder,
+  PROLOGUE_BYTES,
+  writePrologue,
+} from './framing.ts'
 export { OWN_NAME } from './handshake.ts'
 export { type Identity, type IdentityPort, type Peer, type Standing, WRONG_IDENTITY } from './identity.ts'
 export { callOrStream, FRAME_ROOM, LargeServer } from './large-calls.ts'

@@ -113,6 +113,21 @@ describe('framing', () => {
     }
   })
 
+  test('keeps nothing of a piece that is only lent', () => {
+    fc.assert(
+      fc.property(frames, fc.array(fc.nat(), { maxLength: 12 }), (sent, places) => {
+        const bytes = concatBytes(sent.flatMap((frame) => encodeFrame(frame)))
+        const decoder = new FrameDecoder(limits)
+        const arrived = cut(bytes, places).flatMap((piece) => {
+          const complete = decoder.push(piece, true)
+          piece.fill(0xdd)
+          return complete
+        })
+        expect(arrived.map(plain)).toEqual(sent.map(plain))
+      }),
+    )
+  })
+
   test('copies no body that fills its piece, and does not hold a large piece for a small body', () => {
     const body = new Uint8Array(1000)
     const parts = encodeFrame({ head: utf8('h'), body })

@@ -9,8 +9,8 @@ export interface NodeOrder {
   readonly name: string
   readonly path: string
   readonly way: Way
-  /** Addresses of members; none for the node that begins the cluster. */
-  readonly seeds: readonly string[]
+  /** Addresses of members by their names; none for the node that begins the cluster. */
+  readonly seeds: Readonly<Record<string, string>>
   /** Of a cluster that it begins; default that of Atoll. */
   readonly partitions?: number
 }
@@ -21,6 +21,36 @@ export interface BareServers {
   readonly echo: number
   /** Answers every `BODY_BYTES` with one byte. */
   readonly sink: number
+}
+
+/** Operations on objects of one size, that a process runs by itself. */
+export interface LoadOrder {
+  readonly kind: 'put' | 'get'
+  readonly sizeBytes: number
+  readonly operations: number
+  readonly concurrency: number
+  /** The number of the first one. */
+  readonly from: number
+  /** Keys are used again after so many. */
+  readonly keys: number
+}
+
+/** As many exchanges with a bare server that sends back what comes, on a connection for each that is in flight. */
+export interface BareLoadOrder extends Omit<LoadOrder, 'kind' | 'keys'> {
+  readonly port: number
+  readonly tls: TlsFiles<string> | undefined
+}
+
+export interface LoadDone {
+  readonly seconds: number
+  readonly bytes: number
+  readonly latenciesUs: readonly number[]
+}
+
+export interface ProcessUsage {
+  /** User and system time of all threads since the process began. */
+  readonly cpuSeconds: number
+  readonly rssBytes: number
 }
 
 export interface BareCopy {
@@ -48,6 +78,9 @@ export interface Commands {
   put(key: string, bytes: number): Promise<void>
   /** Resolves with the size of the object. */
   get(key: string): Promise<number>
+  load(order: LoadOrder): Promise<LoadDone>
+  bareLoad(order: BareLoadOrder): Promise<LoadDone>
+  usage(): Promise<ProcessUsage>
   /** Commits what is staged, and resolves with the milliseconds until everything has moved. */
   move(): Promise<number>
   /** The same for a node in whose place another one comes. */

@@ -179,7 +179,7 @@ async function processStart(): Promise<number> {
 async function openFleet(directory: string): Promise<Fleet> {
   const files = await certificates(NAMES)
   const peers = new Map<string, PeerProcess>()
-  let seeds: readonly string[] = []
+  let seeds: Readonly<Record<string, string>> = {}
   const open = async (name: string) => {
     const peer = new PeerProcess()
     peers.set(name, peer)
@@ -190,7 +190,7 @@ async function openFleet(directory: string): Promise<Fleet> {
       way: { tls: files.get(name) },
       seeds,
     })
-    if (seeds.length === 0) seeds = [address]
+    if (Object.keys(seeds).length === 0) seeds = { [name]: address }
     return peer
   }
   try {

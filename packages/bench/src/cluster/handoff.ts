@@ -14,11 +14,11 @@ import { PeerProcess } from './peer-process.ts'
 import { type Contest, inTurn } from './rounds.ts'
 
 const ROUNDS = 3
-const OBJECTS = 64
+export const OBJECTS = 64
 const BODY_BYTES = MiB
 /** The fewest: of more, so little data would mostly show what it costs to begin and to end a move of a partition. */
 const PARTITIONS = 8
-const MOVED_BYTES = OBJECTS * BODY_BYTES
+export const MOVED_BYTES = OBJECTS * BODY_BYTES
 /** Objects that are written at a time. */
 const WRITERS = 4
 
@@ -46,20 +46,22 @@ export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<Clu
   const secretly: Way = { secret: SECRET }
   const copied = (socket: string) => `a file read, sent by a bare ${socket}, and appended with flushes`
   await inDirectory(async (directory) => {
-    await betweenProcesses({ directory, of: () => secretly }, (contest) =>
-      row('TCP', copied('socket'), contest),
+    await betweenProcesses({ directory, of: () => secretly }, (moving) =>
+      row('TCP', copied('socket'), contestOf(moving)),
     )
   })
-  const files = await certificates(names())
+  const files = await certificates(nodeNames(ROUNDS))
   return inDirectory((directory) => {
     const of = (node: string): Way => ({ tls: files.get(node) })
-    return betweenProcesses({ directory, of }, (contest) => row('TLS', copied('TLS socket'), contest))
+    return betweenProcesses({ directory, of }, (moving) =>
+      row('TLS', copied('TLS socket'), contestOf(moving)),
+    )
   })
 }
 
-/** n1 and one more for every round. */
-function names(): readonly string[] {
-  return Array.from({ length: ROUNDS + 2 }, (_, at) => nameOf(at))
+/** n1 and one more for every round, and for that which does not count. */
+export function nodeNames(rounds: number): readonly string[] {
+  return Array.from({ length: rounds + 2 }, (_, at) => nameOf(at))
 }
 
 function nameOf(at: number): string {
@@ -106,46 +108,57 @@ async function withinProcess(
 interface Setting {
   readonly directory: string
   readonly of: (node: string) => Way
+  /** The checkout of which the nodes are; default this one. */
+  readonly packages?: string
 }
 
-/** The nodes, and the ends of the bare copy, in two processes. */
-async function betweenProcesses(
-  { directory, of }: Setting,
-  run: (contest: Contest) => Promise<ClusterRow>,
-): Promise<ClusterRow> {
-  const peers = [new PeerProcess(), new PeerProcess()] as const
+/** Two processes with nodes, and with the ends of a bare copy. */
+export interface Moving {
+  readonly peers: readonly PeerProcess[]
+  /** Milliseconds until all that is stored has moved to a new node in the other process. */
+  readonly move: () => Promise<number>
+  /** Milliseconds until a file of as many bytes is copied. */
+  readonly copy: () => Promise<number>
+}
+
+function contestOf({ move, copy }: Moving): Contest {
+  return { subject: async () => rateOf(await move()), limit: async () => rateOf(await copy()) }
+}
+
+export async function betweenProcesses<T>(
+  { directory, of, packages }: Setting,
+  run: (moving: Moving) => Promise<T>,
+): Promise<T> {
+  const peers = [new PeerProcess(packages), new PeerProcess(packages)] as const
   try {
     await Promise.all(peers.map(({ started }) => started))
     const [first, second] = peers
-    const openAt = (peer: PeerProcess, name: string, seeds: readonly string[]) => {
-      return peer.ask('open', {
-        name,
-        path: join(directory, name),
-        way: of(name),
-        seeds,
-        partitions: PARTITIONS,
-      })
+    const openAt = (peer: PeerProcess, name: string, seeds: Readonly<Record<string, string>>) => {
+      const path = join(directory, name)
+      return peer.ask('open', { name, path, way: of(name), seeds, partitions: PARTITIONS })
     }
-    let address = await openAt(first, nameOf(0), [])
+    let address = await openAt(first, nameOf(0), {})
     await first.ask('createBucket')
     await writeAll((n) => first.ask('put', `${n}`, BODY_BYTES))
     let at = 0
-    const subject = async () => {
+    const move = async () => {
       const [source, target] = at % 2 === 0 ? [first, second] : [second, first]
       const [from, to] = [nameOf(at++), nameOf(at)]
-      address = await openAt(target, to, [address])
+      address = await openAt(target, to, { [from]: address })
       const ms = await target.ask('replace', from, to)
       await source.ask('close')
       await rm(join(directory, from), { recursive: true })
-      return rateOf(ms)
+      return ms
     }
     const path = await plainFile(directory)
     const { tls } = of(nameOf(0))
-    const limit = async () => {
+    const copy = async () => {
       const port = await second.ask('receiveFile', join(directory, 'copy'), MOVED_BYTES, tls)
-      return rateOf(await first.ask('sendFile', { path, bytes: MOVED_BYTES, port, tls }))
+      return await first.ask('sendFile', { path, bytes: MOVED_BYTES, port, tls })
     }
-    return await run({ subject, limit })
+    const result = await run({ peers, move, copy })
+    for (const peer of peers) await peer.end()
+    return result
   } finally {
     for (const peer of peers) await peer.kill()
   }

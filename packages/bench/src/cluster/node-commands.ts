@@ -1,21 +1,26 @@
+import { resolve } from 'node:path'
 import type { KeyId } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import { partitionOf } from '@atoll/ring'
-import { openNode } from '@atoll/store'
-import { tcp } from '@atoll/transport-tcp'
 import { bodies } from '../bodies.ts'
+import { OWN_FOLDER } from '../own-folder.ts'
+import { storeOf } from '../store-of.ts'
 import { CLUSTER } from './certificates.ts'
-import type { Commands, NodeOrder } from './commands.ts'
+import type { Commands, LoadOrder, NodeOrder } from './commands.ts'
 import { ANY_PORT } from './rpc-echo.ts'
+import { runLoad } from './run-load.ts'
 
-type NodeCommands = Omit<Commands, 'bareServers' | 'rpcServer' | 'receiveFile' | 'sendFile'>
+type NodeCommands = Omit<
+  Commands,
+  'bareServers' | 'rpcServer' | 'receiveFile' | 'sendFile' | 'bareLoad' | 'usage'
+>
 
 export const BUCKET = 'bench'
 const REPLICAS = 3
 const LOOK_MS = 5
 
-/** What a process can do with its one node. */
-export function nodeCommands(): NodeCommands {
+/** What a process can do with its one node, which is made of the packages of a folder. */
+export function nodeCommands(packages: string): NodeCommands {
   let opened: AtollNode | undefined
   let puts = 0
   const node = () => {
@@ -25,7 +30,7 @@ export function nodeCommands(): NodeCommands {
   const bodyOf = new Map<number, (n: number) => Uint8Array>()
   return {
     open: async (order) => {
-      opened = await openIn(order)
+      opened = await openIn(order, packages)
       return opened.address
     },
     close: async () => {
@@ -39,6 +44,7 @@ export function nodeCommands(): NodeCommands {
       await node().objects.put(BUCKET, key, body(puts++))
     },
     get: (key) => sizeOf(node(), key),
+    load: (order) => runLoad(order, operationOf(node(), order)),
     move: () => move(node()),
     replace: async (name, by) => {
       await node().cluster.stage({ kind: 'replace', node: name, by })
@@ -55,9 +61,30 @@ export function nodeCommands(): NodeCommands {
   }
 }
 
-function openIn({ way, ...order }: NodeOrder): Promise<AtollNode> {
+async function openIn({ way, seeds, ...order }: NodeOrder, packages: string): Promise<AtollNode> {
+  const { openNode, tcp } = await storeOf(packages)
   const transport = tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way })
-  return openNode({ ...order, begin: order.seeds.length === 0, transport })
+  const addresses = Object.values(seeds)
+  // One of an earlier build goes by names, and begins a cluster where it is given none.
+  const known =
+    resolve(packages) === OWN_FOLDER ? { seeds: addresses, begin: addresses.length === 0 } : { seeds }
+  return openNode({ ...order, ...known, transport })
+}
+
+function operationOf(node: AtollNode, { kind, sizeBytes, keys }: LoadOrder): (n: number) => Promise<number> {
+  const keyOf = (n: number) => `${sizeBytes} ${n % keys}`
+  if (kind === 'get') {
+    return async (n) => {
+      const bytes = await sizeOf(node, keyOf(n))
+      if (bytes !== sizeBytes) throw new Error(`object ${keyOf(n)} has ${bytes} bytes`)
+      return bytes
+    }
+  }
+  const bodyOf = bodies(sizeBytes)
+  return async (n) => {
+    await node.objects.put(BUCKET, keyOf(n), [bodyOf(n)])
+    return sizeBytes
+  }
 }
 
 export async function sizeOf(node: AtollNode, key: string): Promise<number> {

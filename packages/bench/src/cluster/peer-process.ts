@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { OWN_FOLDER } from '../own-folder.ts'
 import type { Answer, Commands, Question } from './commands.ts'
 
 interface Waiting {
@@ -15,8 +16,9 @@ export class PeerProcess {
   readonly started: Promise<unknown>
   #asked = 0
 
-  constructor() {
-    this.#child = fork(new URL('./peer.js', import.meta.url), { serialization: 'advanced', execArgv: [] })
+  /** A node that it opens is made of the packages of this folder, a checkout that was built; default of this one. */
+  constructor(packages = OWN_FOLDER) {
+    this.#child = fork(new URL('./peer.js', import.meta.url), [packages], { serialization: 'advanced' })
     this.started = new Promise((resolve, reject) => this.#waiting.set(0, { resolve, reject }))
     this.#child.on('message', (answer: Answer) => this.#onAnswer(answer))
     this.#child.once('exit', (code, signal) => this.#onExit(`the process ended with ${code ?? signal}`))
@@ -38,6 +40,14 @@ export class PeerProcess {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
     const gone = once(this.#child, 'exit')
     this.#child.kill('SIGKILL')
+    await gone
+  }
+
+  /** It ends in order, so that a profiler which runs in it writes down what it has seen. */
+  async end(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const gone = once(this.#child, 'exit')
+    if (this.#child.connected) this.#child.disconnect()
     await gone
   }
 

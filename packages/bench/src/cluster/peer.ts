@@ -1,12 +1,26 @@
 import { messageOf } from '@atoll/core'
+import { OWN_FOLDER } from '../own-folder.ts'
 import { receiveFile, sendFile } from './bare-copy.ts'
+import { bareLoad } from './bare-load.ts'
 import { bareServers } from './bare-servers.ts'
 import type { Answer, Commands, Question } from './commands.ts'
 import { nodeCommands } from './node-commands.ts'
 import { rpcServer } from './rpc-echo.ts'
 
 // The other process of a measurement: it does what it is told until whoever started it is gone.
-const commands: Commands = { bareServers, rpcServer, receiveFile, sendFile, ...nodeCommands() }
+const [, , packages = OWN_FOLDER] = process.argv
+const commands: Commands = {
+  bareServers,
+  bareLoad,
+  rpcServer,
+  receiveFile,
+  sendFile,
+  usage: async () => {
+    const { user, system } = process.cpuUsage()
+    return { cpuSeconds: (user + system) / 1e6, rssBytes: process.memoryUsage.rss() }
+  },
+  ...nodeCommands(packages),
+}
 
 process.on('message', (question: Question) => void answer(question))
 process.once('disconnect', () => process.exit())

@@ -13,7 +13,7 @@ export const BUCKET = 'bench'
 /** Runs a part on a directory of its own, which goes when it is done. */
 export async function onDisk(packages: string, part: (open: Open) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'atoll-bench-'))
-  const openIn = await storeOf(packages)
+  const { openCluster: openIn } = await storeOf(packages)
   try {
     await part((options) => openIn({ ...options, path: join(directory, 'atoll') }))
   } finally {
