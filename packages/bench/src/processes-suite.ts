@@ -37,7 +37,7 @@ type Part = (onRow: (row: Row) => void, options: Pick<PartOptions, 'packages'>) 
 export const processesParts: readonly Part[] = [
   ...SHAPES.map(
     (shape): Part =>
-      (onRow, packages) =>
+      (onRow, { packages }) =>
         requests(shape, packages, onRow),
   ),
   moves,
@@ -91,10 +91,7 @@ async function openAll(peers: Peers, directory: string) {
   return files
 }
 
-async function moves(
-  onRow: (row: Row) => void,
-  { packages }: Pick<PartOptions, 'packages'>,
-): Promise<void> {
+async function moves(onRow: (row: Row) => void, { packages }: Pick<PartOptions, 'packages'>): Promise<void> {
   const files = await certificates(nodeNames(MOVES.rounds))
   await inDirectory((directory) => {
     const setting = { directory, of: (node: string) => ({ tls: files.get(node) }), packages }

@@ -1,4 +1,5 @@
 import { exceedsRoom, type StoredRecord } from '@atoll/causality'
+import { KiB } from '@atoll/core'
 import { FRAME_ROOM } from '@atoll/transport'
 
 /**
@@ -7,4 +8,14 @@ import { FRAME_ROOM } from '@atoll/transport'
  */
 export function isLargeRecord(record: StoredRecord | undefined): boolean {
   return record !== undefined && exceedsRoom(record, FRAME_ROOM)
+}
+
+/** Values of a record that travels with others. */
+const SMALL_BYTES = 16 * KiB
+
+/** Whether the values of a record are so short that it may travel with others, which it holds up. */
+export function isSmallRecord({ siblings }: StoredRecord): boolean {
+  let bytes = 0
+  for (const { value } of siblings) bytes += value.length
+  return bytes <= SMALL_BYTES
 }

@@ -1,4 +1,4 @@
-import type { Method } from '@atoll/transport'
+import { batchMethod, type Method } from '@atoll/transport'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -57,3 +57,6 @@ export const scanMethod: Method<Routed<ScanRequest>, ScanReply> = {
   request: scanRequestCodec,
   response: scanReplyCodec,
 }
+
+/** Stores and digest reads of one turn. Only for those who know `BATCHES`. */
+export const batchOfCalls = batchMethod('vnode.batch')

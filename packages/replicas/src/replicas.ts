@@ -1,6 +1,6 @@
 import type { StoredRecord } from '@atoll/causality'
 import { behindWrite, type KeyId } from '@atoll/core'
-import { callOrStream, isCapable } from '@atoll/transport'
+import { BatchCalls, callOrStream, isCapable, type RpcEndpoint } from '@atoll/transport'
 import type {
   CoordinateReply,
   CoordinateRequest,
@@ -10,10 +10,10 @@ import type {
   ScanRequest,
   VnodeRole,
 } from '@atoll/vnode'
-import { checkValues, DIGEST_READS, HINTS, QUIET_PUTS, WRITE_IDS } from '@atoll/vnode'
+import { BATCHES, checkValues, DIGEST_READS, HINTS, QUIET_PUTS, WRITE_IDS } from '@atoll/vnode'
 import { notesNone, scanFor } from './capabilities.ts'
-import { isLargeRecord } from './large-records.ts'
-import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
+import { isLargeRecord, isSmallRecord } from './large-records.ts'
+import { batchOfCalls, coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type { Routed, Routing } from './protocol.ts'
 import { VnodeRouter } from './router.ts'
@@ -67,9 +67,17 @@ export interface VnodeReplicasParts extends RouterParts {
 export class VnodeReplicas {
   readonly #parts: VnodeReplicasParts
   readonly #router: VnodeRouter
+  /** Where small requests are asked that may travel with others. */
+  readonly #together: Pick<RpcEndpoint, 'call' | 'openStream'>
 
   constructor(parts: VnodeReplicasParts) {
+    const { endpoint } = parts
+    const batches = new BatchCalls({ endpoint, method: batchOfCalls, capability: BATCHES })
     this.#parts = parts
+    this.#together = {
+      call: (...asked) => batches.call(...asked),
+      openStream: (...asked) => endpoint.openStream(...asked),
+    }
     this.#router = new VnodeRouter(parts)
   }
 
@@ -81,13 +89,14 @@ export class VnodeReplicas {
     const request = { partition, id, digestOnly, routing: routingOf(target) }
     if (isOwn) return this.#router.get(request, () => options)
     const call = { node, method: getMethod, request, isLarge: false }
-    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
+    const means = this.#meansFor(digestOnly === true && options.signal === undefined)
+    const reply = await callOrStream(means, call, options)
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
   }
 
   put(target: VnodeTarget, id: KeyId, record: StoredRecord, options: VnodePutOptions): Promise<PutReply> {
-    const { host, endpoint } = this.#parts
+    const { endpoint } = this.#parts
     const { onAccepted, tellAlone, isFresh, timeoutMs, signal } = options
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
@@ -100,9 +109,16 @@ export class VnodeReplicas {
     if (isOwn) return this.#router.put(request, () => options, onAccepted)
     const asked = { node, method: putMethod, request, isLarge: isLargeRecord(record) }
     const call = { timeoutMs, signal, onProgress: onAccepted }
-    const reply = callOrStream({ endpoint, clock: host.runtime.clock }, asked, call)
+    const mayBatch = quiet && signal === undefined && isSmallRecord(record)
+    const reply = callOrStream(this.#meansFor(mayBatch), asked, call)
     // Whoever has answered has received all of it, and is not sent it once more. What is not fresh nobody takes back.
     return isFresh === true ? reply.then((stored) => ({ ...stored, released: true })) : reply
+  }
+
+  /** By which way another node is asked; `mayBatch` if it may be together with others. */
+  #meansFor(mayBatch: boolean) {
+    const { endpoint, host } = this.#parts
+    return { endpoint: mayBatch ? this.#together : endpoint, clock: host.runtime.clock }
   }
 
   async coordinate(

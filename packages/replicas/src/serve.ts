@@ -1,7 +1,7 @@
-import { type CallContext, LargeServer, type RpcEndpoint } from '@atoll/transport'
+import { BatchServer, type CallContext, LargeServer, type RpcEndpoint } from '@atoll/transport'
 import { checkValue, checkValues, keepValues, type VnodeHost } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
-import { coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
+import { batchOfCalls, coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import type { Ownership } from './route.ts'
 import { VnodeRouter } from './router.ts'
@@ -21,7 +21,11 @@ export function serveVnodes(
   { ownership }: ServeOptions = {},
 ): void {
   const router = new VnodeRouter({ host, endpoint, ownership })
-  const large = new LargeServer(endpoint)
+  const batches = new BatchServer(endpoint, batchOfCalls, host.runtime)
+  const large = new LargeServer({
+    handle: (...method) => batches.handle(...method),
+    handleStream: (...method) => endpoint.handleStream(...method),
+  })
   large.handle(
     getMethod,
     (request, call) => router.get(request, patienceOf(call)),

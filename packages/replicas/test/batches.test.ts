@@ -1,4 +1,4 @@
-import { type StoredRecord } from '@atoll/causality'
+import type { StoredRecord } from '@atoll/causality'
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
 import { BATCHES, VNODE_CAPABILITIES } from '@atoll/vnode'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -112,6 +112,9 @@ describe('stores and digest reads that go to one node in one turn', () => {
 
 /** The same record, of which the value is not what its checksum says. */
 function damaged(record: StoredRecord): StoredRecord {
-  const siblings = record.siblings.map((sibling) => ({ ...sibling, valueCrc32: (sibling.valueCrc32 ^ 1) >>> 0 }))
+  const siblings = record.siblings.map((sibling) => ({
+    ...sibling,
+    valueCrc32: (sibling.valueCrc32 ^ 1) >>> 0,
+  }))
   return { ...record, siblings }
 }

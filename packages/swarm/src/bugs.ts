@@ -42,6 +42,8 @@ export interface Bug {
   readonly alterNode?: (node: AtollNode) => void
   /** True if nobody heeds what a peer says in the handshake that it can do. */
   readonly ignoresBuilds?: boolean
+  /** True if of several stores that come in one message those that failed are answered as if they had not. */
+  readonly answersForFailed?: boolean
 }
 
 /** A cluster of which every port is said. */
@@ -150,6 +152,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'deaf-to-builds': {
     about: 'a node of the build before is taken for one of this build',
     ignoresBuilds: true,
+  },
+  'batch-answers-for-failed': {
+    about: 'of several stores that come in one message, those that failed are answered as the others are',
+    answersForFailed: true,
   },
   'fence-lets-through': {
     about: 'a disk that may have lost the end of its log is written on to after a write that failed',

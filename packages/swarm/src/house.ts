@@ -23,7 +23,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
   const network = new MemoryNetwork(world.runtime('network'), { delayMs: { min: 0, max: maxDelayMs } })
   const watch = new Watch()
   const builds = buildsOf(options, bug)
-  watchEndpoints(builds)
+  watchEndpoints(builds, bug)
   const sound: Composition = {
     nodes,
     partitions,

@@ -39,6 +39,12 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'stale-index': { within: 50, rules: ['listing'] },
   'reuse-actor': { within: 20, rules: ['assertion'] },
   'deaf-to-builds': { within: 20, rules: ['unknown-request'] },
+  'batch-answers-for-failed': {
+    within: 50,
+    // A block that fewer replicas have than have said so is taken for a damaged one.
+    rules: [...LOST, 'convergence', 'missed', 'false-corrupt'],
+    fixed: { ...APART, nodes: () => 3, faults: () => ({ 'failing-disk': 8 }), clearance: () => false },
+  },
   'fence-lets-through': { within: 20, rules: [...LOST, 'convergence', 'missed'] },
   'late-seat': { within: 20, rules: ['never'] },
   'forget-promise': { within: 100, rules: ['one-document'] },

@@ -1,5 +1,8 @@
 export type { Admits } from './admission.ts'
 export { Backoff, type BackoffOptions } from './backoff.ts'
+export { BatchCalls, type BatchCallsParts } from './batch-calls.ts'
+export { type BatchedAnswer, type BatchedRequest, type BatchMethod, batchMethod } from './batch-messages.ts'
+export { BatchServer } from './batch-server.ts'
 export type { ByteStream } from './byte-stream.ts'
 export { isCapable, type PeerCapabilities } from './capabilities.ts'
 export type { StreamOptions } from './client-link.ts'

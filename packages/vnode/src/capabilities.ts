@@ -16,5 +16,15 @@ export const DIGEST_READS = 'digest-reads'
 /** Said by a node that tells of a put that it was accepted only if it is asked to (`PutRequest.quiet`). */
 export const QUIET_PUTS = 'quiet-puts'
 
+/** Said by a node that takes several stores and digest reads in one message. */
+export const BATCHES = 'batches'
+
 /** What nodes of this build can do beyond the protocol's version, as far as vnodes go. */
-export const VNODE_CAPABILITIES: readonly string[] = [WRITE_IDS, SCAN_GROUPS, HINTS, DIGEST_READS, QUIET_PUTS]
+export const VNODE_CAPABILITIES: readonly string[] = [
+  WRITE_IDS,
+  SCAN_GROUPS,
+  HINTS,
+  DIGEST_READS,
+  QUIET_PUTS,
+  BATCHES,
+]

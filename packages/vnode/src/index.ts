@@ -1,4 +1,5 @@
 export {
+  BATCHES,
   DIGEST_READS,
   HINTS,
   QUIET_PUTS,
