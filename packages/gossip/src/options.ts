@@ -88,8 +88,8 @@ const LIMITS = {
   firstContacts: { min: 0, max: 1000 },
   maxDigests: { min: 1, max: 512 },
   maxExchangeBytes: { min: 64 * KiB, max: 512 * KiB },
-  maxFacts: { min: 0, max: 64 },
-  maxFactBytes: { min: 0, max: 16 * KiB },
+  maxFacts: { min: 1, max: 64 },
+  maxFactBytes: { min: 64, max: 16 * KiB },
   maxDocumentBytes: { min: 1, max: 8 * MiB },
   documentTimeoutMs: { min: 1, max: HOUR_LONG },
 } as const

@@ -4,11 +4,12 @@ import type { ClusterDocument, Edit, Membership } from '@atoll/membership'
 import type { NodeName } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import { newsMethod } from './control-methods.ts'
+import { contradict, DOCUMENT_MARK } from './document-mark.ts'
 
 export interface AddressAnnouncerParts {
   readonly node: NodeName
   readonly membership: Membership
-  readonly gossip: Pick<Gossip, 'members' | 'isUp'>
+  readonly gossip: Pick<Gossip, 'members' | 'isUp' | 'factsOf'>
   readonly endpoint: RpcEndpoint
   /** Done before anything is told, and before this node votes. */
   readonly first: (signal: AbortSignal) => Promise<void>
@@ -27,7 +28,7 @@ const MOST_TOLD = 3
 /**
  * A node that opens may be at another address than before. It proposes a document that says so, until that is decided.
  * Others cannot fetch that document from it, since they do not know yet where it is: so it hands its document to
- * members that go on lacking it.
+ * members that go on lacking it, or that go by another one of the same epoch.
  */
 export class AddressAnnouncer extends Lifecycle {
   readonly label: string
@@ -130,12 +131,16 @@ export class AddressAnnouncer extends Lifecycle {
   /** Gossip has had its chance with those who lag since the last look; none of them knows yet what is new. */
   async #hand(isNew: boolean): Promise<void> {
     const { membership, gossip, endpoint, node } = this.#parts
-    const { document, bytes } = membership
+    const { document, bytes, fork } = membership
     if (document === undefined || bytes === undefined) return
     const { epoch } = document
+    const markOf = (name: NodeName) => gossip.factsOf(name).get(DOCUMENT_MARK)
+    // Once a fork is known, everybody has been told of it.
+    const isOther = (name: NodeName) => fork === undefined && contradict(markOf(name), markOf(node))
     const lagging = gossip
       .members()
-      .filter((member) => member.node !== node && member.documentVersion < epoch && gossip.isUp(member.node))
+      .filter((member) => member.node !== node && gossip.isUp(member.node))
+      .filter((member) => member.documentVersion < epoch || isOther(member.node))
       .map((member) => member.node)
     const before = this.#lagging.epoch === epoch ? this.#lagging.nodes : new Set<NodeName>()
     this.#lagging = { epoch, nodes: new Set(lagging) }

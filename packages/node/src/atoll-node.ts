@@ -34,6 +34,7 @@ import { CLOCKS, Clocks } from './clocks.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
 import { type Departure, Leaving } from './departure.ts'
+import { DOCUMENT_MARK, markOf } from './document-mark.ts'
 import type { Generation } from './generation.ts'
 import { GENERATIONS, HISTORY, Lives } from './lives.ts'
 import { lookAround } from './look-around.ts'
@@ -238,6 +239,7 @@ export class AtollNode extends Lifecycle {
     await this.#membership.open()
     await this.#findDocument()
     await this.#seeds.open()
+    this.#markDocument()
     await this.#gossip.open()
     this.#gossip.events.on('up', this.#mover.lookAnew)
     this.objects.open()
@@ -357,7 +359,16 @@ export class AtollNode extends Lifecycle {
     this.#follow(document)
     this.#leave(this.#leaving.look(document))
     this.#others.changed(previous)
-    if (this.#gossip.state === 'open') this.#gossip.announce()
+    if (this.#gossip.state !== 'open') return
+    this.#gossip.announce()
+    this.#markDocument()
+  }
+
+  /** Tells the others which document this node goes by. */
+  #markDocument(): void {
+    const { document, bytes } = this.#membership
+    if (document === undefined || bytes === undefined) return
+    this.#gossip.publish(DOCUMENT_MARK, markOf(document.epoch, bytes, this.runtime.digest.sha1))
   }
 
   readonly #onMismatch = (_peer: string, reason: AtollError) => {

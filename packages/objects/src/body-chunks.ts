@@ -77,12 +77,33 @@ export function bytesAtHand(body: unknown): number {
   return body.reduce<number>((bytes, chunk) => bytes + bytesOfChunk(chunk), 0)
 }
 
-/** The pieces of such a body. Throws `RangeError` for text that is not well-formed. */
+/**
+ * The pieces of such a body. Throws `RangeError` for text that is not well-formed, `ATOLL_INVALID_BODY` for bytes that
+ * were transferred.
+ */
 export function piecesAtHand(body: ObjectBody): readonly Uint8Array[] {
-  if (body instanceof Uint8Array) return [body]
   if (typeof body === 'string') return [utf8(checkWellFormed('body', body))]
-  assert(Array.isArray(body), 'of a body that is at hand nothing is still to come')
-  return body
+  const pieces: unknown = body instanceof Uint8Array ? [body] : body
+  assert(Array.isArray(pieces), 'of a body that is at hand nothing is still to come')
+  for (const piece of pieces) checkChunk(piece)
+  return pieces
+}
+
+/** Throws `ATOLL_INVALID_BODY` for what are no bytes, or bytes that were transferred elsewhere: these look like none. */
+export function checkChunk(chunk: unknown): asserts chunk is Uint8Array {
+  if (!(chunk instanceof Uint8Array))
+    throw invalid(`the body must consist of Uint8Array chunks, got ${describe(chunk)}`)
+  if (chunk.length === 0 && isDetached(chunk.buffer))
+    throw invalid('the body has bytes that are not there any more: their buffer was transferred elsewhere')
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  try {
+    new Uint8Array(buffer)
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** A single piece is not copied. */

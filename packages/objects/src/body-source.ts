@@ -1,7 +1,8 @@
-import { AtollError, describe, messageOf } from '@atoll/core'
+import { AtollError, type Clock, messageOf, SECOND_MS } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import {
   type Chunks,
+  checkChunk,
   chunksOf,
   incomplete,
   inOnePiece,
@@ -10,11 +11,18 @@ import {
   piecesAtHand,
 } from './body-chunks.ts'
 
-export interface BodyLimits {
+/** How long a call waits for a body to take leave: a source that never does is left alone. */
+const LEAVE_MS = SECOND_MS
+
+interface BodyLimits {
   /** What the body must have, if that was announced. */
   readonly length: number | undefined
   readonly maxBytes: number
   readonly signal: AbortSignal | undefined
+}
+
+export interface BodyMeans extends BodyLimits {
+  readonly clock: Pick<Clock, 'timer'>
 }
 
 /**
@@ -25,14 +33,14 @@ export class BodySource {
   /** How many bytes the body has, if that was announced or can be seen. */
   readonly knownBytes: number | undefined
   readonly #chunks: Chunks
-  readonly #limits: BodyLimits
+  readonly #limits: BodyMeans
   #bytes = 0
   #ended = false
   #waiting = false
   #begun = false
 
   /** Throws as `chunksOf`, and `ATOLL_TOO_LARGE` if more is announced than an object may have. */
-  constructor(body: ObjectBody, limits: BodyLimits) {
+  constructor(body: ObjectBody, limits: BodyMeans) {
     if (limits.length !== undefined) checkSize(limits.length, limits.maxBytes)
     this.#chunks = chunksOf(body)
     this.#limits = limits
@@ -54,18 +62,30 @@ export class BodySource {
     return undefined
   }
 
-  /** Lets go of the body. One that is being waited for is told and left alone. */
+  /**
+   * Lets go of the body, and waits until it has taken leave, a second at most. One that is being waited for is told and
+   * left alone.
+   */
   async close(): Promise<void> {
     if (this.#ended) return
     this.#ended = true
     try {
       this.#chunks.destroy?.()
-      const closing = this.#chunks.return?.()
-      if (!this.#waiting) await closing
-      else void Promise.resolve(closing).catch(() => {})
+      const leaving = Promise.resolve(this.#chunks.return?.()).catch(() => {})
+      if (!this.#waiting) await this.#withinPatience(leaving)
     } catch {
       // The call has its own outcome; how the body took leave does not change it.
     }
+  }
+
+  #withinPatience(leaving: Promise<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#limits.clock.timer(LEAVE_MS, resolve)
+      void leaving.then(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
   }
 
   async #pull(): Promise<IteratorResult<unknown, unknown>> {
@@ -85,17 +105,19 @@ export class BodySource {
   }
 
   async #guarded(): Promise<IteratorResult<unknown, unknown>> {
+    let answer: unknown
     try {
-      return await this.#chunks.next()
+      answer = await this.#chunks.next()
     } catch (cause) {
       this.#ended = true
       throw incomplete(`the body failed after ${this.#bytes} bytes: ${messageOf(cause)}`, cause)
     }
+    if (isResult(answer)) return answer
+    throw invalid('the body is no stream: its iterator answers something else than { done, value }')
   }
 
   #isFull(chunk: unknown): chunk is Uint8Array {
-    if (!(chunk instanceof Uint8Array))
-      throw invalid(`the body must consist of Uint8Array chunks, got ${describe(chunk)}`)
+    checkChunk(chunk)
     this.#bytes += chunk.length
     checkNotMore(this.#bytes, this.#limits)
     return chunk.length > 0
@@ -105,6 +127,10 @@ export class BodySource {
     this.#ended = true
     checkNotLess(this.#bytes, this.#limits)
   }
+}
+
+function isResult(answer: unknown): answer is IteratorResult<unknown, unknown> {
+  return typeof answer === 'object' && answer !== null
 }
 
 /** All of a body of which nothing is still to come. Throws as a `BodySource` does. */

@@ -35,7 +35,8 @@ export class ObjectWriter {
   async put(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
     const { settings, buckets } = this.#layer
     const { length, signal } = request
-    const source = new BodySource(body, { length, maxBytes: settings.maxObjectBytes, signal })
+    const { clock } = this.#layer.runtime
+    const source = new BodySource(body, { length, maxBytes: settings.maxObjectBytes, signal, clock })
     const bucket = Promise.resolve(buckets.writable(name.bucket, signal))
     bucket.catch(() => {})
     try {

@@ -130,7 +130,7 @@ test.each<[object, RegExp]>([
   [{ metadata: [[5, 'x']] }, /metadata must have strings as names, got 5/],
   [{ metadata: new Map([['a', 5]]) }, /metadata.a must be a string, got 5/],
   [{ metadata: new Date() }, /metadata must be an object of strings, .* got an object/],
-  [{ metadata: Promise.resolve({}) }, /got an object/],
+  [{ metadata: Promise.resolve({}) }, /got a promise/],
   [{ metadata: new Uint8Array(2) }, /got 0 as one/],
   [{ metadata: { 'a b': 'x' } }, /metadata must have names of letters, .* got "a b"/],
   [{ metadata: { '': 'x' } }, /got ""/],

@@ -70,6 +70,50 @@ describe('a body that is not what it should be leaves everything as it was', () 
     }
   })
 
+  test('it has bytes that were transferred elsewhere, and so look like none', async () => {
+    const { store, expectUntouched } = await setUp()
+    const buffer = new ArrayBuffer(3 * BLOCK)
+    const gone = new Uint8Array(buffer)
+    structuredClone(buffer, { transfer: [buffer] })
+    expect(gone.length).toBe(0)
+    for (const body of [gone, [gone], [short, gone], new Set([short, gone])]) {
+      const put = store.put('reef', 'a', body)
+      await expect(put).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY', message: /transferred/ })
+      await expectUntouched()
+    }
+  })
+
+  test.each([undefined, 5, null])('its iterator answers %o in place of a result', async (answer) => {
+    const { store, expectUntouched } = await setUp()
+    const body = { [Symbol.asyncIterator]: () => ({ next: () => answer }) }
+    await expect(Reflect.apply(store.put, store, ['reef', 'a', body])).rejects.toMatchObject({
+      code: 'ATOLL_INVALID_BODY',
+      message: /\{ done, value \}/,
+    })
+    await expectUntouched()
+  })
+
+  test('it is wrong, and never takes leave: the put waits for a second', async () => {
+    const { runtime, store, expectUntouched } = await setUp()
+    let asked = () => {}
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve
+    })
+    const end = () => {
+      asked()
+      return new Promise(() => {})
+    }
+    const body = {
+      [Symbol.asyncIterator]: () => ({ next: async () => ({ done: false, value: 5 }), return: end }),
+    }
+    const put: unknown = Reflect.apply(store.put, store, ['reef', 'a', body])
+    const refused = expect(put).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY' })
+    await isAsked
+    runtime.advance(1000)
+    await refused
+    await expectUntouched()
+  })
+
   test('it is larger than objects may be', async () => {
     const { runtime, kv, expectUntouched } = await setUp()
     const store = new ObjectStore(

@@ -64,10 +64,10 @@ async function putMostBack({ world, cluster, keys }: Story, copied = COPIED): Pr
   for (const [name, copy] of copies) world.disk(name).restore(copy)
 }
 
-async function until(world: World, isSo: () => boolean, withinMs = 60_000): Promise<void> {
+async function until(world: World, isSo: () => boolean | Promise<boolean>, withinMs = 60_000): Promise<void> {
   const { clock } = world.runtime('test')
   const endMs = clock.monotonicMs() + withinMs
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (clock.monotonicMs() > endMs) throw new Error('it does not come about')
     await clock.sleep(100)
   }
@@ -222,4 +222,32 @@ test('two histories are noticed by all, nobody serves by either, and an operator
     await until(world, () => isAtRest(cluster))
     expect(await readAll(story)).toEqual(new Map([['found', ALL.length * (EARLY + LATE)]]))
     expect(cluster.nodes.map((node) => node.bucketTypes.get('things').r)).toEqual(ALL.map(() => 2))
+  }))
+
+test('two sides of a partition that were both forced notice each other when it is over, and end up denying nothing', () =>
+  told(5, async (story) => {
+    const { world, cluster, keys } = story
+    const write = (at: string, names: readonly string[]) =>
+      Promise.all(names.map((key) => cluster.node(at).kv.put(idOf(key), { value: utf8(key) })))
+    await write('n4', keys.slice(0, EARLY))
+    await cluster.crash('n5')
+    cluster.partition(['n1', 'n2'], ['n3', 'n4'])
+    await until(world, () => !cluster.node('n1').isUp('n3') && !cluster.node('n3').isUp('n1'))
+    const reason = 'each side takes the other one for lost'
+    const one = await cluster.node('n1').cluster.force([], { missing: ['n3', 'n4', 'n5'], reason })
+    const other = await cluster.node('n3').cluster.force([], { missing: ['n1', 'n2', 'n5'], reason })
+    // By their epochs they are the same.
+    expect(one.epoch).toBe(other.epoch)
+    await write('n3', keys.slice(EARLY))
+    cluster.heal()
+    const isKnown = () => {
+      const seen = cluster.nodes.map((node) => node.cluster.status())
+      const isForked = seen.every(({ forkedAt }) => forkedAt !== undefined)
+      return (
+        isForked || seen.every(({ members }) => members.filter(({ state }) => state === 'valid').length === 4)
+      )
+    }
+    await until(world, isKnown)
+    // What fallbacks took for the other side is given to it.
+    await until(world, async () => !(await readAll(story)).has('denied'))
   }))

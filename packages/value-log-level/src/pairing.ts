@@ -11,7 +11,7 @@ export type PairingFault =
   | 'diverged'
 
 const WHAT_TO_DO =
-  'Put back the log and its index as they were copied together, or remove both to begin with nothing. Nothing was changed.'
+  'Put back the log and its index as they were copied together, or remove both to begin with nothing. No data was changed.'
 
 /**
  * Throws `ATOLL_FORMAT` unless the inner database is as this log has left it. The log notes a checkpoint after the inner
