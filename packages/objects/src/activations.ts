@@ -39,21 +39,25 @@ export interface PutResult {
   readonly primaries: number
 }
 
-/** A finished upload that is to become the latest version. */
+/** An upload that is to become the latest version. */
 export interface Candidate {
-  readonly finished: Finished
+  /** Digests a body that is inline, when its turn has come: else the first put would wait for the digests of all. */
+  readonly finish: () => Promise<Finished>
   /** Where the blocks came from; undefined if the body is inline. */
   readonly upload: Upload | undefined
 }
 
-type Candidates = readonly Seat<Candidate, PutResult>[]
+interface Ready {
+  readonly seat: Seat<Candidate, PutResult>
+  readonly finished: Finished
+}
 
 /** Uploads that become versions by one write, each over the one before it: so the last one is what readers see. */
 interface Activation {
   readonly quorum: WriteQuorumOptions
   readonly name: PlacedObject
   /** All with blocks, or all inline. */
-  readonly seats: Candidates
+  readonly ready: readonly Ready[]
 }
 
 interface Activated {
@@ -84,7 +88,11 @@ export class Activations {
       kind: `${kind} ${name.id.type} ${JSON.stringify(quorum)}`,
       value: candidate,
       signal,
-      run: (seats) => this.#layer.manifests.inLine(quorum, () => this.#activate({ name, quorum, seats })),
+      run: (seats) =>
+        this.#layer.manifests.inLine(quorum, async () => {
+          const ready = await allReady(seats)
+          if (ready.length > 0) await this.#activate({ name, quorum, ready })
+        }),
     })
   }
 
@@ -94,10 +102,10 @@ export class Activations {
    * unless a later writer has done so already. An upload in blocks writes on condition that its proof still stands.
    */
   async #activate(activation: Activation): Promise<void> {
-    const { name, seats, quorum } = activation
-    const [first] = seats
-    if (first !== undefined && seats.length === 1 && first.begin()) {
-      const { upload } = first.value
+    const { name, ready, quorum } = activation
+    const [only] = ready
+    if (only !== undefined && ready.length === 1 && only.seat.begin()) {
+      const { upload } = only.seat.value
       const known = upload === undefined ? NOTHING_KNOWN : upload.known
       const condition = upload === undefined ? { ifAlone: true } : ({ ifUnchanged: 'one' } as const)
       const write = (each: Known) => this.#layer.manifests.write(name.id, each, condition, quorum)
@@ -105,25 +113,26 @@ export class Activations {
       if (activated?.written.alone) return this.#answer(activation, activated)
       if (activated !== undefined && activated.written.accepted > 0)
         return await behindWrite(() => this.#confirm(activation, activated))
-      first.declined()
+      only.seat.declined()
     }
     await this.#upon(activation)
   }
 
   /** Reads and writes until nothing has come in between. */
-  async #upon({ name, quorum, seats }: Activation): Promise<void> {
+  async #upon({ name, quorum, ready }: Activation): Promise<void> {
     const { manifests } = this.#layer
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
-      if (seats.every(({ isOver }) => isOver)) return
+      if (ready.every(({ seat }) => seat.isOver)) return
       const read = await manifests.read(name.id)
-      const writing = { name, quorum, seats: alive(seats, read.history).filter((seat) => seat.begin()) }
-      if (writing.seats.length === 0) return
+      const beginning = alive(ready, read.history).filter(({ seat }) => seat.begin())
+      const writing = { name, quorum, ready: beginning }
+      if (beginning.length === 0) return
       const activated = await this.#writeUpon(writing, read, { round })
       const { accepted, alone } = activated.written
       if (accepted > 0 && !alone && isInBlocks(writing))
         return await behindWrite(() => this.#confirm(writing, activated))
       if (accepted > 0) return this.#answer(writing, activated)
-      for (const seat of writing.seats) seat.declined()
+      for (const { seat } of beginning) seat.declined()
       await manifests.pause(round)
     }
     throw crowded()
@@ -156,24 +165,24 @@ export class Activations {
     read: HistoryRead,
     { round, stays = false }: { readonly round: number; readonly stays?: boolean },
   ): Promise<Activated> {
-    const { name, seats, quorum } = activation
-    const own = seats.at(-1)?.value.finished.uuid
+    const { name, ready, quorum } = activation
+    const own = ready.at(-1)?.finished.uuid
     const over = { own, strict: isInBlocks(activation), round, quorum }
     const write = (known: Known) => this.#layer.manifests.over(name.id, known, over)
     return this.#write(activation, read, write, stays ? ascendLast : activateAll)
   }
 
   async #write(
-    { name, seats }: Activation,
+    { name, ready }: Activation,
     { history: before, context }: Known,
     write: (known: Known) => Promise<KvStoreWritten>,
     change: typeof activateAll = activateAll,
   ): Promise<Activated> {
     const lastModifiedMs = wallTimeOf(this.#layer.runtime.clock)
-    const finished = seats.map(({ value }) => value.finished)
+    const finished = ready.map((each) => each.finished)
     const history = change(before, finished, lastModifiedMs)
     this.#checkRoom(name, history)
-    const uploads = seats.flatMap(({ value: { upload } }) => upload ?? [])
+    const uploads = ready.flatMap(({ seat }) => seat.value.upload ?? [])
     const declined = uploads.filter(({ mayBeVisible }) => !mayBeVisible)
     for (const upload of uploads) upload.mayBeVisible = true
     const written = await write({ history, context })
@@ -181,11 +190,11 @@ export class Activations {
     return { written, lastModifiedMs, mark: latestMark(history, lastModifiedMs) }
   }
 
-  #answer({ seats }: Activation, { written, lastModifiedMs }: Activated): void {
+  #answer({ ready }: Activation, { written, lastModifiedMs }: Activated): void {
     const { metrics, probe } = this.#layer.runtime
-    if (seats.length > 1) probe.mark('objects.put.written-together')
-    for (const seat of seats) {
-      const { finished, upload } = seat.value
+    if (ready.length > 1) probe.mark('objects.put.written-together')
+    for (const { seat, finished } of ready) {
+      const { upload } = seat.value
       const { size, md5 } = finished.content
       metrics.count('atoll_objects_put_bytes_total', size)
       const primaries = Math.min(written.primaries, upload?.primaries ?? written.primaries)
@@ -201,13 +210,31 @@ export class Activations {
   }
 }
 
-function isInBlocks({ seats }: Activation): boolean {
-  return seats.some(({ value }) => value.upload !== undefined)
+function isInBlocks({ ready }: Activation): boolean {
+  return ready.some(({ seat }) => seat.value.upload !== undefined)
+}
+
+async function allReady(seats: readonly Seat<Candidate, PutResult>[]): Promise<readonly Ready[]> {
+  const [first, ...others] = seats
+  const ready =
+    first === undefined || others.length > 0 ? await Promise.all(seats.map(readyOf)) : [await readyOf(first)]
+  return ready.filter((each) => each !== undefined)
+}
+
+/** Who cannot be finished, since its body is not what was announced, is told so by itself. */
+async function readyOf(seat: Seat<Candidate, PutResult>): Promise<Ready | undefined> {
+  if (seat.isOver) return undefined
+  try {
+    return { seat, finished: await seat.value.finish() }
+  } catch (error) {
+    seat.reject(error)
+    return undefined
+  }
 }
 
 /** Those whose uploads nobody has decided against; the others are answered. */
-function alive(seats: Candidates, history: History): Candidates {
-  return seats.filter((seat) => {
+function alive(ready: readonly Ready[], history: History): readonly Ready[] {
+  return ready.filter(({ seat }) => {
     if (seat.isOver) return false
     try {
       seat.value.upload?.checkAlive(history)

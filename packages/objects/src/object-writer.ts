@@ -83,11 +83,14 @@ export class ObjectWriter {
     request: PutRequest,
   ): Promise<PutResult> {
     const { runtime } = this.#layer
-    const [md5, bucket] = await abortable(request.signal, Promise.all([this.#md5(body), opening]))
-    const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
-    const finished = this.#finish(uploaded, body, request)
+    const bucket = opening instanceof Promise ? await abortable(request.signal, opening) : opening
+    const finish = async () => {
+      const md5 = await this.#md5(body)
+      const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
+      return this.#finish(uploaded, body, request)
+    }
     const placed = placedIn(name, bucket)
-    const result = await this.#activations.activate(placed, { finished, upload: undefined }, request)
+    const result = await this.#activations.activate(placed, { finish, upload: undefined }, request)
     await this.#confirm(placed, bucket, request)
     request.onProgress({ bytes: body.length })
     return result
@@ -124,7 +127,8 @@ export class ObjectWriter {
       if (!isSamePlace(bucket, before)) throw noBucket(name.bucket)
       const finished = this.#finish(uploaded, EMPTY_BYTES, request)
       upload.checkLease()
-      return { result: await this.#activations.activate(name, { finished, upload }, request), bucket }
+      const candidate = { finish: async () => finished, upload }
+      return { result: await this.#activations.activate(name, candidate, request), bucket }
     } catch (error) {
       // An upload that may have become visible keeps its blocks.
       if (!upload.mayBeVisible || !mayHaveHappened(error)) await upload.abandon()

@@ -138,3 +138,40 @@ test('a call says by its timeout how long it waits for its turn', async () => {
   letGo()
   await Promise.all([...first, patient])
 })
+
+test('a body is digested when its turn has come', async () => {
+  const runtime = manualRuntime()
+  let digests = 0
+  const stream: typeof runtime.digest.stream = (algorithm) => {
+    digests += 1
+    return runtime.digest.stream(algorithm)
+  }
+  const kv = new MemoryKv()
+  const store = new ObjectStore({ ...runtime, digest: { ...runtime.digest, stream } }, { kv })
+  await store.createBucket('reef')
+  const seen = watch(kv, 'put')
+  let digestsAtFirstAnswer: number | undefined
+  await allAtOnce(
+    COUNT,
+    seen,
+    (key) => store.put('reef', key, `body ${key}`),
+    () => {
+      digestsAtFirstAnswer ??= digests
+    },
+  )
+  expect(digests).toBe(COUNT)
+  expect(digestsAtFirstAnswer).toBeLessThanOrEqual(2 * PLACES)
+})
+
+test('of puts that go together one whose body is not what was announced fails by itself', async () => {
+  const { kv, store } = await setUp()
+  watch(kv, 'put')
+  const [first, wrong, last] = await Promise.allSettled([
+    store.put('reef', 'a', 'one'),
+    store.put('reef', 'a', 'two', { contentMd5: '0'.repeat(32) }),
+    store.put('reef', 'a', 'three'),
+  ])
+  expect([first?.status, last?.status]).toEqual(['fulfilled', 'fulfilled'])
+  expect(wrong).toMatchObject({ status: 'rejected', reason: { code: 'ATOLL_INVALID_BODY', definite: true } })
+  expect((await store.head('reef', 'a')).size).toBe(5)
+})

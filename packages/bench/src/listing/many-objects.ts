@@ -26,15 +26,16 @@ export function manyObjects(
   const tell: Tell = (name, row, concurrency = 1) =>
     onRow(goalRow({ name: `${count} of 200 B, one node: ${name}`, concurrency, ...row }))
   return onDisk(packages, async (open) => {
-    const memory = watchMemory()
     await withBucket(open({ nodes: 1 }), async (cluster) => {
       const { objects } = cluster.node(1)
+      const memory = watchMemory()
       const rates = await putTenths(objects, count)
+      const most = memory.end() / MiB
       const figure = (rates.at(-1) ?? Number.NaN) / (rates[0] ?? Number.NaN)
       tell('put rate, last tenth ÷ first', { unit: 'ratio', figure, goal: 0.8 }, CONCURRENCY)
+      tell('resident memory while putting, most', { unit: 'MiB', figure: most, goal: 250 }, CONCURRENCY)
       await measureListings(objects, count, tell)
     })
-    tell('resident memory, most', { unit: 'MiB', figure: memory.mostBytes() / MiB, goal: 250 }, CONCURRENCY)
     const startedMs = performance.now()
     const again = await open({ nodes: 1 })
     tell('open again', { unit: 'ms', figure: performance.now() - startedMs, goal: 100 })
@@ -97,13 +98,14 @@ function keyOf(n: number): string {
   return `object-${String(n).padStart(9, '0')}`
 }
 
-function watchMemory(): { readonly mostBytes: () => number } {
+/** Samples until `end`, which answers the most that there was, in bytes. */
+function watchMemory(): { readonly end: () => number } {
   let most = process.memoryUsage.rss()
   const sampler = setInterval(() => {
     most = Math.max(most, process.memoryUsage.rss())
   }, RSS_SAMPLE_MS)
   return {
-    mostBytes: () => {
+    end: () => {
       clearInterval(sampler)
       return most
     },
