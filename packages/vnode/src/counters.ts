@@ -39,6 +39,8 @@ type Adding = Extract<CountStep, { kind: 'add' }>
 /** After so many slips the pages are written: each is on its page before its place in the ring is needed again. */
 const PAGES_EVERY = SLIPS / 2
 const CHUNK = 1000
+/** Of a database that knows it: with its own default, of some KiB, there would be a hundred reads. */
+const LARGE_READS = { highWaterMarkBytes: 1024 * 1024 }
 
 /**
  * How many records there are in each vnode, of each bucket type, how many bytes and tombstones: kept in memory, and
@@ -234,7 +236,7 @@ export class Counters {
     const { database, runtime } = this.#parts
     const rows: CountRow[] = []
     await reading(async () => {
-      const iterator = database.iterator({ ...BINARY, ...COUNT_RANGE })
+      const iterator = database.iterator({ ...BINARY, ...COUNT_RANGE, ...LARGE_READS })
       try {
         for (;;) {
           const some = await iterator.nextv(CHUNK)
