@@ -64,17 +64,16 @@ export class LogWriter {
     const segment = this.#active
     if (segment === undefined) throw new Error('there is no segment to write to')
     const ops = opsOf(waiting)
-    const { slot, offset, ...rest } = this.#place(segment)
-    const record = encodeBatch(this.#context.crc32, ops, { slot, offset, ...rest }, this.#spare)
+    const place = this.#place(segment)
+    const { slot, offset, sequence } = place
+    const record = encodeBatch(this.#context.crc32, ops, place, this.#spare)
     const left = this.#left
     const { bytes } = record
-    const isDurable =
-      isToBeDurable && left === undefined && (await this.#writeDurably(record, { slot, offset }))
+    const isDurable = isToBeDurable && left === undefined && (await this.#writeDurably(record, place))
     if (!isDurable) await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
     this.#offset += bytes
     this.#sequence += 1
     this.#left = undefined
-    const { sequence } = rest
     return { waiting, ops: record.ops, bytes, sequence, slot, end: offset + bytes, left, isDurable }
   }
 

@@ -162,13 +162,7 @@ export function encodeBatch(
   const bodies = new Bodies(crc32, place, { offset: place.offset + head.length, area })
   const writer = new HeadWriter(head, bodies)
   const logged = ops.map((op) => writer.write(op))
-  writeHeader(crc32, head, {
-    ...place,
-    kind: RECORD_BATCH,
-    metaBytes,
-    count: ops.length,
-    bodyBytes,
-  })
+  writeHeader(crc32, head, { place, kind: RECORD_BATCH, metaBytes, count: ops.length, bodyBytes })
   const bytes = recordBytes(metaBytes, bodyBytes)
   const buffers = [head, ...bodies.padded(bytes - head.length - bodyBytes)]
   return { buffers, bytes, ops: logged }
@@ -189,18 +183,24 @@ function isPassed(value: Uint8Array): boolean {
 export function encodeSeal(crc32: Digests['crc32'], nextSlot: number, place: RecordPlace): Uint8Array {
   const seal = Buffer.alloc(SEAL_BYTES)
   seal.writeUInt32LE(nextSlot, RECORD_HEADER_BYTES)
-  writeHeader(crc32, seal, { ...place, kind: RECORD_SEAL, metaBytes: 8, count: 0, bodyBytes: 0 })
+  writeHeader(crc32, seal, { place, kind: RECORD_SEAL, metaBytes: 8, count: 0, bodyBytes: 0 })
   return seal
 }
 
-function writeHeader(crc32: Digests['crc32'], head: Buffer, header: RecordHeader & RecordPlace): void {
+/** What a head says beside its operations. */
+interface Heading extends Omit<RecordHeader, 'sequence' | 'synced'> {
+  readonly place: RecordPlace
+}
+
+function writeHeader(crc32: Digests['crc32'], head: Buffer, header: Heading): void {
+  const { place } = header
   head.fill(0, 0, RECORD_HEADER_BYTES)
   head.writeUInt32LE(RECORD_MAGIC, 0)
-  head.writeUIntLE(header.sequence, 8, 6)
+  head.writeUIntLE(place.sequence, 8, 6)
   head[14] = header.kind
   head[15] = RECORD_VERSION
-  writeStamp(head, SALT_AT, header)
-  head.writeUIntLE(header.synced, 24, 6)
+  writeStamp(head, SALT_AT, place)
+  head.writeUIntLE(place.synced, 24, 6)
   head.writeUInt32LE(header.metaBytes, 32)
   head.writeUInt32LE(header.count, 36)
   head.writeUIntLE(header.bodyBytes, 40, 6)
