@@ -243,6 +243,10 @@ export const METRICS = {
     type: 'gauge',
     help: 'Bytes of segment files that are free to be written.',
   },
+  atoll_value_log_index_compactions_total: {
+    type: 'counter',
+    help: 'Times that all keys of the index were compacted, because half of it had been deleted.',
+  },
   atoll_value_log_live_bytes: { type: 'gauge', help: 'Bytes of values in the log that are in use.' },
   atoll_value_log_recovered_records_total: {
     type: 'counter',

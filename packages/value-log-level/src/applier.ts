@@ -10,8 +10,16 @@ import {
   samePlace,
 } from './pointer.ts'
 import { BYTES, type InnerBatch, type InnerEncodings, type InnerLevel } from './ports.ts'
-import { type LoggedOp, OP_MOVE, OP_SMALL } from './record.ts'
+import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from './record.ts'
 import type { Segments } from './segments.ts'
+
+export interface ApplierContext {
+  readonly segments: Segments
+  readonly thresholdBytes: number
+}
+
+/** A put that replaces something by as much less leaves something to be given back. */
+const LESS_BYTES = 256
 
 /**
  * Brings operations of the log into the inner database, in the order of the log, and counts which large values go
@@ -27,8 +35,14 @@ export class Applier {
   /** Named only to a database with other defaults: abstract-level then takes several times as long for an operation. */
   readonly #encodings: Partial<InnerEncodings>
 
-  constructor(inner: InnerLevel, reads: InnerReads, segments: Segments) {
+  /** Values from here on are large. */
+  readonly #thresholdBytes: number
+  /** Bytes of keys and small values that went out of use in the inner database, as far as their writers have said. */
+  goneBytes = 0
+
+  constructor(inner: InnerLevel, reads: InnerReads, { segments, thresholdBytes }: ApplierContext) {
     this.#inner = inner
+    this.#thresholdBytes = thresholdBytes
     this.#reads = reads
     this.#segments = segments
     this.#copies = !inner.supports.permanence
@@ -39,17 +53,18 @@ export class Applier {
   /** Applies the operations of all records up to that of `sequence`, which must be durable. */
   async apply(ops: readonly LoggedOp[], sequence: number): Promise<void> {
     if (ops.length === 0) return
-    const hiding = this.#mayHold(ops) ? ops.filter(mayHide) : []
+    const hiding = this.#mayHold(ops) ? ops.filter((op) => this.#mayHide(op)) : []
     const known = hiding.length === 0 ? undefined : await this.#pointersOf(hiding)
     const batch = this.#inner.batch()
     for (const op of ops) {
       if (known === undefined) this.#countNew(op)
       else if (!this.#counts(op, known)) continue
       this.#add(op, batch)
+      this.goneBytes += this.#goneBy(op)
     }
     batch.put(APPLIED_KEY, encodeSequence(sequence), this.#encodings)
     await batch.write({})
-    const isUnsure = ops.some(({ type, hides }) => type === OP_SMALL && hides === undefined)
+    const isUnsure = ops.some(({ type, replaces }) => type === OP_SMALL && replaces === undefined)
     if (isUnsure) this.#segments.doubt()
   }
 
@@ -99,14 +114,22 @@ export class Applier {
     else batch.put(ownKey, this.#owned(inline), this.#encodings)
   }
 
+  /** Deletes and large puts are looked up unless their writer knows better; small puts only if he does. */
+  #mayHide({ type, replaces }: LoggedOp): boolean {
+    if (replaces === undefined) return type !== OP_SMALL
+    return replaces >= this.#thresholdBytes
+  }
+
+  #goneBy({ type, key, inline, replaces }: LoggedOp): number {
+    const small = replaces !== undefined && replaces < this.#thresholdBytes ? replaces : 0
+    if (type === OP_DELETE) return key.length + small
+    const less = small - (inline?.length ?? 0)
+    return less >= LESS_BYTES ? less : 0
+  }
+
   #owned(bytes: Uint8Array): Uint8Array {
     return this.#copies ? Uint8Array.from(bytes) : bytes
   }
-}
-
-/** Deletes and large puts are looked up unless their writer knows better; small puts only if he does. */
-function mayHide({ type, hides }: LoggedOp): boolean {
-  return type === OP_SMALL ? hides === true : hides !== false
 }
 
 function encodeSequence(sequence: number): Uint8Array {

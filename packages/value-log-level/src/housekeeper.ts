@@ -1,6 +1,7 @@
 import type { Timer } from '@atoll/core'
 import type { Checkpointer } from './checkpointer.ts'
 import type { Compactor } from './compactor.ts'
+import type { IndexCompactor } from './index-compactor.ts'
 import type { Log } from './log.ts'
 import type { ValueLogSettings } from './options.ts'
 import type { ValueLogRuntime } from './ports.ts'
@@ -16,6 +17,7 @@ export interface HousekeeperContext {
   readonly log: Log
   readonly checkpointer: Checkpointer
   readonly compactor: Compactor
+  readonly index: IndexCompactor
   readonly room: Room
 }
 
@@ -94,7 +96,7 @@ export class Housekeeper {
   }
 
   async #look(): Promise<void> {
-    const { segments, readers, log, checkpointer, compactor, settings } = this.#context
+    const { segments, readers, log, checkpointer, compactor, index, settings } = this.#context
     const isQuiet = this.#lookedBytes <= settings.segmentBytes * QUIET_SHARE
     this.#quietLooks = isQuiet ? this.#quietLooks + 1 : 0
     this.#recentBytes = Math.max(this.#lookedBytes, Math.floor(this.#recentBytes * RESERVE_DECAY))
@@ -107,6 +109,7 @@ export class Housekeeper {
       if (isQuiet && this.#isWorthLeaving(this.#quietLooks)) await log.leave()
       compactor.recountDoubtful()
       compactor.kick()
+      index.kick()
       this.#measure()
     } finally {
       if (!this.#isAtRest()) this.#lookLater()

@@ -39,6 +39,8 @@ export interface InnerLevel {
   batch(): InnerBatch
   iterator(options: InnerRange): InnerIterator
   snapshot(): AbstractSnapshot
+  /** How many bytes a range of keys takes on the disk, about. */
+  approximateSize?(start: Uint8Array, end: Uint8Array, options: { keyEncoding: 'view' }): Promise<number>
   compactRange?(start: Uint8Array, end: Uint8Array, options: { keyEncoding: 'view' }): Promise<void>
 }
 

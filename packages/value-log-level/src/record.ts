@@ -41,8 +41,11 @@ export const OP_LARGE = 3
 export const OP_MOVE = 4
 export type OpType = typeof OP_SMALL | typeof OP_DELETE | typeof OP_LARGE | typeof OP_MOVE
 
-/** Whether a write takes the place of a large value, as far as the writer knows; undefined if it does not know. */
-export type Hides = boolean | undefined
+/**
+ * How many bytes the value may have that a write takes the place of, as far as its writer knows; undefined if it does
+ * not know.
+ */
+export type Replaces = number | undefined
 
 /** An operation on its way to the log. */
 export type Op =
@@ -50,7 +53,7 @@ export type Op =
       readonly type: typeof OP_SMALL
       readonly key: Uint8Array
       readonly value: Uint8Array
-      readonly hides: Hides
+      readonly replaces: Replaces
     }
   | {
       readonly type: typeof OP_LARGE
@@ -59,9 +62,9 @@ export type Op =
       /** The rest of the value, if it comes in two parts; the first is shorter than a chunk then. */
       readonly tail: Uint8Array | undefined
       readonly tailCrc32: number | undefined
-      readonly hides: Hides
+      readonly replaces: Replaces
     }
-  | { readonly type: typeof OP_DELETE; readonly key: Uint8Array; readonly hides: Hides }
+  | { readonly type: typeof OP_DELETE; readonly key: Uint8Array; readonly replaces: Replaces }
   | {
       readonly type: typeof OP_MOVE
       readonly key: Uint8Array
@@ -83,7 +86,7 @@ export interface LoggedOp {
   /** Where a moved value was. */
   readonly from: Pointer | undefined
   /** Not in the log: unknown of what is read from there. */
-  readonly hides: Hides
+  readonly replaces: Replaces
 }
 
 export interface RecordHeader {
@@ -224,11 +227,11 @@ class HeadWriter {
     const key = this.#tagged(DATA_PREFIX, op.key, this.#at + 1)
     const id = this.#head.toString('latin1', this.#at - key.length, this.#at)
     if (type === OP_DELETE) {
-      return { type, key, id, inline: undefined, pointer: undefined, from: undefined, hides: op.hides }
+      return { type, key, id, inline: undefined, pointer: undefined, from: undefined, replaces: op.replaces }
     }
     if (type === OP_SMALL) {
       const inline = this.#tagged(INLINE_TAG, op.value, this.#at)
-      return { type, key, id, inline, pointer: undefined, from: undefined, hides: op.hides }
+      return { type, key, id, inline, pointer: undefined, from: undefined, replaces: op.replaces }
     }
     const { value } = op
     const tail = type === OP_LARGE ? op.tail : undefined
@@ -244,8 +247,8 @@ class HeadWriter {
       tail === undefined
         ? this.#bodies.add(key, value)
         : this.#bodies.addTwo(key, { head: value, tail, tailCrc32 })
-    const hides = type === OP_LARGE ? op.hides : undefined
-    return { type, key, id, inline: undefined, pointer, from, hides }
+    const replaces = type === OP_LARGE ? op.replaces : undefined
+    return { type, key, id, inline: undefined, pointer, from, replaces }
   }
 
   /** Writes the length of a tag and `bytes`, and both; returns these two as they stand in the head. */
@@ -383,11 +386,11 @@ export function readOps(
     const id = head.toString('latin1', at + 5, keyEnd)
     at = keyEnd
     if (type === OP_DELETE) {
-      ops.push({ type, key, id, inline: undefined, pointer: undefined, from: undefined, hides: undefined })
+      ops.push({ type, key, id, inline: undefined, pointer: undefined, from: undefined, replaces: undefined })
     } else if (type === OP_SMALL) {
       const end = at + 4 + head.readUInt32LE(at)
       const inline = head.subarray(at + 4, end)
-      ops.push({ type, key, id, inline, pointer: undefined, from: undefined, hides: undefined })
+      ops.push({ type, key, id, inline, pointer: undefined, from: undefined, replaces: undefined })
       at = end
     } else {
       const bytes = head.readUIntLE(at, 6)
@@ -398,7 +401,7 @@ export function readOps(
       const from = moved ? readPointer(head, at) : undefined
       if (moved) at += 22
       const kind = moved ? OP_MOVE : OP_LARGE
-      ops.push({ type: kind, key, id, inline: undefined, pointer, from, hides: undefined })
+      ops.push({ type: kind, key, id, inline: undefined, pointer, from, replaces: undefined })
     }
   }
   return ops

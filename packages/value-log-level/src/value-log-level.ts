@@ -28,7 +28,7 @@ import type { OpenChoice } from './open-directory.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
 import { ABOVE_ALL_KEYS, innerKeyOf, isPointer } from './pointer.ts'
 import type { ValueLogRuntime } from './ports.ts'
-import { type Hides, OP_DELETE, OP_LARGE, OP_SMALL, type Op } from './record.ts'
+import { OP_DELETE, OP_LARGE, OP_SMALL, type Op, type Replaces } from './record.ts'
 import type {
   BytesBatchOptions,
   BytesOperation,
@@ -192,19 +192,20 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   async #batchBytes(operations: readonly BytesOperation[], options: BytesBatchOptions): Promise<void> {
     const ops = operations.map((operation): Op => {
       const key = checkBytes('key', operation.key, UP_TO_ANY)
-      const hides = this.#hides(operation, options)
-      return operation.type === 'put' ? this.#putInParts(operation, hides) : { type: OP_DELETE, key, hides }
+      const replaces = this.#replaces(operation, options)
+      return operation.type === 'put'
+        ? this.#putInParts(operation, replaces)
+        : { type: OP_DELETE, key, replaces }
     })
     if (ops.length > 0) await this.#append(ops, options)
   }
 
-  /** Whether an operation takes the place of a large value, if its writer says so. */
-  #hides(
+  /** How many bytes an operation takes the place of, if its writer says so. */
+  #replaces(
     { replacesBytes }: Pick<BytesOperation, 'replacesBytes'>,
     { tellsReplaced }: LogWriteOptions,
-  ): Hides {
-    if (replacesBytes !== undefined) return replacesBytes >= this.#settings.thresholdBytes
-    return tellsReplaced === true ? false : undefined
+  ): Replaces {
+    return replacesBytes ?? (tellsReplaced === true ? 0 : undefined)
   }
 
   /**
@@ -288,21 +289,21 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   _put(key: Uint8Array, value: Uint8Array, options: LogWriteOptions): Promise<void> {
-    return this.#append([this.#putOf(key, value, this.#hides({}, options))], options)
+    return this.#append([this.#putOf(key, value, this.#replaces({}, options))], options)
   }
 
   _del(key: Uint8Array, options: LogWriteOptions): Promise<void> {
-    return this.#append([{ type: OP_DELETE, key, hides: this.#hides({}, options) }], options)
+    return this.#append([{ type: OP_DELETE, key, replaces: this.#replaces({}, options) }], options)
   }
 
   async _batch(operations: readonly Operation[], options: LogWriteOptions): Promise<void> {
     if (operations.length === 0) return
     const ops = operations.map((operation): Op => {
       const { key } = operation
-      const hides = this.#hides(operation, options)
+      const replaces = this.#replaces(operation, options)
       return operation.type === 'put'
-        ? this.#putOf(key, operation.value, hides)
-        : { type: OP_DELETE, key, hides }
+        ? this.#putOf(key, operation.value, replaces)
+        : { type: OP_DELETE, key, replaces }
     })
     await this.#append(ops, options)
   }
@@ -314,7 +315,9 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
       for (;;) {
         const entries = await iterator.nextv(CLEAR_KEYS)
         if (entries.length === 0) return
-        const ops = entries.map(([key]): Op => ({ type: OP_DELETE, key: key.subarray(1), hides: undefined }))
+        const ops = entries.map(
+          ([key]): Op => ({ type: OP_DELETE, key: key.subarray(1), replaces: undefined }),
+        )
         await this.#append(ops, options)
       }
     } finally {
@@ -382,20 +385,23 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     return this.#open.log.append(ops, sync === true ? 'durable' : 'written', chain)
   }
 
-  #putOf(key: Uint8Array, value: Uint8Array, hides?: Hides): Op {
+  #putOf(key: Uint8Array, value: Uint8Array, replaces?: Replaces): Op {
     return value.length >= this.#settings.thresholdBytes
-      ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined, hides }
-      : { type: OP_SMALL, key, value, hides }
+      ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined, replaces }
+      : { type: OP_SMALL, key, value, replaces }
   }
 
-  #putInParts({ key, value, tail, tailCrc32 }: Extract<BytesOperation, { type: 'put' }>, hides: Hides): Op {
+  #putInParts(
+    { key, value, tail, tailCrc32 }: Extract<BytesOperation, { type: 'put' }>,
+    replaces: Replaces,
+  ): Op {
     checkBytes('value', value, UP_TO_ANY)
-    if (tail === undefined) return this.#putOf(key, value, hides)
+    if (tail === undefined) return this.#putOf(key, value, replaces)
     checkBytes('tail', tail, UP_TO_ANY)
     const { thresholdBytes } = this.#settings
     const isLong = value.length < CHUNK_BYTES && tail.length >= Math.max(CHUNK_BYTES, thresholdBytes)
-    if (!isLong) return this.#putOf(key, concatBytes([value, tail]), hides)
-    return { type: OP_LARGE, key, value, tail, tailCrc32, hides }
+    if (!isLong) return this.#putOf(key, concatBytes([value, tail]), replaces)
+    return { type: OP_LARGE, key, value, tail, tailCrc32, replaces }
   }
 }
 

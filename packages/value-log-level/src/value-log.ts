@@ -5,6 +5,7 @@ import { corrupt } from './checksum.ts'
 import { Compactor } from './compactor.ts'
 import { FilePool } from './file-pool.ts'
 import { Housekeeper } from './housekeeper.ts'
+import { IndexCompactor } from './index-compactor.ts'
 import { InnerReads } from './inner-reads.ts'
 import { Log } from './log.ts'
 import { LogReader } from './log-reader.ts'
@@ -104,7 +105,7 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   }
   const values = new ValueReader(runtime, pool)
   const reads = new InnerReads(inner, runtime.clock)
-  const applier = new Applier(inner, reads, segments)
+  const applier = new Applier(inner, reads, { segments, thresholdBytes: settings.thresholdBytes })
   const origin = originOf(checkpoint)
   const position = await recover({ crc32, pool, segments, applier, values, origin }, checkpoint, runtime)
   await storing('preallocating segments', () => segments.preallocate(settings.preallocateBytes))
@@ -126,10 +127,11 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const context = { runtime, settings, crc32, ...parts }
   const compactor = new Compactor(context)
   runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
-  const housekeeper = new Housekeeper({ ...context, compactor })
+  const index = new IndexCompactor({ runtime, inner, innerFiles: opening.innerFiles, applier, log, room })
+  const housekeeper = new Housekeeper({ ...context, compactor, index })
   housekeeper.start()
   const close = async () => {
-    await compactor.stop()
+    await Promise.all([compactor.stop(), index.stop()])
     await readers.idle()
     await drain(log)
     await housekeeper.stop()
@@ -138,7 +140,7 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
     await inner.close()
   }
   const abandon = async () => {
-    await compactor.stop()
+    await Promise.all([compactor.stop(), index.stop()])
     await log.idle()
     await housekeeper.stop()
     await pool.closeAll()
