@@ -12,6 +12,9 @@ export interface PackedVector {
 }
 
 export function packVector(vector: VersionVector): PackedVector {
+  // Most records have one writer.
+  if (vector.size === 1)
+    for (const [actor, counter] of vector) return { actors: fromHex(actor), counters: [counter] }
   const entries = sortedEntries(vector)
   return {
     actors: fromHex(entries.map(([actor]) => actor).join('')),
@@ -25,7 +28,8 @@ export function unpackVector(name: string, { actors, counters }: PackedVector): 
   const vector = new Map<ActorId, number>()
   const digits = toHex(actors)
   let last = ''
-  for (const [at, counter] of counters.entries()) {
+  for (let at = 0; at < counters.length; at++) {
+    const counter = counters[at] ?? 0
     const actor = digits.slice(at * ACTOR_DIGITS, (at + 1) * ACTOR_DIGITS)
     if (actor <= last || counter === 0) throw damaged(name, `actor ${actor} is out of order`)
     vector.set(actor, counter)

@@ -29,6 +29,8 @@ export function indexesOf({ bucket, key }: KeyId, history: History): readonly Kv
       payload: encodeWith(summaryCodec, { uuid, ...content }),
     })
   }
+  // One that can be seen, and nothing beside it, wants no attention.
+  if (visible !== undefined && history.manifests.size === 1) return entries
   const manifests = [...history.manifests.values()]
   const unfinished = manifests.filter(
     ({ state, blocks }) => state === 'writing' || (state === 'deleted' && blocks > 0),

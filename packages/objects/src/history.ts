@@ -116,10 +116,13 @@ export function retire(history: History, mark: Mark): History {
 
 /** The place of the latest version there ever was. */
 export function latestMark(history: History, atMs: number): Mark {
-  const { retired } = history
-  return activesOf(history)
-    .map((version) => ({ ...placeOf(version), atMs }))
-    .reduce((latest, mark) => (comparePlaces(mark, latest) > 0 ? mark : latest), retired)
+  let latest = history.retired
+  for (const { uuid, content } of history.manifests.values()) {
+    if (content === undefined) continue
+    const mark = { version: content.version, uuid, atMs }
+    if (comparePlaces(mark, latest) > 0) latest = mark
+  }
+  return latest
 }
 
 /**

@@ -5,6 +5,7 @@ import {
   encodeWith,
   isAtollError,
   type KeyId,
+  keyText,
   MiB,
   type Runtime,
   SECOND_MS,
@@ -319,14 +320,9 @@ export function withManifests(history: History, added: readonly Manifest[]): His
   return { ...history, manifests }
 }
 
-/** A letter for each byte. A key has 4000 at most, which a call may have as arguments. */
-function lettersOf(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes)
-}
-
 /** The name of a record among those whose writers take turns. */
 export function turnOf({ bucket, key }: KeyId): string {
-  return `${bucket.length} ${lettersOf(bucket)}${lettersOf(key)}`
+  return `${bucket.length} ${keyText(bucket)}${keyText(key)}`
 }
 
 function historiesOf(values: readonly KvStoreValue[]): readonly History[] {

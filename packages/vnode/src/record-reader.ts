@@ -42,11 +42,15 @@ export class RecordReader {
 
   /** What lies under the key of a record, for those who give no value away: values that lie apart are not read. */
   async head(key: Uint8Array): Promise<StoredHead> {
-    const stored = await this.#get(key)
-    if (stored === undefined) return NOTHING_STORED
-    if (stored !== 'corrupt') return this.#decode(key, stored.value, stored.crc32)
-    this.#tell(key)
-    return UNREADABLE
+    let stored: SummedBytes | undefined
+    try {
+      stored = await readSummed(this.#database, key)
+    } catch (error) {
+      if (!isDamage(error)) throw readFailed(error)
+      this.#tell(key)
+      return UNREADABLE
+    }
+    return stored === undefined ? NOTHING_STORED : this.#decode(key, stored.value, stored.crc32)
   }
 
   /** As `head`, of a row that was read. Its values are given away. */
@@ -100,12 +104,11 @@ export class RecordReader {
     return decodeBody(head, bytes, { crc32, sha1, sum })
   }
 
-  /** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
   async #get(key: Uint8Array): Promise<SummedBytes | 'corrupt' | undefined> {
     try {
       return await readSummed(this.#database, key)
     } catch (error) {
-      if (!hasCode(error, 'LEVEL_CORRUPTION') && !hasCode(error, 'ATOLL_CORRUPT')) throw readFailed(error)
+      if (!isDamage(error)) throw readFailed(error)
       return 'corrupt'
     }
   }
@@ -143,6 +146,11 @@ export class RecordReader {
       ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
       : borrowedCopy(bytes)
   }
+}
+
+/** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
+function isDamage(error: unknown): boolean {
+  return hasCode(error, 'LEVEL_CORRUPTION') || hasCode(error, 'ATOLL_CORRUPT')
 }
 
 /** A sound record of which no values lie apart has them all. */

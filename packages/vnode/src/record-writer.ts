@@ -395,16 +395,15 @@ export class RecordWriter {
   }
 
   /** What is read while a batch fails may not be what the database holds once it is sound again. */
-  async #readGround(
-    { key, name }: Place,
-    id: KeyId,
-    needsValues: Decision['needsValues'] = () => false,
-  ): Promise<Ground> {
-    const { committer, database } = this.#parts
+  async #readGround({ key, name }: Place, id: KeyId, needsValues?: Decision['needsValues']): Promise<Ground> {
+    const { committer, database, reader } = this.#parts
     for (;;) {
       if (!committer.isSettled) await committer.settle()
       const { failures } = committer
-      const state = await this.#readState(key, needsValues)
+      const head = await reader.head(key)
+      const isWanted =
+        head.headOfBody !== undefined && head.record !== undefined && needsValues?.(head.record)
+      const state = isWanted ? await this.#withValues(key, head) : head
       const orphans = isLost(state) ? await orphanDeletes(database, this.#where, id) : NO_OPERATIONS
       const { record, corrupt, bytes, bodyBytes, headOfBody } = state
       if (committer.failures === failures)
@@ -413,11 +412,8 @@ export class RecordWriter {
   }
 
   /** Nobody else writes to the key meanwhile. Where the values are damaged, the head still tells what was there. */
-  async #readState(key: Uint8Array, needsValues: Decision['needsValues']): Promise<StoredHead> {
-    const { reader } = this.#parts
-    const head = await reader.head(key)
-    if (head.headOfBody === undefined || head.record === undefined || !needsValues(head.record)) return head
-    const { record, corrupt } = await reader.peek(key)
+  async #withValues(key: Uint8Array, head: StoredHead): Promise<StoredHead> {
+    const { record, corrupt } = await this.#parts.reader.peek(key)
     return { ...head, record: record ?? head.record, corrupt }
   }
 
