@@ -302,7 +302,6 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { repair = false } = options
     const spare = (_: PreferenceEntry, use: NodesInUse) => spareFor(view, use)
     const down = () => downPrimaries(view)
-    const name = nameOfKey(id)
     // What a fallback may have is worth a first attempt; another one is for the primaries' sake.
     const hoped = absence === 'any' ? needed : { ...needed, primaries: Math.max(r, pr) }
     return patiently(
@@ -311,13 +310,16 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
           const targets = findTargets(view, needed)
           const nowMs = this.#site.runtime.clock.monotonicMs()
           const first = nearestOf(targets, { local: this.#means.node, latency: this.#latency, nowMs })
-          // A replica may remember the digest of a record that has rotted since: a read that repairs looks at what is
-          // stored.
-          const known = repair ? undefined : this.#recent.get(name)
+          // What this node alone is asked for takes less to read than to remember. And a replica may remember the digest of
+          // a record that has rotted since: a read that repairs looks at what is stored.
+          const mayKnow = targets.length > 1 || targets[0]?.node !== this.#means.node
+          const name = mayKnow ? nameOfKey(id) : undefined
+          const known = name === undefined || repair ? undefined : this.#recent.get(name)
           const means = { spareFor: spare, down, latency: this.#latency }
           const request = { id, targets, quorum, policy, repair, shows, known, first, ...means }
           const record = await new GetCall(this.#site, callOptions, request).run()
-          if (record !== undefined && record !== known?.record) this.#recent.read(name, record)
+          if (name !== undefined && record !== undefined && record !== known?.record)
+            this.#recent.read(name, record)
           return record
         },
         isHopeful: () => areTargets(view, hoped),
@@ -469,7 +471,13 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   #visible(policy: MergePolicy, record: StoredRecord | undefined): KvRead {
     if (record === undefined) return { values: [], context: undefined }
-    return { values: this.#values(policy, record), context: encodeContext(contextOf(record)) }
+    return {
+      values: this.#values(policy, record),
+      // Packed for those who ask: most reads are not made for the sake of a write.
+      get context() {
+        return encodeContext(contextOf(record))
+      },
+    }
   }
 
   #values(policy: MergePolicy, record: StoredRecord): readonly KvValue[] {

@@ -29,6 +29,12 @@ export interface DigestPlan {
   readonly digestOf: (record: StoredRecord) => Uint8Array
 }
 
+/** A record that a replica has sent: its digest is computed when there is another one to compare it with. */
+interface Learnt {
+  readonly record: StoredRecord
+  digest: Uint8Array | undefined
+}
+
 interface Held {
   readonly at: number
   readonly digest: Uint8Array
@@ -44,7 +50,7 @@ const NOTHING: readonly DigestEffect[] = []
  */
 export class DigestReads {
   readonly #digestOf: DigestPlan['digestOf']
-  readonly #known: KnownRecord[] = []
+  readonly #known: Learnt[] = []
   #held: Held[] = []
   /** Digests of the replicas that were asked for their record, by place: undefined for the first one. */
   readonly #asked = new Map<number, Uint8Array | undefined>()
@@ -55,7 +61,7 @@ export class DigestReads {
     this.#digestOf = digestOf
     this.#first = first
     this.#isWaiting = first !== undefined
-    if (known !== undefined) this.#known.push(known)
+    if (known !== undefined) this.#known.push({ record: known.record, digest: known.digest })
   }
 
   step(event: DigestEvent): readonly DigestEffect[] {
@@ -64,25 +70,26 @@ export class DigestReads {
     else {
       this.#asked.delete(event.at)
       if (event.at === this.#first) this.#isWaiting = false
-      if (event.kind === 'record') this.#learn(event.record)
+      if (event.kind === 'record') this.#known.push({ record: event.record, digest: undefined })
     }
     return this.#held.length === 0 ? NOTHING : [...this.#matched(), ...this.#unmatched()]
-  }
-
-  #learn(record: StoredRecord): void {
-    this.#known.push({ record, digest: this.#digestOf(record) })
   }
 
   #matched(): DigestEffect[] {
     const effects: DigestEffect[] = []
     const rest: Held[] = []
     for (const held of this.#held) {
-      const same = this.#known.find(({ digest }) => equalBytes(digest, held.digest))
+      const same = this.#known.find((one) => equalBytes(this.#digestIn(one), held.digest))
       if (same === undefined) rest.push(held)
       else effects.push({ kind: 'same', at: held.at, record: same.record })
     }
     this.#held = rest
     return effects
+  }
+
+  #digestIn(one: Learnt): Uint8Array {
+    one.digest ??= this.#digestOf(one.record)
+    return one.digest
   }
 
   #unmatched(): DigestEffect[] {

@@ -228,3 +228,20 @@ test('a read that repairs asks every replica for what it stores, whatever is rem
     expect(digestsAsked(replicas)).toBe(0)
   })
 })
+
+test('a record is digested only where there is a digest to compare it with, and once', () => {
+  let computed = 0
+  const counted = (of: StoredRecord) => {
+    computed += 1
+    return digestOf(of)
+  }
+  const machine = new DigestReads({ first: 0, known: undefined, digestOf: counted })
+  const A = record({ a: 1 })
+  expect(machine.step({ kind: 'record', at: 0, record: A })).toEqual([])
+  expect(computed).toBe(0)
+  for (const at of [1, 2])
+    expect(machine.step({ kind: 'digest', at, digest: digestOf(A) })).toEqual([
+      { kind: 'same', at, record: A },
+    ])
+  expect(computed).toBe(1)
+})

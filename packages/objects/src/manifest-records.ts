@@ -140,13 +140,15 @@ export class ManifestRecords {
   }
 
   async read(id: KeyId, options: KvGetOptions = {}): Promise<HistoryRead> {
-    const { values, context } = await this.#kv.get(id, options)
-    const histories = historiesOf(values)
+    const read = await this.#kv.get(id, options)
+    const histories = historiesOf(read.values)
     const history = joined(histories)
     const hidden = histories.length > 1 && visibleOf(history) === undefined
     return {
       history,
-      context,
+      get context() {
+        return read.context
+      },
       siblings: histories,
       listedInVain: hidden && histories.some((sibling) => visibleOf(sibling) !== undefined),
     }

@@ -88,6 +88,8 @@ export class Upload {
       await this.#addAll(cutter.push(chunk))
     const last = cutter.end()
     if (last !== undefined) await this.#addAll([last])
+    // In the turn of the last block, so that the digest thread is woken once for both.
+    this.#md5().catch(() => {})
     // Whoever reads the history now finds the manifest in it, and replaces it with the next one.
     await this.#announcing
   }

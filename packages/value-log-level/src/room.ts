@@ -1,9 +1,11 @@
 import { MiB } from '@atoll/core'
 import type { Files, ValueLogRuntime } from './ports.ts'
 
-/** How old what is known of the free space may be, and how much may have been written since. */
+/** How old what is known of the free space may be. */
 const FRESH_MS = 200
+/** How much may have been written since: this, or a share of what there is beside the reserve, if that is more. */
 const FRESH_BYTES = 4 * MiB
+const FRESH_SHARE = 1 / 64
 
 /**
  * Whether the disk has more room than is kept in reserve for what deletes, collects and opens. Asked for each write and
@@ -11,14 +13,19 @@ const FRESH_BYTES = 4 * MiB
  */
 export class Room {
   readonly #runtime: Pick<ValueLogRuntime, 'clock' | 'log'>
-  readonly #files: Files
+  readonly #files: Pick<Files, 'freeBytes'>
   readonly #spareBytes: number
   #freeBytes = Number.POSITIVE_INFINITY
   #looking = false
   #lookedMs = Number.NEGATIVE_INFINITY
   #writtenBytes = 0
+  #freshBytes = FRESH_BYTES
 
-  constructor(runtime: Pick<ValueLogRuntime, 'clock' | 'log'>, files: Files, spareBytes: number) {
+  constructor(
+    runtime: Pick<ValueLogRuntime, 'clock' | 'log'>,
+    files: Pick<Files, 'freeBytes'>,
+    spareBytes: number,
+  ) {
     this.#runtime = runtime
     this.#files = files
     this.#spareBytes = spareBytes
@@ -40,7 +47,7 @@ export class Room {
 
   wrote(bytes: number): void {
     this.#writtenBytes += bytes
-    if (this.#writtenBytes > FRESH_BYTES) void this.look()
+    if (this.#writtenBytes > this.#freshBytes) void this.look()
   }
 
   async look(): Promise<void> {
@@ -50,6 +57,7 @@ export class Room {
     this.#writtenBytes = 0
     try {
       this.#freeBytes = await this.#files.freeBytes()
+      this.#freshBytes = Math.max(FRESH_BYTES, (this.#freeBytes - this.#spareBytes) * FRESH_SHARE)
     } catch (error) {
       // Whoever writes will hear of it.
       this.#runtime.log.warn({ err: error }, 'the free space of the disk is not known')
