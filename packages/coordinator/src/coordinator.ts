@@ -52,6 +52,7 @@ import {
 import { PutCall } from './put-call.ts'
 import type { PutPlan } from './put-machine.ts'
 import { among, type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
+import { readOf } from './read-of.ts'
 import { nameOfKey, RecentRecords } from './recent-records.ts'
 import { Repairs } from './repairs.ts'
 import {
@@ -62,6 +63,7 @@ import {
   checkWrite,
   checkWriteOptions,
   readBack,
+  readPartOf,
   refuseAccept,
   refuseFilters,
 } from './request-checks.ts'
@@ -312,8 +314,8 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
           const first = nearestOf(targets, { local: this.#means.node, latency: this.#latency, nowMs })
           // What this node alone is asked for takes less to read than to remember. And a replica may remember the digest of
           // a record that has rotted since: a read that repairs looks at what is stored.
-          const mayKnow = targets.length > 1 || targets[0]?.node !== this.#means.node
-          const name = mayKnow ? nameOfKey(id) : undefined
+          const isAlone = targets.length === 1 && targets[0]?.node === this.#means.node
+          const name = isAlone ? undefined : nameOfKey(id)
           const known = name === undefined || repair ? undefined : this.#recent.get(name)
           const means = { spareFor: spare, down, latency: this.#latency }
           const request = { id, targets, quorum, policy, repair, shows, known, first, ...means }
@@ -471,13 +473,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   #visible(policy: MergePolicy, record: StoredRecord | undefined): KvRead {
     if (record === undefined) return { values: [], context: undefined }
-    return {
-      values: this.#values(policy, record),
-      // Packed for those who ask: most reads are not made for the sake of a write.
-      get context() {
-        return encodeContext(contextOf(record))
-      },
-    }
+    return readOf(record, this.#values(policy, record))
   }
 
   #values(policy: MergePolicy, record: StoredRecord): readonly KvValue[] {
@@ -494,15 +490,5 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       valueCrc32,
       metadata,
     }))
-  }
-}
-
-/** The read before a deletion goes by the type's r, and by what the caller says of both. */
-function readPartOf({ n, sloppy, timeoutMs, signal }: DeleteOptions): ReadOptions {
-  return {
-    ...(n === undefined ? {} : { n }),
-    ...(sloppy === undefined ? {} : { sloppy }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    signal,
   }
 }

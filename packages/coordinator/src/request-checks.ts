@@ -179,3 +179,13 @@ export function refuseAccept({ accept, known }: ReadOptions): void {
   if (accept !== undefined) throw wrongType('accept', 'is for reads of write-once bucket types')
   if (known !== undefined) throw wrongType('known', 'is for reads of write-once bucket types')
 }
+
+/** The read before a deletion goes by the type's r, and by what the caller says of both. */
+export function readPartOf({ n, sloppy, timeoutMs, signal }: DeleteOptions): ReadOptions {
+  return {
+    ...(n === undefined ? {} : { n }),
+    ...(sloppy === undefined ? {} : { sloppy }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    signal,
+  }
+}
