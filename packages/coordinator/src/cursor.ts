@@ -1,11 +1,11 @@
-import { decodeWith, encodeWith, type TupleCodec } from '@atoll/core'
+import { decodeWith, encodeWith, packPlacedKey, type TupleCodec, unpackPlacedKey } from '@atoll/core'
 import type { IndexPosition } from './ports.ts'
 
 const cursorCodec: TupleCodec<IndexPosition> = {
   name: 'the cursor',
   version: 1,
-  encode: ({ term, bucket, key }) => [term, bucket, key],
-  decode: (reader) => ({ term: reader.bytes(), bucket: reader.bytes(), key: reader.bytes() }),
+  encode: (position) => [position.term, position.bucket, packPlacedKey(position)],
+  decode: (reader) => ({ term: reader.bytes(), bucket: reader.bytes(), ...unpackPlacedKey(reader) }),
 }
 
 /** Where a page of a scan ended, for any node to go on from. Begins with a version byte. */

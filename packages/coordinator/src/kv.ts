@@ -137,7 +137,7 @@ export interface KvScan {
 }
 
 export interface KvScanPage {
-  /** In the order of (term, bucket, key). May be fewer than the limit, even none, with more to come after `next`. */
+  /** In the order of (term, bucket, key, place). May be fewer than the limit, even none, with more to come after `next`. */
   readonly entries: readonly KvScanEntry[]
   /** Where the next page starts; undefined after the last. */
   readonly next: Uint8Array | undefined
@@ -147,6 +147,8 @@ export interface KvScanEntry {
   readonly term: Uint8Array
   readonly bucket: Uint8Array
   readonly key: Uint8Array
+  /** That of the id, if it has one. */
+  readonly place?: Uint8Array | undefined
   readonly payloads: readonly Uint8Array[]
 }
 

@@ -131,6 +131,8 @@ export interface IndexPosition {
   readonly term: Uint8Array
   readonly bucket: Uint8Array
   readonly key: Uint8Array
+  /** That of the id, if it has one. */
+  readonly place?: Uint8Array | undefined
 }
 
 export interface ReplicaScanPage {

@@ -1,5 +1,5 @@
 import { copyRecord, headDigest, type StoredRecord } from '@atoll/causality'
-import { type KeyId, KiB, keyText } from '@atoll/core'
+import { type KeyId, KiB, keyText, placeOf } from '@atoll/core'
 import type { KnownRecord } from './digest-reads.ts'
 
 /** Larger records are not worth the room. */
@@ -94,8 +94,11 @@ export class RecentRecords {
 }
 
 /** The name of a key here. No two keys have the same one. */
-export function nameOfKey({ type, bucket, key }: KeyId): string {
-  return `${type} ${bucket.length} ${keyText(bucket)}${keyText(key)}`
+export function nameOfKey(id: KeyId): string {
+  const { type, bucket, key } = id
+  const place = placeOf(id)
+  if (place === undefined) return `${type} ${bucket.length} ${keyText(bucket)}${keyText(key)}`
+  return `${type} @${bucket.length} ${place.length} ${keyText(bucket)}${keyText(place)}${keyText(key)}`
 }
 
 function bytesOf({ siblings }: StoredRecord): number {

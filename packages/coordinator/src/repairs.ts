@@ -1,8 +1,9 @@
 import { recordsEqual, type StoredRecord } from '@atoll/causality'
-import { type KeyId, keepBuffer, type Runtime, toHex } from '@atoll/core'
+import { type KeyId, keepBuffer, type Runtime } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import type { ReplicaCallOptions, Replicas, ReplicaTarget } from './ports.ts'
+import { nameOfKey } from './recent-records.ts'
 
 export interface Repair {
   readonly target: ReplicaTarget
@@ -53,7 +54,7 @@ export class Repairs {
 
   #repairOnce(id: KeyId, repair: Repair): Promise<void> {
     const { node, partition } = repair.target
-    const name = `${node} ${partition} ${id.type} ${toHex(id.bucket)} ${toHex(id.key)}`
+    const name = `${node} ${partition} ${nameOfKey(id)}`
     const before = this.#underWay.get(name)
     if (before !== undefined && recordsEqual(before.record, repair.record)) return before.done
     const done = this.#repairNow(id, repair).finally(() => {

@@ -80,6 +80,7 @@ export function checkId(id: KeyId): void {
   if (typeof id.type !== 'string' || id.type === '') checkText('type', id.type, /./s, TYPE_FORM)
   checkBytes('bucket', id.bucket, BUCKET_BYTES)
   checkBytes('key', id.key, KEY_BYTES)
+  if (id.place !== undefined) checkBytes('place', id.place, KEY_BYTES)
 }
 
 export function checkReadOptions(options: ReadOptions): void {

@@ -137,12 +137,12 @@ export class ScanCall extends Call<ScanPageFound> {
   /** Where replicas differ, the key itself says what is true, and reading it repairs them. */
   #read(slot: number, position: IndexPosition): void {
     const { type } = this.#request.scan
-    const { bucket, key } = position
+    const { bucket, key, place } = position
     this.site.runtime.probe.mark('coordinator.scan_read')
     this.site.runtime.metrics.count('atoll_coordinator_scan_reads_total')
     this.asking()
     const shows = (record: StoredRecord) => this.#visible(record, position).length > 0
-    this.#request.read({ type, bucket, key }, shows, this.optionsForOne()).then(
+    this.#request.read({ type, bucket, key, place }, shows, this.optionsForOne()).then(
       (record) => {
         this.#apply(this.#machine.step({ kind: 'read', slot, payloads: this.#visible(record, position) }))
         this.heard()

@@ -4,6 +4,7 @@ import {
   endOfBytes,
   equalBytes,
   groupOf,
+  placeOf,
   startsWithBytes,
   type TermGroups,
 } from '@atoll/core'
@@ -344,10 +345,16 @@ export class ScanMachine {
   }
 }
 
+/** A key without a place comes before the same key with one. */
 function comparePositions(a: IndexPosition, b: IndexPosition): number {
-  return compareBytes(a.term, b.term) || compareBytes(a.bucket, b.bucket) || compareBytes(a.key, b.key)
+  return (
+    compareBytes(a.term, b.term) ||
+    compareBytes(a.bucket, b.bucket) ||
+    compareBytes(a.key, b.key) ||
+    compareBytes(placeOf(a) ?? EMPTY_BYTES, placeOf(b) ?? EMPTY_BYTES)
+  )
 }
 
-function answerOf({ term, bucket, key }: IndexPosition, payloads: readonly Uint8Array[]): KvScanEntry {
-  return { term, bucket, key, payloads }
+function answerOf({ term, bucket, key, place }: IndexPosition, payloads: readonly Uint8Array[]): KvScanEntry {
+  return place === undefined ? { term, bucket, key, payloads } : { term, bucket, key, place, payloads }
 }

@@ -69,6 +69,11 @@ export class TupleReader {
     return this.#fields.length - this.#at
   }
 
+  /** Whether the next field is a nested tuple. */
+  get isAtTuple(): boolean {
+    return Array.isArray(this.#fields[this.#at])
+  }
+
   uint(): number {
     const value = this.#next()
     if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value

@@ -51,8 +51,12 @@ export {
   checkKeyType,
   DEFAULT_TYPE,
   type KeyId,
+  type PlacedKey,
   packKeyId,
+  packPlacedKey,
+  placeOf,
   unpackKeyId,
+  unpackPlacedKey,
 } from './key-id.ts'
 export { LazySignal } from './lazy-signal.ts'
 export { borrowBuffer, borrowedCopy, keepBuffer, poisonReturned, returnBuffer } from './lent-buffers.ts'

@@ -1,3 +1,4 @@
+import { equalBytes } from './bytes.ts'
 import type { TupleReader } from './codec.ts'
 import { AtollError, messageOf } from './errors.ts'
 import type { TupleValue } from './msgpack.ts'
@@ -14,6 +15,12 @@ export interface KeyId {
   readonly bucket: Uint8Array
   /** Key: 1 to 4096 bytes. */
   readonly key: Uint8Array
+  /**
+   * What is hashed in place of the key to find the partition: 1 to 4096 bytes, default the key. Records of one type, bucket
+   * and place lie in one partition, on the same replicas. It is part of the name: ids with different places are ids of
+   * different records. A place that equals the key says nothing more than none.
+   */
+  readonly place?: Uint8Array | undefined
 }
 
 /** The bucket type of which keys are placed without naming a type. */
@@ -23,10 +30,11 @@ const MAX_BUCKET_BYTES = 1024
 const MAX_KEY_BYTES = 4096
 
 /** Throws `TypeError` or `RangeError` for an id outside the limits of `KeyId`. */
-export function checkKeyId({ type, bucket, key }: KeyId): void {
+export function checkKeyId({ type, bucket, key, place }: KeyId): void {
   checkKeyType(type)
   checkBytes('bucket', bucket, { min: 1, max: MAX_BUCKET_BYTES })
   checkBytes('key', key, { min: 1, max: MAX_KEY_BYTES })
+  if (place !== undefined) checkBytes('place', place, { min: 1, max: MAX_KEY_BYTES })
 }
 
 /** What was found to be proper: the names of a cluster's types are few, and come with every request. */
@@ -40,14 +48,40 @@ export function checkKeyType(type: string): void {
   if (proper.size < MAX_PROPER) proper.add(type)
 }
 
+/** A key and its place, as they stand in an id or at a position of an index. */
+export type PlacedKey = Pick<KeyId, 'key' | 'place'>
+
+/** The place of a key if that is another one than the key itself. */
+export function placeOf({ key, place }: PlacedKey): Uint8Array | undefined {
+  return place === undefined || equalBytes(place, key) ? undefined : place
+}
+
+/**
+ * One field of a tuple: the key, or a tuple of key and place. So a program that knows no places reads everything else, and
+ * refuses what has one.
+ */
+export function packPlacedKey(placed: PlacedKey): TupleValue {
+  const place = placeOf(placed)
+  return place === undefined ? placed.key : [placed.key, place]
+}
+
+/** Reads what `packPlacedKey` has written. Throws `ATOLL_CORRUPT` for anything else. */
+export function unpackPlacedKey(reader: TupleReader): PlacedKey {
+  if (!reader.isAtTuple) return { key: reader.bytes() }
+  const placed = reader.tuple()
+  const [key, place] = [placed.bytes(), placed.bytes()]
+  placed.end()
+  return { key, place }
+}
+
 /** The three fields of an id in a message. */
-export function packKeyId({ type, bucket, key }: KeyId): readonly TupleValue[] {
-  return [type, bucket, key]
+export function packKeyId(id: KeyId): readonly TupleValue[] {
+  return [id.type, id.bucket, packPlacedKey(id)]
 }
 
 /** Reads what `packKeyId` has written. Throws `ATOLL_CORRUPT` for an id outside the limits of `KeyId`. */
 export function unpackKeyId(reader: TupleReader): KeyId {
-  const id = { type: reader.string(), bucket: reader.bytes(), key: reader.bytes() }
+  const id = { type: reader.string(), bucket: reader.bytes(), ...unpackPlacedKey(reader) }
   try {
     checkKeyId(id)
   } catch (cause) {

@@ -275,7 +275,7 @@ export const METRICS = {
   },
   atoll_vnode_converted_records_total: {
     type: 'counter',
-    help: 'Records of an earlier format of which the large values were brought apart from the head.',
+    help: 'Records of an earlier format that were stored as this build stores them.',
   },
   atoll_vnode_corrupt_index_entries_total: {
     type: 'counter',

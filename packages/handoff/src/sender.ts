@@ -2,7 +2,7 @@ import { exceedsRoom, isWhole, type StoredRecord } from '@atoll/causality'
 import type { KeyId, Runtime } from '@atoll/core'
 import { type AtollError, assert, isAtollError } from '@atoll/core'
 import { callOrStream, FRAME_ROOM, isCapable, type RpcEndpoint } from '@atoll/transport'
-import { type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
+import { checkPlaceKnown, type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
 import type { Job } from './jobs.ts'
 import { endMethod, offerMethod, sendMethod } from './methods.ts'
 import type { HandoffOptions } from './options.ts'
@@ -78,6 +78,8 @@ export class Sender {
    * lie apart from their heads are read when they are sent.
    */
   async push(records: readonly MovingRecord[], to: Place, options: PushOptions): Promise<Brought> {
+    const abilities = this.#endpoint.capabilitiesOf(to.node)
+    if (to.node !== this.#host.node) for (const { id } of records) checkPlaceKnown(to.node, abilities, id)
     const means: PushMeans<MovingRecord> = {
       isLarge: goesAlone,
       messageBytes: this.#options.pageBytes,

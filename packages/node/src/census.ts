@@ -1,4 +1,13 @@
-import { checkBytes, checkText, type KeyId, type Runtime, type TupleReader, wrongType } from '@atoll/core'
+import {
+  checkBytes,
+  checkText,
+  type KeyId,
+  packKeyId,
+  type Runtime,
+  unpackKeyId,
+  unpackWhole,
+  wrongType,
+} from '@atoll/core'
 import type { NodeName, Placement } from '@atoll/ring'
 import { partitionOf } from '@atoll/ring'
 import type { Method, RpcEndpoint } from '@atoll/transport'
@@ -37,19 +46,13 @@ const ASK_TIMEOUT_MS = 5000
 export const censusMethod: Method<readonly KeyId[], Holdings> = {
   name: 'node.census',
   request: {
-    encode: (ids) => ({ tuple: [ids.map(({ type, bucket, key }) => [type, bucket, key])] }),
-    decode: (reader) => reader.list((item) => readId(item.tuple()), MAX_IDS),
+    encode: (ids) => ({ tuple: [ids.map(packKeyId)] }),
+    decode: (reader) => reader.list((item) => unpackWhole(item.tuple(), unpackKeyId), MAX_IDS),
   },
   response: {
     encode: ({ primary, fallback }) => ({ tuple: [primary, fallback] }),
     decode: (reader) => ({ primary: reader.uint(), fallback: reader.uint() }),
   },
-}
-
-function readId(reader: TupleReader): KeyId {
-  const id = { type: reader.string(), bucket: reader.bytes(), key: reader.bytes() }
-  reader.end()
-  return id
 }
 
 /** Asks the storage of every member that is up. Throws `TypeError` or `RangeError` for what are no names of records. */
@@ -103,10 +106,11 @@ async function askAll(
 function checkIds(ids: unknown): void {
   if (!Array.isArray(ids)) throw wrongType('ids', 'must be an array of names of records')
   for (const [at, id] of ids.entries()) {
-    const { type, bucket, key }: Partial<Record<string, unknown>> = Object(id)
+    const { type, bucket, key, place }: Partial<Record<string, unknown>> = Object(id)
     checkText(`ids[${at}].type`, type, /./s, 'the name of a bucket type')
     checkBytes(`ids[${at}].bucket`, bucket, ANY_BYTES)
     checkBytes(`ids[${at}].key`, key, ANY_BYTES)
+    if (place !== undefined) checkBytes(`ids[${at}].place`, place, ANY_BYTES)
   }
 }
 

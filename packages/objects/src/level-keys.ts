@@ -1,4 +1,4 @@
-import { concatBytes, type KeyId, utf8 } from '@atoll/core'
+import { assert, concatBytes, type KeyId, utf8 } from '@atoll/core'
 import type { KvStoreScan } from './ports.ts'
 
 /** What the first byte of a database key says. */
@@ -24,7 +24,8 @@ export interface IndexPosition {
   readonly key: Uint8Array
 }
 
-export function recordKey({ type, bucket, key }: KeyId): Uint8Array {
+export function recordKey({ type, bucket, key, place }: KeyId): Uint8Array {
+  assert(place === undefined, 'the object layer names no places of keys')
   return concatBytes([new Uint8Array([RECORD]), part(utf8(type)), part(bucket), key])
 }
 

@@ -3,9 +3,11 @@ import {
   AtollError,
   type KeyId,
   messageOf,
+  packPlacedKey,
   type TupleReader,
   type TupleValue,
   unpackKeyId,
+  unpackPlacedKey,
   unpackWhole,
 } from '@atoll/core'
 import { checkNodeName, MAX_PARTITIONS, MAX_REPLICAS } from '@atoll/ring'
@@ -230,8 +232,8 @@ function routedHead(routing: Routing): TupleValue[] {
 }
 
 /** The beginning of every request for a key. */
-function keyed(routing: Routing, partition: number, { type, bucket, key }: KeyId): TupleValue[] {
-  return [ROUTED_VERSION, packRouting(routing), partition, type, bucket, key]
+function keyed(routing: Routing, partition: number, id: KeyId): TupleValue[] {
+  return [ROUTED_VERSION, packRouting(routing), partition, id.type, id.bucket, packPlacedKey(id)]
 }
 
 function packRouting({ role, epoch, forwards, bySeal }: Routing): readonly TupleValue[] {
@@ -331,12 +333,12 @@ function unpackVnode(item: TupleReader): ScanVnode {
   return { partition, slices }
 }
 
-function packPosition({ term, bucket, key }: ScanPosition): readonly TupleValue[] {
-  return [term, bucket, key]
+function packPosition(position: ScanPosition): readonly TupleValue[] {
+  return [position.term, position.bucket, packPlacedKey(position)]
 }
 
 function unpackPosition(reader: TupleReader): ScanPosition {
-  return { term: reader.bytes(), bucket: reader.bytes(), key: reader.bytes() }
+  return { term: reader.bytes(), bucket: reader.bytes(), ...unpackPlacedKey(reader) }
 }
 
 function packEntry(entry: ScanEntry): readonly TupleValue[] {

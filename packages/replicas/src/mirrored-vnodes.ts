@@ -1,10 +1,11 @@
 import { EMPTY_RECORD, type MergePolicy, mergeRecords, type StoredRecord } from '@atoll/causality'
-import { AtollError } from '@atoll/core'
+import { AtollError, type KeyId } from '@atoll/core'
 import { checkPartitions, overlapping } from '@atoll/ring'
 import { callOrStream, isCapable, type Method, type RpcEndpoint } from '@atoll/transport'
 import {
   type CoordinateReply,
   type CoordinateRequest,
+  checkPlaceKnown,
   type GetReply,
   type GetRequest,
   type Mirror,
@@ -136,14 +137,15 @@ export class MirroredVnodes {
     return isOver
   }
 
-  #call<Request, Response, Progress>(
+  async #call<Request, Response, Progress>(
     to: string,
     method: Method<Request, Response, Progress>,
-    request: Request & { readonly record?: StoredRecord | undefined },
+    request: Request & { readonly id: KeyId; readonly record?: StoredRecord | undefined },
     call: Patience,
   ): Promise<Response> {
     const { endpoint, host } = this.#parts
     const { clock, metrics } = host.runtime
+    checkPlaceKnown(to, endpoint.capabilitiesOf(to), request.id)
     metrics.count('atoll_vnode_forwards_total', 1, { method: method.name })
     const isLarge = isLargeRecord(request.record)
     return callOrStream({ endpoint, clock }, { node: to, method, request, isLarge }, call)

@@ -10,7 +10,16 @@ import type {
   ScanRequest,
   VnodeRole,
 } from '@atoll/vnode'
-import { BATCHES, checkValues, DIGEST_READS, HINTS, QUIET_PUTS, WRITE_IDS } from '@atoll/vnode'
+import {
+  BATCHES,
+  checkPlaceKnown,
+  checkValues,
+  DIGEST_READS,
+  HINTS,
+  QUIET_PUTS,
+  refusalOfPlace,
+  WRITE_IDS,
+} from '@atoll/vnode'
 import { notesNone, scanFor } from './capabilities.ts'
 import { isLargeRecord, isSmallRecord } from './large-records.ts'
 import { batchOfCalls, coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
@@ -88,6 +97,7 @@ export class VnodeReplicas {
     const digestOnly = options.digestOnly && (isOwn || isCapable(endpoint, node, DIGEST_READS))
     const request = { partition, id, digestOnly, routing: routingOf(target) }
     if (isOwn) return this.#router.get(request, () => options)
+    checkPlaceKnown(node, endpoint.capabilitiesOf(node), id)
     const call = { node, method: getMethod, request, isLarge: false }
     const means = this.#meansFor(digestOnly === true && options.signal === undefined)
     const reply = await callOrStream(means, call, options)
@@ -107,6 +117,8 @@ export class VnodeReplicas {
     const quiet = onAccepted === undefined && !isOwn && isCapable(endpoint, node, QUIET_PUTS)
     const request = { partition, id, record, tellAlone, isFresh, tellTwice, hintFor, quiet, routing }
     if (isOwn) return this.#router.put(request, () => options, onAccepted)
+    const refusal = refusalOfPlace(node, endpoint.capabilitiesOf(node), id)
+    if (refusal !== undefined) return Promise.reject(refusal)
     const asked = { node, method: putMethod, request, isLarge: isLargeRecord(record) }
     const call = { timeoutMs, signal, onProgress: onAccepted }
     const mayBatch = quiet && signal === undefined && isSmallRecord(record)
@@ -135,6 +147,7 @@ export class VnodeReplicas {
     const routing = routingOf(target)
     const request = { partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor, routing }
     if (isOwn) return this.#router.coordinate(request, () => options)
+    checkPlaceKnown(node, endpoint.capabilitiesOf(node), id)
     const call = { node, method: coordinateMethod, request, isLarge: false }
     const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
     await behindWrite(() => checkValues(reply.record, host.crc32))
@@ -154,8 +167,9 @@ export class VnodeReplicas {
     const { node, partition } = target
     const { endpoint } = this.#parts
     const request = { partition, id, hintFor, routing: routingOf(target) }
-    if (this.#isOwn(node)) await this.#router.hint(request, () => options)
-    else if (isCapable(endpoint, node, HINTS)) await endpoint.call(node, hintMethod, request, options)
+    if (this.#isOwn(node)) return void (await this.#router.hint(request, () => options))
+    checkPlaceKnown(node, endpoint.capabilitiesOf(node), id)
+    if (isCapable(endpoint, node, HINTS)) await endpoint.call(node, hintMethod, request, options)
     else throw notesNone(node)
   }
 

@@ -1,5 +1,5 @@
 import { BatchServer, type CallContext, LargeServer, type RpcEndpoint } from '@atoll/transport'
-import { checkValue, checkValues, keepValues, type VnodeHost } from '@atoll/vnode'
+import { checkPlaceKnown, checkValue, checkValues, keepValues, type VnodeHost } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
 import { batchOfCalls, coordinateMethod, getMethod, hintMethod, putMethod, scanMethod } from './methods.ts'
 import type { Patience } from './mirrored-vnodes.ts'
@@ -49,7 +49,12 @@ export function serveVnodes(
     ({ record }) => isLargeRecord(record),
   )
   endpoint.handle(hintMethod, (request, call) => router.hint(request, patienceOf(call)))
-  endpoint.handle(scanMethod, (request, call) => router.scan(request, patienceOf(call)))
+  endpoint.handle(scanMethod, async (request, call) => {
+    const reply = await router.scan(request, patienceOf(call))
+    const abilities = endpoint.capabilitiesOf(call.from)
+    for (const entry of reply.entries) checkPlaceKnown(call.from, abilities, entry)
+    return reply
+  })
 }
 
 /** Asked only when a request does not end here: a signal costs. */

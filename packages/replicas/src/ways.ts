@@ -1,7 +1,7 @@
 import type { StoredRecord } from '@atoll/causality'
 import { AtollError, isAtollError, type KeyId } from '@atoll/core'
 import { callOrStream, type Method, type RpcEndpoint } from '@atoll/transport'
-import type { VnodeHost } from '@atoll/vnode'
+import { checkPlaceKnown, type VnodeHost } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
 import type { Patience } from './mirrored-vnodes.ts'
 import { type Place, placeOfKey, ringOf, ringOfRequest } from './numbering.ts'
@@ -178,14 +178,15 @@ export class Ways {
   }
 
   /** Sends a request on to the node that serves it. */
-  call<Request, Response, Progress>(
+  async call<Request, Response, Progress>(
     to: string,
     method: Method<Request, Response, Progress>,
-    request: Request & { readonly record?: StoredRecord | undefined },
+    request: Request & { readonly record?: StoredRecord | undefined; readonly id?: KeyId | undefined },
     call: Patience & { readonly onProgress?: ((value: Progress) => void) | undefined },
   ): Promise<Response> {
     const { endpoint, host } = this.#parts
     const { clock, metrics } = host.runtime
+    if (request.id !== undefined) checkPlaceKnown(to, endpoint.capabilitiesOf(to), request.id)
     metrics.count('atoll_vnode_forwards_total', 1, { method: method.name })
     const isLarge = isLargeRecord(request.record)
     return callOrStream({ endpoint, clock }, { node: to, method, request, isLarge }, call)

@@ -14,8 +14,8 @@ const BINARY_HEAD_BYTES = 5
 
 /**
  * Where a key lies in the 160-bit space: SHA-1 of the Erlang external term `{Bucket, Key}`, or `{{Type, Bucket}, Key}`
- * for any type but "default". So a key lies where Riak puts it. The portable digest is the default; `node:crypto` does
- * the same faster.
+ * for any type but "default". So a key lies where Riak puts it. A place stands there instead of its key. The portable
+ * digest is the default; `node:crypto` does the same faster.
  */
 export function placementHash(id: KeyId, sha1: Sha1 = portableSha1): Uint8Array {
   return sha1(encodeTerm(id))
@@ -51,9 +51,10 @@ function partitionAbove(hash: Uint8Array, partitions: number): number {
 }
 
 function encodeTerm(id: KeyId): Uint8Array {
+  const key = id.place ?? id.key
   const type = id.type === DEFAULT_TYPE ? undefined : utf8(id.type)
   const typeBytes = type === undefined ? 0 : 2 + BINARY_HEAD_BYTES + type.length
-  const term = new Uint8Array(3 + typeBytes + 2 * BINARY_HEAD_BYTES + id.bucket.length + id.key.length)
+  const term = new Uint8Array(3 + typeBytes + 2 * BINARY_HEAD_BYTES + id.bucket.length + key.length)
   term[0] = TERM_VERSION
   term[1] = TUPLE
   term[2] = PAIR
@@ -64,7 +65,7 @@ function encodeTerm(id: KeyId): Uint8Array {
     at = writeBinary(term, 5, type)
   }
   at = writeBinary(term, at, id.bucket)
-  writeBinary(term, at, id.key)
+  writeBinary(term, at, key)
   return term
 }
 

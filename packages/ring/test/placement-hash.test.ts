@@ -35,6 +35,16 @@ describe('placement of a key', () => {
     expect(partitionOf(key, 64, nodeSha1)).toBe(partition)
   })
 
+  it('is that of its place, if it has one', () => {
+    fc.assert(
+      fc.property(anyId, fc.uint8Array({ minLength: 1, maxLength: 300 }), (key, place) => {
+        const there = toHex(placementHash({ ...key, key: place }))
+        expect(toHex(placementHash({ ...key, place }))).toBe(there)
+        expect(partitionOf({ ...key, place }, 64)).toBe(partitionOf({ ...key, key: place }, 64))
+      }),
+    )
+  })
+
   it('is the same with any SHA-1', () => {
     fc.assert(
       fc.property(anyId, (key) => {

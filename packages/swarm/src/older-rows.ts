@@ -11,7 +11,7 @@ export interface Row {
 const crc32 = continuing(zlibCrc32)
 
 /** The newest format of a database that is known here. Whoever adds one says below how the build before has written it. */
-const NEWEST = 4
+const NEWEST = 5
 
 const FORMAT_KEY = '!meta!format'
 /** Its checksum is over its name, not over its key. */
@@ -20,7 +20,9 @@ const NODE_INDEX = '!meta!!index!'
 /** What the build before does not keep: counts, notes of what others missed, and of the lives of the data. */
 const UNKNOWN = ['!meta!count!', '!meta!hint!', '!cluster!generation']
 /** What lies in a partition: its number, then what it is. */
-const IN_PARTITION = /^!\d{4}!!(body|data|meta)!/
+const IN_PARTITION = /^!\d{4}!!(body|data|head|meta)!/
+/** Where a build before has put the head of a record. */
+const BY_NAME = /^!\d{4}!!data!/
 const OWN_INDEX = /^!\d{4}!!index!/
 const INCARNATION = '!!meta!incarnation'
 
@@ -29,6 +31,13 @@ const WITH_VALUES = 1
 const WITHOUT_VALUES = 2
 /** Version and tag of values that lie apart: they begin behind. */
 const VALUES_AT = 9
+/** The checksum of an envelope, the length of its head, and the head: what is summed begins with the length. */
+const SUM_AT = 1
+const LENGTH_AT = 5
+const HEAD_AT = 9
+/** `!0000!!head!`: behind it stands the type, which ends as every part, then the segment. */
+const TYPE_AT = 12
+const SEGMENT_BYTES = 2
 /** A part of a key ends with `00 01`, and a zero byte in it is `00 FF`. */
 const END_OF_PART = 1
 const PARTITION_BYTES = 2
@@ -36,9 +45,9 @@ const PARTITION_BYTES = 2
 const PARTS_BEFORE_KEY = 5
 
 /**
- * The rows of a closed database as the build before would have left them: values with the heads of their records, each
- * index entry in the range of its partition, leases of dots without a lineage, the second format, and nothing that it did
- * not know. What is damaged stays damaged.
+ * The rows of a closed database as the build before would have left them: values with the heads of their records, and
+ * these by their names, each index entry in the range of its partition, leases of dots without a lineage, the second
+ * format, and nothing that it did not know. What is damaged stays damaged.
  */
 export function asOfBefore(rows: readonly Row[]): readonly Row[] {
   const bodies = new Map<string, Uint8Array>()
@@ -54,8 +63,10 @@ export function asOfBefore(rows: readonly Row[]): readonly Row[] {
     switch (kindOf(name)) {
       case 'body':
         return []
-      case 'data':
-        return [withValues(row, bodies.get(name))]
+      case 'head': {
+        const head = movedHead(row, nameOf(row.key))
+        return [withValues(head, bodies.get(keyText(head.key)))]
+      }
       case 'meta':
         return name.endsWith(INCARNATION) ? [resealed(row, row.key, withoutLineage)] : [row]
       default:
@@ -87,16 +98,35 @@ function withoutLives(bytes: Uint8Array): Uint8Array {
 /** What a database still has in a form of before; nothing is said of what is damaged. */
 export function leftOfBefore(rows: readonly Row[]): readonly string[] {
   const entries = rows.filter(({ key }) => OWN_INDEX.test(keyText(key))).length
+  const heads = rows.filter(({ key }) => BY_NAME.test(keyText(key))).length
   const format = rows.find(({ key }) => keyText(key) === FORMAT_KEY)
   const note = format && unsealed(format)
   return [
     ...(entries > 0 ? [`${entries} index entries in ranges of their partitions`] : []),
+    ...(heads > 0 ? [`${heads} records without their segments`] : []),
     ...(note === undefined || formatOf(note).isDone ? [] : ['a note that something is to be converted']),
   ]
 }
 
 function kindOf(name: string): string | undefined {
   return IN_PARTITION.exec(name)?.[1]
+}
+
+/** The key of a head without its segment. */
+function nameOf(key: Uint8Array): Uint8Array {
+  const typeEnd = endOfPart(key, TYPE_AT)
+  const front = utf8(keyText(key.subarray(0, TYPE_AT)).replace('head', 'data'))
+  return concatBytes([front, key.subarray(TYPE_AT, typeEnd), key.subarray(typeEnd + SEGMENT_BYTES)])
+}
+
+/** An envelope under another key, which is in its sum. One that fails its check does so again. */
+export function movedHead({ key: from, value }: Row, key: Uint8Array): Row {
+  const moved = new Uint8Array(value)
+  if (moved.length < HEAD_AT) return { key, value: moved }
+  const view = new DataView(moved.buffer)
+  const summed = moved.subarray(LENGTH_AT, HEAD_AT + view.getUint32(LENGTH_AT))
+  if (view.getUint32(SUM_AT) === crc32(summed, crc32(from))) view.setUint32(SUM_AT, crc32(summed, crc32(key)))
+  return { key, value: moved }
 }
 
 /** The sum of an envelope covers neither the version nor the values. */

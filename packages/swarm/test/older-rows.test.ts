@@ -40,9 +40,9 @@ test('a database as a build before would have left it is read, converted, and sa
       expect(leftOfBefore(before)).toEqual([])
       expect(named(before, /^!\d{4}!!body!/).length).toBeGreaterThan(0)
       const rows = asOfBefore(before)
-      expect(leftOfBefore(rows).length).toBe(2)
-      expect(named(rows, /^!\d{4}!!body!|^!meta!!index!|^!meta!count!|generation$/)).toEqual([])
-      expect(named(rows, /^!\d{4}!!data!/).length).toBe(named(before, /^!\d{4}!!data!/).length)
+      expect(leftOfBefore(rows).length).toBe(3)
+      expect(named(rows, /^!\d{4}!!(body|head)!|^!meta!!index!|^!meta!count!|generation$/)).toEqual([])
+      expect(named(rows, /^!\d{4}!!data!/).length).toBe(named(before, /^!\d{4}!!head!/).length)
       expect(named(rows, /^!\d{4}!!index!/).length).toBe(named(before, /^!meta!!index!/).length)
       const [format] = named(rows, /^!meta!format$/)
       const note = encodeTuple(2, ['atoll vnodes', name, 8, true])
@@ -70,8 +70,11 @@ test('what is damaged stays so', () => {
   const rows = [
     { key: utf8('!meta!format'), value: utf8('rotten') },
     { key: utf8('!0001!!meta!incarnation'), value: utf8('rotten') },
-    { key: utf8('!0001!!data!x'), value: utf8('rotten') },
   ]
-  expect(asOfBefore(rows)).toEqual(rows)
+  const value = new Uint8Array(utf8('\x01rotten rotten'))
+  const head = { key: utf8('!0001!!head!x\0\x01seb\0\x01k'), value }
+  const older = { key: utf8('!0001!!data!x\0\x01b\0\x01k'), value }
+  expect(asOfBefore([...rows, head])).toEqual([...rows, older])
   expect(leftOfBefore(rows)).toEqual([])
+  expect(leftOfBefore([older])).toEqual(['1 records without their segments'])
 })

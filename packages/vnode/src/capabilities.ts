@@ -1,3 +1,5 @@
+import { AtollError, type PlacedKey, placeOf } from '@atoll/core'
+
 /**
  * Said in the handshake by a node that tells writes of one dot apart: in an offer it takes the ids of writes beside the
  * digests of clocks, and to a put it answers, if it is asked, which dots it knows as those of other writes.
@@ -19,6 +21,9 @@ export const QUIET_PUTS = 'quiet-puts'
 /** Said by a node that takes several stores and digest reads in one message. */
 export const BATCHES = 'batches'
 
+/** Said by a node that files records by places of keys (`KeyId.place`). */
+export const PLACES = 'places'
+
 /** What nodes of this build can do beyond the protocol's version, as far as vnodes go. */
 export const VNODE_CAPABILITIES: readonly string[] = [
   WRITE_IDS,
@@ -27,4 +32,25 @@ export const VNODE_CAPABILITIES: readonly string[] = [
   DIGEST_READS,
   QUIET_PUTS,
   BATCHES,
+  PLACES,
 ]
+
+/** What a node said in its handshake that it can do; undefined while no connection stands with it. */
+export type Abilities = ReadonlySet<string> | undefined
+
+/**
+ * `ATOLL_PROTOCOL`, definite and transient, for a key with a place that is meant for a node of a build before, which files
+ * by keys alone. Without a connection nobody knows; such a node then refuses the message, which it cannot read.
+ */
+export function refusalOfPlace(node: string, abilities: Abilities, key: PlacedKey): AtollError | undefined {
+  if (key.place === undefined || abilities === undefined || abilities.has(PLACES)) return undefined
+  if (placeOf(key) === undefined) return undefined
+  const message = `${node} runs an earlier build, which knows no places of keys: upgrade it, and try again`
+  return new AtollError('ATOLL_PROTOCOL', message, { definite: true, transient: true, details: { node } })
+}
+
+/** Throws `refusalOfPlace`, if there is one. */
+export function checkPlaceKnown(node: string, abilities: Abilities, key: PlacedKey): void {
+  const refusal = refusalOfPlace(node, abilities, key)
+  if (refusal !== undefined) throw refusal
+}

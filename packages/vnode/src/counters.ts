@@ -12,7 +12,7 @@ import {
   type TypeCounts,
 } from './count-rows.ts'
 import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
-import { BINARY, hasKeys, NOTED, reading } from './database.ts'
+import { BINARY, hasAnyKeys, NOTED, reading } from './database.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { Recount } from './recount.ts'
@@ -285,8 +285,10 @@ export class Counters {
     const { database, runtime } = this.#parts
     const { crc32 } = runtime.digest
     const held: number[] = []
-    for (let partition = 0; partition < partitions; partition++)
-      if (await hasKeys(database, new VnodeLayout(partition).dataRange)) held.push(partition)
+    for (let partition = 0; partition < partitions; partition++) {
+      const ranges = new VnodeLayout(partition).rangesAfter(undefined, { hasOlder: true })
+      if (await hasAnyKeys(database, ranges)) held.push(partition)
+    }
     this.clear()
     for (const partition of held) this.#forget(partition)
     const old = rows.flatMap((row): Operation[] =>

@@ -1,12 +1,15 @@
 import type { RecordHead } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import { type KeyId, placeOf } from '@atoll/core'
 import type { Derivation } from './derivation.ts'
 
 /** What some records are, summed up. */
 export interface Counts {
   /** Keys under which a record lies, tombstones and damaged records among them. */
   readonly records: number
-  /** Bytes of the values of all siblings, and of buckets and keys. Clocks, metadata and index entries do not count. */
+  /**
+   * Bytes of the values of all siblings, and of buckets, keys and places. Clocks, metadata and index entries do not
+   * count.
+   */
   readonly bytes: number
   /** Records of which all siblings are tombstones. */
   readonly tombstones: number
@@ -30,8 +33,8 @@ export type CountStep =
   | { readonly kind: 'set'; readonly partition: number; readonly counts: ReadonlyMap<string, Counts> }
 
 /** What a record counts as; one that cannot be read counts by its key. */
-export function countsOf({ bucket, key }: KeyId, record: RecordHead | undefined): Counts {
-  const keyBytes = bucket.length + key.length
+export function countsOf(id: KeyId, record: RecordHead | undefined): Counts {
+  const keyBytes = id.bucket.length + id.key.length + (placeOf(id)?.length ?? 0)
   if (record === undefined) return { records: 1, bytes: keyBytes, tombstones: 0 }
   let bytes = keyBytes
   let isTombstone = record.siblings.length > 0

@@ -34,11 +34,14 @@ export interface FormatState {
   readonly filedByKey: boolean
   /** False while index entries may lie in ranges of their partitions, as they did up to the second format. */
   readonly indexesInOrder: boolean
-  /** False while large values may lie with the heads of their records, as they did up to the third format. */
-  readonly valuesApart: boolean
+  /**
+   * False while heads may lie by their names alone, as they did up to the fourth format, and large values with them, as
+   * they did up to the third.
+   */
+  readonly headsInSegments: boolean
 }
 
-const DONE: FormatState = { filedByKey: true, indexesInOrder: true, valuesApart: true }
+export const CONVERTED: FormatState = { filedByKey: true, indexesInOrder: true, headsInSegments: true }
 
 export type StoredFormat = DatabaseFormat & FormatState
 
@@ -58,7 +61,7 @@ export async function openDatabase(database: Database): Promise<void> {
 /**
  * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
  * Answers what is still to be done: records are not filed as they should be if the ring has got more partitions since.
- * From here on a build before refuses the database, for it would find neither index entries nor large values. Throws
+ * From here on a build before refuses the database, for it would find neither index entries nor records. Throws
  * `ATOLL_FORMAT` or `ATOLL_STORAGE`.
  */
 export async function claimDatabase(
@@ -70,15 +73,15 @@ export async function claimDatabase(
   if (stored !== undefined) {
     const found = readFormat(stored, crc32)
     checkFormat(found, format)
-    if (!found.valuesApart) await noteFormat(database, found, crc32)
-    const { filedByKey, indexesInOrder, valuesApart, partitions } = found
-    return { filedByKey: filedByKey && partitions === format.partitions, indexesInOrder, valuesApart }
+    if (!found.headsInSegments) await noteFormat(database, found, crc32)
+    const { filedByKey, indexesInOrder, headsInSegments, partitions } = found
+    return { filedByKey: filedByKey && partitions === format.partitions, indexesInOrder, headsInSegments }
   }
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
   }
-  await noteFormat(database, { ...format, ...DONE }, crc32)
-  return DONE
+  await noteFormat(database, { ...format, ...CONVERTED }, crc32)
+  return CONVERTED
 }
 
 /** Notes whose the database is, and what is still to be done. */
@@ -139,6 +142,15 @@ export function hasKeys(
   })
 }
 
+/** Whether there is any key in any of these ranges, which are looked at in order. */
+export async function hasAnyKeys(
+  database: Database,
+  ranges: readonly { readonly gte: Uint8Array; readonly lt: Uint8Array }[],
+): Promise<boolean> {
+  for (const range of ranges) if (await hasKeys(database, range)) return true
+  return false
+}
+
 /** What is thrown for what the database has thrown. */
 export function readFailed(cause: unknown): AtollError {
   if (isAtollError(cause)) return cause
@@ -152,6 +164,11 @@ export function readFailed(cause: unknown): AtollError {
 export function hasCode(error: unknown, code: string): boolean {
   if (!(error instanceof Error)) return false
   return ('code' in error && error.code === code) || hasCode(error.cause, code)
+}
+
+/** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read. */
+export function isDamage(error: unknown): boolean {
+  return hasCode(error, 'LEVEL_CORRUPTION') || hasCode(error, 'ATOLL_CORRUPT')
 }
 
 function openingFailed(cause: unknown): AtollError {
@@ -177,25 +194,31 @@ const PROGRAM = 'atoll vnodes'
 
 const formatCodec: TupleCodec<StoredFormat> = {
   name: 'the format of the database',
-  version: 4,
-  encode: ({ node, partitions, filedByKey, indexesInOrder, valuesApart }) => [
+  version: 5,
+  encode: ({ node, partitions, filedByKey, indexesInOrder, headsInSegments }) => [
     PROGRAM,
     node,
     partitions,
     filedByKey,
     indexesInOrder,
-    valuesApart,
+    headsInSegments,
   ],
   decode: (reader) => {
     if (reader.string() !== PROGRAM) throw new AtollError('ATOLL_CORRUPT', 'not the format of vnodes')
     const format = { node: reader.string(), partitions: reader.uint() }
     const state = { filedByKey: reader.boolean(), indexesInOrder: reader.boolean() }
-    return { ...format, ...state, valuesApart: reader.boolean() }
+    return { ...format, ...state, headsInSegments: reader.boolean() }
   },
   migrations: {
     1: (older) => [older.string(), older.string(), older.uint(), false],
     2: (older) => [older.string(), older.string(), older.uint(), older.boolean(), false],
     3: (older) => [older.string(), older.string(), older.uint(), older.boolean(), older.boolean(), false],
+    // Whether large values lie apart. Records are brought where they belong one by one, and their values are looked at then.
+    4: (older) => {
+      const note = [older.string(), older.string(), older.uint(), older.boolean(), older.boolean()]
+      older.boolean()
+      return [...note, false]
+    },
   },
 }
 

@@ -1,11 +1,10 @@
 import type { RecordHead } from '@atoll/causality'
-import { concatBytes } from '@atoll/core'
 import { BINARY, hasKeys, reading } from './database.ts'
 import { keyChunks } from './fold.ts'
 import type { IndexWhere } from './index-entry.ts'
 import { NODE_INDEX } from './index-space.ts'
 import type { KeyRange } from './keys.ts'
-import { bodyKeyOf } from './layout.ts'
+import { type HeadSpace, nameBytesOf, olderKeyOf } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
 
@@ -13,6 +12,8 @@ export interface DropParts {
   readonly database: Database
   readonly reader: RecordReader
   readonly where: IndexWhere
+  /** Whether heads may lie where builds before have put them. */
+  readonly hasOlder: boolean
   /** What deletes a record with all that was written together with it. */
   readonly deletesOf: (key: Uint8Array, record: RecordHead) => readonly Operation[]
 }
@@ -25,20 +26,45 @@ const UNSYNCED = { ...BINARY, sync: false }
  * Deletes the records of a partition, and their index entries, which stand among those of other partitions: so the head of
  * each record is read for what it says of them, and goes in one batch with them and with its values. What is interrupted
  * leaves no entry and no values without their record. Records of a bucket type of which the node has no entry go unread.
+ * Those with values apart go first, in the order of these.
  */
 export async function dropRecords(parts: DropParts): Promise<void> {
-  const { database, where } = parts
+  const { database, hasOlder, where } = parts
   const { layout } = where
   if (where.hasOwn) await database.clear({ ...BINARY, ...layout.ownIndex.range })
-  for (let type = await firstType(parts, layout.dataRange); type !== undefined; ) {
-    const range = layout.typeRange(type)
+  await dropSpace(parts, layout.bodies, {
+    read: (key) => deletesWithBody(parts, key),
+    unread: (key) => {
+      const dataKey = layout.dataKeyAt(nameBytesOf(key))
+      return (hasOlder ? [key, dataKey, olderKeyOf(dataKey)] : [key, dataKey]).map(deleteOf)
+    },
+  })
+  for (const space of layout.spaces(hasOlder)) {
+    const read = (key: Uint8Array) => deletesOfHead(parts, key)
+    await dropSpace(parts, space, { read, unread: (key) => [deleteOf(key)] })
+  }
+}
+
+/** What deletes the record of a key. */
+interface Dropping {
+  /** Undefined if its head cannot be read: then something of it may be left. */
+  readonly read: (key: Uint8Array) => Promise<readonly Operation[] | undefined>
+  /** Where there are no index entries. */
+  readonly unread: (key: Uint8Array) => readonly Operation[]
+}
+
+/** The records of which there is something in a range, one bucket type after the other. */
+async function dropSpace(parts: DropParts, space: HeadSpace, dropping: Dropping): Promise<void> {
+  const { database } = parts
+  for (let type = await firstType(parts, space.range); type !== undefined; ) {
+    const range = space.typeRange(type)
     const isIndexed = await hasKeys(database, NODE_INDEX.typeRange(type))
-    if (await dropType(parts, { range, isIndexed })) await dropEntries(parts, type)
+    const deletesOf = isIndexed ? dropping.read : dropping.unread
+    if (await dropType(database, range, deletesOf)) await dropEntries(parts, type)
     // What could not be read lies there still.
     await database.clear({ ...BINARY, ...range })
-    type = await firstType(parts, { gte: range.lt, lt: layout.dataRange.lt })
+    type = await firstType(parts, { gte: range.lt, lt: space.range.lt })
   }
-  await database.clear({ ...BINARY, ...layout.bodyRange })
 }
 
 /** The bucket type of the first record of a range. */
@@ -56,47 +82,42 @@ async function firstType({ database, where }: DropParts, range: KeyRange): Promi
 
 /** Answers whether there is a record that cannot say which entries it had. It waits for a look at all of them. */
 async function dropType(
-  parts: DropParts,
-  { range, isIndexed }: { readonly range: KeyRange; readonly isIndexed: boolean },
+  database: Database,
+  range: KeyRange,
+  deletesOf: Dropping['read'] | Dropping['unread'],
 ): Promise<boolean> {
-  const { database } = parts
   let lost = false
   for await (const keys of keyChunks(database, range)) {
     for (let at = 0; at < keys.length; at += BATCH) {
-      const some = keys.slice(at, at + BATCH)
-      const bodies = await bodyDeletes(database, some)
-      const deletes = isIndexed
-        ? await Promise.all(some.map((key) => deletesOfKey(parts, key)))
-        : some.map(unread)
+      const deletes = await Promise.all(keys.slice(at, at + BATCH).map((key) => deletesOf(key)))
       lost ||= deletes.includes(undefined)
-      const operations = [...bodies, ...deletes.flatMap((known) => known ?? [])]
+      const operations = deletes.flatMap((known) => known ?? [])
       if (operations.length > 0) await database.batch(operations, UNSYNCED)
     }
   }
   return lost
 }
 
-function unread(key: Uint8Array): readonly Operation[] {
-  return [{ type: 'del', key }]
+function deleteOf(key: Uint8Array): Operation {
+  return { type: 'del', key }
 }
 
-/** Of the values of these records, which lie one after the other, that lie apart. */
-async function bodyDeletes(database: Database, keys: readonly Uint8Array[]): Promise<readonly Operation[]> {
-  const [first, last] = [keys[0], keys.at(-1)]
-  if (first === undefined || last === undefined) return []
-  const deletes: Operation[] = []
-  const range = { gte: bodyKeyOf(first), lt: concatBytes([bodyKeyOf(last), new Uint8Array(1)]) }
-  for await (const bodies of keyChunks(database, range))
-    for (const key of bodies) deletes.push({ type: 'del', key })
-  return deletes
+async function deletesWithBody(
+  { reader, where, deletesOf }: DropParts,
+  bodyKey: Uint8Array,
+): Promise<readonly Operation[] | undefined> {
+  const key = where.layout.dataKeyAt(nameBytesOf(bodyKey))
+  const { record, corrupt, isOlder } = await reader.head(key)
+  if (record === undefined) return corrupt ? undefined : [deleteOf(bodyKey)]
+  return [deleteOf(bodyKey), ...deletesOf(isOlder ? olderKeyOf(key) : key, record)]
 }
 
 /** Undefined if its record cannot be read. */
-async function deletesOfKey(
+async function deletesOfHead(
   { reader, deletesOf }: DropParts,
   key: Uint8Array,
 ): Promise<readonly Operation[] | undefined> {
-  const { record, corrupt } = await reader.head(key)
+  const { record, corrupt } = await reader.headAt(key)
   if (record === undefined) return corrupt ? undefined : []
   return deletesOf(key, record)
 }

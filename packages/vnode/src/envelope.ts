@@ -38,6 +38,8 @@ export interface Extent {
   readonly bytes: number
   /** The values, if they lie apart. */
   readonly bodyBytes: number
+  /** True if the head lies where builds before have put it. Default false. */
+  readonly isOlder?: boolean | undefined
 }
 
 /** What lies under the key of a record. */
@@ -129,6 +131,25 @@ export function valueBytes({ siblings }: RecordHead): number {
 export function isHeavy(bytes: Uint8Array, mostBytes: number): boolean {
   if (bytes.length <= HEAD_AT + mostBytes || bytes[0] !== VERSION) return false
   return bytes.length - HEAD_AT - viewOf(bytes).getUint32(LENGTH_AT) > mostBytes
+}
+
+/**
+ * What lies under one key, to lie under another one. It is as sound there as it was: of what fails its check the checksum
+ * is made sure to be wrong.
+ */
+export function movedEnvelope(
+  bytes: Uint8Array,
+  { from, to }: { readonly from: Uint8Array; readonly to: Uint8Array },
+  crc32: Crc32,
+): Uint8Array {
+  const moved = new Uint8Array(bytes)
+  if (moved.length < HEAD_AT) return moved
+  const view = viewOf(moved)
+  const summed = moved.subarray(LENGTH_AT, HEAD_AT + view.getUint32(LENGTH_AT))
+  const isSound = headSum(from, summed, crc32) === view.getUint32(CRC_AT)
+  const sum = headSum(to, summed, crc32)
+  view.setUint32(CRC_AT, isSound ? sum : ~sum >>> 0)
+  return moved
 }
 
 export interface EnvelopeMeans {

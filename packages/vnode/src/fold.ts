@@ -3,13 +3,15 @@ import { equalBytes, type KeyId } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 import { BINARY, reading } from './database.ts'
 import type { KeyRange } from './keys.ts'
-import { bodyKeyOf, type VnodeLayout } from './layout.ts'
+import { bodyKeyOf, type HeadSpace, type VnodeLayout } from './layout.ts'
 import type { Database, DatabaseIterator } from './ports.ts'
 import { type RecordReader, wholeOf } from './record-reader.ts'
 
 export interface FoldParts {
   readonly database: Database
   readonly reader: RecordReader
+  /** Whether heads may lie where builds before have put them. */
+  readonly hasOlder: boolean
   readonly signal: AbortSignal | undefined
 }
 
@@ -23,11 +25,11 @@ const CHUNK = 64
 const FOLD_READ = { ...BINARY, highWaterMarkBytes: 1024 * 1024 }
 const KEY_CHUNK = 1000
 
-/** Every sound record of a vnode in the order of keys, as of the first step; a damaged one is counted and left out. */
+/** Every sound record of a vnode, in no order, as of the first step; a damaged one is counted and left out. */
 export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): AsyncGenerator<FoldItem, void> {
-  const { database, reader, signal } = parts
+  const { database, reader, hasOlder, signal } = parts
   signal?.throwIfAborted()
-  const rows = await reading(async () => new SnapshotRows(database, layout))
+  const rows = await reading(async () => new SnapshotRows(database, layout, hasOlder))
   try {
     for (;;) {
       const chunk = await reading(() => rows.next())
@@ -50,10 +52,10 @@ export async function* foldRecords(layout: VnodeLayout, parts: FoldParts): Async
   }
 }
 
-/** How many keys there are in a range. Reads every one. */
-export async function countKeys(database: Database, range: KeyRange): Promise<number> {
+/** How many keys there are in these ranges. Reads every one. */
+export async function countKeys(database: Database, ranges: readonly KeyRange[]): Promise<number> {
   let count = 0
-  for await (const keys of keyChunks(database, range)) count += keys.length
+  for (const range of ranges) for await (const keys of keyChunks(database, range)) count += keys.length
   return count
 }
 
@@ -79,18 +81,24 @@ type Rows = DatabaseIterator<[Uint8Array, Uint8Array]>
 /** The records of a vnode as of now, and their values where these lie apart. */
 class SnapshotRows {
   readonly #snapshot: AbstractSnapshot | undefined
-  readonly #heads: Rows
+  readonly #heads: readonly Rows[]
   readonly #bodies: Rows
 
-  constructor(database: Database, layout: VnodeLayout) {
+  constructor(database: Database, layout: VnodeLayout, hasOlder: boolean) {
     this.#snapshot = database.supports.explicitSnapshots ? database.snapshot() : undefined
-    // Without explicit snapshots two iterators that are opened in one go see the same.
-    this.#heads = database.iterator({ ...FOLD_READ, ...layout.dataRange, snapshot: this.#snapshot })
-    this.#bodies = database.iterator({ ...FOLD_READ, ...layout.bodyRange, snapshot: this.#snapshot })
+    // Without explicit snapshots iterators that are opened in one go see the same.
+    const open = ({ range }: HeadSpace) =>
+      database.iterator({ ...FOLD_READ, ...range, snapshot: this.#snapshot })
+    this.#heads = layout.spaces(hasOlder).map(open)
+    this.#bodies = open(layout.bodies)
   }
 
-  next(): Promise<[Uint8Array, Uint8Array][]> {
-    return this.#heads.nextv(CHUNK)
+  async next(): Promise<[Uint8Array, Uint8Array][]> {
+    for (const heads of this.#heads) {
+      const rows = await heads.nextv(CHUNK)
+      if (rows.length > 0) return rows
+    }
+    return []
   }
 
   /** The values of the record of a key; undefined if they are not there. */
@@ -102,7 +110,7 @@ class SnapshotRows {
   }
 
   async close(): Promise<void> {
-    await this.#heads.close()
+    for (const heads of this.#heads) await heads.close()
     await this.#bodies.close()
     await this.#snapshot?.close()
   }

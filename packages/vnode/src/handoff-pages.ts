@@ -1,8 +1,8 @@
 import { clockDigest, type RecordHead, writesDigest } from '@atoll/causality'
-import { type KeyId, KiB, type Runtime } from '@atoll/core'
+import { EMPTY_BYTES, type KeyId, KiB, type Runtime } from '@atoll/core'
 import { BINARY, reading } from './database.ts'
 import { valueBytes } from './envelope.ts'
-import { type KeyRange, keyText } from './keys.ts'
+import type { KeyRange } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import type { Database } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
@@ -56,33 +56,44 @@ export interface PageParts {
 const PAGE_KEY_BYTES = 256 * KiB
 /** Rows asked of the database at a time, at most. */
 const CHUNK = 16
+/** In place of what the database cannot read: it fails every check. */
+const UNREADABLE_ROW = new Uint8Array(1)
 
 /**
- * The heads of the records of a range in the order of keys, as they are on disk now; it may have none, and yet not be
+ * The heads of the records of some ranges, one after the other, as they are on disk now; it may have none, and yet not be
  * the last.
  */
-export async function readPage(parts: PageParts, range: KeyRange): Promise<Page> {
-  const { database, layout, limits } = parts
+export async function readPage(parts: PageParts, ranges: readonly KeyRange[]): Promise<Page> {
   const page = new PageBuilder(parts)
-  const options = { ...BINARY, ...range, highWaterMarkBytes: limits.pageBytes }
   return reading(async () => {
-    const iterator = database.iterator(options)
-    try {
-      for (;;) {
-        const room = page.room()
-        if (room === 0) return page.end(page.last)
-        const rows = await iterator.nextv(room)
-        if (rows.length === 0) return page.end(undefined)
-        for (const [key, bytes] of rows) {
-          if (page.isFullWith(key, bytes)) return page.end(page.last)
-          page.add(key, bytes)
-          page.last = layout.cursorOf(key)
-        }
-      }
-    } finally {
-      await iterator.close()
-    }
+    for (const range of ranges) if (await isFilled(page, parts, range)) return page.end(page.last)
+    return page.end(undefined)
   })
+}
+
+/** False if there is room for more than the range has. */
+async function isFilled(
+  page: PageBuilder,
+  { database, layout, limits }: PageParts,
+  range: KeyRange,
+): Promise<boolean> {
+  const options = { ...BINARY, ...range, highWaterMarkBytes: limits.pageBytes }
+  const iterator = database.iterator(options)
+  try {
+    for (;;) {
+      const room = page.room()
+      if (room === 0) return true
+      const rows = await iterator.nextv(room)
+      if (rows.length === 0) return false
+      for (const [key, bytes] of rows) {
+        if (page.isFullWith(key, bytes)) return true
+        page.add(key, bytes)
+        page.last = layout.cursorOf(key)
+      }
+    }
+  } finally {
+    await iterator.close()
+  }
 }
 
 /**
@@ -122,7 +133,7 @@ export async function readNotedPage(
   { range: all, dataKeyOf }: NoteSpace,
   after: Uint8Array | undefined,
 ): Promise<Page> {
-  const { database, limits } = parts
+  const { database, limits, reader } = parts
   const page = new PageBuilder(parts)
   const range = { ...all, ...(after === undefined ? {} : { gte: after }) }
   return reading(async () => {
@@ -130,8 +141,10 @@ export async function readNotedPage(
     try {
       const noteKeys = await iterator.nextv(limits.pageRecords + 1)
       for (const noteKey of noteKeys) {
-        const key = dataKeyOf(noteKey)
-        const bytes = (await database.get(key, BINARY)) ?? new Uint8Array(0)
+        const dataKey = dataKeyOf(noteKey)
+        const row = await reader.row(dataKey)
+        const [key, bytes] =
+          row === 'unreadable' ? [dataKey, UNREADABLE_ROW] : (row ?? [dataKey, EMPTY_BYTES])
         if (page.isFullWith(key, bytes)) return page.end(noteKey)
         page.add(key, bytes, noteKey)
       }
@@ -184,7 +197,7 @@ class PageBuilder {
     const stored = reader.decode(key, bytes)
     const { record } = stored
     if (record === undefined || stored.corrupt) {
-      this.#corrupt.push(keyText(key))
+      this.#corrupt.push(layout.textOf(key))
       return
     }
     const digest = clockDigest(record, runtime.digest.sha1)

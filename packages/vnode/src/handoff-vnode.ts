@@ -11,7 +11,7 @@ import {
   readNotedPage,
   readPage,
 } from './handoff-pages.ts'
-import { keyText } from './keys.ts'
+import { type KeyRange, keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
 import type { GetReply } from './protocol.ts'
@@ -56,7 +56,7 @@ export class HandoffVnode {
 
   /** Records behind a cursor, as they are on disk now; of one bucket type if it is named. */
   page(cursor: Uint8Array | undefined, limits: PageLimits, type?: string): Promise<Page> {
-    return readPage({ ...this.#parts, layout: this.#layout, limits }, this.#layout.rangeAfter(cursor, type))
+    return readPage({ ...this.#parts, layout: this.#layout, limits }, this.#rangesAfter(cursor, type))
   }
 
   /** All pages behind a cursor, each read while whoever goes over them is busy with the one before. */
@@ -83,7 +83,7 @@ export class HandoffVnode {
 
   /** Reads the keys of all notes. */
   countNotes(): Promise<number> {
-    return countKeys(this.#parts.database, this.#layout.noteRange)
+    return countKeys(this.#parts.database, [this.#layout.noteRange])
   }
 
   /** At once as far as its order among writes goes: what is queued thereafter stays. */
@@ -138,7 +138,7 @@ export class HandoffVnode {
   }
 
   count(type?: string): Promise<number> {
-    return countKeys(this.#parts.database, this.#layout.rangeAfter(undefined, type))
+    return countKeys(this.#parts.database, this.#rangesAfter(undefined, type))
   }
 
   async readTransfer(): Promise<TransferNote | undefined> {
@@ -171,6 +171,11 @@ export class HandoffVnode {
 
   async forgetRefill(name: string): Promise<void> {
     await this.#commit([{ type: 'del', key: this.#layout.refillKey(name) }])
+  }
+
+  #rangesAfter(cursor: Uint8Array | undefined, type: string | undefined): readonly KeyRange[] {
+    const hasOlder = this.#parts.olderHeads.has(this.partition)
+    return this.#layout.rangesAfter(cursor, { hasOlder, type })
   }
 
   get #crc32() {

@@ -11,8 +11,8 @@ export interface HintPlace {
 export interface HintKey extends HintPlace {
   /** Of the ring by which the partition is numbered. */
   readonly partitions: number
-  /** The key of the record without its partition; empty if the whole partition is meant. */
-  readonly cursor: Uint8Array
+  /** That of the record (`nameBytesOf`); empty if the whole partition is meant. */
+  readonly name: Uint8Array
 }
 
 const PREFIX = '!meta!hint!'
@@ -49,7 +49,7 @@ export function parseHintKey(key: Uint8Array): HintKey {
     partitions: Number(fromUtf8(key.subarray(PREFIX.length, PREFIX.length + DIGITS))),
     partition: Number(fromUtf8(key.subarray(PREFIX.length + DIGITS, start))),
     node: fromUtf8(key.subarray(start, end)),
-    cursor: key.subarray(end + 1),
+    name: key.subarray(end + 1),
   }
 }
 

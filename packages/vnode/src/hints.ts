@@ -11,7 +11,7 @@ import {
   parseHintKey,
 } from './hint-layout.ts'
 import { type KeyRange, keyText } from './keys.ts'
-import { VnodeLayout } from './layout.ts'
+import { nameBytesOf, VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import { seal, unseal } from './seal.ts'
 
@@ -74,7 +74,7 @@ export class Hints {
       const hint = parseHintKey(key)
       if (hint.partitions !== partitions) return
       const entry = this.#entryOf(hint)
-      if (hint.cursor.length === 0) {
+      if (hint.name.length === 0) {
         entry.whole = this.#stampIn(key, value)
         entry.isFilling = true
       } else this.#add(entry, nameOf(hint))
@@ -91,17 +91,17 @@ export class Hints {
 
   /** To be written with the record, or after it: that these nodes miss it. */
   note(layout: VnodeLayout, dataKey: Uint8Array, nodes: readonly string[]): readonly Operation[] {
-    const cursor = layout.cursorOf(dataKey)
+    const name = nameBytesOf(dataKey)
     const operations = nodes.flatMap((node) => {
       const place = { partition: layout.partition, node }
       const entry = this.#entryOf(place)
       if (entry.whole !== undefined && !entry.isFilling)
         return entry.isSure ? [] : [this.#markOf(entry, entry.whole)]
-      const name = keyText(dataKey)
-      entry.touched.add(name)
-      this.#add(entry, name)
+      const text = keyText(dataKey)
+      entry.touched.add(text)
+      this.#add(entry, text)
       if ((this.#counts.get(node) ?? 0) > this.#parts.maxKeys) return this.#oweWhole(entry)
-      const key = concatBytes([hintPrefix(place, this.#partitions), cursor])
+      const key = concatBytes([hintPrefix(place, this.#partitions), name])
       return [{ type: 'put', key, value: NOTE_VERSION } as const]
     })
     this.#parts.runtime.metrics.count('atoll_vnode_hints_total', nodes.length)
@@ -126,8 +126,8 @@ export class Hints {
   }
 
   dataKeyOf(hintKey: Uint8Array): Uint8Array {
-    const { partition, cursor } = parseHintKey(hintKey)
-    return new VnodeLayout(partition).dataKeyAt(cursor)
+    const { partition, name } = parseHintKey(hintKey)
+    return new VnodeLayout(partition).dataKeyAt(name)
   }
 
   /** The name of the refill that a whole partition is owed by. What is missed from now on is noted by key again. */
@@ -309,8 +309,8 @@ export class Hints {
   }
 }
 
-function nameOf({ partition, cursor }: HintKey): string {
-  return keyText(new VnodeLayout(partition).dataKeyAt(cursor))
+function nameOf({ partition, name }: HintKey): string {
+  return keyText(new VnodeLayout(partition).dataKeyAt(name))
 }
 
 function nameOfPlace({ partition, node }: HintPlace): string {

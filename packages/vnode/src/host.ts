@@ -14,9 +14,10 @@ import { checkPartitions, partitionOf } from '@atoll/ring'
 import { ClockWatch } from './clock-watch.ts'
 import { Counters, type StoredCounts } from './counters.ts'
 import type { Counts } from './counts.ts'
-import { claimDatabase, type FormatState, hasKeys, noteFormat, openDatabase } from './database.ts'
+import { hasAnyKeys, openDatabase } from './database.ts'
 import { type Derivation, derivationsOf, type Indexing } from './derivation.ts'
 import { countKeys, type FoldItem, foldRecords } from './fold.ts'
+import { FormatNotes } from './format-notes.ts'
 import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff-vnode.ts'
@@ -24,6 +25,7 @@ import { HeadDigests } from './head-digests.ts'
 import { Hints } from './hints.ts'
 import type { VnodeHostParts } from './host-parts.ts'
 import { type Lineage, newLineage } from './incarnation.ts'
+import type { KeyRange } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
 import { OlderFormats } from './older-formats.ts'
@@ -86,11 +88,12 @@ export class VnodeHost extends Lifecycle {
   readonly #health: StorageHealth
   readonly #clocks: ClockWatch
   readonly #older: OlderFormats
+  /** Partitions of which heads may lie where builds before have put them. */
+  readonly #olderHeads = new Set<number>()
   readonly #indexing: Indexing
   readonly #counters: Counters
   readonly #recounter: Recounter
-  #state: FormatState = { filedByKey: true, indexesInOrder: true, valuesApart: true }
-  #noting: Promise<void> = Promise.resolve()
+  readonly #format: FormatNotes
 
   /** Throws `TypeError` or `RangeError` for invalid options. */
   constructor(runtime: Runtime, parts: VnodeHostParts, options: VnodeHostOptions) {
@@ -104,7 +107,8 @@ export class VnodeHost extends Lifecycle {
     this.lineage = parts.lineage ?? (() => newLineage(runtime.random))
     const database = guardDatabase(parts.database, { runtime })
     this.#database = database
-    this.#reader = new RecordReader(runtime, database)
+    const olderHeads = this.#olderHeads
+    this.#reader = new RecordReader(runtime, database, olderHeads)
     this.#digests = new HeadDigests(this.#options.headDigests)
     this.#admission = new Admission(this.#options)
     this.gates = new Gates(runtime.clock)
@@ -124,14 +128,18 @@ export class VnodeHost extends Lifecycle {
       database.watcher = { failed, reopened }
     }
     const vnode = (partition: number) => this.#vnode(partition)
-    const note = (change: Partial<FormatState>) => this.#note(change)
-    const { inlineBytes } = this.#options
-    this.#older = new OlderFormats({ runtime, database, reader: this.#reader, inlineBytes, vnode, note })
     const { crc32, sha1 } = runtime.digest
+    const format = () => ({ node: this.node, partitions: this.#wanted })
+    this.#format = new FormatNotes({ database, crc32, format })
+    this.#older = new OlderFormats({
+      ...{ runtime, database, reader: this.#reader, olderHeads, vnode },
+      note: (change) => this.#format.note(change),
+      onConverted: () => this.#recounter.look(),
+    })
     this.#indexing = { crc32, sha1, sliceOf: (id) => partitionOf(id, this.#wanted, sha1) }
     this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#older.ownIndexes })
     this.#counters = new Counters({ runtime, database, onUnknown: () => this.#recounter.look() })
-    this.#recounter = new Recounter({ runtime, database, counters: this.#counters, vnode })
+    this.#recounter = new Recounter({ runtime, database, counters: this.#counters, olderHeads, vnode })
     this.#shared = this.#shareParts()
   }
 
@@ -174,9 +182,12 @@ export class VnodeHost extends Lifecycle {
     return this.#counters.sum()
   }
 
-  /** Resolves when all records are counted, which those of a build that kept no counts are in the background. */
+  /**
+   * Resolves when all records are counted, which those of a build that kept no counts are in the background, behind their
+   * conversion.
+   */
   get counted(): Promise<void> {
-    return this.#recounter.settled()
+    return this.converted.then(() => this.#recounter.settled())
   }
 
   /** The checksum of values, as this node computes it. */
@@ -276,14 +287,16 @@ export class VnodeHost extends Lifecycle {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncIterable<FoldItem> {
     const layout = this.#layout(partition)
-    return foldRecords(layout, { database: this.#database, reader: this.#reader, signal: options.signal })
+    const hasOlder = this.#olderHeads.has(partition)
+    const parts = { database: this.#database, reader: this.#reader, hasOlder, signal: options.signal }
+    return foldRecords(layout, parts)
   }
 
   /** The partitions that hold records, ascending. */
   async partitions(): Promise<number[]> {
     const held: number[] = []
     for (let partition = 0; partition < this.#filed; partition++) {
-      const look = () => hasKeys(this.#database, this.#layout(partition).dataRange)
+      const look = () => hasAnyKeys(this.#database, this.#rangesOf(partition))
       if (await this.#shared.holdings.has(partition, look)) held.push(partition)
     }
     return held
@@ -291,12 +304,12 @@ export class VnodeHost extends Lifecycle {
 
   /** Whether a partition holds records of a bucket type. */
   async holdsType(partition: number, type: string): Promise<boolean> {
-    return hasKeys(this.#database, this.#layout(partition).typeRange(type))
+    return hasAnyKeys(this.#database, this.#rangesOf(partition, type))
   }
 
   /** How many records a partition holds, tombstones included. Reads all of its keys. */
   async count(partition: number): Promise<number> {
-    return countKeys(this.#database, this.#layout(partition).dataRange)
+    return countKeys(this.#database, this.#rangesOf(partition))
   }
 
   /** What a partition holds, by bucket type; undefined while it is being counted. Reads nothing. */
@@ -371,29 +384,13 @@ export class VnodeHost extends Lifecycle {
   }
 
   async #refileAll(partitions: number, signal?: AbortSignal): Promise<void> {
-    const database = this.#database
-    const { derivations } = this
-    const { committer, reader } = this.#shared
     this.#wanted = partitions
-    await this.#note({ filedByKey: false })
+    await this.#format.note({ filedByKey: false })
     await this.hints.refile(partitions)
-    const { inlineBytes } = this.#options
-    const means = { runtime: this.#runtime, database, reader, committer, inlineBytes }
-    await refile({ ...means, derivations, partitions, signal })
-    await this.#note({ filedByKey: true })
+    await refile({ ...this.#shared, derivations: this.derivations, partitions, signal })
+    await this.#format.note({ filedByKey: true })
     this.#filed = partitions
     await this.hints.load(partitions)
-  }
-
-  /** Notes what is still to be done, by the ring that the records shall be filed by; one note after the other. */
-  #note(change: Partial<FormatState>): Promise<void> {
-    this.#state = { ...this.#state, ...change }
-    const write = () => {
-      const format = { node: this.node, partitions: this.#wanted, ...this.#state }
-      return noteFormat(this.#database, format, this.crc32)
-    }
-    this.#noting = this.#noting.then(write, write)
-    return this.#noting
   }
 
   async #idle(): Promise<void> {
@@ -402,13 +399,11 @@ export class VnodeHost extends Lifecycle {
   }
 
   protected async onOpen(): Promise<void> {
-    const { node } = this.#options
-    const [partitions, database] = [this.#wanted, this.#database]
-    await openDatabase(database)
+    const partitions = this.#wanted
+    await openDatabase(this.#database)
     this.#health.open()
     this.#clocks.open()
-    const state = await claimDatabase(database, { node, partitions }, this.crc32)
-    this.#state = state
+    const state = await this.#format.claim()
     await this.#older.load(state, partitions)
     await this.#counters.load(partitions)
     if (state.filedByKey) await this.hints.load(partitions)
@@ -463,6 +458,7 @@ export class VnodeHost extends Lifecycle {
       derivations: () => this.derivations,
       indexing: this.#indexing,
       ownIndexes: this.#older.ownIndexes,
+      olderHeads: this.#olderHeads,
       policyOf: this.#parts.policyOf,
       lineage: () => this.lineage(),
       reload: () => this.#counters.load(this.#filed),
@@ -473,6 +469,11 @@ export class VnodeHost extends Lifecycle {
         this.renewActors()
       },
     })
+  }
+
+  #rangesOf(partition: number, type?: string): readonly KeyRange[] {
+    const hasOlder = this.#olderHeads.has(partition)
+    return this.#layout(partition).rangesAfter(undefined, { hasOlder, type })
   }
 
   #layout(partition: number): VnodeLayout {

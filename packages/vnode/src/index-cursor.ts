@@ -145,10 +145,9 @@ export class IndexCursor {
       if (sliceOf === undefined && !slices.has(filed)) return undefined
       const tail = key.subarray(this.#prefix.length)
       const position = this.#space.positionOf(tail)
-      const { term, bucket, key: of } = position
-      const slice = sliceOf === undefined ? filed : sliceOf({ type: this.#type, bucket, key: of })
+      const slice = sliceOf === undefined ? filed : sliceOf({ type: this.#type, ...position })
       if (!slices.has(slice)) return undefined
-      const entry = { term, bucket, key: of, slice, clockDigest, payloads }
+      const entry = { ...position, slice, clockDigest, payloads }
       return { head: this.#space.orderOf(tail, position), partition, entry }
     } catch {
       this.#parts.reader.tellCorruptEntry(key)

@@ -1,5 +1,5 @@
 import { clockDigest, type RecordHead, visibleIndexEntries } from '@atoll/causality'
-import { decodeWith, encodeWith, type KeyId, type TupleCodec } from '@atoll/core'
+import { decodeWith, encodeWith, type KeyId, placeOf, type TupleCodec } from '@atoll/core'
 import { type IndexSpace, NODE_INDEX } from './index-space.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
@@ -51,7 +51,7 @@ export function indexOperations(change: IndexChange, means: IndexMeans): readonl
   const digest = clockDigest(after, sha1)
   const slice = sliceOf(id)
   const puts = entries.map(({ index, scope, term, payloads }) => {
-    const position = { term, bucket: id.bucket, key: id.key }
+    const position = { term, bucket: id.bucket, key: id.key, place: id.place }
     const { partition } = layout
     const key = NODE_INDEX.key({ type: id.type, index, scope, position, partition })
     const value = encodeWith(indexValueCodec, { slice, clockDigest: digest, payloads })
@@ -79,7 +79,9 @@ export function decodeIndexValue(key: Uint8Array, bytes: Uint8Array, crc32: Crc3
   return decodeWith(indexValueCodec, unseal(key, bytes, crc32))
 }
 
+/** Builds that gave partitions a range of their own knew no places. */
 function ownDeletes(id: KeyId, records: readonly RecordHead[], layout: VnodeLayout): readonly Operation[] {
+  if (placeOf(id) !== undefined) return NONE
   return records.flatMap((record) => entriesOf(id, record, layout.ownIndex, layout).map(deleteOf))
 }
 
@@ -96,7 +98,7 @@ function entriesOf(
   { partition }: VnodeLayout,
 ): readonly StoredEntry[] {
   return visibleIndexEntries(record).map(({ index, scope, term, payloads }) => {
-    const position = { term, bucket: id.bucket, key: id.key }
+    const position = { term, bucket: id.bucket, key: id.key, place: id.place }
     const key = space.key({ type: id.type, index, scope, position, partition })
     const bytes = payloads.reduce((sum, { length }) => sum + PAYLOAD_BYTES + length, ENTRY_BYTES)
     return { key, bytes }

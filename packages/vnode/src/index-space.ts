@@ -1,4 +1,14 @@
-import { compareBytes, concatBytes, EMPTY_BYTES, equalBytes, fromUtf8, type KeyId, utf8 } from '@atoll/core'
+import {
+  compareBytes,
+  concatBytes,
+  EMPTY_BYTES,
+  equalBytes,
+  fromUtf8,
+  type KeyId,
+  type PlacedKey,
+  placeOf,
+  utf8,
+} from '@atoll/core'
 import { decodeKey, encodeKey, encodePrefix, endOfPrefix, endOfSublevel, type KeyRange } from './keys.ts'
 import type { ScanPosition } from './protocol.ts'
 
@@ -28,11 +38,14 @@ const PLACE_PARTS = 3
 const POSITION_PARTS = 2
 /** A partition at the end of a key, as an unsigned integer in the order of its bytes. */
 const PARTITION_BYTES = 2
+/** Before the place of a key that has one. No partition begins so: keys without a place come first. */
+const PLACE_MARK = new Uint8Array([0xff])
 
 /**
  * A range of index entries. In that of the node the entries of all partitions stand in one order: their keys are (type,
- * index, scope, term, bucket, key, partition), so that a scan goes along one range, and passes over partitions that it is
- * not asked for. Builds before gave each partition a range of its own, where the keys end with the key of the record.
+ * index, scope, term, bucket, key, partition), so that a scan goes along one range, and passes over partitions that it
+ * is not asked for. The place of a key that has one stands behind the key. Builds before gave each partition a range of
+ * its own, where the keys end with the key of the record.
  */
 export class IndexSpace {
   /** The partition whose range it is; undefined for that of the node. */
@@ -72,7 +85,7 @@ export class IndexSpace {
     const { term, bucket, key } = position
     const parts = [utf8(type), utf8(index), scope, term, bucket]
     return this.owner === undefined
-      ? encodeKey(this.#head, [...parts, key], partitionBytes(partition))
+      ? encodeKey(this.#head, [...parts, key], placeAndPartition(position, partition))
       : encodeKey(this.#head, parts, key)
   }
 
@@ -89,7 +102,9 @@ export class IndexSpace {
     const count = this.owner === undefined ? POSITION_PARTS + 1 : POSITION_PARTS
     const { parts, last } = decodeKey(tail, count)
     const [term = EMPTY_BYTES, bucket = EMPTY_BYTES, key = last] = parts
-    return { term, bucket, key }
+    if (this.owner !== undefined || last.length === PARTITION_BYTES) return { term, bucket, key }
+    const [place = EMPTY_BYTES] = decodeKey(last.subarray(PLACE_MARK.length), 1).parts
+    return { term, bucket, key, place }
   }
 
   /** Whose entry it is. */
@@ -107,13 +122,17 @@ export class IndexSpace {
   /** Whether an entry belongs to the record `id` of a partition, without taking most keys apart. */
   isOf(indexKey: Uint8Array, id: KeyId, partition: number): boolean {
     if (this.partitionOf(indexKey) !== partition) return false
+    const place = placeOf(id)
+    if (this.owner !== undefined && place !== undefined) return false
     const end =
       this.owner === undefined
-        ? encodeKey(EMPTY_BYTES, [id.bucket, id.key], partitionBytes(partition))
+        ? encodeKey(EMPTY_BYTES, [id.bucket, id.key], placeAndPartition(id, partition))
         : encodeKey(EMPTY_BYTES, [id.bucket], id.key)
     if (!endsWith(indexKey, end)) return false
     const { type, position } = this.parse(indexKey)
-    return type === id.type && equalBytes(position.bucket, id.bucket) && equalBytes(position.key, id.key)
+    const isPlaced = equalBytes(position.place ?? EMPTY_BYTES, place ?? EMPTY_BYTES)
+    const isKey = equalBytes(position.bucket, id.bucket) && equalBytes(position.key, id.key)
+    return type === id.type && isKey && isPlaced
   }
 
   windowRange(window: IndexWindow): KeyRange {
@@ -127,18 +146,34 @@ export class IndexSpace {
     }
   }
 
-  #justAfter(prefix: Uint8Array, { term, bucket, key }: ScanPosition): Uint8Array {
-    return this.owner === undefined
-      ? endOfPrefix(encodePrefix(prefix, [term, bucket, key]))
-      : concatBytes([encodeKey(prefix, [term, bucket], key), new Uint8Array(1)])
+  #justAfter(prefix: Uint8Array, position: ScanPosition): Uint8Array {
+    const { term, bucket, key } = position
+    if (this.owner !== undefined)
+      return concatBytes([encodeKey(prefix, [term, bucket], key), new Uint8Array(1)])
+    const start = encodePrefix(prefix, [term, bucket, key])
+    const place = placeOf(position)
+    return place === undefined
+      ? concatBytes([start, PLACE_MARK])
+      : endOfPrefix(encodePrefix(concatBytes([start, PLACE_MARK]), [place]))
   }
 }
 
 /** The entries of all partitions of a node. */
 export const NODE_INDEX: IndexSpace = IndexSpace.ofNode()
 
-function orderOf({ term, bucket, key }: ScanPosition): Uint8Array {
-  return encodePrefix(EMPTY_BYTES, [term, bucket, key])
+/** Bytes that sort as positions do. */
+export function orderOf(position: ScanPosition): Uint8Array {
+  const { term, bucket, key } = position
+  const place = placeOf(position)
+  const start = encodePrefix(EMPTY_BYTES, [term, bucket, key])
+  return place === undefined ? start : encodePrefix(concatBytes([start, PLACE_MARK]), [place])
+}
+
+/** What stands behind the key at the end of an index key. */
+function placeAndPartition(placed: PlacedKey, partition: number): Uint8Array {
+  const place = placeOf(placed)
+  const end = partitionBytes(partition)
+  return place === undefined ? end : encodeKey(PLACE_MARK, [place], end)
 }
 
 function partitionBytes(partition: number): Uint8Array {

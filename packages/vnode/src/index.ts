@@ -1,8 +1,12 @@
 export {
+  type Abilities,
   BATCHES,
+  checkPlaceKnown,
   DIGEST_READS,
   HINTS,
+  PLACES,
   QUIET_PUTS,
+  refusalOfPlace,
   SCAN_GROUPS,
   VNODE_CAPABILITIES,
   WRITE_IDS,

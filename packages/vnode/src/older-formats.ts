@@ -1,7 +1,7 @@
 import type { Runtime } from '@atoll/core'
-import { BodiesApart } from './bodies-apart.ts'
 import { Conversions } from './conversions.ts'
 import type { FormatState } from './database.ts'
+import { HeadsInSegments } from './heads-in-segments.ts'
 import { IndexOrder } from './index-order.ts'
 import type { Database } from './ports.ts'
 import type { RecordReader } from './record-reader.ts'
@@ -11,25 +11,27 @@ export interface OlderFormatsParts {
   readonly runtime: Runtime
   readonly database: Database
   readonly reader: RecordReader
-  /** Values of more bytes lie apart from their head. */
-  readonly inlineBytes: number
+  /** Partitions of which heads may lie where builds before have put them. */
+  readonly olderHeads: Set<number>
   /** Throws while nothing is served. */
   readonly vnode: (partition: number) => Vnode
   /** Notes durably what is done. */
   readonly note: (change: Partial<FormatState>) => Promise<void>
+  /** The records of a partition are all where this build puts them. */
+  readonly onConverted: () => void
 }
 
 /** What builds before have written otherwise than this one, and is converted while the node serves. */
 export class OlderFormats {
   readonly #indexes: IndexOrder
-  readonly #bodies: BodiesApart
+  readonly #heads: HeadsInSegments
   readonly #conversions: Conversions
 
   constructor(parts: OlderFormatsParts) {
     const { note } = parts
     this.#indexes = new IndexOrder({ ...parts, done: () => note({ indexesInOrder: true }) })
-    this.#bodies = new BodiesApart({ ...parts, done: () => note({ valuesApart: true }) })
-    this.#conversions = new Conversions(parts.runtime, [this.#indexes, this.#bodies])
+    this.#heads = new HeadsInSegments({ ...parts, done: () => note({ headsInSegments: true }) })
+    this.#conversions = new Conversions(parts.runtime, [this.#indexes, this.#heads])
   }
 
   /** Partitions of which index entries may lie in a range of their own. */
@@ -38,9 +40,9 @@ export class OlderFormats {
   }
 
   /** Looks what there is to be converted. */
-  async load({ indexesInOrder, valuesApart }: FormatState, partitions: number): Promise<void> {
+  async load({ indexesInOrder, headsInSegments }: FormatState, partitions: number): Promise<void> {
     if (!indexesInOrder) await this.#indexes.load(partitions)
-    if (!valuesApart) await this.#bodies.load(partitions)
+    if (!headsInSegments) await this.#heads.load(partitions)
   }
 
   /** Begins with what was loaded. */

@@ -99,7 +99,7 @@ export interface CoordinateReply {
 }
 
 /**
- * Asks one node for the next entries of an index, in the order of (term, bucket, key), from the vnodes that it hosts.
+ * Asks one node for the next entries of an index, in the order of (term, bucket, key, place), from the vnodes that it hosts.
  * Each vnode answers only for the slices of the ring named with it, so that no key is answered twice by one node.
  */
 export interface ScanRequest {
@@ -133,6 +133,8 @@ export interface ScanPosition {
   readonly term: Uint8Array
   readonly bucket: Uint8Array
   readonly key: Uint8Array
+  /** That of the id, if it has one; a key without one comes first. */
+  readonly place?: Uint8Array | undefined
 }
 
 export interface ScanReply {

@@ -9,7 +9,7 @@ import {
   type StoredParts,
   valueBytes,
 } from './envelope.ts'
-import { bodyKeyOf } from './layout.ts'
+import { bodyKeyOf, olderKeyOf } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { Sheet, Sheets } from './sheets.ts'
 
@@ -43,7 +43,7 @@ const UNCOPIED_BYTES = 64 * KiB
 
 /**
  * A record under its key, and its values under a key of their own if they have many bytes. Both are in one batch; and where
- * values lay apart before, and do not any more, these go in it.
+ * values lay apart before, and do not any more, these go in it. So does a head that lies where a build before has put it.
  */
 export function recordPuts(put: RecordPut, means: PutMeans): RecordPuts {
   const { key, record, before } = put
@@ -51,15 +51,16 @@ export function recordPuts(put: RecordPut, means: PutMeans): RecordPuts {
   const length = valueBytes(record)
   if (length <= means.inlineBytes) {
     if (length < UNCOPIED_BYTES) return wholePut(put, means)
-    const whole = putOf(key, envelopeParts(key, record, crc32), { put, means, replacesBytes: before.bytes })
-    const gone = bodyDeletes(key, before)
+    const parts = envelopeParts(key, record, crc32)
+    const whole = putOf(key, parts, { put, means, replacesBytes: bytesAtKey(before) })
+    const gone = [...olderDeletes(key, before), ...bodyDeletes(key, before)]
     return { operations: [whole.operation, ...gone], bytes: whole.bytes, bodyBytes: 0, sheet: undefined }
   }
   const head = encodeHeadEnvelope(key, record, crc32)
-  const ofHead = { type: 'put', key, value: head, replacesBytes: before.bytes } as const
+  const ofHead = { type: 'put', key, value: head, replacesBytes: bytesAtKey(before) } as const
   const replacesBytes = before.bodyBytes
   const body = putOf(bodyKeyOf(key), bodyParts(record, sha1), { put, means, replacesBytes })
-  const operations = [ofHead, body.operation]
+  const operations = [ofHead, body.operation, ...olderDeletes(key, before)]
   return { operations, bytes: head.length, bodyBytes: body.bytes, sheet: undefined }
 }
 
@@ -72,18 +73,31 @@ function wholePut({ key, record, before }: RecordPut, { runtime, sheets }: PutMe
     return taken?.room ?? new Uint8Array(bytes)
   }
   const value = encodeEnvelope(key, record, { crc32: runtime.digest.crc32, roomFor })
-  const whole: Operation = { type: 'put', key, value, replacesBytes: before.bytes }
-  const operations = before.bodyBytes === 0 ? [whole] : [whole, ...bodyDeletes(key, before)]
+  const whole: Operation = { type: 'put', key, value, replacesBytes: bytesAtKey(before) }
+  const isOnly = before.bodyBytes === 0 && !before.isOlder
+  const operations = isOnly ? [whole] : [whole, ...olderDeletes(key, before), ...bodyDeletes(key, before)]
   return { operations, bytes: value.length, bodyBytes: 0, sheet }
 }
 
 /** Deletes a record, and its values if they lie apart. */
 export function recordDeletes(key: Uint8Array, before: Extent): readonly Operation[] {
-  return [{ type: 'del', key, replacesBytes: before.bytes }, ...bodyDeletes(key, before)]
+  const at = before.isOlder ? olderKeyOf(key) : key
+  return [{ type: 'del', key: at, replacesBytes: before.bytes }, ...bodyDeletes(key, before)]
+}
+
+const NO_OPERATIONS: readonly Operation[] = []
+
+/** A head is in one of two places. */
+function bytesAtKey({ bytes, isOlder }: Extent): number {
+  return isOlder ? 0 : bytes
+}
+
+function olderDeletes(key: Uint8Array, { bytes, isOlder }: Extent): readonly Operation[] {
+  return isOlder ? [{ type: 'del', key: olderKeyOf(key), replacesBytes: bytes }] : NO_OPERATIONS
 }
 
 function bodyDeletes(key: Uint8Array, { bodyBytes }: Extent): readonly Operation[] {
-  return bodyBytes === 0 ? [] : [{ type: 'del', key: bodyKeyOf(key), replacesBytes: bodyBytes }]
+  return bodyBytes === 0 ? NO_OPERATIONS : [{ type: 'del', key: bodyKeyOf(key), replacesBytes: bodyBytes }]
 }
 
 interface PutOptions {

@@ -1,6 +1,6 @@
 import { isWhole, type RecordHead, type StoredRecord } from '@atoll/causality'
 import { AtollError, assert, borrowedCopy, equalBytes, type Runtime, toHex } from '@atoll/core'
-import { hasCode, readFailed, readSummed } from './database.ts'
+import { BINARY, isDamage, readFailed, readSummed } from './database.ts'
 import {
   decodeBody,
   decodeEnvelope,
@@ -9,7 +9,7 @@ import {
   type StoredState,
   UNREADABLE,
 } from './envelope.ts'
-import { bodyKeyOf } from './layout.ts'
+import { bodyKeyOf, olderKeyOf, partitionOfKey } from './layout.ts'
 import type { Database, SummedBytes } from './ports.ts'
 
 const NOTHING_READ: StoredState = { record: undefined, corrupt: false }
@@ -21,10 +21,13 @@ const MOST_READS = 16
 export class RecordReader {
   readonly #runtime: Runtime
   readonly #database: Database
+  readonly #olderHeads: ReadonlySet<number>
 
-  constructor(runtime: Runtime, database: Database) {
+  /** `olderHeads` are the partitions of which heads may lie where builds before have put them. */
+  constructor(runtime: Runtime, database: Database, olderHeads: ReadonlySet<number> = new Set()) {
     this.#runtime = runtime
     this.#database = database
+    this.#olderHeads = olderHeads
   }
 
   /**
@@ -40,8 +43,14 @@ export class RecordReader {
     return this.#whole(key, false)
   }
 
-  /** What lies under the key of a record, for those who give no value away: values that lie apart are not read. */
-  async head(key: Uint8Array): Promise<StoredHead> {
+  /** What there is of a record, for those who give no value away: values that lie apart are not read. */
+  head(key: Uint8Array): Promise<StoredHead> {
+    const older = this.#olderKeyOf(key)
+    return older === undefined ? this.headAt(key) : this.#eitherHead(older, key)
+  }
+
+  /** As `head`, of exactly that key, of whichever build it is. */
+  async headAt(key: Uint8Array): Promise<StoredHead> {
     let stored: SummedBytes | undefined
     try {
       stored = await readSummed(this.#database, key)
@@ -51,6 +60,24 @@ export class RecordReader {
       return UNREADABLE
     }
     return stored === undefined ? NOTHING_STORED : this.#decode(key, stored.value, stored.crc32)
+  }
+
+  /** What lies there of a record, unchecked, with its key. */
+  async row(
+    key: Uint8Array,
+  ): Promise<readonly [key: Uint8Array, bytes: Uint8Array] | 'unreadable' | undefined> {
+    const older = this.#olderKeyOf(key)
+    try {
+      for (const at of older === undefined ? [key] : [older, key]) {
+        const bytes = await this.#database.get(at, BINARY)
+        if (bytes !== undefined) return [at, bytes]
+      }
+      return undefined
+    } catch (error) {
+      if (!isDamage(error)) throw readFailed(error)
+      this.#tell(key)
+      return 'unreadable'
+    }
   }
 
   /** As `head`, of a row that was read. Its values are given away. */
@@ -66,11 +93,33 @@ export class RecordReader {
     return undefined
   }
 
+  /** Undefined if nothing of the partition lies where builds before have put it. */
+  #olderKeyOf(key: Uint8Array): Uint8Array | undefined {
+    if (this.#olderHeads.size === 0 || !this.#olderHeads.has(partitionOfKey(key))) return undefined
+    return olderKeyOf(key)
+  }
+
+  /** A head moves from there to here, and never back: so whoever looks there first does not miss it. */
+  async #eitherHead(older: Uint8Array, key: Uint8Array): Promise<StoredHead> {
+    const found = await this.headAt(older)
+    return found === NOTHING_STORED ? this.headAt(key) : { ...found, isOlder: true }
+  }
+
+  #whole(key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
+    const older = this.#olderKeyOf(key)
+    return older === undefined ? this.#wholeAt(key, isGivenAway) : this.#eitherWhole(older, key, isGivenAway)
+  }
+
+  async #eitherWhole(older: Uint8Array, key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
+    const found = await this.#wholeAt(older, isGivenAway)
+    return found === NOTHING_READ ? this.#wholeAt(key, isGivenAway) : found
+  }
+
   /**
    * A write that comes between the reads of the head and of the values replaces both: values that are not of the head are
    * damaged only if the head is still the same.
    */
-  async #whole(key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
+  async #wholeAt(key: Uint8Array, isGivenAway: boolean): Promise<StoredState> {
     let before: Uint8Array | undefined
     for (let reads = 0; reads < MOST_READS; reads++) {
       const stored = await this.#get(key)
@@ -146,11 +195,6 @@ export class RecordReader {
       ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
       : borrowedCopy(bytes)
   }
-}
-
-/** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read: others may have it. */
-function isDamage(error: unknown): boolean {
-  return hasCode(error, 'LEVEL_CORRUPTION') || hasCode(error, 'ATOLL_CORRUPT')
 }
 
 /** A sound record of which no values lie apart has them all. */

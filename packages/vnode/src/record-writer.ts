@@ -7,7 +7,7 @@ import {
   type RecordHead,
   type StoredRecord,
 } from '@atoll/causality'
-import { assert, type KeyId, type Runtime } from '@atoll/core'
+import { assert, equalBytes, type KeyId, type Runtime } from '@atoll/core'
 import type { ChangeLog } from './change-log.ts'
 import { type ClockWatch, checkClock } from './clock-watch.ts'
 import type { Committer } from './committer.ts'
@@ -15,7 +15,7 @@ import { countsOf } from './counts.ts'
 import { readBytes } from './database.ts'
 import { type Decided, type Decision, isExactly, knowsMore } from './decision.ts'
 import type { Derivation, Derived, Indexing, RecordChange } from './derivation.ts'
-import { keepValues, type StoredHead } from './envelope.ts'
+import { isHeavy, keepValues, movedEnvelope, type StoredHead } from './envelope.ts'
 import type { HeadDigests } from './head-digests.ts'
 import type { Hints } from './hints.ts'
 import { type Claim, Incarnation, type Lineage } from './incarnation.ts'
@@ -23,7 +23,7 @@ import { type IndexWhere, indexOperations } from './index-entry.ts'
 import { NODE_INDEX } from './index-space.ts'
 import type { KeyOrder } from './key-order.ts'
 import { keyText } from './keys.ts'
-import type { VnodeLayout } from './layout.ts'
+import { olderKeyOf, type VnodeLayout } from './layout.ts'
 import { orphanDeletes } from './orphans.ts'
 import type { Database, Operation } from './ports.ts'
 import { type RecordPut, type RecordPuts, recordDeletes, recordPuts } from './record-puts.ts'
@@ -53,6 +53,8 @@ export interface WriterParts {
   readonly indexing: Indexing
   /** Partitions of which index entries may lie in a range of their own. */
   readonly ownIndexes: ReadonlySet<number>
+  /** Partitions of which heads may lie where builds before have put them. */
+  readonly olderHeads: ReadonlySet<number>
   /** Asked when a vnode gives its first dot. */
   readonly lineage: () => Lineage
 }
@@ -76,6 +78,9 @@ export interface OwnEntry {
   readonly key: Uint8Array
   readonly value: Uint8Array
 }
+
+/** What became of a record that a build before has put elsewhere: it may have been written or deleted since. */
+export type Converted = 'moved' | 'not there' | 'unreadable'
 
 /** A client's write that takes the place of whatever is there. */
 const CLIENTS = { origin: 'client', coordinated: false } as const
@@ -232,25 +237,35 @@ export class RecordWriter {
   }
 
   /**
-   * Brings the values of a record apart from its head if they have many bytes and are not yet. What cannot be read stays as
-   * it is. Answers whether anything was written.
+   * Brings a record where this build keeps it, from where a build before has put it. The record stays the same, so
+   * nothing is derived. It is the key's turn until that is on disk: who writes next reads what lies there then. What
+   * the database cannot read stays.
    */
-  async bringApart(id: KeyId): Promise<boolean> {
-    const place = this.#placeOf(id)
-    const queued = await this.#parts.order.run(place.name, async () => {
-      // What is on its way to the disk is written as it should be.
-      if (this.#parts.order.pending(place.name) !== undefined) return undefined
-      const ground = await this.#readGround(place, id)
-      const { record, corrupt, headOfBody } = ground
-      if (record === undefined || corrupt || headOfBody !== undefined || !isWhole(record)) return undefined
-      const puts = this.#puts({ key: place.key, record, before: ground })
-      if (puts.bodyBytes === 0) return undefined
-      // Whoever writes next shall know that there are values to be hidden. The record is the same: nothing is derived.
-      const derived = { operations: [...puts.operations], steps: [] }
-      return { durable: this.#queue(place.name, { record, puts }, derived) }
+  convert(id: KeyId): Promise<Converted> {
+    const { key, name } = this.#placeOf(id)
+    const { committer, order, reader } = this.#parts
+    return order.run(name, async () => {
+      // What is on its way to the disk is written as it should be, and deletes what it replaces.
+      if (order.pending(name) !== undefined) return 'not there'
+      const row = await this.#readSettled(() => reader.row(key))
+      if (row === 'unreadable') return row
+      if (row === undefined || equalBytes(row[0], key)) return 'not there'
+      await committer.commit(this.#conversionOf(key, row[1]))
+      return 'moved'
     })
-    await queued?.durable
-    return queued !== undefined
+  }
+
+  #conversionOf(key: Uint8Array, bytes: Uint8Array): readonly Operation[] {
+    const { inlineBytes, reader, runtime } = this.#parts
+    const older = olderKeyOf(key)
+    const before = { bytes: bytes.length, bodyBytes: 0, isOlder: true }
+    if (isHeavy(bytes, inlineBytes)) {
+      const { record, corrupt, headOfBody } = reader.decode(older, bytes)
+      if (record !== undefined && !corrupt && headOfBody === undefined && isWhole(record))
+        return this.#puts({ key, record, before }).operations
+    }
+    const value = movedEnvelope(bytes, { from: older, to: key }, runtime.digest.crc32)
+    return [{ type: 'put', key, value, replacesBytes: 0 }, ...recordDeletes(key, before)]
   }
 
   #moved({ key, value }: OwnEntry): readonly Operation[] {
@@ -405,9 +420,31 @@ export class RecordWriter {
         head.headOfBody !== undefined && head.record !== undefined && needsValues?.(head.record)
       const state = isWanted ? await this.#withValues(key, head) : head
       const orphans = isLost(state) ? await orphanDeletes(database, this.#where, id) : NO_OPERATIONS
-      const { record, corrupt, bytes, bodyBytes, headOfBody } = state
+      const { record, corrupt, bytes, bodyBytes, isOlder, headOfBody } = state
       if (committer.failures === failures)
-        return { record, corrupt, bytes, bodyBytes, headOfBody, key, name, durable: DURABLE, orphans }
+        return {
+          record,
+          corrupt,
+          bytes,
+          bodyBytes,
+          isOlder,
+          headOfBody,
+          key,
+          name,
+          durable: DURABLE,
+          orphans,
+        }
+    }
+  }
+
+  /** As `readGround` reads, for who decides nothing. */
+  async #readSettled<T>(read: () => Promise<T>): Promise<T> {
+    const { committer } = this.#parts
+    for (;;) {
+      if (!committer.isSettled) await committer.settle()
+      const { failures } = committer
+      const found = await read()
+      if (committer.failures === failures) return found
     }
   }
 

@@ -1,4 +1,4 @@
-import { AtollError, type Runtime } from '@atoll/core'
+import { AtollError, concatBytes, type Runtime } from '@atoll/core'
 import type { Counters } from './counters.ts'
 import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
 import { BINARY, reading } from './database.ts'
@@ -67,6 +67,8 @@ export interface RecounterParts {
   readonly runtime: Runtime
   readonly database: Database
   readonly counters: Counters
+  /** Partitions of which heads may lie where builds before have put them: they are counted when that is over. */
+  readonly olderHeads: ReadonlySet<number>
   /** Throws while nothing is served. */
   readonly vnode: (partition: number) => Vnode
 }
@@ -77,6 +79,8 @@ const CHUNK = 128
 const LEAST_PAUSE_MS = 5
 /** After a failure. */
 const RETRY_MS = 5000
+/** Behind a whole key: makes the least key that is greater. */
+const ZERO = new Uint8Array(1)
 /** Sorts behind every name. */
 const BEHIND_ALL = '\u{10ffff}'
 
@@ -99,7 +103,7 @@ export class Recounter {
   /** Begins, if there is something to count and it was started. */
   look(): void {
     if (this.#stop === undefined || this.#running !== undefined) return
-    if (this.#parts.counters.unknown.size === 0) return
+    if (this.#due().length === 0) return
     this.#running = this.#run(this.#stop.signal).finally(() => {
       this.#running = undefined
     })
@@ -119,15 +123,15 @@ export class Recounter {
   async #run(signal: AbortSignal): Promise<void> {
     const { counters, runtime } = this.#parts
     const { log, clock } = runtime
-    log.info({ partitions: counters.unknown.size }, 'records are counted, while the node serves')
+    log.info({ partitions: this.#due().length }, 'records are counted, while the node serves')
     const startMs = clock.monotonicMs()
     let pauseMs = LEAST_PAUSE_MS
-    while (counters.unknown.size > 0) {
+    while (this.#due().length > 0) {
       await clock.sleep(pauseMs, { signal }).catch(() => {})
       if (signal.aborted) return
       pauseMs = LEAST_PAUSE_MS
       try {
-        for (const partition of [...counters.unknown])
+        for (const partition of this.#due())
           if (counters.unknown.has(partition)) await this.#count(partition, signal)
       } catch (error) {
         if (signal.aborted) return
@@ -137,6 +141,11 @@ export class Recounter {
     }
     const tookMs = Math.round(clock.monotonicMs() - startMs)
     log.info({ tookMs }, 'the records are counted')
+  }
+
+  #due(): readonly number[] {
+    const { counters, olderHeads } = this.#parts
+    return [...counters.unknown].filter((partition) => !olderHeads.has(partition))
   }
 
   async #count(partition: number, signal: AbortSignal): Promise<void> {
@@ -167,10 +176,9 @@ export class Recounter {
   }
 
   #keys(partition: number, after: Uint8Array | undefined): Promise<readonly Uint8Array[]> {
-    const layout = new VnodeLayout(partition)
-    const cursor = after && layout.cursorOf(after)
+    const { range: all } = new VnodeLayout(partition).heads
+    const range = after === undefined ? all : { gte: concatBytes([after, ZERO]), lt: all.lt }
     return reading(async () => {
-      const range = layout.rangeAfter(cursor)
       const iterator = this.#parts.database.keys({ ...BINARY, ...range, limit: CHUNK })
       try {
         const keys = await iterator.nextv(CHUNK)

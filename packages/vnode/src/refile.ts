@@ -20,6 +20,8 @@ export interface RefileParts {
   readonly derivations: readonly Derivation[]
   /** Values of more bytes lie apart from their head. */
   readonly inlineBytes: number
+  /** Partitions of which heads may lie where builds before have put them. */
+  readonly olderHeads: ReadonlySet<number>
   readonly signal?: AbortSignal | undefined
 }
 
@@ -32,7 +34,7 @@ const BATCH_BYTES = 4 * MiB
  * what was interrupted goes on when the database is opened again. A damaged record stays where it is.
  */
 export async function refile(parts: RefileParts): Promise<void> {
-  const { committer, database, reader, partitions, runtime, signal } = parts
+  const { committer, database, olderHeads, reader, partitions, runtime, signal } = parts
   const startMs = runtime.clock.monotonicMs()
   let moved = 0
   for (let partition = 0; partition < partitions; partition++) {
@@ -40,6 +42,7 @@ export async function refile(parts: RefileParts): Promise<void> {
     for await (const { id, record } of foldRecords(new VnodeLayout(partition), {
       database,
       reader,
+      hasOlder: olderHeads.has(partition),
       signal,
     })) {
       const home = partitionOf(id, partitions, runtime.digest.sha1)

@@ -1,5 +1,4 @@
-import { EMPTY_BYTES } from '@atoll/core'
-import { encodeKey } from './keys.ts'
+import { orderOf } from './index-space.ts'
 import { MergeHeap } from './merge-heap.ts'
 import type { ScanEntry, ScanReply } from './protocol.ts'
 import { entryBytes } from './scan.ts'
@@ -52,8 +51,6 @@ class PageCursor {
 
   #load(): void {
     const entry = this.#entries[this.#at]
-    const { term, bucket, key } = entry ?? { term: EMPTY_BYTES, bucket: EMPTY_BYTES, key: EMPTY_BYTES }
-    this.#first =
-      entry === undefined ? undefined : { entry, head: encodeKey(EMPTY_BYTES, [term, bucket], key) }
+    this.#first = entry === undefined ? undefined : { entry, head: orderOf(entry) }
   }
 }

@@ -23,8 +23,8 @@ const SPARE_ENTRIES = 16
 const ENTRY_OVERHEAD_BYTES = 32
 
 /**
- * One page of the entries of several vnodes, in the order of (term, bucket, key). It costs what it answers, and what lies
- * between of other vnodes; of a group of terms that is its first entry.
+ * One page of the entries of several vnodes, in the order of (term, bucket, key, place). It costs what it answers, and
+ * what lies between of other vnodes; of a group of terms that is its first entry.
  */
 export async function scanIndexes(request: ScanRequest, parts: ScanParts): Promise<ScanReply> {
   const { snapshot, cursors } = await reading(async () => openCursors(request, parts))
@@ -127,8 +127,9 @@ function shareOf(room: number, cursors: number): number {
 }
 
 /** What an entry counts against the bytes of a page. */
-export function entryBytes({ term, bucket, key, clockDigest, payloads }: ScanEntry): number {
+export function entryBytes({ term, bucket, key, place, clockDigest, payloads }: ScanEntry): number {
   let bytes = ENTRY_OVERHEAD_BYTES + term.length + bucket.length + key.length + clockDigest.length
+  if (place !== undefined) bytes += place.length
   for (const payload of payloads) bytes += payload.length
   return bytes
 }

@@ -30,7 +30,7 @@ import {
   type PutReply,
   type PutRequest,
 } from './protocol.ts'
-import { type OwnEntry, RecordWriter, type WriterParts } from './record-writer.ts'
+import { type Converted, type OwnEntry, RecordWriter, type WriterParts } from './record-writer.ts'
 import type { Recount } from './recount.ts'
 import { type Group, UnderWay } from './under-way.ts'
 
@@ -140,9 +140,9 @@ export class Vnode {
     return this.#track(() => this.#writer.moveIndex(id, entries))
   }
 
-  /** Brings the values of a record apart from its head (see `RecordWriter`); resolves when they are on disk. */
-  bringApart(id: KeyId): Promise<boolean> {
-    return this.#track(() => this.#writer.bringApart(id))
+  /** Brings a record where this build keeps it (see `RecordWriter`); resolves when it is on disk there. */
+  convert(id: KeyId): Promise<Converted> {
+    return this.#track(() => this.#writer.convert(id))
   }
 
   /** Counts a record, in turn with its writes. */
@@ -230,7 +230,7 @@ export class Vnode {
   async drop(): Promise<void> {
     this.#dropping = true
     await this.idle()
-    const { committer, database, ownIndexes, reader } = this.#parts
+    const { committer, database, olderHeads, ownIndexes, reader } = this.#parts
     const forget: Operation = { type: 'del', key: this.#layout.incarnationKey }
     const partition = this.#partition
     await committer.commit([forget], [{ kind: 'forget', partition }])
@@ -238,7 +238,7 @@ export class Vnode {
       await database.clear({ ...BINARY, ...this.#layout.noteRange })
       const where = { layout: this.#layout, hasOwn: ownIndexes.has(this.#partition) }
       const deletesOf = (key: Uint8Array, record: RecordHead) => this.#writer.dropOf(key, record)
-      await dropRecords({ database, reader, where, deletesOf })
+      await dropRecords({ database, reader, where, hasOlder: olderHeads.has(partition), deletesOf })
     } catch (cause) {
       throw storageFailure('the database failed to delete a partition', cause)
     }

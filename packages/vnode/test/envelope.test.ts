@@ -7,14 +7,15 @@ import { checkValues, decodeEnvelope, encodeEnvelope, NOTHING_STORED } from '../
 import { Incarnation } from '../src/incarnation.ts'
 import { decodeIndexValue, indexOperations } from '../src/index-entry.ts'
 import { NODE_INDEX } from '../src/index-space.ts'
-import { VnodeLayout } from '../src/layout.ts'
+import { olderKeyOf, VnodeLayout } from '../src/layout.ts'
 import { wholeOf } from '../src/record-reader.ts'
 import { unseal } from '../src/seal.ts'
 import { goldenBytes } from './golden.ts'
 import { id, inHex } from './world.ts'
 
 const layout = new VnodeLayout(3)
-const key = layout.dataKey(id('key'))
+/** Where builds before have put it. */
+const key = olderKeyOf(layout.dataKey(id('key')))
 
 const RECORD: StoredRecord = {
   clock: new Map([

@@ -8,12 +8,13 @@ import {
   packTransfer,
   type TransferNote,
 } from '../src/handoff-notes.ts'
-import { VnodeLayout } from '../src/layout.ts'
+import { nameBytesOf, VnodeLayout } from '../src/layout.ts'
 import { id, testRuntime } from './world.ts'
 
 const { crc32 } = testRuntime().digest
 const ONE = new VnodeLayout(1)
-const CURSOR = ONE.cursorOf(ONE.dataKey(id('k')))
+/** As a build before has written it: then heads lay by their names. */
+const CURSOR = nameBytesOf(ONE.dataKey(id('k')))
 
 const NOTES: Record<string, TransferNote> = {
   'transfer-note-copy': { to: 'n2', phase: 'copy', cursor: CURSOR, isReturn: false },

@@ -4,7 +4,7 @@ import { partitionOf } from '@atoll/ring'
 import { afterEach, describe, expect, it, test } from 'vitest'
 import { hintPrefix, parseHintKey } from '../src/hint-layout.ts'
 import type { VnodeHost } from '../src/index.ts'
-import { VnodeLayout } from '../src/layout.ts'
+import { nameBytesOf, VnodeLayout } from '../src/layout.ts'
 import { seal } from '../src/seal.ts'
 import {
   classicStore,
@@ -147,8 +147,8 @@ test('hints lie where they always lay, under the key of the record', async () =>
   expect(toHex(key)).toBe(readFileSync(path, 'utf8').trim())
   expect(Buffer.from(key).toString('latin1')).toMatch(/^!meta!hint!00080001n3!default/)
   const layout = new VnodeLayout(1)
-  const { cursor, ...place } = parseHintKey(key)
+  const { name, ...place } = parseHintKey(key)
   expect(place).toEqual({ ...PLACE, partitions: 8 })
-  expect(toHex(cursor)).toBe(toHex(layout.cursorOf(layout.dataKey(id('k')))))
+  expect(toHex(name)).toBe(toHex(nameBytesOf(layout.dataKey(id('k')))))
   await host.close()
 })

@@ -130,7 +130,8 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     )
     const fresh = { partition: 1, id: id('k', 'blocks'), record, isFresh: true }
     expect(await host.put(fresh)).toEqual({ changed: true, released: true })
-    expect(reads).toEqual(['!0001!!data!blocks\0\u0001b\0\u0001k', '!0001!!data!blocks\0\u0001b\0\u0001k'])
+    const key = Buffer.from(new VnodeLayout(1).dataKey(id('k', 'blocks'))).toString()
+    expect(reads).toEqual([key, key])
     expect(await host.get({ partition: 1, id: id('k', 'blocks') })).toEqual({ record, corrupt: false })
     expect(reads).toHaveLength(3)
   })
@@ -158,7 +159,7 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
   it('heals a damaged write-once record with a repair', async () => {
     const key = id('k', 'blocks')
     const { record } = await host.coordinate(write(key, content('block')))
-    const [stored] = await store.database.keys({ ...VIEW, ...new VnodeLayout(1).dataRange }).nextv(1)
+    const [stored] = await store.database.keys({ ...VIEW, ...new VnodeLayout(1).heads.range }).nextv(1)
     if (stored === undefined) throw new Error('a record is stored')
     const damaged = { type: 'put', key: stored, value: new Uint8Array(20) } as const
     await store.database.batch([damaged], { ...VIEW, sync: false })
@@ -167,7 +168,7 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(await host.get({ partition: 1, id: key })).toEqual({ record, corrupt: false })
   })
 
-  it('lies in plain sublevels: data and meta of each partition, and the index of the node', async () => {
+  it('lies in plain sublevels: head and meta of each partition, and the index of the node', async () => {
     const indexed = content('v', {
       indexes: [{ index: 'list', scope: utf8('s'), term: utf8('t'), payload: utf8('p') }],
     })
@@ -179,7 +180,8 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
       await level.open()
       return level.keys().all()
     }
-    expect(await keysOf('0005', 'data')).toEqual(['default\0\u0001b\0\u0001k'])
+    const key = Buffer.from(new VnodeLayout(5).dataKey(id('k'))).toString()
+    expect(await keysOf('0005', 'head')).toEqual([key.slice('!0005!!head!'.length)])
     expect(await keysOf('meta', 'index')).toEqual([
       'default\0\u0001list\0\u0001s\0\u0001t\0\u0001b\0\u0001k\0\u0001\0\u0005',
     ])

@@ -5,8 +5,9 @@ import { createWorld, type SimDisk, type SimRuntime } from '@atoll/sim'
 import { describe, expect, it } from 'vitest'
 import type { Database, VnodeHost } from '../src/index.ts'
 import { NODE_INDEX } from '../src/index-space.ts'
-import { FORMAT_KEY, VnodeLayout } from '../src/layout.ts'
+import { FORMAT_KEY, olderKeyOf, VnodeLayout } from '../src/layout.ts'
 import { seal, unseal } from '../src/seal.ts'
+import { withHeadsByName } from './older-formats.ts'
 import { collect, content, id, makeHost, memoryStore, testRuntime, write } from './world.ts'
 
 const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
@@ -46,6 +47,7 @@ async function asBefore(database: Database, partitions = PARTITIONS): Promise<nu
   })
   const note = encodeTuple(2, ['atoll vnodes', 'n1', partitions, true])
   const format = { type: 'put', key: FORMAT_KEY, value: seal(FORMAT_KEY, note, digest.crc32) } as const
+  await withHeadsByName(database, partitions)
   await database.batch([...moved.flat(), format], { ...BINARY, sync: true })
   return rows.length
 }
@@ -247,7 +249,7 @@ describe('index entries of a build before', () => {
     await inOrder(host, store.database)
     expect(runtime.metrics.value('atoll_vnode_reordered_index_entries_total')).toBe(40)
     const note = unseal(FORMAT_KEY, (await store.database.get(FORMAT_KEY, BINARY))!, digest.crc32)
-    expect(toHex(note)).toBe(toHex(encodeTuple(4, ['atoll vnodes', 'n1', 8, true, true, true])))
+    expect(toHex(note)).toBe(toHex(encodeTuple(5, ['atoll vnodes', 'n1', 8, true, true, true])))
     await host.close()
   })
 
@@ -267,10 +269,10 @@ describe('index entries of a build before', () => {
     }
     await store.database.batch(
       [
-        { type: 'put', key: layoutOf('lost').dataKey(id('lost')), value: utf8('rotten') },
+        { type: 'put', key: olderKeyOf(layoutOf('lost').dataKey(id('lost'))), value: utf8('rotten') },
         { type: 'put', key: ownKey('lost', 'shared'), value: utf8('rotten') },
         { type: 'put', key: ownKey('sound', 'shared'), value: utf8('rotten') },
-        { type: 'del', key: layoutOf('gone').dataKey(id('gone')) },
+        { type: 'del', key: olderKeyOf(layoutOf('gone').dataKey(id('gone'))) },
       ],
       { ...BINARY, sync: true },
     )

@@ -190,13 +190,13 @@ it('refuses a newer format', async () => {
   await openDatabase(database)
   await claimDatabase(database, { node: 'n1', partitions: 8 }, runtime.digest.crc32)
   const stored = new Uint8Array((await database.get(FORMAT_KEY, BINARY))!)
-  stored[0] = 5
+  stored[0] = 6
   const sum = runtime.digest.crc32(stored.subarray(0, -4), runtime.digest.crc32(FORMAT_KEY))
   new DataView(stored.buffer).setUint32(stored.length - 4, sum)
   await database.batch([{ type: 'put', key: FORMAT_KEY, value: stored }], { ...BINARY, sync: true })
   await expect(makeHost(database).open()).rejects.toMatchObject({
     code: 'ATOLL_FORMAT',
-    message: expect.stringMatching(/version 5/),
+    message: expect.stringMatching(/version 6/),
   })
 })
 

@@ -2,15 +2,15 @@ import { encodeRecord, type StoredRecord } from '@atoll/causality'
 import { encodeTuple, type KeyId, toHex, utf8 } from '@atoll/core'
 import { createWorld } from '@atoll/sim'
 import { describe, expect, it } from 'vitest'
-import { decodeBody, decodeEnvelope } from '../src/envelope.ts'
+import { decodeBody, decodeEnvelope, movedEnvelope } from '../src/envelope.ts'
 import { readPage } from '../src/handoff-pages.ts'
 import type { Database, VnodeHost } from '../src/index.ts'
-import { bodyKeyOf, FORMAT_KEY, VnodeLayout } from '../src/layout.ts'
+import { bodyKeyOf, FORMAT_KEY, olderKeyOf, VnodeLayout } from '../src/layout.ts'
 import type { Operation } from '../src/ports.ts'
 import { RecordReader } from '../src/record-reader.ts'
 import { seal } from '../src/seal.ts'
 import { goldenBytes } from './golden.ts'
-import { withValuesAtHeads } from './older-formats.ts'
+import { rowsIn, withValuesAtHeads } from './older-formats.ts'
 import {
   collect,
   content,
@@ -70,7 +70,7 @@ function watched(database: Database): { readonly database: Database; readonly se
   return { database: proxy, seen }
 }
 
-async function keysOf(database: Database, range = ONE.bodyRange): Promise<number> {
+async function keysOf(database: Database, range = ONE.bodies.range): Promise<number> {
   const iterator = database.keys({ ...BINARY, ...range })
   return iterator
     .nextv(10_000)
@@ -109,7 +109,11 @@ describe('values that lie apart from the head of their record', () => {
     const key = ONE.dataKey(id('key'))
     const head = new Uint8Array((await database.get(key, BINARY))!)
     const body = new Uint8Array((await database.get(bodyKeyOf(key), BINARY))!)
-    expect(toHex(head)).toBe(toHex(goldenBytes('record-head-v2', head)))
+    expect(toHex(head)).toBe(toHex(goldenBytes('record-head-v2-in-segment', head)))
+    const to = olderKeyOf(key)
+    const older = movedEnvelope(head, { from: key, to }, crc32)
+    expect(toHex(older)).toBe(toHex(goldenBytes('record-head-v2', older)))
+    expect(decodeEnvelope(to, older, { crc32 }).corrupt).toBe(false)
     expect(toHex(body)).toBe(toHex(goldenBytes('record-body-v1', body)))
 
     const stored = decodeEnvelope(key, head, { crc32 })
@@ -167,7 +171,7 @@ describe('values that lie apart from the head of their record', () => {
     }
     const parts = { runtime, database, reader: new RecordReader(runtime, database), layout: ONE }
     const limits = { pageRecords: 256, pageBytes: 1024 * 1024 }
-    const { records: offered } = await readPage({ ...parts, limits }, ONE.rangeAfter(undefined))
+    const { records: offered } = await readPage({ ...parts, limits }, [ONE.heads.range])
     expect(offered).toHaveLength(20)
     expect(offered.every(({ bytes }) => bytes > 10_000)).toBe(true)
     const vnode = host.handoffOf(1)
@@ -299,18 +303,15 @@ describe('values that lie apart from the head of their record', () => {
 async function readPageOf(_host: VnodeHost, database: Database) {
   const runtime = testRuntime()
   const parts = { runtime, database, reader: new RecordReader(runtime, database), layout: ONE }
-  return readPage(
-    { ...parts, limits: { pageRecords: 256, pageBytes: 1024 * 1024 } },
-    ONE.rangeAfter(undefined),
-  )
+  return readPage({ ...parts, limits: { pageRecords: 256, pageBytes: 1024 * 1024 } }, [ONE.heads.range])
 }
 
 const NAMES = Array.from({ length: 120 }, (_, number) => `k${1000 + number}`)
 
 /** How many records have many bytes with their head. */
 async function heavy(database: Database): Promise<number> {
-  const iterator = database.iterator({ ...BINARY, ...ONE.dataRange })
-  const rows = await iterator.nextv(10_000).finally(() => iterator.close())
+  const ranges = [ONE.heads.range, ONE.olderHeads.range]
+  const rows = (await Promise.all(ranges.map((range) => rowsIn(database, range)))).flat()
   return rows.filter(([, value]) => value.length > 1000).length
 }
 
@@ -456,7 +457,7 @@ describe('large values that a build before has stored with their heads', () => {
     await next.close()
     await direct.open()
     const note = (await direct.get(FORMAT_KEY, BINARY))!
-    const done = encodeTuple(4, ['atoll vnodes', 'n1', 8, true, true, true])
+    const done = encodeTuple(5, ['atoll vnodes', 'n1', 8, true, true, true])
     expect(toHex(note)).toBe(toHex(seal(FORMAT_KEY, done, crc32)))
     await direct.close()
   })
