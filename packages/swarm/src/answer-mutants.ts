@@ -12,6 +12,7 @@ import {
 import type { AtollNode } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import { passing } from './mutants.ts'
+import { nameOf } from './names.ts'
 
 type Types = Readonly<Record<string, Partial<BucketProperties>>>
 
@@ -77,8 +78,7 @@ export function freezingDigests(host: VnodeHost): void {
   const get = host.get.bind(host)
   host.get = async (request) => {
     if (!request.digestOnly) return get(request)
-    const { type, bucket, key } = request.id
-    const name = `${request.partition} ${type} ${toHex(bucket)} ${toHex(key)}`
+    const name = `${request.partition} ${nameOf(request.id)}`
     const digest = known.get(name)
     if (digest !== undefined) return { record: undefined, corrupt: false, digest }
     const reply = await get(request)

@@ -15,6 +15,7 @@ import {
   claimingAll,
   deletingBare,
   forgetfulRuntime,
+  forgettingWhatIsWritten,
   goingOnAlways,
   hastyDatabase,
   lastSiblingWins,
@@ -140,6 +141,13 @@ export const BUGS: Readonly<Record<string, Bug>> = {
     about:
       'a record that is removed here, since it is safe elsewhere, leaves what was written together with it',
     alter: deletingBare,
+  },
+  'conversion-forgets': {
+    about: 'what is written to a record while a conversion moves it is forgotten',
+    build: (options) => ({
+      ...options,
+      storage: (...where) => forgettingWhatIsWritten(options.storage(...where)),
+    }),
   },
   'drop-hints': {
     about: 'what another replica missed is noted nowhere',

@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
-import { type Runtime, toHex, utf8, wallTimeOf } from '@atoll/core'
+import { equalBytes, type Runtime, toHex, utf8, wallTimeOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import { BLOCKS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import type { Connection, Frame, MemoryNetwork } from '@atoll/transport'
 import type { Database, Derivation, VnodeHost } from '@atoll/vnode'
+import { movedHead, olderHeadKey } from './older-rows.ts'
 import { SETS_TYPE } from './scene.ts'
 
 /**
@@ -147,6 +148,31 @@ export function withoutVotes(database: Database): Database {
     batch: async (...[operations, options]: Parameters<Database['batch']>) => {
       const kept = operations.filter(({ key }) => Buffer.from(key).toString('latin1') !== ACCEPTOR_KEY)
       if (kept.length > 0) await batch(kept, options)
+    },
+  })
+}
+
+const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
+
+/**
+ * A conversion goes by what it has read of a record before it was its turn: what was written meanwhile, and has taken the
+ * place of what a build before had left, is written over with that.
+ */
+export function forgettingWhatIsWritten(database: Database): Database {
+  const batch = database.batch.bind(database)
+  return Object.assign(database, {
+    batch: async (...[operations, options]: Parameters<Database['batch']>) => {
+      const late: { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }[] = []
+      for (const { type, key } of operations) {
+        const older = type === 'put' ? olderHeadKey(key) : undefined
+        const isConverted =
+          older && operations.some((other) => other.type === 'del' && equalBytes(other.key, older))
+        const value = isConverted ? await database.get(older, VIEW) : undefined
+        if (older !== undefined && value !== undefined)
+          late.push({ type: 'put', ...movedHead({ key: older, value }, key) })
+      }
+      await batch(operations, options)
+      if (late.length > 0) await batch(late, options)
     },
   })
 }

@@ -112,6 +112,11 @@ function kindOf(name: string): string | undefined {
   return IN_PARTITION.exec(name)?.[1]
 }
 
+/** Where a build before has put the head of a key; undefined for any other key. */
+export function olderHeadKey(key: Uint8Array): Uint8Array | undefined {
+  return kindOf(keyText(key)) === 'head' ? nameOf(key) : undefined
+}
+
 /** The key of a head without its segment. */
 function nameOf(key: Uint8Array): Uint8Array {
   const typeEnd = endOfPart(key, TYPE_AT)

@@ -39,6 +39,8 @@ export interface HouseOptions {
   readonly recordBytes: number
   /** Bytes of values that lie with the head of their record; more lie apart. 0 for the usual: then none here do. */
   readonly inlineBytes: number
+  /** Whether some sets and registers have a place. */
+  readonly places: boolean
   /** How many replicas sets have at first; see `replicasOfSets`. */
   readonly setReplicas: number
   /** Whether clients put one object several times at one node before the first put is answered. */
@@ -158,6 +160,7 @@ export const DRAWS: Draws<HouseOptions> = {
   buckets: sometimes(300, always, false),
   recordBytes: sometimes(150, integer(6000, 9000), 0),
   inlineBytes: sometimes(400, integer(1, 200), 0),
+  places: sometimes(400, always, false),
   setReplicas: oneOf(3, 1),
   bursts: sometimes(200, always, false),
   torn: oneOf(true, false),

@@ -17,7 +17,7 @@ import type { Builds } from './builds.ts'
 import type { ChangeKind } from './change-plan.ts'
 import { type Confirmed, confirming } from './confirmations.ts'
 import { Doors } from './doors.ts'
-import { BUCKET } from './names.ts'
+import { BUCKET, placed } from './names.ts'
 import type { HouseOptions } from './options.ts'
 import type { Watch } from './watch.ts'
 
@@ -130,8 +130,14 @@ export function manifestId({ place }: Scene, key: string): KeyId {
 }
 
 export const objectKeys = ({ keys }: HouseOptions) => numbered('o', keys)
-export const setKeys = ({ keys }: HouseOptions) => numbered('s', keys)
-export const registerKeys = ({ keys }: HouseOptions) => numbered('r', keys)
+export const setKeys = (options: HouseOptions) => withPlaces(numbered('s', options.keys), options)
+export const registerKeys = (options: HouseOptions) => withPlaces(numbered('r', options.keys), options)
+
+/** Every other key has a place, one and the same; a node of the build before could not take it. */
+function withPlaces(names: readonly string[], { places, changes }: HouseOptions): readonly string[] {
+  if (!places || changes.upgrade !== undefined) return names
+  return names.map((name, at) => (at % 2 === 0 ? placed(name, 'shore') : name))
+}
 
 function numbered(letter: string, count: number): readonly string[] {
   return Array.from({ length: count }, (_, at) => `${letter}${at + 1}`)

@@ -1,8 +1,9 @@
-import { type Log, toHex } from '@atoll/core'
+import { type KeyId, type Log, toHex } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, isReady, type Move } from '@atoll/membership'
 import { overlapping } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
 import type { Database, VnodeHost } from '@atoll/vnode'
+import { nameOf } from './names.ts'
 
 /** As `@atoll/node` keeps the document: behind it stands a checksum. */
 const DOCUMENT_KEY = '!cluster!document'
@@ -49,6 +50,11 @@ export class Watch {
   onError(node: string, error: unknown): void {
     const isAssertion = error instanceof Error && error.message.startsWith('assertion failed')
     if (isAssertion) this.#violate('assertion', node, error.message)
+  }
+
+  /** A write that a node had acknowledged is not there, after it has converted what a build before had left. */
+  onForgotten(node: string, id: KeyId): void {
+    this.#violate('conversion', nameOf(id), `${node} has forgotten a write that it took while it converted`)
   }
 
   /** The log, seen through: what fails unexpectedly is told there. */

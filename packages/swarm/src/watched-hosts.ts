@@ -1,6 +1,7 @@
 import type { Runtime } from '@atoll/core'
 import { AtollNode } from '@atoll/node'
-import { VnodeHost } from '@atoll/vnode'
+import { type RecordDigest, VnodeHost } from '@atoll/vnode'
+import { KeptWrites } from './kept-writes.ts'
 import type { Watch } from './watch.ts'
 
 export interface HostWatch {
@@ -35,19 +36,47 @@ function heeded<T>(host: VnodeHost, request: Promise<T>): Promise<T> {
   return request
 }
 
+/** What hosts have taken while they converted what a build before had left. */
+const kept = new WeakMap<VnodeHost, KeptWrites>()
+
 /** A host is made deep inside a node, once for each of its lives: so the class is seen through, not the object. */
-const { open, put, coordinate } = VnodeHost.prototype
-VnodeHost.prototype.open = function (this: VnodeHost) {
-  if (this.state === 'new') watches.get(this.runtime)?.alter(this)
-  return open.call(this)
+const { open, put, coordinate, drop, handoffOf } = VnodeHost.prototype
+VnodeHost.prototype.open = async function (this: VnodeHost) {
+  const known = watches.get(this.runtime)
+  if (known !== undefined && this.state === 'new') known.alter(this)
+  await open.call(this)
+  if (known === undefined) return
+  const writes = new KeptWrites(this)
+  kept.set(this, writes)
+  void this.converted.then(() => writes.check((id) => known.watch.onForgotten(this.node, id)))
 }
-VnodeHost.prototype.put = function (this: VnodeHost, request, options) {
+VnodeHost.prototype.put = async function (this: VnodeHost, request, options) {
   show(this, request)
-  return heeded(this, put.call(this, request, options))
+  const reply = await heeded(this, put.call(this, request, options))
+  const { partition, id, record } = request
+  kept.get(this)?.took({ partition, id, clock: record.clock })
+  return reply
 }
-VnodeHost.prototype.coordinate = function (this: VnodeHost, request) {
+VnodeHost.prototype.coordinate = async function (this: VnodeHost, request) {
   show(this, request)
-  return heeded(this, coordinate.call(this, request))
+  const reply = await heeded(this, coordinate.call(this, request))
+  const { partition, id } = request
+  if (!reply.declined) kept.get(this)?.took({ partition, id, clock: reply.record.clock })
+  return reply
+}
+VnodeHost.prototype.drop = function (this: VnodeHost, partition) {
+  kept.get(this)?.dropped(partition)
+  return drop.call(this, partition)
+}
+VnodeHost.prototype.handoffOf = function (this: VnodeHost, partition) {
+  const vnode = handoffOf.call(this, partition)
+  const remove = vnode.remove.bind(vnode)
+  return Object.assign(vnode, {
+    remove: (entry: RecordDigest) => {
+      kept.get(this)?.removed(partition, entry.id)
+      return remove(entry)
+    },
+  })
 }
 
 const { open: openNode } = AtollNode.prototype

@@ -75,6 +75,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     fixed: about('stranger'),
   },
   'derivation-skipped-by-removal': { within: 50, rules: ['counts', 'false-absence', 'listing'] },
+  'conversion-forgets': {
+    within: 50,
+    rules: ['conversion'],
+    fixed: about('older'),
+  },
   'drop-hints': {
     within: 20,
     rules: ['missed'],
