@@ -47,7 +47,7 @@ export class Client {
   readonly #draw: (limit: number) => number
   /** Written in vain on a node that was harmed: what it had begun may come to light later, beside what came after it. */
   readonly #doubtful = new Set<string>()
-  /** Written while a node was away. */
+  /** Written while a node was away, or before all others had seen it again. */
   readonly #unread = new Set<string>()
   #running: Promise<void> | undefined
   #isStopped = false
@@ -88,7 +88,8 @@ export class Client {
   }
 
   async #put(key: string): Promise<void> {
-    const { tally } = this.#work
+    const { harm, tally } = this.#work
+    const wasAway = harm.isAway
     const bytes = Math.floor(LEAST_BYTES * 2 ** ((this.#draw(1000) / 1000) * DOUBLINGS))
     const body: Body = { seed: this.#draw(2 ** 32), bytes }
     const node = await this.#insist(`put ${key}`, (name) => this.#work.fleet.node(name).ask('put', key, body))
@@ -96,6 +97,8 @@ export class Client {
     this.acknowledged.set(key, digestOf(body))
     tally.puts += 1
     tally.bytes += bytes
+    // A primary may not have it yet, and a read that meets that one and a fallback may answer what was there before.
+    if (wasAway || harm.isAway) this.#unread.add(key)
     await this.#note(key)
   }
 
@@ -130,7 +133,6 @@ export class Client {
       records = await fleet.node(name).ask('recordsOf', key)
     })
     if (harm.current !== away) return
-    this.#unread.add(key)
     tally.missed.push(...records)
   }
 

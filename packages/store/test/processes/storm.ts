@@ -69,25 +69,26 @@ export class Storm {
     } while (performance.now() < endMs)
   }
 
-  /** Resolves when every node has what it should have, and no other, though nobody reads; with how long that took. */
-  async whole(): Promise<number> {
+  /** Resolves when every node has what it should have, and no other, though nobody reads. */
+  async whole(): Promise<void> {
     const { fleet, tally } = this.#parts
-    const startedMs = performance.now()
     const sum = async (count: (node: string) => Promise<number>) =>
       (await Promise.all(fleet.names.map(count))).reduce((total, one) => total + one)
     const foreign = () => sum((name) => fleet.node(name).ask('foreign'))
     const lacking = () => sum((name) => fleet.node(name).ask('lacking', tally.missed))
     await until('no node keeps data for others', WHOLE_PATIENCE_MS, async () => (await foreign()) === 0)
     await until('no node lacks what it missed', WHOLE_PATIENCE_MS, async () => (await lacking()) === 0)
-    return performance.now() - startedMs
   }
 
   async #becomeWhole(node: string): Promise<void> {
-    const { fleet, tally, clients, draw } = this.#parts
-    this.measures.wholeMs.push(await this.whole())
+    const { fleet, harm, tally, clients, draw } = this.#parts
+    const startedMs = performance.now()
+    await Promise.all(fleet.names.map((name) => this.#sees(name, node)))
+    harm.seen()
+    await this.whole()
+    this.measures.wholeMs.push(performance.now() - startedMs)
     tally.missed.length = 0
     for (const client of clients) client.release()
-    await Promise.all(fleet.names.map((name) => this.#sees(name, node)))
     await pause(300 + draw(500))
   }
 
