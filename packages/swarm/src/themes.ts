@@ -10,11 +10,12 @@ import type { HouseOptions } from './options.ts'
  * - `lease`: uploads go on for longer than their lease, while others collect.
  * - `clock`: one wall clock after the other is wrong by days, while others collect and read slowly.
  * - `older`: nodes are upgraded one after the other, and convert what they find while clients are busy.
+ * - `disks`: three nodes, of which writes fail now on this disk and now on that one.
  * - `stranger`: another cluster answers under the name of a member.
  * - `few`: more nodes are down than the quorum bears, so that fallbacks alone answer.
  * - `residue`: what is late meets what was deleted meanwhile, and in the end no block may be left.
  */
-export type Theme = 'none' | 'copy' | 'raise' | 'lease' | 'stranger' | 'few' | 'residue' | 'clock' | 'older'
+export type Theme = 'none' | 'copy' | 'raise' | 'lease' | 'stranger' | 'few' | 'residue' | 'clock' | 'older' | 'disks'
 
 /** Busy clients of few keys, and no more changes and faults than a theme names. */
 const BUSY: Partial<Draws<HouseOptions>> = {
@@ -76,6 +77,14 @@ const THEMES: Readonly<Record<Exclude<Theme, 'none'>, Partial<Draws<HouseOptions
     durationMs: () => 6000,
     timeoutMs: () => 10_000,
     faults: () => ({ 'far-skew': 1 }),
+  },
+  disks: {
+    ...BUSY,
+    keys: () => 2,
+    nodes: () => 3,
+    clients: () => 4,
+    operations: () => 20,
+    faults: () => ({ 'failing-disk': 8 }),
   },
   older: {
     ...BUSY,
