@@ -15,7 +15,17 @@ import type { HouseOptions } from './options.ts'
  * - `few`: more nodes are down than the quorum bears, so that fallbacks alone answer.
  * - `residue`: what is late meets what was deleted meanwhile, and in the end no block may be left.
  */
-export type Theme = 'none' | 'copy' | 'raise' | 'lease' | 'stranger' | 'few' | 'residue' | 'clock' | 'older' | 'disks'
+export type Theme =
+  | 'none'
+  | 'copy'
+  | 'raise'
+  | 'lease'
+  | 'stranger'
+  | 'few'
+  | 'residue'
+  | 'clock'
+  | 'older'
+  | 'disks'
 
 /** Busy clients of few keys, and no more changes and faults than a theme names. */
 const BUSY: Partial<Draws<HouseOptions>> = {
