@@ -124,6 +124,7 @@ test('keys with one place are on the same nodes, through joins, leaves and more 
   await cluster.node(1).cluster.stage({ kind: 'leave', node: 'n2' })
   await change(cluster)
   // It has nothing any more.
+  await cluster.node('n2').left
   await cluster.crash('n2')
   await cluster.node(1).cluster.stage({ kind: 'resize', partitions: 32 })
   await change(cluster)
