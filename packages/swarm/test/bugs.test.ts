@@ -45,7 +45,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     rules: [...LOST, 'convergence', 'missed', 'false-corrupt'],
     fixed: { ...APART, nodes: () => 3, faults: () => ({ 'failing-disk': 8 }), clearance: () => false },
   },
-  'fence-lets-through': { within: 20, rules: [...LOST, 'convergence', 'missed'] },
+  'fence-lets-through': {
+    within: 20,
+    rules: [...LOST, 'convergence', 'missed'],
+    fixed: { torn: () => true, blackout: () => true },
+  },
   'late-seat': { within: 20, rules: ['never'] },
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered', ...LOST] },
