@@ -54,9 +54,14 @@ export class FilePool {
     return this.#entries.get(slot)?.file
   }
 
-  /** Closes the file as soon as nobody uses it. */
+  /** Closes the file as soon as nobody uses it, and for durable writes at once: nobody writes to it any more. */
   async drop(slot: number): Promise<void> {
     if (this.#durable?.slot === slot) await this.#closeDurable()
+    await this.#close(slot)
+  }
+
+  /** The file that is open for durable writes stays, of which nobody here knows whether it is being written. */
+  async #close(slot: number): Promise<void> {
     const entry = this.#entries.get(slot)
     if (entry === undefined) return
     this.#entries.delete(slot)
@@ -111,7 +116,7 @@ export class FilePool {
     this.#entries.delete(slot)
     this.#entries.set(slot, entry)
     for (const [other, { users }] of this.#entries) {
-      if (users === 0) return this.drop(other)
+      if (users === 0) return this.#close(other)
     }
   }
 }

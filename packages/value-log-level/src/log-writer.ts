@@ -36,8 +36,8 @@ export class LogWriter {
   #active: Segment | undefined
   #offset: number
   #sequence: number
-  /** The segment that was left and not synced since. */
-  #left: number | undefined
+  /** The segments that were left and not synced since: more than one where the first record of the next one has failed. */
+  #left: readonly number[] = []
   /** False once a durable write to the active segment has failed. */
   #writesDurably = true
   /** Where small values are gathered for the disk, from one record to the next. */
@@ -69,11 +69,11 @@ export class LogWriter {
     const record = encodeBatch(this.#context.crc32, ops, place, this.#spare)
     const left = this.#left
     const { bytes } = record
-    const isDurable = isToBeDurable && left === undefined && (await this.#writeDurably(record, place))
+    const isDurable = isToBeDurable && left.length === 0 && (await this.#writeDurably(record, place))
     if (!isDurable) await this.#context.pool.use(slot, (file) => file.write(record.buffers, offset))
     this.#offset += bytes
     this.#sequence += 1
-    this.#left = undefined
+    if (left.length > 0) this.#left = []
     return { waiting, ops: record.ops, bytes, sequence, slot, end: offset + bytes, left, isDurable }
   }
 
@@ -118,7 +118,7 @@ export class LogWriter {
         throw error
       }
       this.#sequence += 1
-      this.#left = previous.slot
+      this.#left = [...this.#left, previous.slot]
     }
     this.#active = next
     this.#offset = FIRST_RECORD_OFFSET

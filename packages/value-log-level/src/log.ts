@@ -316,7 +316,7 @@ export class Log {
   async #syncFiles(groups: readonly Group[]): Promise<void> {
     const slots = new Set<number>()
     for (const { left, slot, bytes } of groups) {
-      if (left !== undefined) slots.add(left)
+      for (const one of left) slots.add(one)
       if (bytes > 0) slots.add(slot)
     }
     const { pool } = this.#context
@@ -395,10 +395,12 @@ export class Log {
     return count
   }
 
-  #finish({ waiting, bytes, sequence, slot, end }: Group): void {
+  #finish({ waiting, bytes, sequence, slot, end, left }: Group): void {
     if (bytes > 0) {
-      const previous = this.#context.segments.get(this.#applied.slot)
-      if (previous !== undefined && previous.slot !== slot) this.#context.segments.finish(previous)
+      for (const one of left) {
+        const segment = this.#context.segments.get(one)
+        if (segment !== undefined) this.#context.segments.finish(segment)
+      }
       this.#applied = { slot, offset: end, sequence: sequence + 1, lastOffset: end - bytes }
       this.#aheadBytes -= bytes
       this.#onRoom?.()
@@ -440,5 +442,5 @@ export class Log {
 }
 
 function groupOfNothing(waiting: readonly Waiting[]): Group {
-  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: undefined, isDurable: false }
+  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: [], isDurable: false }
 }

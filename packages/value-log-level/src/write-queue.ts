@@ -38,8 +38,8 @@ export interface Group {
   /** Where the record ends. */
   readonly slot: number
   readonly end: number
-  /** The segment that was left for this one; it was written to, and must be synced too. */
-  readonly left: number | undefined
+  /** The segments that were left for this one; they were written to, and must be synced too. */
+  readonly left: readonly number[]
   /** It was written so that it is durable already. */
   readonly isDurable: boolean
 }

@@ -102,6 +102,49 @@ describe('a small write that somebody waits for', () => {
   })
 })
 
+test('a file that is being written in one call is not closed because others are read', async () => {
+  const disk = durably()
+  const db = openOn(disk, { ...ROOMY, segmentBytes: 64 * 1024, maxOpenFiles: 4 })
+  await db.open()
+  for (let n = 0; n < 24; n++) await db.put(`k${n}`, value(20_000, n), { sync: true })
+  const write = held()
+  disk.delay = (op) => (op === 'write' ? write.hold() : Promise.resolve())
+  const last = db.put('last', value(900), { sync: true })
+  await write.reached
+  for (let n = 0; n < 24; n++) expect(Buffer.from((await db.get(`k${n}`)) ?? '')).toEqual(value(20_000, n))
+  write.letGo()
+  await last
+  expect(disk.misused).toEqual([])
+  expect(await afterPowerCut(disk)).toContain('last')
+  await db.close()
+  expect(disk.misused).toEqual([])
+})
+
+test.each([true, false])(
+  'what lies behind a segment of which no record could be written is lost by no power cut (one call: %s)',
+  async (writesDurably) => {
+    const disk = new SimDisk(emptyImage(), { writesDurably })
+    const db = openOn(disk, { ...ROOMY, segmentBytes: 256 * 1024 })
+    await db.open()
+    for (const key of ['a', 'b']) await db.put(key, value(100_000), { sync: true })
+    // The end of the first segment and the head of the next one are written, and the record behind it is not.
+    const names = new Set(disk.image.files.keys())
+    let written = 0
+    disk.fault = (_, op, name) => {
+      if (op !== 'write' || names.has(name) || ++written === 1) return undefined
+      return Object.assign(new Error('full'), { code: 'ENOSPC' })
+    }
+    await expect(db.put('lost', value(100_000), { sync: true })).rejects.toMatchObject({
+      code: 'ATOLL_DISK_FULL',
+    })
+    disk.fault = () => undefined
+    // It needs a segment of its own.
+    await db.put('c', value(300_000), { sync: true })
+    expect(await afterPowerCut(disk)).toEqual(['a', 'b', 'c'])
+    await db.close()
+  },
+)
+
 describe('where writing and syncing in one call fails', () => {
   const full = () => Object.assign(new Error('full'), { code: 'ENOSPC' })
 

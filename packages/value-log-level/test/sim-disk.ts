@@ -38,6 +38,8 @@ export class SimDisk {
   freeBytes = 1e9
   /** Whether files can be opened for durable writes. */
   readonly writesDurably: boolean
+  /** Files that were closed for good while they were written, or written when they were closed. */
+  readonly misused: string[] = []
   /** Counts operations that could fail. */
   operations = 0
   /** Waited before each operation: `setImmediate` lets others have a turn. */
@@ -112,6 +114,8 @@ export class SimDisk {
 class SimFile implements DataFile {
   readonly #disk: SimDisk
   readonly #name: string
+  #writes = 0
+  #isClosed = false
 
   constructor(disk: SimDisk, name: string) {
     this.#disk = disk
@@ -145,8 +149,19 @@ class SimFile implements DataFile {
     this.#disk.do({ op: 'sync', name: this.#name, only })
   }
 
-  /** A write that fails is done in part. */
   async #write(buffers: readonly Uint8Array[], position: number): Promise<DiskOp> {
+    this.#writes += 1
+    try {
+      return await this.#writeWholly(buffers, position)
+    } finally {
+      this.#writes -= 1
+      // Its number may be that of another file by now.
+      if (this.#isClosed) this.#disk.misused.push(this.#name)
+    }
+  }
+
+  /** A write that fails is done in part. */
+  async #writeWholly(buffers: readonly Uint8Array[], position: number): Promise<DiskOp> {
     const bytes = Buffer.concat(buffers)
     const write = { op: 'write', name: this.#name, position } as const
     try {
@@ -170,7 +185,10 @@ class SimFile implements DataFile {
     this.#disk.do({ op: 'sync', name: this.#name })
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#isClosed = true
+    if (this.#writes > 0) this.#disk.misused.push(this.#name)
+  }
 }
 
 interface Batch {
