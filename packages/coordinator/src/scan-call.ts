@@ -31,6 +31,8 @@ export interface LostNodes {
 export interface ScanPageFound {
   readonly entries: readonly KvScanEntry[]
   readonly next: IndexPosition | undefined
+  /** How many entries were met that are gone. */
+  readonly gone: number
 }
 
 /** Entries of a group that are looked at together, where the first of it is gone. */
@@ -98,7 +100,7 @@ export class ScanCall extends Call<ScanPageFound> {
           this.#plan()
           break
         case 'page':
-          this.resolve({ entries: effect.entries, next: effect.next })
+          this.resolve({ entries: effect.entries, next: effect.next, gone: effect.gone })
       }
     }
   }
@@ -161,8 +163,8 @@ export class ScanCall extends Call<ScanPageFound> {
     this.site.runtime.probe.mark('coordinator.scan_searched')
     this.asking()
     new ScanCall(this.site, this.optionsForOne(), { ...this.#request, ...within }).run().then(
-      ({ entries, next }) => {
-        this.#apply(this.#machine.step({ kind: 'searched', slot, entry: entries[0], next }))
+      ({ entries, next, gone }) => {
+        this.#apply(this.#machine.step({ kind: 'searched', slot, entry: entries[0], next, gone }))
         this.heard()
       },
       (error: unknown) => {

@@ -31,6 +31,8 @@ export type ScanEvent =
       readonly entry: KvScanEntry | undefined
       /** Where to go on, if there is no entry and this was not the end. */
       readonly next: IndexPosition | undefined
+      /** How many entries were met that are gone. */
+      readonly gone: number
     }
 
 export type ScanEffect =
@@ -57,6 +59,8 @@ export type ScanEffect =
       readonly kind: 'page'
       readonly entries: readonly KvScanEntry[]
       readonly next: IndexPosition | undefined
+      /** How many entries were met that are gone, with those of searches. */
+      readonly gone: number
     }
 
 export interface ScanPlan {
@@ -88,7 +92,10 @@ const MAX_FETCH = 10_000
  */
 const DEVIATIONS = 3
 
-/** A page that met this many entries that are gone ends early, so that a range of stale ones stays bounded. */
+/**
+ * A page that met this many entries that are gone ends early, so that a range of stale ones stays bounded. Those of searches
+ * count; a search that itself ends early without having found anything ends the page there.
+ */
 const MAX_GONE = 1000
 
 /**
@@ -110,6 +117,10 @@ export class ScanMachine {
   #streams: Stream[] = []
   #reading = 0
   #gone = 0
+  /** Entries that are gone, of what was searched. */
+  #goneInSearches = 0
+  /** The first group of which the search ended early, by its slot: the page ends within it. */
+  #cut: { readonly slot: number; readonly next: IndexPosition } | undefined
   /** Behind all that was merged. */
   #resume: IndexPosition | undefined
   /** The group that was merged last. */
@@ -189,12 +200,13 @@ export class ScanMachine {
 
   #found(
     slot: number,
-    { entry, next }: Pick<Extract<ScanEvent, { kind: 'searched' }>, 'entry' | 'next'>,
+    { entry, next, gone }: Omit<Extract<ScanEvent, { kind: 'searched' }>, 'kind' | 'slot'>,
   ): readonly ScanEffect[] {
-    const group = this.#groups.get(slot)
-    if (group === undefined || this.#slots[slot] !== 'reading') return []
-    if (entry !== undefined || next === undefined) return this.#settle(slot, entry ?? 'gone')
-    return [{ kind: 'search', slot, group, after: next }]
+    if (this.#slots[slot] !== 'reading') return []
+    this.#goneInSearches += gone
+    const isCut = entry === undefined && next !== undefined
+    if (isCut && slot < (this.#cut?.slot ?? Number.POSITIVE_INFINITY)) this.#cut = { slot, next }
+    return this.#settle(slot, entry ?? 'gone')
   }
 
   #settle(slot: number, outcome: KvScanEntry | 'gone'): readonly ScanEffect[] {
@@ -246,7 +258,12 @@ export class ScanMachine {
   }
 
   #mayMerge(): boolean {
-    return this.#room() > 0 && this.#reading < this.#plan.maxReads && this.#gone < MAX_GONE
+    if (this.#cut !== undefined || this.#allGone >= MAX_GONE) return false
+    return this.#room() > 0 && this.#reading < this.#plan.maxReads
+  }
+
+  get #allGone(): number {
+    return this.#gone + this.#goneInSearches
   }
 
   #room(): number {
@@ -340,8 +357,11 @@ export class ScanMachine {
   #finish(): ScanEffect {
     this.#finished = true
     const exhausted = this.#streams.every((stream) => stream.done && stream.at >= stream.entries.length)
-    const next = exhausted ? undefined : this.#resume
-    return { kind: 'page', entries: this.#slots.filter((slot) => typeof slot === 'object'), next }
+    const [end, next] = this.#cut
+      ? [this.#cut.slot, this.#cut.next]
+      : [this.#slots.length, exhausted ? undefined : this.#resume]
+    const entries = this.#slots.slice(0, end).filter((slot) => typeof slot === 'object')
+    return { kind: 'page', entries, next, gone: this.#allGone }
   }
 }
 

@@ -86,13 +86,15 @@ interface Run {
   readonly limit: number
   /** Every so many replies a node is lost. */
   readonly losing: number
+  /** Keys that were read. */
+  readonly counts?: { reads: number }
 }
 
 const MAX_READS = 3
 
 /** One page; the order of replies is the order of questions. */
 function runPage(run: Run, after: IndexPosition | undefined): Extract<ScanEffect, { kind: 'page' }> {
-  const { filed, nodes, groups, within, limit, losing } = run
+  const { filed, nodes, groups, within, limit, losing, counts = { reads: 0 } } = run
   const machine = new ScanMachine({ after, limit, groups, maxReads: MAX_READS })
   const there = new Set(filed.filter(({ isThere }) => isThere).map(({ name }) => name))
   const events: ScanEvent[] = [{ kind: 'cover', cover: createCover() }]
@@ -103,13 +105,14 @@ function runPage(run: Run, after: IndexPosition | undefined): Extract<ScanEffect
       if (effect.kind === 'page') return effect
       if (effect.kind === 'replan') events.push({ kind: 'cover', cover: createCover() })
       if (effect.kind === 'read') {
+        counts.reads += 1
         const name = fromUtf8(effect.position.term)
         events.push({ kind: 'read', slot: effect.slot, payloads: there.has(name) ? [utf8(name)] : [] })
       }
       if (effect.kind === 'search') {
         const { slot, group } = effect
         const found = runPage({ ...run, groups: undefined, within: group, limit: 2 }, effect.after)
-        events.push({ kind: 'searched', slot, entry: found.entries[0], next: found.next })
+        events.push({ kind: 'searched', slot, entry: found.entries[0], next: found.next, gone: found.gone })
       }
       if (effect.kind !== 'fetch') continue
       const { cover, at } = effect
@@ -198,6 +201,33 @@ test('groups that begin with what is gone are searched, and the nodes are not as
   expect(page.entries.map(({ term }) => fromUtf8(term).slice(-2))).toEqual(Array(1000).fill('/1'))
   // One scan of each node for each search, besides those of the page itself.
   for (const node of nodes) expect(node.scans).toBeLessThanOrEqual(1000 + 2)
+})
+
+/** Of folders with so many entries each that are gone, at one replica of two, before the only one that is there. */
+function staleFolders(folders: number, stale: number): Filed[] {
+  return Array.from({ length: folders }, (_, folder) =>
+    Array.from({ length: stale + 1 }, (__, at): Filed => {
+      const isThere = at === stale
+      const name = `${String(folder).padStart(4, '0')}/${String(at).padStart(6, '0')}`
+      return { name, slice: at % 3, isThere, held: isThere ? 'both' : 'first' }
+    }),
+  ).flat()
+}
+
+test.each([
+  { folders: 2, stale: 3000 },
+  { folders: 40, stale: 150 },
+])('where $folders groups begin with $stale entries that are gone, pages end early', ({ folders, stale }) => {
+  const filed = staleFolders(folders, stale)
+  const nodes = NAMES.map((_, at) => new DumbNode(at, filed, { pageLimit: 10_000, knowsGroups: true }))
+  const groups = { prefix: utf8(''), delimiter: utf8('/') }
+  const counts = { reads: 0 }
+  const run = { filed, nodes, groups, limit: 100, losing: 0, counts }
+  const first = runPage(run, undefined)
+  // A thousand in all, and for each group that is searched at that time a thousand at most.
+  expect(counts.reads).toBeLessThanOrEqual(1000 * (1 + MAX_READS))
+  expect(first.next).toBeDefined()
+  expect(runAll(run)).toEqual(expected(filed, groups))
 })
 
 test('a group behind which there can be nothing is the end', () => {
