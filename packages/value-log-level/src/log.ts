@@ -399,7 +399,8 @@ export class Log {
     if (bytes > 0) {
       for (const one of left) {
         const segment = this.#context.segments.get(one)
-        if (segment !== undefined) this.#context.segments.finish(segment)
+        const lastEnd = one === this.#applied.slot ? this.#applied.offset : undefined
+        if (segment !== undefined) this.#context.segments.finish(segment, lastEnd)
       }
       this.#applied = { slot, offset: end, sequence: sequence + 1, lastOffset: end - bytes }
       this.#aheadBytes -= bytes

@@ -119,7 +119,7 @@ export class Recovery {
     const next = this.#nextSegment(record)
     if (next === undefined) return
     await this.#apply()
-    this.#context.segments.finish(this.#segment)
+    this.#context.segments.finish(this.#segment, this.#position.offset)
     this.#segment = next
     this.#reader = this.#readerOf(next)
     const sequence = record.header.sequence + 1

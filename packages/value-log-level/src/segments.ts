@@ -16,6 +16,8 @@ export interface Segment {
   readonly sizeBytes: number
   state: SegmentState
   liveBytes: number
+  /** What was written of it when it was full, or all that fits into it where nobody knows that. */
+  usedBytes: number
   /** Readers with a ticket below this may need it still. Counts once it is emptied. */
   neededBelow: Ticket
   /** The checkpoint knows that it is emptied. */
@@ -107,17 +109,21 @@ export class Segments {
     this.#ripen(segment)
   }
 
-  /** Nothing more is written to the segment, and all of it is applied. */
-  finish(segment: Segment): void {
+  /** Nothing more is written to the segment, whose last record ends at `end` if there is one, and all of it is applied. */
+  finish(segment: Segment, end = FIRST_RECORD_OFFSET): void {
     segment.state = 'full'
+    segment.usedBytes = end - FIRST_RECORD_OFFSET
     segment.isFresh = false
     this.#ripen(segment)
   }
 
-  /** The full segments of which at most this share is in use; that with the least last. */
+  /**
+   * The full segments of which at most this share of what was written is in use; that with the least last. What large values
+   * leave over at the end of one they leave over in the next one, too.
+   */
   emptiest(atLiveShare: number): Segment[] {
-    const isWorthIt = (segment: Segment) =>
-      segment.state === 'full' && !segment.damaged && this.#liveShare(segment) <= atLiveShare
+    const isWorthIt = ({ state, damaged, liveBytes, usedBytes }: Segment) =>
+      state === 'full' && !damaged && liveBytes <= atLiveShare * usedBytes
     return [...this.#table.values()].filter(isWorthIt).sort((a, b) => b.liveBytes - a.liveBytes)
   }
 
@@ -407,7 +413,8 @@ export class Segments {
     const { slot, sizeBytes, liveBytes, state } = known
     const flags = { neededBelow: 0, settled: false, damaged: false, mayHold: true }
     const counted = { countedAt: this.#doubts, isFresh: false, changes: 0 }
-    const segment: Segment = { slot, sizeBytes, liveBytes, state, ...flags, ...counted }
+    const usedBytes = sizeBytes - FIRST_RECORD_OFFSET
+    const segment: Segment = { slot, sizeBytes, liveBytes, usedBytes, state, ...flags, ...counted }
     this.#table.set(slot, segment)
     this.#totalLive += liveBytes
     return segment

@@ -109,6 +109,25 @@ describe('space comes back by itself', () => {
     await ending
   })
 
+  test('and values that fill segments no better wherever they lie are not moved again and again', async () => {
+    // Two of them take less than nine tenths of a segment, and nothing of it is out of use.
+    const [valueBytes, values] = [27_000, 24]
+    const { db, disk, look, runtime } = openedWorld({ reserveBytes: 0, spareBytes: 6 * MiB })
+    disk.freeBytes = 5 * MiB
+    for (let n = 0; n < values; n++) await db.put(`k${n}`, value(n, valueBytes), { sync: true })
+    for (let n = 0; n < 40; n++) await look()
+    expect(runtime.metrics.value('atoll_value_log_compacted_segments_total') ?? 0).toBe(0)
+    for (let n = 0; n < values; n += 2)
+      await db.batchBytes([hidden(n, valueBytes)], { sync: true, tellsReplaced: true })
+    await db.keys({ limit: 1 }).all()
+    for (let n = 0; n < 40; n++) await look()
+    // Half of them is out of use, and what is in use lies in as few segments as it fits into, beside the one being written.
+    const compacted = runtime.metrics.value('atoll_value_log_compacted_segments_total') ?? 0
+    expect(compacted).toBeGreaterThanOrEqual(values / 4)
+    expect(compacted).toBeLessThanOrEqual(values)
+    await db.close()
+  })
+
   test('when small values take the place of large ones, and their writer says so', async () => {
     const { db, disk, look, runtime } = await filledWorld()
     expect(segmentBytesOf(disk)).toBeGreaterThan(24 * SEGMENT)
