@@ -69,10 +69,9 @@ export class IndexCompactor {
     try {
       const usedBytes = (await innerFiles?.usedBytes?.()) ?? Number.POSITIVE_INFINITY
       if (goneBytes < usedBytes * GONE_SHARE) return
+      if (!(await this.#compact(ALL_KEYS, 0))) return
       applier.goneBytes -= goneBytes
-      const isDone = await this.#compact(ALL_KEYS, 0)
-      if (isDone) runtime.metrics.count('atoll_value_log_index_compactions_total')
-      else applier.goneBytes += goneBytes
+      runtime.metrics.count('atoll_value_log_index_compactions_total')
     } catch (error) {
       const what = 'the inner database could not be compacted'
       if (!this.#stopping.signal.aborted) runtime.log.warn({ err: error }, what)

@@ -15,13 +15,18 @@ const VALUE_BYTES = 2500
 /** Notes what ranges it is told to compact. */
 class WatchedLevel extends ClassicLevel<Uint8Array, Uint8Array> {
   readonly ranges: { readonly from: string; readonly to: string }[] = []
+  /** How many of them fail. */
+  failures = 0
 
   override compactRange(...request: unknown[]): Promise<void> {
     const [from, to] = request.map((key) =>
       key instanceof Uint8Array ? Buffer.from(key).toString('hex') : '',
     )
     // Of a range above all keys: that settles what was written.
-    if (from !== undefined && to !== undefined && from !== 'ff') this.ranges.push({ from, to })
+    if (from !== undefined && to !== undefined && from !== 'ff') {
+      this.ranges.push({ from, to })
+      if (this.failures-- > 0) return Promise.reject(new Error('EIO'))
+    }
     return Reflect.apply(super.compactRange, this, request)
   }
 }
@@ -87,6 +92,30 @@ describe('what was deleted of small values', () => {
     // That was all: there is nothing to give back any more.
     for (let n = 0; n < 3; n++) await look()
     expect(compactions()).toBe(1)
+    await db.close()
+  })
+
+  test('comes back after a compaction that has failed', async () => {
+    const world = await opened()
+    await filled(world, VALUES - 100)
+    const { db, look, inner, runtime } = world
+    inner.failures = 1
+    const compactions = () => runtime.metrics.value('atoll_value_log_index_compactions_total')
+    await vi.waitUntil(
+      async () => {
+        await look()
+        return inner.failures < 1
+      },
+      { timeout: 240_000, interval: 20 },
+    )
+    for (let n = 0; n < 2; n++) await db.put(keyOf(n), Buffer.from('more'), { sync: true })
+    await vi.waitUntil(
+      async () => {
+        await look()
+        return compactions() === 1
+      },
+      { timeout: 20_000, interval: 20 },
+    )
     await db.close()
   })
 
