@@ -112,6 +112,7 @@ export {
   describe,
   type IntegerLimits,
   isName,
+  wellFormed,
 } from './validate.ts'
 export { LATEST_WALL_MS, wallTimeOf } from './wall-time.ts'
 export { type FencedDatabase, rootOf, type WriteFence, writeFenceOf } from './write-fence.ts'

@@ -38,6 +38,13 @@ export function isWellFormed(text: string): boolean {
   return !LONE_SURROGATE.test(text)
 }
 
+const LONE_SURROGATES = /\p{Surrogate}/gu
+
+/** The same text, with U+FFFD for what has no form in UTF-8, such as half of a character where the text was cut. */
+export function wellFormed(text: string): string {
+  return text.replace(LONE_SURROGATES, '\ufffd')
+}
+
 /** Returns `text` if every character of it has a form in UTF-8; else throws `RangeError`. */
 export function checkWellFormed(name: string, text: string): string {
   if (!isWellFormed(text))

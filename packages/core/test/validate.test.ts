@@ -12,6 +12,7 @@ import {
   isName,
   describe as picture,
   utf8,
+  wellFormed,
 } from '../src/index.ts'
 
 const limits = { min: 1, max: 3 }
@@ -137,4 +138,9 @@ describe('the picture of a value', () => {
   ])('is short: %#', (value, expected) => {
     expect(picture(value)).toBe(expected)
   })
+})
+
+it('gives text of which every character has a form in UTF-8', () => {
+  expect(wellFormed('a\u{1f600}b')).toBe('a\u{1f600}b')
+  expect(wellFormed('\ud83d \ude00 a\u{1f600}'.slice(0, -1))).toBe('\ufffd \ufffd a\ufffd')
 })

@@ -1,3 +1,4 @@
+import { wellFormed } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, ForcedRecord } from './document.ts'
 import { historyFrom } from './history.ts'
@@ -31,7 +32,7 @@ export function forcedDocument(
   allow(isForked || !isMajority(left.length, voters.length), what, majorityLeft(left, voters))
   const edited = missing.reduce(withoutMissing, backUp(edit(before), by))
   const epoch = (Math.floor(before.epoch / EPOCHS_PER_FORCE) + 1) * EPOCHS_PER_FORCE + 1
-  const reason = record.reason.slice(0, MAX_REASON_CHARACTERS)
+  const reason = wellFormed(record.reason.slice(0, MAX_REASON_CHARACTERS))
   const forced = [...before.forced, { ...record, epoch, reason }].slice(-MAX_FORCED)
   // What was decided before is settled by this, whatever it was.
   const history = edited.history && historyFrom(epoch)

@@ -142,7 +142,10 @@ test('they decide nothing without a voter, nor without a majority of all, and th
     )
     expect(message).toContain('Start n1, n4 with the data that they had')
     expect(message).toMatch(/force the change on n3 with missing: n1: one that has lost its data/)
-    await sea.member('n3').force((document) => document, { missing: ['n1'], reason: 'its disk is new' })
+    // A reason is cut behind 1000 characters, here within the last one.
+    const reason = `${'its disk is new '.padEnd(999, '.')}\u{1f600}`
+    const forced = await sea.member('n3').force((document) => document, { missing: ['n1'], reason })
+    expect(forced.forced.at(-1)?.reason).toBe(`${reason.slice(0, 999)}\ufffd`)
     expect(await sea.converge()).toBe(true)
     await up('n2')
     expect(await sea.converge()).toBe(true)

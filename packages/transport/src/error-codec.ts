@@ -6,22 +6,27 @@ import {
   messageOf,
   type TupleReader,
   type TupleValue,
+  wellFormed,
 } from '@atoll/core'
 
 const MAX_MESSAGE_CHARACTERS = 1024
 const MAX_DETAILS = 16
 const MAX_DETAIL_CHARACTERS = 256
 
-/** How an error crosses: its code, message, verdicts, and the details that are plain values. The cause stays at home. */
+/**
+ * How an error crosses: its code, message, verdicts, and the details that are plain values. The cause stays at home. Its
+ * texts may be those of anybody, such as of a user's merge function, and are cut: whatever they are, the caller hears of
+ * it.
+ */
 export function errorFields(error: AtollError): readonly TupleValue[] {
   const details: TupleValue[] = []
   for (const [name, value] of Object.entries(error.details)) {
     if (details.length < MAX_DETAILS && isPlain(name) && isPlain(value))
-      details.push([name, typeof value, value])
+      details.push([wellFormed(name), typeof value, typeof value === 'string' ? wellFormed(value) : value])
   }
   return [
     error.code,
-    error.message.slice(0, MAX_MESSAGE_CHARACTERS),
+    wellFormed(error.message.slice(0, MAX_MESSAGE_CHARACTERS)),
     error.definite,
     error.transient,
     details,
