@@ -241,6 +241,8 @@ export class AtollNode extends Lifecycle {
     await this.#seeds.open()
     this.#markDocument()
     await this.#gossip.open()
+    // A newer document may have been learnt meanwhile.
+    this.#markDocument()
     this.#gossip.events.on('up', this.#mover.lookAnew)
     this.objects.open()
     await this.kv.open()

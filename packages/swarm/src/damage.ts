@@ -63,11 +63,12 @@ export const UNNOTED: ReadonlySet<FaultKind> = new Set([
   'scarce-disks',
 ])
 /**
- * A majority dies before others decide without it, a replica that a type has got is filled while writes go on, and nodes
- * of the build before note nothing.
+ * A majority dies before others decide without it, a member loses its power before another cluster takes its name, a
+ * replica that a type has got is filled while writes go on, and nodes of the build before note nothing.
  */
 export const UNNOTED_CHANGES: ReadonlySet<ChangeKind> = new Set([
   'force',
+  'impostor',
   'type',
   'raise',
   'upgrade',

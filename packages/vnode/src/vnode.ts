@@ -118,7 +118,8 @@ export class Vnode {
     const needsValues = (current: RecordHead) => {
       if (policy.kind === 'write-once') return isUndecided(current, record)
       const merged = mergeBrought(policy, current, record)
-      return merged !== current && !isWhole(merged)
+      // Where nothing is added, what is brought may be there to heal values that are damaged.
+      return merged === current || !isWhole(merged)
     }
     const decision = { id, seen: record.clock, brought: record, hintFor, origin, needsValues, decide }
     const decided = await this.#write(() => this.#writer.update(decision), onAccepted)

@@ -176,16 +176,21 @@ describe('values that lie apart from the head of their record', () => {
     expect(offered.every(({ bytes }) => bytes > 10_000)).toBe(true)
     const vnode = host.handoffOf(1)
     for (const entry of offered) expect(await vnode.holds(entry)).toBe(true)
-    // Writes that replace what is there, one that has seen it, one that comes again, and a deletion.
+    // Writes that replace what is there, one that has seen it, and a deletion.
     const [a, b, c, d] = keys as [KeyId, KeyId, KeyId, KeyId]
     await host.coordinate(write(a, content(large(2)), 1, records.get(a)))
-    await host.put({ ...at(b), record: records.get(b)! })
     const { record: newer } = await host.coordinate(write(c, content('v'), 1, records.get(c)))
     await host.put({ ...at(c), record: newer })
     await host.coordinate(write(d, content('', { tombstone: true }), 1, records.get(d)))
     const changed = new Set([a, c, d].map(({ key }) => toHex(key)))
     for (const entry of offered) expect(await vnode.remove(entry)).toBe(!changed.has(toHex(entry.id.key)))
     expect(seen.bodyBytes).toBe(0)
+    // One that comes again may be a repair: who takes it looks whether the values are sound.
+    await host.put({ ...at(b), record: records.get(b)! })
+    await host.put({ ...at(b), record: records.get(b)! })
+    expect(seen.bodyBytes).toBeGreaterThan(10_000)
+    expect(seen.bodyBytes).toBeLessThan(20_000)
+    expect(await vnode.remove(offered.find(({ id: { key } }) => toHex(key) === toHex(b.key))!)).toBe(true)
     // One of those that are left has a large value still.
     expect(await keysOf(database)).toBe(1)
     await host.close()
@@ -264,6 +269,20 @@ describe('values that lie apart from the head of their record', () => {
     seen.beforeBody = again
     await expect(host.get(at(key))).rejects.toMatchObject({ code: 'ATOLL_OVERLOADED', transient: true })
     seen.beforeBody = undefined
+    await host.close()
+  })
+
+  it('are healed by a repair that brings what the head says is there', async () => {
+    const { host, database } = await opened()
+    const key = id('healed')
+    const { record } = await host.coordinate(write(key, content(large(1))))
+    const bodyKey = bodyKeyOf(ONE.dataKey(key))
+    const value = new Uint8Array((await database.get(bodyKey, BINARY))!)
+    value[500]! ^= 1
+    await database.batch([{ type: 'put', key: bodyKey, value }], { ...BINARY, sync: true })
+    expect(await host.get(at(key))).toEqual({ record: undefined, corrupt: true })
+    await host.put({ ...at(key), record })
+    expect((await host.get(at(key))).record).toEqual(record)
     await host.close()
   })
 
