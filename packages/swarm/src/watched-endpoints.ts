@@ -1,5 +1,5 @@
 import { AtollError, EMPTY_BYTES } from '@atoll/core'
-import { type CallHandler, type Method, RpcEndpoint } from '@atoll/transport'
+import { type CallContext, type CallHandler, type Method, RpcEndpoint } from '@atoll/transport'
 import type { Builds } from './builds.ts'
 
 /** Those of the run that this thread is at: there is one at a time. */
@@ -27,8 +27,8 @@ RpcEndpoint.prototype.handle = function <Request, Response, Progress = never>(
 ): void {
   const served: typeof handler = async (request, context) => {
     if (builds?.serves(nodeOf(this), method.name, request) !== false) {
-      const answer = await handler(request, context)
-      return answersForFailed ? answered(request, answer) : answer
+      if (!answersForFailed) return handler(request, context)
+      return answered(request, await handler(request, answering(request, context)))
     }
     throw new AtollError('ATOLL_PROTOCOL', `${nodeOf(this)} does not serve ${method.name}`, {
       definite: true,
@@ -48,6 +48,19 @@ function answered<Response>(request: unknown, answer: Response): Response {
       answer.splice(place, 1, { at: one.at, ...STORED })
   }
   return answer
+}
+
+/** Also of those that are answered before the others. */
+function answering<Progress>(request: unknown, context: CallContext<Progress>): CallContext<Progress> {
+  const { from, signal } = context
+  return {
+    from,
+    signal,
+    get remainingMs() {
+      return context.remainingMs
+    },
+    progress: (some) => context.progress(answered(request, some)),
+  }
 }
 
 function isList(value: unknown): value is unknown[] {

@@ -42,8 +42,21 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'batch-answers-for-failed': {
     within: 50,
     // A block that fewer replicas have than have said so is taken for a damaged one.
-    rules: [...LOST, 'convergence', 'missed', 'false-corrupt'],
-    fixed: { ...APART, nodes: () => 3, faults: () => ({ 'failing-disk': 8 }), clearance: () => false },
+    rules: [...LOST, 'convergence', 'missed', 'false-corrupt', 'stale-read', 'stale-set'],
+    // Many stores at once, of which two of three must fail.
+    fixed: {
+      ...APART,
+      nodes: () => 3,
+      keys: () => 3,
+      clients: () => 8,
+      operations: () => 60,
+      durationMs: () => 1000,
+      bursts: () => true,
+      sloppy: () => false,
+      setReplicas: () => 3,
+      faults: () => ({ 'failing-disk': 20 }),
+      clearance: () => false,
+    },
   },
   'fence-lets-through': {
     within: 20,
