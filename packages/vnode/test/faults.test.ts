@@ -2,6 +2,7 @@ import { EMPTY_RECORD, type StoredRecord } from '@atoll/causality'
 import { AtollError, concatBytes, type KeyId, utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { BINARY } from '../src/database.ts'
 import type { VnodeHost } from '../src/index.ts'
 import { NODE_INDEX } from '../src/index-space.ts'
 import { VnodeLayout } from '../src/layout.ts'
@@ -19,7 +20,6 @@ import {
   write,
 } from './world.ts'
 
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const ONE = new VnodeLayout(1)
 
 describe.each(STORES)('a damaged record on %s', (_name, makeStore) => {

@@ -3,6 +3,7 @@ import { encodeTuple, type KeyId, toHex, utf8 } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { createWorld, type SimDisk, type SimRuntime } from '@atoll/sim'
 import { describe, expect, it } from 'vitest'
+import { BINARY } from '../src/database.ts'
 import type { Database, VnodeHost } from '../src/index.ts'
 import { NODE_INDEX } from '../src/index-space.ts'
 import { FORMAT_KEY, olderKeyOf, VnodeLayout } from '../src/layout.ts'
@@ -10,7 +11,6 @@ import { seal, unseal } from '../src/seal.ts'
 import { withHeadsByName } from './older-formats.ts'
 import { collect, content, id, makeHost, memoryStore, testRuntime, write } from './world.ts'
 
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const PARTITIONS = 8
 const ALL = Array.from({ length: PARTITIONS }, (_, partition) => partition)
 const { digest } = testRuntime()

@@ -1,12 +1,12 @@
 import { decodeRecord } from '@atoll/causality'
 import { encodeTuple, type TupleValue } from '@atoll/core'
+import { BINARY } from '../src/database.ts'
 import { decodeEnvelope, encodeEnvelope, movedEnvelope } from '../src/envelope.ts'
 import type { Database } from '../src/index.ts'
 import { FORMAT_KEY, olderKeyOf, VnodeLayout } from '../src/layout.ts'
 import { seal } from '../src/seal.ts'
 import { testRuntime } from './world.ts'
 
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const { crc32 } = testRuntime().digest
 /** Before the values, where they lie apart. */
 const BODY_AT = 9

@@ -2,7 +2,7 @@ import { utf8 } from '@atoll/core'
 import { AbstractLevel } from 'abstract-level'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, it } from 'vitest'
-import { claimDatabase, openDatabase } from '../src/database.ts'
+import { BINARY, claimDatabase, openDatabase } from '../src/database.ts'
 import { VnodeHost } from '../src/index.ts'
 import { FORMAT_KEY, VnodeLayout } from '../src/layout.ts'
 import {
@@ -20,8 +20,6 @@ import {
 
 /** A line of lives of which each follows on the one before. */
 const LINE = { name: 'a', continues: true }
-
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 describe('options', () => {
   const make = (options: object) => () =>

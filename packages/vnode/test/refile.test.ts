@@ -1,12 +1,12 @@
 import { encodeTuple } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { expect, test } from 'vitest'
+import { BINARY } from '../src/database.ts'
 import { FORMAT_KEY } from '../src/layout.ts'
 import { seal } from '../src/seal.ts'
 import { expectCounts } from './counts.ts'
 import { content, id, makeHost, memoryStore, testRuntime, valuesOf, write } from './world.ts'
 
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const { digest } = testRuntime()
 const KEYS = Array.from({ length: 40 }, (_, at) => `k${at}`)
 const homeOf = (key: string) => partitionOf(id(key), 8, digest.sha1)

@@ -3,6 +3,7 @@ import { equalBytes, toHex, utf8 } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { createWorld } from '@atoll/sim'
 import { describe, expect, it } from 'vitest'
+import { BINARY } from '../src/database.ts'
 import type { VnodeHost } from '../src/index.ts'
 import { bodyKeyOf, FORMAT_KEY, olderKeyOf, VnodeLayout } from '../src/layout.ts'
 import { expectCounts } from './counts.ts'
@@ -21,7 +22,6 @@ import {
   write,
 } from './world.ts'
 
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const SYNC = { ...BINARY, sync: true }
 const ONE = new VnodeLayout(1)
 const APART = { inlineBytes: 100 }

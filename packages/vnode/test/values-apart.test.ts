@@ -2,6 +2,7 @@ import { encodeRecord, type StoredRecord } from '@atoll/causality'
 import { encodeTuple, type KeyId, toHex, utf8 } from '@atoll/core'
 import { createWorld } from '@atoll/sim'
 import { describe, expect, it } from 'vitest'
+import { BINARY } from '../src/database.ts'
 import { decodeBody, decodeEnvelope, movedEnvelope } from '../src/envelope.ts'
 import { readPage } from '../src/handoff-pages.ts'
 import type { Database, VnodeHost } from '../src/index.ts'
@@ -24,7 +25,6 @@ import {
   write,
 } from './world.ts'
 
-const BINARY = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const ONE = new VnodeLayout(1)
 const { crc32, sha1 } = testRuntime().digest
 const INLINE_BYTES = 100
