@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { runPart } from './parts.ts'
 import { type Compared, median, quantile, type Row, ratioText } from './report.ts'
+import { timesAsGood, type Unit } from './units.ts'
 
 /** One part of a suite; its number is counted from 1. */
 export interface Job {
@@ -30,12 +31,19 @@ interface Both {
   readonly there: readonly Measured[]
 }
 
-/** Rows of the cluster suite have no rate and no processor time. */
-type Measured = Compared & Partial<Pick<Row, 'megabytesPerSecond' | 'cpuSecondsPerMegabyte'>>
+/** Rows of the suites cluster and listing have a figure of some unit instead of a rate and processor time. */
+type Measured = Compared &
+  Partial<
+    Pick<Row, 'megabytesPerSecond' | 'cpuSecondsPerMegabyte'> & {
+      readonly unit: Unit
+      readonly figure: number
+    }
+  >
 
 /** What is printed of a row, so that more than 1 is always better here. */
 const RATIOS = {
-  speed: (here, there) => ratioOf(here.megabytesPerSecond, there.megabytesPerSecond),
+  speed: (here, there) =>
+    ratioOf(here.megabytesPerSecond, there.megabytesPerSecond) ?? ratioOfFigures(here, there),
   'of floor': (here, there) => ratioOf(here.ratioToFloor, there.ratioToFloor),
   'less CPU': (here, there) => ratioOf(there.cpuSecondsPerMegabyte, here.cpuSecondsPerMegabyte),
 } as const satisfies Record<string, (here: Measured, there: Measured) => number | undefined>
@@ -109,6 +117,11 @@ export function slowerLines(rows: readonly Both[]): string[] {
 
 function ratioOf(above: number | undefined, below: number | undefined): number | undefined {
   return above === undefined || below === undefined ? undefined : above / below
+}
+
+function ratioOfFigures({ unit, figure }: Measured, there: Measured): number | undefined {
+  if (unit === undefined || figure === undefined || there.figure === undefined) return undefined
+  return timesAsGood(unit, figure, there.figure)
 }
 
 function ratiosOf(

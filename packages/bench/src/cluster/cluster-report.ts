@@ -1,19 +1,12 @@
+import { timesAsGood, UNITS } from '../units.ts'
 import type { Sample, Samples } from './rounds.ts'
-
-/** What figures are, and whether the larger one is the better one. */
-const UNITS = {
-  µs: { moreIsBetter: false, digits: 0 },
-  ms: { moreIsBetter: false, digits: 0 },
-  'op/s': { moreIsBetter: true, digits: 0 },
-  'MB/s': { moreIsBetter: true, digits: 1 },
-} as const
 
 /** One line of the result: medians over the rounds. */
 export interface ClusterRow {
   readonly name: string
   /** Operations in flight. */
   readonly concurrency: number
-  readonly unit: keyof typeof UNITS
+  readonly unit: 'µs' | 'ms' | 'op/s' | 'MB/s'
   readonly figure: number
   /** What the limit is, and how it did in the same run. */
   readonly limitIs: string
@@ -30,13 +23,9 @@ export interface ClusterRow {
 export type ClusterRowHead = Pick<ClusterRow, 'name' | 'concurrency' | 'unit' | 'limitIs'>
 
 export function clusterRow(head: ClusterRowHead, { subject, limit }: Samples): ClusterRow {
-  const { moreIsBetter } = UNITS[head.unit]
   const figures = subject.map(({ figure }) => figure)
   const limits = limit.map(({ figure }) => figure)
-  const ratios = figures.map((figure, at) => {
-    const bound = limits[at] ?? Number.NaN
-    return moreIsBetter ? figure / bound : bound / figure
-  })
+  const ratios = figures.map((figure, at) => timesAsGood(head.unit, figure, limits[at] ?? Number.NaN))
   return {
     ...head,
     figure: median(figures),

@@ -1,22 +1,11 @@
-/** What figures are, whether the larger one is the better one, and how many digits behind the point say something. */
-const UNITS = {
-  'keys/s': { moreIsBetter: true, digits: 0 },
-  ratio: { moreIsBetter: true, digits: 2 },
-  answered: { moreIsBetter: true, digits: 0 },
-  ms: { moreIsBetter: false, digits: 1 },
-  'CPU µs': { moreIsBetter: false, digits: 1 },
-  'CPU ms': { moreIsBetter: false, digits: 2 },
-  MiB: { moreIsBetter: false, digits: 0 },
-  scans: { moreIsBetter: false, digits: 1 },
-  times: { moreIsBetter: false, digits: 2 },
-} as const
+import { timesAsGood, UNITS, type Unit } from '../units.ts'
 
 /** One line of the result: a figure beside what it is to be. */
 export interface GoalRow {
   readonly name: string
   /** Requests in flight. */
   readonly concurrency: number
-  readonly unit: keyof typeof UNITS
+  readonly unit: Unit
   readonly figure: number
   /** At least so much where more is better, else at most. */
   readonly goal: number
@@ -26,7 +15,7 @@ export interface GoalRow {
 
 export function goalRow(row: Omit<GoalRow, 'ratioToFloor'>): GoalRow {
   const { unit, figure, goal } = row
-  return { ...row, ratioToFloor: UNITS[unit].moreIsBetter ? figure / goal : goal / figure }
+  return { ...row, ratioToFloor: timesAsGood(unit, figure, goal) }
 }
 
 const NAME_WIDTH = 64
