@@ -75,7 +75,8 @@ export interface ValueLog {
  *
  * The inner database comes first: the operating system holds its lock for this process, and gives it up when the process
  * ends, however that comes about. Only the one inner database that has the identity of the directory is let near it, so that
- * this lock guards both.
+ * this lock guards both against other processes. Within one process LevelDB knows a directory only by the name that it is
+ * given: whoever opens it sees to it that this is one name, and that it is opened once.
  */
 export async function openValueLog(opening: Opening, choice: OpenChoice): Promise<ValueLog> {
   const { files, inner } = opening
