@@ -1,6 +1,5 @@
-import { mkdirSync, realpathSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import {
   AtollError,
   checkKnown,
@@ -10,7 +9,6 @@ import {
   messageOf,
   type Runtime,
   storageFailure,
-  wrongRange,
 } from '@atoll/core'
 import {
   type AtollNode,
@@ -22,9 +20,9 @@ import {
   NODE_OPTIONS,
   type NodeOptions,
 } from '@atoll/node'
-import { levelExists, logExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
-import { ClassicLevel } from 'classic-level'
+import { levelExists, logExists } from '@atoll/value-log-level'
 import { MemoryLevel } from 'memory-level'
+import { valueLog } from './directory.ts'
 
 /** What these two know: `path` instead of what `createNode` and `createCluster` need in its place. */
 const NODE_NAMES = namesWithPath(NODE_OPTIONS)
@@ -124,20 +122,6 @@ function holdsNode(path: string): AtollError {
   return new AtollError('ATOLL_FORMAT', `${path} holds a node: ${advice}`)
 }
 
-/** Values of 4 KiB and more, the blocks, are written once into segments; classic-level holds all else, and pointers. */
-function valueLog(directory: string, runtime: Runtime) {
-  const path = makeDirectory(directory)
-  const index = canonical(join(path, 'index'))
-  const inner = new ClassicLevel<Uint8Array, Uint8Array>(index, VIEW)
-  const parts = {
-    inner,
-    innerExists: () => levelExists(index),
-    innerFiles: nodeFiles(index),
-    files: nodeFiles(join(path, 'log')),
-  }
-  return new ValueLogLevel<Uint8Array, Uint8Array>(runtime, parts, VIEW)
-}
-
 function inMemory() {
   return new MemoryLevel<Uint8Array, Uint8Array>({ ...VIEW, storeEncoding: 'view' })
 }
@@ -155,31 +139,4 @@ function remembering<T>(make: (node: string) => T): (node: string) => T {
 /** From the root on: a path that begins at the working directory means another one when that changes. */
 function checkPath(path: unknown): string {
   return resolve(checkText('path', path, /^[^\0]+$/, 'the name of a directory'))
-}
-
-/**
- * Answers its canonical name. Throws `RangeError` for what is no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none
- * can be made.
- */
-function makeDirectory(path: string): string {
-  try {
-    mkdirSync(path, { recursive: true })
-  } catch (error) {
-    const isFile = /EEXIST|ENOTDIR/.test(messageOf(error))
-    if (isFile) throw wrongRange('path', `must be a directory, and a file is there: ${describe(path)}`)
-    const message = `the directory ${describe(path)} cannot be made: ${messageOf(error)}`
-    throw storageFailure(message, error, { definite: true })
-  }
-  return canonical(path)
-}
-
-/** One name for a directory, whatever links lead to it: the lock of LevelDB goes by names within a process. */
-function canonical(path: string): string {
-  try {
-    return realpathSync.native(path)
-  } catch (error) {
-    if (!/\bENOENT\b/.test(messageOf(error)))
-      throw storageFailure(`${path} cannot be followed: ${messageOf(error)}`, error, { definite: true })
-    return join(canonical(dirname(path)), basename(path))
-  }
 }

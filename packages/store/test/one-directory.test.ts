@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, realpath, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openCluster, openNode } from '../src/index.ts'
 
@@ -31,6 +33,35 @@ test('a directory that is in use is refused by whatever name it is called', asyn
   for (const name of names)
     await expect(openNode({ path: name }), name).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
   await node.objects.put('letters', 'key', 'Dear reader,')
+})
+
+test('an opening that is refused leaves the lock that other processes see', async () => {
+  const inAnotherProcess = async () => {
+    const program = `
+      import { ClassicLevel } from 'classic-level'
+      const db = new ClassicLevel(process.argv[1], { createIfMissing: false })
+      console.log(await db.open().then(() => db.status, (error) => error.cause.code))`
+    const args = ['--input-type=module', '-e', program, join(path, 'index')]
+    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname })
+    return stdout.trim()
+  }
+  {
+    await using node = await openNode({ path })
+    await node.objects.createBucket('letters')
+    expect(await inAnotherProcess()).toBe('LEVEL_LOCKED')
+    await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_LOCKED' })
+    expect(await inAnotherProcess()).toBe('LEVEL_LOCKED')
+    await expect(Promise.all([openNode({ path }), openNode({ path })])).rejects.toThrow()
+    expect(await inAnotherProcess()).toBe('LEVEL_LOCKED')
+  }
+  expect(await inAnotherProcess()).toBe('open')
+})
+
+test('of two openings at once one is refused, and leaves the lock of the other', async () => {
+  const both = await Promise.allSettled([openNode({ path }), openNode({ path })])
+  expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+  for (const one of both) if (one.status === 'fulfilled') await one.value.close()
+  await using _again = await openNode({ path })
 })
 
 test('an index on another disk is one index, from wherever a link leads to it', async () => {
