@@ -1,13 +1,22 @@
-import { AtollError, checkInteger, checkText, Lifecycle, type Runtime } from '@atoll/core'
+import { AtollError, checkInteger, checkText, Lifecycle, type Runtime, wrongRange } from '@atoll/core'
 import { LargeServer } from '@atoll/transport'
-import { GiveBack, type GiveBackPlan, type GivenBack } from './give-back.ts'
-import { HintDelivery, type HintPlan } from './hint-delivery.ts'
 import type { HandoffStatus, Job } from './jobs.ts'
 import { endMethod, offerMethod, returnMethod, sealMethod, sendMethod } from './methods.ts'
 import { type HandoffOptions, validateHandoffOptions } from './options.ts'
+import { Pass } from './pass.ts'
+import {
+  checkDelivered,
+  deliveringHints,
+  type GiveBackPlan,
+  type GivenBack,
+  givingBack,
+  type HintPlan,
+  type Refilled,
+  type RefillRequest,
+  refilling,
+} from './passes.ts'
 import type { OfRing } from './protocol.ts'
 import { Receiver } from './receiver.ts'
-import { Refill, type Refilled, type RefillRequest } from './refill.ts'
 import { Runs } from './runs.ts'
 import { Seals } from './seals.ts'
 import { Sender } from './sender.ts'
@@ -117,7 +126,7 @@ export class Handoffs extends Lifecycle {
    * unless it has changed meanwhile. To be repeated until nothing is left.
    *
    * Throws `ATOLL_CHANGE_REFUSED` if the vnode is this node's own or on its way to another, `ATOLL_OVERLOADED` if a pass is
-   * under way, and whatever the other nodes answer.
+   * under way, `RangeError` if it is given to nobody, and whatever the other nodes answer.
    */
   async giveBack(
     plan: GiveBackPlan,
@@ -125,11 +134,15 @@ export class Handoffs extends Lifecycle {
   ): Promise<GivenBack> {
     this.assertOpen()
     await this.#checkGivable(plan)
-    const pass = new GiveBack(this.#site, plan)
+    const pass = new Pass(this.#site, givingBack(plan))
     const { signal } = options
-    return this.#runs.run(`give-back ${plan.partition}`, { job: pass.job, signal }, (running) =>
-      pass.run(running),
+    const name = `give-back ${plan.partition}`
+    const { records, bytes, left, corrupt } = await this.#runs.run(
+      name,
+      { job: pass.job, signal },
+      (running) => pass.run(running),
     )
+    return { records, bytes, left, corrupt }
   }
 
   /** Copies records of an own vnode to others that lack them. Throws whatever those answer; a later call goes on there. */
@@ -137,25 +150,29 @@ export class Handoffs extends Lifecycle {
     this.assertOpen()
     checkText('id', request.id, /^[a-zA-Z0-9._:-]{1,128}$/, '1 to 128 characters of a-z A-Z 0-9 . _ : -')
     checkInteger('partition', request.partition, { min: 0, max: Number.MAX_SAFE_INTEGER })
-    const refill = new Refill(this.#site, request)
+    const pass = new Pass(this.#site, refilling(request))
+    const { job } = pass
     const name = `refill ${request.id} ${request.partition}`
     const { signal } = request
-    return this.#runs.run(name, { job: refill.job, signal }, (running) => refill.run(running))
+    await this.#runs.run(name, { job, signal }, (running) => pass.run(running))
+    return { records: job.records, bytes: job.bytes }
   }
 
   /**
-   * One pass over what another node missed of a partition; see `HintDelivery`. Throws whatever that node answers, and
-   * `ATOLL_OVERLOADED` if a pass is under way.
+   * One pass over what another node missed of a partition; see `deliveringHints`. Throws whatever that node answers, and
+   * `ATOLL_OVERLOADED` or `ATOLL_CORRUPT` if something of it stays here; `ATOLL_OVERLOADED` as well if a pass is under way.
    */
   async deliverHints(
     plan: HintPlan,
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     this.assertOpen()
-    const delivery = new HintDelivery(this.#site, plan)
+    const pass = new Pass(this.#site, deliveringHints(plan))
     const { signal } = options
     const name = `hints ${plan.partition} ${plan.node}`
-    return this.#runs.run(name, { job: delivery.job, signal }, (running) => delivery.run(running))
+    return this.#runs.run(name, { job: pass.job, signal }, async (running) =>
+      checkDelivered(plan, await pass.run(running)),
+    )
   }
 
   /**
@@ -238,8 +255,9 @@ export class Handoffs extends Lifecycle {
     await new Transfer(this.#site, { partition, ...gate }).forget()
   }
 
-  async #checkGivable({ partition, type }: GiveBackPlan): Promise<void> {
+  async #checkGivable({ partition, to, type }: GiveBackPlan): Promise<void> {
     const { isOwn, host } = this.#site
+    if (to.length === 0) throw wrongRange('to', 'must name the nodes that hold the partition, got none')
     if (type === undefined && isOwn?.(partition)) {
       throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to this node`)
     }

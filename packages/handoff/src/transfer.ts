@@ -1,7 +1,8 @@
-import { AtollError, assert } from '@atoll/core'
+import { AtollError } from '@atoll/core'
 import type { HandoffVnode, Page, TransferNote } from '@atoll/vnode'
 import { Job } from './jobs.ts'
 import { sealMethod } from './methods.ts'
+import { PagesAhead } from './pages-ahead.ts'
 import type { Site } from './site.ts'
 import {
   beginTransfer,
@@ -191,16 +192,15 @@ export class Transfer {
   }
 }
 
-/** The pages of one attempt: the next one is read, and the cursor behind the last one saved, while one is being sent. */
+/** The pages of one attempt: the cursor behind the last one is saved while the next one is being sent. */
 class SentPages {
   readonly #vnode: HandoffVnode
-  readonly #limits: Site['options']
-  #pages: AsyncGenerator<Page, void> | undefined
+  readonly #ahead: PagesAhead
   #saved: Promise<void> = Promise.resolve()
 
   constructor(vnode: HandoffVnode, limits: Site['options']) {
     this.#vnode = vnode
-    this.#limits = limits
+    this.#ahead = new PagesAhead(vnode, limits)
   }
 
   /** Sends the next page and answers where the one behind it begins. The cursor counts for the first page alone. */
@@ -208,9 +208,7 @@ class SentPages {
     cursor: Uint8Array | undefined,
     push: (page: Page) => Promise<void>,
   ): Promise<Uint8Array | undefined> {
-    this.#pages ??= this.#vnode.pages(cursor, this.#limits)
-    const { value: page } = await this.#pages.next()
-    assert(page !== undefined, 'there is a page behind every cursor')
+    const page = await this.#ahead.next(cursor)
     await push(page)
     await this.#saved
     return page.next
@@ -222,7 +220,7 @@ class SentPages {
     this.#saved.catch(() => {})
   }
 
-  async close(): Promise<void> {
-    await this.#pages?.return()
+  close(): Promise<void> {
+    return this.#ahead.close()
   }
 }

@@ -265,6 +265,17 @@ describe('giving back', () => {
     })
   })
 
+  it('to nobody is an error: what nobody is given would be deleted', async () => {
+    await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+      const [, n2] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+      await n2.host.coordinate(write(id('k'), content('hint')))
+      const error = await n2.handoffs.giveBack({ partition: 1, to: [] }).catch((reason: unknown) => reason)
+      expect(error).toBeInstanceOf(RangeError)
+      expect(error).toMatchObject({ message: expect.stringContaining('to must name the nodes') })
+      expect(await n2.host.count(1)).toBe(1)
+    })
+  })
+
   it('is refused to the owner itself, and for what is on its way elsewhere', async () => {
     await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
       const [n1, n2] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
@@ -307,6 +318,26 @@ describe('a refill', () => {
       expect(await recordsOf(n3, 3)).toEqual(await recordsOf(n2, 2))
       expect(await n1.host.count(1)).toBe(30)
       expect(await n1.handoffs.refill(refill)).toEqual({ records: 0, bytes: 0 })
+    })
+  })
+  it('that is stopped lets another node have its place at once', async () => {
+    const handoff = { pageRecords: 4, maxIncoming: 1 }
+    await new Atoll(NAMES, OWNED_BY_N1, { handoff }).run(async (atoll) => {
+      const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+      await fill(n1, 30)
+      await n3.host.coordinate(write(id('k'), content('another')))
+      const select = () => [{ node: 'n2', partition: 1 }]
+      const abort = new AbortController()
+      const first = n1.handoffs.refill({ id: 'more', partition: 1, select, signal: abort.signal })
+      while ((await n2.host.count(1)) < 4) await atoll.sleep(1)
+      abort.abort()
+      await expect(first).rejects.toMatchObject({ code: 'ATOLL_ABORTED' })
+      const startMs = atoll.world.nowMs
+      const toPartition2 = () => [{ node: 'n2', partition: 2 }]
+      await n3.handoffs.refill({ id: 'other', partition: 1, select: toPartition2 })
+      expect(await n2.host.count(2)).toBe(1)
+      // The place of one that says nothing is kept for 10 s.
+      expect(atoll.world.nowMs - startMs).toBeLessThan(1000)
     })
   })
 })
