@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { nodeRuntime } from '../src/index.ts'
 import { held } from './held.ts'
-import { SimDisk } from './sim-disk.ts'
+import { crashImage, type DiskOp, drawFrom, emptyImage, SimDisk } from './sim-disk.ts'
 import { contents, type Db, openOn } from './workload.ts'
 
 const value = (n: number, bytes = 4000) => Buffer.alloc(bytes, `value ${n};`)
@@ -131,6 +131,34 @@ describe('compaction', () => {
     checkpoint.letGo()
     await db.compact()
     expect(disk.image.files.has('00000000.segment')).toBe(false)
+    await db.close()
+  })
+
+  test('keeps a segment until what it has moved is synced, so that a power cut loses none of it', async () => {
+    const disk = new SimDisk()
+    const runtime = nodeRuntime()
+    const nap = held()
+    const options = { ...LARGE_SEGMENTS, reserveBytes: 0, flushDelayMs: 60_000 }
+    const db = openOn(disk, options, { ...runtime, clock: { ...runtime.clock, sleep: nap.hold } })
+    for (let n = 0; n < 8; n++) await db.put(`k${n}`, value(n, 1_100_000), { sync: true })
+    for (let n = 1; n < 7; n++) await db.del(`k${n}`, { sync: true })
+    // It has moved something.
+    await nap.reached
+    const sync = held()
+    disk.delay = (op) => (op === 'sync' ? sync.hold() : Promise.resolve())
+    nap.letGo()
+    await sync.reached
+    for (let turn = 0; turn < 200; turn++) await new Promise(setImmediate)
+    // What is removed is gone at once, and what was not synced is not there.
+    const fate = ({ op }: DiskOp) => (op === 'remove' ? 'kept' : 'lost')
+    const cut = new SimDisk(crashImage(emptyImage(), disk.trace, fate, drawFrom(1)))
+    const again = openOn(cut)
+    expect(Buffer.from((await again.get('k0')) ?? '').equals(value(0, 1_100_000))).toBe(true)
+    expect(Buffer.from((await again.get('k7')) ?? '').equals(value(7, 1_100_000))).toBe(true)
+    await again.close()
+    sync.letGo()
+    await db.compact()
+    expect(await db.keys().all()).toEqual(['k0', 'k7'])
     await db.close()
   })
 

@@ -101,7 +101,13 @@ function acknowledgedIn(trace: readonly DiskOp[]): number {
 
 const anyFate = (draw: Draw) => (): Fate => (['kept', 'lost', 'torn'] as const)[draw(3)] ?? 'kept'
 
-const extremes: readonly (() => Fate)[] = [() => 'kept', () => 'lost', () => 'torn']
+const extremes: readonly ((op: DiskOp) => Fate)[] = [
+  () => 'kept',
+  () => 'lost',
+  () => 'torn',
+  // Files are gone at once, and what was written instead of them is not there yet.
+  ({ op }) => (op === 'remove' ? 'kept' : 'lost'),
+]
 
 /** Checks what a crash would leave after every `step`th operation. */
 async function checkImages(recorded: Recorded, draw: Draw, step: number): Promise<void> {
