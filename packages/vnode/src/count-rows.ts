@@ -26,7 +26,12 @@ const DIGITS = 4
 export const SLIPS = 1024
 
 export const COUNT_RANGE: KeyRange = { gte: utf8(HEAD), lt: endOfSublevel(utf8(HEAD)) }
-/** There from when on every batch has its counts: what was written before has to be counted. */
+/** The pages, and what says how far they go. */
+export const PAGE_RANGE: KeyRange = { gte: COUNT_RANGE.gte, lt: utf8(SLIP) }
+/**
+ * There from when on every batch has its counts: what was written before has to be counted. Says also up to which batch
+ * all is on the pages.
+ */
 export const KEPT_KEY: Uint8Array = utf8(`${HEAD}kept`)
 
 /** What one vnode has. */
@@ -48,8 +53,16 @@ export interface TypeCounts extends Counts {
   readonly type: string
 }
 
+/** How far the pages go, as builds say that set it. Behind it every batch that has changed counts has its slip. */
+export interface CountMark {
+  /** The batch up to which all is on the pages. */
+  readonly pagedAt: number
+  /** Bytes of the largest row that was ever written, up to that batch. */
+  readonly mostBytes: number
+}
+
 export type CountRow = { readonly key: Uint8Array } & (
-  | { readonly kind: 'kept' }
+  | { readonly kind: 'kept'; readonly mark: CountMark | undefined }
   | { readonly kind: 'page'; readonly page: CountPage }
   | { readonly kind: 'slip'; readonly slip: CountSlip }
   /** A page of which nothing can be read but whose it is. */
@@ -66,12 +79,25 @@ export function pageRow(page: CountPage, crc32: Crc32): CountPut {
 }
 
 export function slipRow(slip: CountSlip, crc32: Crc32): CountPut {
-  const key = utf8(`${SLIP}${digits(slip.sequence % SLIPS)}`)
+  const key = slipKey(slip.sequence)
   return { type: 'put', key, value: seal(key, encodeWith(slipCodec, slip), crc32) }
 }
 
-export function keptRow(crc32: Crc32): CountPut {
-  return { type: 'put', key: KEPT_KEY, value: seal(KEPT_KEY, KEPT, crc32) }
+export function keptRow(mark: CountMark, crc32: Crc32): CountPut {
+  return { type: 'put', key: KEPT_KEY, value: seal(KEPT_KEY, encodeWith(markCodec, mark), crc32) }
+}
+
+/** The places in the ring from that of a batch on, in order: to its end, and from its beginning. */
+export function slipRanges(sequence: number): readonly KeyRange[] {
+  const from = slipKey(sequence)
+  return [
+    { gte: from, lt: COUNT_RANGE.lt },
+    { gte: utf8(SLIP), lt: from },
+  ]
+}
+
+function slipKey(sequence: number): Uint8Array {
+  return utf8(`${SLIP}${digits(sequence % SLIPS)}`)
 }
 
 /** Never throws. */
@@ -83,17 +109,27 @@ export function readCountRow(key: Uint8Array, value: Uint8Array, crc32: Crc32): 
     const bytes = unseal(key, value, crc32)
     if (isPage) return { key, kind: 'page', page: { partition, ...decodeWith(pageCodec, bytes) } }
     if (text.startsWith(SLIP)) return { key, kind: 'slip', slip: decodeWith(slipCodec, bytes) }
-    return { key, kind: 'kept' }
+    return { key, kind: 'kept', mark: isUnmarked(bytes) ? undefined : decodeWith(markCodec, bytes) }
   } catch (error) {
     if (!isAtollError(error)) throw error
     return isPage ? { key, kind: 'lost page', partition } : { key, kind: 'lost' }
   }
 }
 
-const KEPT = new Uint8Array([1])
-
 function digits(count: number): string {
   return count.toString().padStart(DIGITS, '0')
+}
+
+/** What builds before have written: their version, and no tuple. */
+function isUnmarked(bytes: Uint8Array): boolean {
+  return bytes.length === 1 && bytes[0] === 1
+}
+
+const markCodec: TupleCodec<CountMark> = {
+  name: 'the note how far the counts are on pages',
+  version: 2,
+  encode: ({ pagedAt, mostBytes }) => [pagedAt, mostBytes],
+  decode: (reader) => ({ pagedAt: reader.uint(), mostBytes: reader.uint() }),
 }
 
 const pageCodec: TupleCodec<Omit<CountPage, 'partition'>> = {
@@ -125,8 +161,12 @@ const slipCodec: TupleCodec<CountSlip> = {
   decode: (reader) => {
     const sequence = reader.uint()
     const changed: TypeCounts[] = []
-    while (reader.remaining > 0)
-      changed.push({ partition: reader.uint(), type: reader.string(), ...readCounts(reader) })
+    while (reader.remaining > 0) {
+      const partition = reader.uint()
+      const type = reader.string()
+      const { records, bytes, tombstones } = readCounts(reader)
+      changed.push({ partition, type, records, bytes, tombstones })
+    }
     return { sequence, changed }
   },
 }

@@ -1,21 +1,20 @@
 import { type Runtime, storageFailure } from '@atoll/core'
 import {
-  COUNT_RANGE,
   type CountPage,
   type CountPut,
   type CountRow,
   keptRow,
   pageRow,
-  readCountRow,
   SLIPS,
   slipRow,
   type TypeCounts,
 } from './count-rows.ts'
 import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
-import { BINARY, hasAnyKeys, NOTED, reading } from './database.ts'
+import { hasAnyKeys, NOTED } from './database.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { Recount } from './recount.ts'
+import { countKeys, readCounts } from './stored-counts.ts'
 
 export interface CountersParts {
   readonly runtime: Runtime
@@ -38,9 +37,12 @@ type Adding = Extract<CountStep, { kind: 'add' }>
 
 /** After so many slips the pages are written: each is on its page before its place in the ring is needed again. */
 const PAGES_EVERY = SLIPS / 2
-const CHUNK = 1000
-/** Of a database that knows it: with its own default, of some KiB, there would be a hundred reads. */
-const LARGE_READS = { highWaterMarkBytes: 1024 * 1024 }
+/**
+ * Or after so many counts in slips, since all of them are read when the database is opened; and for each page that has to be
+ * written after so many, since they are not to cost more than the slips.
+ */
+const PAGED_CHANGES = 2048
+const CHANGES_PER_PAGE = 16
 
 /**
  * How many records there are in each vnode, of each bucket type, how many bytes and tombstones: kept in memory, and
@@ -59,6 +61,8 @@ export class Counters {
   readonly #total: Tally = { ...NO_COUNTS }
   #sequence = 0
   #pagedAt = 0
+  /** Counts in slips since then. */
+  #slipped = 0
   /** The most bytes of any row: of what another one may replace. */
   #mostBytes = 0
 
@@ -68,16 +72,21 @@ export class Counters {
 
   /** Reads what is on the disk, of so many partitions. What was written by a build that kept no counts is not known. */
   async load(partitions: number): Promise<void> {
-    const rows = await this.#rows()
+    const { database, runtime } = this.#parts
+    const { rows, mark, mostBytes } = await readCounts({ database, crc32: runtime.digest.crc32 })
+    const damaged = rows.filter(({ kind }) => kind === 'lost' || kind === 'lost page').length
+    if (damaged > 0) runtime.metrics.count('atoll_vnode_corrupt_notes_total', damaged)
+    this.#mostBytes = Math.max(this.#mostBytes, mostBytes)
     if (!rows.some(({ kind }) => kind === 'kept') || rows.some(({ kind }) => kind === 'lost'))
-      await this.#begin(partitions, rows)
+      await this.#begin(partitions)
     else {
       this.clear()
+      this.#sequence = mark?.pagedAt ?? 0
       for (const row of rows) this.#readPage(row)
       this.#readSlips(rows)
+      // Without a mark whatever the slips say is put on pages by the next batch.
+      this.#pagedAt = mark?.pagedAt ?? this.#sequence - PAGES_EVERY
     }
-    // Whatever the slips say is put on pages by the next batch.
-    this.#pagedAt = this.#sequence - PAGES_EVERY
     this.#tell()
   }
 
@@ -87,6 +96,13 @@ export class Counters {
     const tallies = this.#known.get(partition)
     if (tallies === undefined) return NOTHING
     return new Map(Array.from(tallies, ([type, tally]) => [type, plainOf(tally)]))
+  }
+
+  /** Whether a partition is known to hold records. */
+  holds(partition: number): boolean {
+    if (this.#unknown.has(partition)) return false
+    for (const { records } of this.#known.get(partition)?.values() ?? []) if (records > 0) return true
+    return false
   }
 
   /** Partitions of which nobody knows the counts. */
@@ -138,17 +154,17 @@ export class Counters {
       else this.#forget(step.partition)
       paged.add(step.partition)
     }
-    const { crc32 } = this.#parts.runtime.digest
-    const operations = this.#pages(paged)
-    if (changed.size > 0) operations.push(slipRow({ sequence: this.#sequence, changed }, crc32))
+    const rows = this.#rows(changed, paged)
+    // Behind the mark there is a slip of every batch that has a number.
+    if (rows.length === 0) this.#sequence -= 1
     this.#tell()
-    return this.#told(operations)
+    return this.#told(rows)
   }
 
   /** With what they may replace: a value log knows by it what is dead. */
   #told(rows: readonly CountPut[]): readonly Operation[] {
     const replacesBytes = this.#mostBytes
-    for (const { value } of rows) this.#mostBytes = Math.max(this.#mostBytes, value.length)
+    this.#saw(rows)
     return rows.map((row) => ({ ...row, replacesBytes }))
   }
 
@@ -164,6 +180,7 @@ export class Counters {
     this.#recounts.clear()
     Object.assign(this.#total, NO_COUNTS)
     this.#sequence = 0
+    this.#slipped = 0
   }
 
   /** False if the counts cannot be right, by which they are forgotten. */
@@ -214,13 +231,31 @@ export class Counters {
     }
   }
 
-  /** Pages of the partitions that must have one with this batch, and of all that have changed if it is time. */
-  #pages(paged: Set<number>): CountPut[] {
-    if (this.#sequence - this.#pagedAt >= PAGES_EVERY) {
-      for (const partition of this.#unpaged) paged.add(partition)
-      this.#pagedAt = this.#sequence
-    }
-    return Array.from(paged, (partition) => this.#page(partition))
+  /** What a batch writes: a slip of what it has changed, or pages of all that has changed since there were any. */
+  #rows(changed: ReadonlySet<TypeTally>, paged: ReadonlySet<number>): CountPut[] {
+    this.#slipped += changed.size
+    if (paged.size > 0 || this.#arePagesDue) return this.#pages(new Set([...paged, ...this.#unpaged]))
+    if (changed.size === 0) return []
+    return [slipRow({ sequence: this.#sequence, changed }, this.#parts.runtime.digest.crc32)]
+  }
+
+  get #arePagesDue(): boolean {
+    if (this.#sequence - this.#pagedAt >= PAGES_EVERY) return true
+    return this.#slipped >= Math.max(PAGED_CHANGES, CHANGES_PER_PAGE * this.#unpaged.size)
+  }
+
+  /** With the mark that says how far they go. */
+  #pages(partitions: Iterable<number>): CountPut[] {
+    const pages = Array.from(partitions, (partition) => this.#page(partition))
+    this.#saw(pages)
+    this.#pagedAt = this.#sequence
+    this.#slipped = 0
+    const mark = { pagedAt: this.#pagedAt, mostBytes: this.#mostBytes }
+    return [...pages, keptRow(mark, this.#parts.runtime.digest.crc32)]
+  }
+
+  #saw(rows: readonly CountPut[]): void {
+    for (const { value } of rows) this.#mostBytes = Math.max(this.#mostBytes, value.length)
   }
 
   #page(partition: number): CountPut {
@@ -230,29 +265,6 @@ export class Counters {
     for (const [type, { records }] of tallies ?? []) if (records === 0) tallies?.delete(type)
     const page: CountPage = { partition, sequence: this.#sequence, counts: this.of(partition) }
     return pageRow(page, this.#parts.runtime.digest.crc32)
-  }
-
-  async #rows(): Promise<readonly CountRow[]> {
-    const { database, runtime } = this.#parts
-    const rows: CountRow[] = []
-    await reading(async () => {
-      const iterator = database.iterator({ ...BINARY, ...COUNT_RANGE, ...LARGE_READS })
-      try {
-        for (;;) {
-          const some = await iterator.nextv(CHUNK)
-          if (some.length === 0) return
-          for (const [key, value] of some) {
-            this.#mostBytes = Math.max(this.#mostBytes, value.length)
-            rows.push(readCountRow(new Uint8Array(key), value, runtime.digest.crc32))
-          }
-        }
-      } finally {
-        await iterator.close()
-      }
-    })
-    const damaged = rows.filter(({ kind }) => kind === 'lost' || kind === 'lost page').length
-    if (damaged > 0) runtime.metrics.count('atoll_vnode_corrupt_notes_total', damaged)
-    return rows
   }
 
   #readPage(row: CountRow): void {
@@ -270,20 +282,24 @@ export class Counters {
     const slips = rows.flatMap((row) => (row.kind === 'slip' ? [row.slip] : []))
     for (const { sequence, changed } of slips.sort((a, b) => a.sequence - b.sequence)) {
       this.#sequence = Math.max(this.#sequence, sequence)
-      for (const { partition, type, ...counts } of changed) {
+      for (const counts of changed) {
+        const { partition } = counts
+        this.#slipped += 1
         if (this.#unknown.has(partition) || sequence <= (pagedAt.get(partition) ?? 0)) continue
-        const tally = this.#tallyOf(partition, type)
+        const tally = this.#tallyOf(partition, counts.type)
         subtract(this.#total, tally)
-        add(this.#total, Object.assign(tally, counts))
+        tally.records = counts.records
+        tally.bytes = counts.bytes
+        tally.tombstones = counts.tombstones
+        add(this.#total, tally)
         this.#unpaged.add(partition)
       }
     }
   }
 
   /** Nothing that was counted before is believed. */
-  async #begin(partitions: number, rows: readonly CountRow[]): Promise<void> {
-    const { database, runtime } = this.#parts
-    const { crc32 } = runtime.digest
+  async #begin(partitions: number): Promise<void> {
+    const { database } = this.#parts
     const held: number[] = []
     for (let partition = 0; partition < partitions; partition++) {
       const ranges = new VnodeLayout(partition).rangesAfter(undefined, { hasOlder: true })
@@ -291,10 +307,9 @@ export class Counters {
     }
     this.clear()
     for (const partition of held) this.#forget(partition)
-    const old = rows.flatMap((row): Operation[] =>
-      row.kind === 'kept' ? [] : [{ type: 'del', key: row.key, replacesBytes: this.#mostBytes }],
-    )
-    const fresh = this.#told([...held.map((partition) => this.#page(partition)), keptRow(crc32)])
+    const replacesBytes = this.#mostBytes
+    const old = (await countKeys({ database })).map((key): Operation => ({ type: 'del', key, replacesBytes }))
+    const fresh = this.#told(this.#pages(held))
     const operations = [...old, ...fresh]
     try {
       await database.batch(operations, NOTED)
@@ -334,5 +349,7 @@ function add(to: Tally, { records, bytes, tombstones }: Counts): void {
 }
 
 function subtract(from: Tally, { records, bytes, tombstones }: Counts): void {
-  add(from, { records: -records, bytes: -bytes, tombstones: -tombstones })
+  from.records -= records
+  from.bytes -= bytes
+  from.tombstones -= tombstones
 }

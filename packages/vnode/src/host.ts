@@ -292,12 +292,13 @@ export class VnodeHost extends Lifecycle {
     return foldRecords(layout, parts)
   }
 
-  /** The partitions that hold records, ascending. */
+  /** The partitions that hold records, ascending. Looks at those alone of which no record is counted. */
   async partitions(): Promise<number[]> {
     const held: number[] = []
     for (let partition = 0; partition < this.#filed; partition++) {
       const look = () => hasAnyKeys(this.#database, this.#rangesOf(partition))
-      if (await this.#shared.holdings.has(partition, look)) held.push(partition)
+      const isHeld = this.#counters.holds(partition) || (await this.#shared.holdings.has(partition, look))
+      if (isHeld) held.push(partition)
     }
     return held
   }

@@ -1,12 +1,12 @@
+import { readFileSync } from 'node:fs'
 import { crc32 } from 'node:zlib'
-import { toHex, utf8 } from '@atoll/core'
+import { fromHex, toHex, utf8 } from '@atoll/core'
 import { expect, it } from 'vitest'
 import { keptRow, pageRow, readCountRow, SLIPS, slipRow } from '../src/count-rows.ts'
 import type { Operation } from '../src/ports.ts'
 
 const counts = { records: 3, bytes: 4_294_967_297, tombstones: 1 }
 const ROWS = {
-  kept: keptRow(crc32),
   page: pageRow({ partition: 17, sequence: 5000, counts: new Map([['default', counts]]) }, crc32),
   unknown: pageRow({ partition: 17, sequence: 5000, counts: undefined }, crc32),
   slip: slipRow({ sequence: 5001, changed: [{ partition: 1023, type: 'blocks', ...counts }] }, crc32),
@@ -37,6 +37,19 @@ it.each(Object.entries(ROWS))('a row of counts, %s, is read as it was written', 
     kind: 'lost page',
     partition: 18,
   })
+})
+
+it('the note that counts are kept says how far the pages go, and one of a build before does not', async () => {
+  const mark = { pagedAt: 4_294_967_297, mostBytes: 7000 }
+  const [key, value] = bytesOf(keptRow(mark, crc32))
+  await expect(`${toHex(key)}\n${toHex(value)}\n`).toMatchFileSnapshot('golden/count-kept-v2.hex')
+  expect(readCountRow(key, value, crc32)).toEqual({ key, kind: 'kept', mark })
+  const [olderKey = '', older = ''] = readFileSync(
+    new URL('golden/count-kept-v1.hex', import.meta.url),
+    'utf8',
+  ).split('\n')
+  expect(olderKey).toBe(toHex(key))
+  expect(readCountRow(key, fromHex(older), crc32)).toEqual({ key, kind: 'kept', mark: undefined })
 })
 
 it('the place of a slip comes back after as many batches as there are places', () => {

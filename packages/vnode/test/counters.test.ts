@@ -1,7 +1,8 @@
+import { crc32 } from 'node:zlib'
 import { createWorld } from '@atoll/sim'
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { COUNT_RANGE, SLIPS } from '../src/count-rows.ts'
+import { COUNT_RANGE, readCountRow, SLIPS } from '../src/count-rows.ts'
 import { type Database, VnodeHost } from '../src/index.ts'
 import { VnodeLayout } from '../src/layout.ts'
 import type { Operation } from '../src/ports.ts'
@@ -286,12 +287,18 @@ describe('damage', () => {
     for (const what of ['page', 'slip', 'kept']) {
       const first = makeHost(store.again(), runtime)
       await first.open()
+      // So many that there are pages.
+      for (let round = 0; round < SLIPS / 2; round++)
+        await first.coordinate(write(id(`${what} ${round}`), content('v'), round % 8))
       for (let round = 0; round < 10; round++) await work(first, round)
       await first.close()
       const database = store.again()
       await database.open()
-      const rows = await database.iterator({ ...VIEW, ...COUNT_RANGE }).nextv(1000)
-      const row = rows.findLast(([key]) => Buffer.from(key).includes(what))
+      const rows = await database.iterator({ ...VIEW, ...COUNT_RANGE }).nextv(2 * SLIPS)
+      const row = rows
+        .filter(([key]) => Buffer.from(key).includes(what))
+        .sort(bySequence)
+        .at(-1)
       expect(row).toBeDefined()
       const operations = row!
         .slice(0, 1)
@@ -308,6 +315,15 @@ describe('damage', () => {
     store.dispose()
   })
 })
+
+/** What has the number of a batch comes in order of these. */
+function bySequence(...rows: readonly [[Uint8Array, Uint8Array], [Uint8Array, Uint8Array]]): number {
+  const [one, other] = rows.map(([key, value]) => {
+    const row = readCountRow(key, value, crc32)
+    return row.kind === 'slip' ? row.slip.sequence : row.kind === 'page' ? row.page.partition : 0
+  })
+  return (one ?? 0) - (other ?? 0)
+}
 
 /** A database that says of some batches that they failed, and has written every second one of those. */
 class Unsure extends MemoryLevel<Uint8Array, Uint8Array> {

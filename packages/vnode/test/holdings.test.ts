@@ -47,3 +47,28 @@ test('a host tells where its records are, as they come and go', async () => {
   expect(await host.partitions()).toEqual([2, 7])
   await host.close()
 })
+
+test('looks only at partitions of which no record is counted', async () => {
+  const store = memoryStore()
+  const first = makeHost(store.database)
+  await first.open()
+  for (let partition = 0; partition < 8; partition += 2)
+    await first.coordinate(write(id('a'), content('a'), partition))
+  await first.close()
+  const database = store.again()
+  const host = makeHost(database)
+  await host.open()
+  let looks = 0
+  const keys = database.keys.bind(database)
+  Object.assign(database, {
+    keys: (...options: Parameters<typeof keys>) => {
+      looks += 1
+      return keys(...options)
+    },
+  })
+  expect(await host.partitions()).toEqual([0, 2, 4, 6])
+  expect(looks).toBe(4)
+  await host.drop(2)
+  expect(await host.partitions()).toEqual([0, 4, 6])
+  await host.close()
+})

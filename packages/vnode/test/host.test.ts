@@ -188,7 +188,6 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
     expect(await keysOf('0005', 'meta')).toEqual(['incarnation'])
     expect((await keysOf('meta')).filter((key) => !key.startsWith('!index!'))).toEqual([
       'count!kept',
-      'count!page!0005',
       'count!slip!0001',
       'format',
     ])
