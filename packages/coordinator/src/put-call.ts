@@ -12,11 +12,19 @@ export interface PutRequest extends PutPlan {
   readonly write: CoordinatedWrite | undefined
   /** Primaries that are not asked, and for which nobody stands in: those who are note it. */
   readonly hintFor?: readonly string[] | undefined
-  /** All primaries that are not asked. Called only if something went wrong. */
+  /** All primaries that are not asked. Called only if a fallback is asked, or something went wrong. */
   readonly notAsked: () => readonly string[]
   /** Called when the write was met, and every replica that was asked has let go of the bytes of the value. */
   readonly onReleased?: (() => void) | undefined
 }
+
+/** A replica that was asked, by its place among the targets. */
+interface Asked {
+  readonly at: number
+  readonly target: PreferenceEntry
+}
+
+const NOBODY: readonly string[] = []
 
 export interface Written {
   readonly record: StoredRecord
@@ -37,6 +45,8 @@ export class PutCall extends Call<Written | undefined> {
   /** Calls of replicas that have not said that they let go of the value. */
   #holding = 0
   #isMet = false
+  /** Primaries that were asked, in whose place a fallback may be asked since. */
+  #failedPrimaries = NOBODY
 
   constructor(site: Site, options: CallOptions, request: PutRequest) {
     super(site, options)
@@ -95,7 +105,7 @@ export class PutCall extends Call<Written | undefined> {
         )
         this.heard()
       },
-      (error: unknown) => this.#failed(at, error),
+      (error: unknown) => this.#failed({ at, target }, error),
     )
   }
 
@@ -114,13 +124,17 @@ export class PutCall extends Call<Written | undefined> {
         this.#apply(this.#machine.step({ kind: 'stored', at, alone, twice, of: record }))
         this.heard()
       },
-      (error: unknown) => this.#failed(at, error, record),
+      (error: unknown) => this.#failed({ at, target }, error, record),
     )
   }
 
-  /** What a fallback has it gives to all who hold the key. */
+  /**
+   * What a fallback has it gives to all who hold the key, unless it comes to hold the key itself meanwhile: so it notes
+   * for whom it stands in.
+   */
   #hintFor({ role }: PreferenceEntry): readonly string[] | undefined {
-    return role === 'primary' ? this.#request.hintFor : undefined
+    const { hintFor, notAsked } = this.#request
+    return role === 'primary' ? hintFor : [...notAsked(), ...this.#failedPrimaries]
   }
 
   /** Who was asked and failed, such as one whose answer was lost, may have missed the write as well. */
@@ -137,10 +151,13 @@ export class PutCall extends Call<Written | undefined> {
     this.#apply(this.#machine.step({ kind: 'accepted', at, of }))
   }
 
-  #failed(at: number, error: unknown, of?: StoredRecord): void {
+  #failed({ at, target }: Asked, error: unknown, of?: StoredRecord): void {
     const { metrics, probe } = this.site.runtime
     probe.mark('coordinator.put_replica_failed')
     metrics.count('atoll_coordinator_write_failures_total')
+    const { node, role } = target
+    const isNew = role === 'primary' && !this.#failedPrimaries.includes(node)
+    if (isNew) this.#failedPrimaries = [...this.#failedPrimaries, node]
     const failed = { kind: 'failed', at, error: asAtollError(error) } as const
     this.#apply(this.#machine.step(of === undefined ? failed : { ...failed, of }))
     this.heard()

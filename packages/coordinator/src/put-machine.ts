@@ -54,7 +54,7 @@ export interface WriteTally {
 
 /** Who lacks a write in the end, and who shall note that. */
 export interface Missed {
-  /** Primaries that have it. */
+  /** Those that have it: primaries, and who stands in for one, since that may come to hold the key itself. */
   readonly holders: readonly PreferenceEntry[]
   readonly nodes: readonly string[]
 }
@@ -177,8 +177,8 @@ export class PutMachine {
     const primaries = this.#slots.filter(({ target }) => target.role === 'primary')
     const lacking = primaries.filter(({ state }) => state !== 'durable')
     const nodes = isEverywhere ? [] : [...notAsked(), ...nodesOf(lacking)]
-    const holders = primaries.filter(({ state }) => state === 'durable').map(({ target }) => target)
-    const doubtful = primaries.filter(({ isDoubtful }) => isDoubtful)
+    const holders = this.#slots.filter(({ state }) => state === 'durable').map(({ target }) => target)
+    const doubtful = this.#slots.filter(({ isDoubtful }) => isDoubtful)
     const doubts = doubtful.map((slot) => {
       const others = primaries.filter((other) => other !== slot)
       return { nodes: [...notAsked(), ...nodesOf(others)], holders: [slot.target] }

@@ -46,14 +46,14 @@ describe.each(['default', 'once'])('what a primary misses of type %s', (type) =>
   )
 
   test(
-    'is what a fallback has for it, and is not noted beside that',
+    'is what a fallback has for it, which notes that: it may come to hold the key itself',
     story({ nodes: 4 }, async (setting) => {
       const { coordinator, replicas, down } = setting
       down.add('n3')
       await coordinator.put(keyOn(setting, ['n1', 'n2', 'n3'], type), { value })
       await coordinator.idle()
       expect(replicas.calls.map(({ node }) => node).sort()).toEqual(['n1', 'n2', 'n4'])
-      expect(told(replicas)).toEqual([])
+      expect(told(replicas)).toEqual(['n4 put: n3'])
     }),
   )
 
@@ -64,7 +64,37 @@ describe.each(['default', 'once'])('what a primary misses of type %s', (type) =>
       down.add('n2').add('n3')
       await coordinator.put(keyOn(setting, ['n1', 'n2', 'n3'], type), { value })
       await coordinator.idle()
-      expect(told(replicas)).toEqual([`n1 ${type === 'once' ? 'put' : 'coordinate'}: n2 n3`])
+      const coordinated = type === 'once' ? 'put' : 'coordinate'
+      expect(told(replicas)).toEqual([`n1 ${coordinated}: n2 n3`, 'n4 put: n2 n3'])
+    }),
+  )
+
+  test(
+    'is noted by the fallback, too, where another primary failed',
+    story({ nodes: 4 }, async (setting) => {
+      const { coordinator, replicas, down } = setting
+      down.add('n3')
+      replicas.fault = (node) => (node === 'n2' ? { kind: 'before', error: lost } : undefined)
+      await coordinator.put(keyOn(setting, ['n1', 'n2', 'n3'], type), { value })
+      await coordinator.idle()
+      expect(told(replicas)).toEqual(['n4 put: n3', 'n1 hint: n3 n2', 'n4 hint: n3 n2'])
+    }),
+  )
+
+  test(
+    'is noted by the fallback alone if nobody else took it',
+    story({ nodes: 4 }, async (setting) => {
+      const { coordinator, replicas, down } = setting
+      down.add('n3')
+      replicas.fault = (node) => (node === 'n4' ? undefined : { kind: 'before', error: lost })
+      const id = keyOn(setting, ['n1', 'n2', 'n3'], type)
+      expect(await failure(coordinator.put(id, { value }))).toMatchObject({ definite: false })
+      await coordinator.idle()
+      const [first, ...hints] = told(replicas)
+      expect(first).toBe(type === 'once' ? 'n4 put: n3' : 'n4 coordinate: n3 n1 n2')
+      // Of those that were to coordinate before it nobody knows what they did.
+      const doubts = type === 'once' ? [] : ['n1 hint: n3 n2', 'n2 hint: n3 n1']
+      expect(hints.sort()).toEqual([...doubts, 'n4 hint: n3 n1 n2'])
     }),
   )
 
@@ -76,7 +106,7 @@ describe.each(['default', 'once'])('what a primary misses of type %s', (type) =>
       replicas.fault = (node) => (node === 'n4' ? { kind: 'before', error: lost } : undefined)
       await coordinator.put(keyOn(setting, ['n1', 'n2', 'n3'], type), { value })
       await coordinator.idle()
-      expect(told(replicas)).toEqual(['n1 hint: n3', 'n2 hint: n3'])
+      expect(told(replicas)).toEqual(['n4 put: n3', 'n1 hint: n3', 'n2 hint: n3'])
     }),
   )
 
@@ -101,11 +131,11 @@ describe.each(['default', 'once'])('what a primary misses of type %s', (type) =>
       const id = keyOn(setting, ['n1', 'n2', 'n3'], type)
       await coordinator.put(id, { value })
       await coordinator.idle()
-      expect(told(replicas)).toEqual([])
+      expect(told(replicas)).toEqual(['n4 put: n3'])
       down.add('n4').add('n5')
       await coordinator.put(id, { value })
       await coordinator.idle()
-      expect(told(replicas)).toEqual(['n1 hint: n3', 'n2 hint: n3'])
+      expect(told(replicas)).toEqual(['n4 put: n3', 'n1 hint: n3', 'n2 hint: n3'])
     }),
   )
 
@@ -173,5 +203,21 @@ test(
     expect(await coordinator.put(id, { value }, { w: 3, dw: 3 })).toMatchObject({ durable: 3 })
     await coordinator.idle()
     expect(told(replicas)).toEqual(['n1 hint: n2 n3'])
+  }),
+)
+
+test(
+  'so does a fallback that was to coordinate',
+  story({ nodes: 4 }, async (setting) => {
+    const { coordinator, replicas, down } = setting
+    down.add('n3')
+    const id = keyOn(setting, ['n1', 'n2', 'n3'])
+    replicas.fault = (node, operation) =>
+      operation === 'coordinate' ? { kind: node === 'n4' ? 'after' : 'before', error: lost } : undefined
+    expect(await failure(coordinator.put(id, { value }))).toMatchObject({ definite: false })
+    await coordinator.idle()
+    const [coordinated, ...hints] = told(replicas)
+    expect(coordinated).toBe('n4 coordinate: n3 n1 n2')
+    expect(hints.sort()).toEqual(['n1 hint: n3 n2', 'n2 hint: n3 n1', 'n4 hint: n3 n1 n2'])
   }),
 )

@@ -1,3 +1,4 @@
+import { fromUtf8, type KeyId } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { withValuesAtHeads } from '../../vnode/test/older-formats.ts'
 import { content, id, write } from '../../vnode/test/world.ts'
@@ -74,6 +75,27 @@ describe('a node that is back', () => {
         expect(await atoll.node('n2').values({ node: 'n2', partition: 1 }, key)).toEqual(here)
       }
     })
+  })
+})
+
+it('what a fallback has given back to all it owes nobody any more, and it offers nothing for that', async () => {
+  await new Atoll(['n1', 'n2', 'n3'], OWNED_BY_N1).run(async (atoll) => {
+    const fallback = atoll.node('n3')
+    const names = Array.from({ length: 20 }, (_, number) => `k${number}`)
+    for (const name of names)
+      await fallback.host.coordinate({ ...write(id(name), content('v')), hintFor: ['n2'] })
+    expect(fallback.host.hints.all()).toMatchObject([{ partition: 1, node: 'n2', keys: 20 }])
+    await fallback.handoffs.giveBack({ partition: 1, to: ['n1', 'n2'] })
+    const offered: string[] = []
+    const select = ({ key }: KeyId) => {
+      offered.push(fromUtf8(key))
+      return [{ node: 'n2', partition: 1 }]
+    }
+    await fallback.handoffs.deliverHints({ partition: 1, node: 'n2', select })
+    expect(offered).toEqual([])
+    expect(fallback.host.hints.all()).toEqual([])
+    expect(fallback.runtime.metrics.value('atoll_vnode_hinted_keys')).toBe(0)
+    for (const node of ['n1', 'n2']) expect(await atoll.node(node).host.count(1)).toBe(20)
   })
 })
 

@@ -247,7 +247,9 @@ export class DataMover extends Lifecycle {
     if (turn > 0 && !this.#retries.has(name))
       this.#retries.set(name, { failures: 0, atMs: nowMs + turn * TURN_MS })
     const retry = this.#retries.get(name)
-    if (retry !== undefined && nowMs < retry.atMs) return
+    // A turn may come sooner than it seemed.
+    const isDue = retry === undefined || nowMs >= retry.atMs || (retry.failures === 0 && turn === 0)
+    if (!isDue) return
     const stop = new AbortController()
     const running = this.#do(work, stop.signal).then(
       () => this.#retries.delete(name),

@@ -206,16 +206,18 @@ function refilling({ node, document, isUp }: Outlook): DataWork[] {
 
 /**
  * What was meant for a node that does not hold the partition any more is offered to all who do: it may have handed on
- * what it had.
+ * what it had. Where a fallback has given back all that it had of a partition, notes of that are left, which are looked
+ * through at once.
  */
 function hinting(outlook: Outlook): DataWork[] {
-  const { node: own, hinted = [], isUp } = outlook
+  const { node: own, held, hinted = [], isUp } = outlook
   return hinted.flatMap(({ partition, node }): DataWork[] => {
     const holders = holdersOf(outlook, partition)
     const to = holders.includes(node) ? [node] : holders.filter((holder) => holder !== own)
     if (!to.every(isUp)) return []
     const others = holders.filter((holder) => holder !== node && isUp(holder))
-    const turn = others.includes(own) ? others.indexOf(own) : others.length
+    const last = held.includes(partition) ? others.length : 0
+    const turn = others.includes(own) ? others.indexOf(own) : last
     return [{ kind: 'hints', partition, node, to, turn }]
   })
 }

@@ -73,8 +73,13 @@ describe('the data of a node', () => {
     const hinted = [{ partition: 0, node: 'n9' }]
     const [first = '', ...others] = document.replicas[0] ?? []
     expect(workFor(outlook(document, first, { hinted }))).toMatchObject([{ to: others, turn: 0 }])
-    // Neither does who has noted it hold the partition any more: then the others come first.
-    expect(workFor(outlook(document, 'n8', { hinted }))).toMatchObject([{ to: [first, ...others], turn: 3 }])
+    // Neither does who has noted it hold the partition: while it gives back what it has, the others come first.
+    const to = [first, ...others]
+    const giving = { kind: 'give-back', partition: 0, to }
+    const last = { kind: 'hints', partition: 0, node: 'n9', to, turn: 3 }
+    expect(workFor(outlook(document, 'n8', { hinted, held: [0] }))).toEqual([giving, last])
+    // When it has nothing of it any more, it need not wait.
+    expect(workFor(outlook(document, 'n8', { hinted }))).toEqual([{ ...last, turn: 0 }])
     const isUp = (node: string) => node !== others[0]
     expect(workFor(outlook(document, first, { hinted, isUp }))).toEqual([])
   })

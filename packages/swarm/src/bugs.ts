@@ -24,6 +24,7 @@ import {
   neverSealed,
   seeingNobody,
   staleIndexes,
+  standingInForNobody,
   trustingItsClock,
   unguarded,
   withoutFence,
@@ -152,6 +153,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'drop-hints': {
     about: 'what another replica missed is noted nowhere',
     alter: withoutHints,
+  },
+  'fallback-notes-nothing': {
+    about: 'a fallback does not note for whom it stands in',
+    build: (options) => ({ ...options, replicas: (_, replicas) => standingInForNobody(replicas) }),
   },
   'lease-beats-active': {
     about: 'what is decided of an upload by its lease is written whatever was decided meanwhile',

@@ -199,6 +199,20 @@ export function withoutHints({ hints }: VnodeHost): void {
   hints.note = () => []
 }
 
+/** Who stands in for others is not told for whom. */
+export function standingInForNobody(replicas: Replicas): Replicas {
+  return {
+    ...passing(replicas),
+    put: (target, id, record, { hintFor, ...options }) =>
+      replicas.put(target, id, record, target.role === 'fallback' ? options : { ...options, hintFor }),
+    coordinate: (target, id, { hintFor, ...write }, options) =>
+      replicas.coordinate(target, id, target.role === 'fallback' ? write : { ...write, hintFor }, options),
+    hint: async (target, ...rest) => {
+      if (target.role !== 'fallback') await replicas.hint(target, ...rest)
+    },
+  }
+}
+
 /** Every vnode goes on as the actor that its database says, whatever became of that database. */
 export function goingOnAlways(host: VnodeHost): void {
   Object.assign(host, { lineage: () => ({ name: 'always', continues: true }), renewActors: () => {} })

@@ -141,6 +141,7 @@ const THEMES_IN_TURN: readonly (readonly [permille: number, draw: Draw<Theme>])[
   [200, oneOf<Theme>('copy', 'raise', 'lease', 'stranger', 'few', 'residue')],
   [80, oneOf<Theme>('clock', 'older')],
   [60, () => 'disks'],
+  [40, () => 'stand-in'],
 ]
 
 export const DRAWS: Draws<HouseOptions> = {

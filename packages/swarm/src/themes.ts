@@ -13,6 +13,7 @@ import type { HouseOptions } from './options.ts'
  * - `disks`: three nodes, of which writes fail now on this disk and now on that one.
  * - `stranger`: another cluster answers under the name of a member.
  * - `few`: more nodes are down than the quorum bears, so that fallbacks alone answer.
+ * - `stand-in`: who is replaced or leaves while a node is down gives way to those that stand in for that.
  * - `residue`: what is late meets what was deleted meanwhile, and in the end no block may be left.
  */
 export type Theme =
@@ -26,6 +27,7 @@ export type Theme =
   | 'clock'
   | 'older'
   | 'disks'
+  | 'stand-in'
 
 /** Busy clients of few keys, and no more changes and faults than a theme names. */
 const BUSY: Partial<Draws<HouseOptions>> = {
@@ -95,6 +97,17 @@ const THEMES: Readonly<Record<Exclude<Theme, 'none'>, Partial<Draws<HouseOptions
     clients: () => 4,
     operations: () => 20,
     faults: () => ({ 'failing-disk': 8 }),
+  },
+  'stand-in': {
+    ...BUSY,
+    sloppy: () => true,
+    nodes: integer(5, 6),
+    partitions: oneOf(8, 16),
+    keys: () => 3,
+    durationMs: oneOf(500, 2000),
+    timeoutMs: () => 10_000,
+    faults: sometimes(500, () => ({ partition: 2, freeze: 1 }), {}),
+    changes: () => ({ down: 3, leave: 2, join: 1 }),
   },
   older: {
     ...BUSY,

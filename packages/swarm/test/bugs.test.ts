@@ -102,6 +102,7 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     rules: ['missed'],
     fixed: { ...APART, faults: () => ({ partition: 4, weather: 3 }), clearance: () => false },
   },
+  'fallback-notes-nothing': { within: 20, rules: ['missed'], fixed: about('stand-in') },
   'lease-beats-active': { within: 100, rules: ['unreadable'], fixed: about('lease') },
   'collection-by-own-clock': { within: 50, rules: ['false-corrupt'], fixed: about('clock') },
   'bucket-under-its-name': { within: 50, rules: ['bucket'], fixed: BUCKETS },
