@@ -104,10 +104,10 @@ const THEMES: Readonly<Record<Exclude<Theme, 'none'>, Partial<Draws<HouseOptions
     nodes: integer(5, 6),
     partitions: oneOf(8, 16),
     keys: () => 3,
-    durationMs: oneOf(500, 2000),
+    operations: () => 30,
+    durationMs: () => 500,
     timeoutMs: () => 10_000,
-    faults: sometimes(500, () => ({ partition: 2, freeze: 1 }), {}),
-    changes: () => ({ down: 3, leave: 2, join: 1 }),
+    changes: () => ({ down: 2, replace: 2, leave: 1, join: 1 }),
   },
   older: {
     ...BUSY,
