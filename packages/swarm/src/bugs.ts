@@ -10,6 +10,7 @@ import {
   writingBlindly,
 } from './answer-mutants.ts'
 import { hastyDeletions, oneIdForAName } from './bucket-mutants.ts'
+import { returningEarly } from './lending.ts'
 import {
   answeringWhoeverComes,
   claimingAll,
@@ -173,6 +174,13 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'fence-lets-through': {
     about: 'a disk that may have lost the end of its log is written on to after a write that failed',
     build: (options) => ({ ...options, storage: (...where) => withoutFence(options.storage(...where)) }),
+  },
+  'lent-too-short': {
+    about: 'what is lent to a write is given back before the write is on the disk',
+    build: (options) => ({
+      ...options,
+      storage: (name, runtime) => returningEarly(options.storage(name, runtime), runtime),
+    }),
   },
   'late-seat': {
     about: 'a put that comes while another one of its key is being written is answered by that',

@@ -5,6 +5,7 @@ import { DiskCopy, type World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
 import type { Bug, Composition } from './bugs.ts'
 import { Builds } from './builds.ts'
+import { readingLate } from './lending.ts'
 import { asBegunBefore, asOfBefore } from './older-rows.ts'
 import { type HouseOptions, replicasOfSets } from './options.ts'
 import { type House, OWN_TYPE, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
@@ -36,7 +37,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     storage: (name) => {
       const disk = world.disk(name)
       if (builds.inherits(name)) disk.restore(DiskCopy.of(asOfBefore(disk.copy().entries)))
-      return disk.open()
+      return options.lends ? readingLate(disk.open(), world.runtime(name)) : disk.open()
     },
     onCrash: (name) => world.disk(name).crash(),
     bucketTypes: {

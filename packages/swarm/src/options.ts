@@ -47,6 +47,8 @@ export interface HouseOptions {
   readonly bursts: boolean
   /** Whether a disk loses what is written after a write that failed, as LevelDB does. */
   readonly torn: boolean
+  /** Whether a disk reads what it is to write where that lies, when its turn comes, as a value log does. */
+  readonly lends: boolean
   /** How likely each kind of fault is against the others; in some runs there are none. */
   readonly faults: Faults
   /** How likely each kind of change of the cluster is against the others; in some runs nothing changes. */
@@ -168,6 +170,7 @@ export const DRAWS: Draws<HouseOptions> = {
   setReplicas: oneOf(3, 1),
   bursts: sometimes(200, always, false),
   torn: oneOf(true, false),
+  lends: sometimes(250, always, false),
   faults: sometimes(850, someOf(FAULT_ODDS, 5), {}),
   changes: sometimes(700, someOf(CHANGE_ODDS, 3), {}),
 }

@@ -60,6 +60,7 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     ...checkListed(operations),
     ...checkFolders(operations, keys),
     ...checkCorrupt(scene, damage),
+    ...checkSound(scene, damage),
     ...[[...operations, ...listings, ...scene.denials], sets.operations, registers.operations].flatMap(
       (all) => (damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed })),
     ),
@@ -79,6 +80,19 @@ function checkCorrupt({ saidCorrupt, options }: Scene, { any, lapsed }: Damage):
     key: operation.key,
     message: `${describeOperation(operation)} was told that something is damaged or lost`,
   }))
+}
+
+/** What a replica passes by when it finds that something on its disk is damaged. */
+const FOUND_DAMAGED = ['vnode.corrupt-record', 'vnode.corrupt-index-entry']
+
+/** Where no disk is damaged no replica finds anything damaged, whether a client hears of it or others put it right. */
+function checkSound({ world }: Scene, { any }: Damage): Violation[] {
+  if (any) return []
+  return FOUND_DAMAGED.flatMap((mark) => {
+    const count = world.marks.get(mark) ?? 0
+    const message = `${count} times, with sound disks`
+    return count === 0 ? [] : [{ rule: 'found-damaged', key: mark, message }]
+  })
 }
 
 /** Plans tell how many copies they make. Nodes that were lost, and got theirs again, are in no plan of the operator's. */

@@ -43,6 +43,7 @@ const BUSY: Partial<Draws<HouseOptions>> = {
   setReplicas: () => 3,
   bursts: () => false,
   torn: () => false,
+  lends: () => false,
   faults: () => ({}),
   changes: () => ({}),
 }

@@ -63,6 +63,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
     rules: [...LOST, 'convergence', 'missed'],
     fixed: { torn: () => true, blackout: () => true },
   },
+  'lent-too-short': {
+    within: 20,
+    rules: ['found-damaged', 'false-corrupt'],
+    fixed: { ...APART, lends: () => true, faults: () => ({}), durationMs: () => 500 },
+  },
   'late-seat': { within: 20, rules: ['never'] },
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered', ...LOST] },

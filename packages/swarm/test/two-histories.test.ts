@@ -3,8 +3,9 @@ import { type AtollNode, type Cluster, createCluster } from '@atoll/node'
 import { partitionOf } from '@atoll/ring'
 import { createWorld, type DiskCopy, type World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
-import { expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { Watch } from '../src/watch.ts'
+import { tellMarks } from './silent-gossip.ts'
 
 const COPIED = ['n1', 'n2', 'n3']
 const OTHERS = ['n4', 'n5']
@@ -224,30 +225,58 @@ test('two histories are noticed by all, nobody serves by either, and an operator
     expect(cluster.nodes.map((node) => node.bucketTypes.get('things').r)).toEqual(ALL.map(() => 2))
   }))
 
+/** Two sides of a partition take each other for lost, and each is forced to go on by itself; then it is over. */
+async function forceBothSides({ world, cluster, keys }: Story): Promise<void> {
+  const write = (at: string, names: readonly string[]) =>
+    Promise.all(names.map((key) => cluster.node(at).kv.put(idOf(key), { value: utf8(key) })))
+  await write('n4', keys.slice(0, EARLY))
+  await cluster.crash('n5')
+  cluster.partition(['n1', 'n2'], ['n3', 'n4'])
+  await until(world, () => !cluster.node('n1').isUp('n3') && !cluster.node('n3').isUp('n1'))
+  const reason = 'each side takes the other one for lost'
+  const one = await cluster.node('n1').cluster.force([], { missing: ['n3', 'n4', 'n5'], reason })
+  const other = await cluster.node('n3').cluster.force([], { missing: ['n1', 'n2', 'n5'], reason })
+  // By their epochs they are the same.
+  expect(one.epoch).toBe(other.epoch)
+  await write('n3', keys.slice(EARLY))
+  cluster.heal()
+}
+
+/** Everybody knows that there are two documents, or has one. */
+function isTogetherAgain({ nodes }: Cluster): boolean {
+  const seen = nodes.map((node) => node.cluster.status())
+  const isForked = seen.every(({ forkedAt }) => forkedAt !== undefined)
+  return (
+    isForked || seen.every(({ members }) => members.filter(({ state }) => state === 'valid').length === 4)
+  )
+}
+
 test('two sides of a partition that were both forced notice each other when it is over, and end up denying nothing', () =>
   told(5, async (story) => {
-    const { world, cluster, keys } = story
-    const write = (at: string, names: readonly string[]) =>
-      Promise.all(names.map((key) => cluster.node(at).kv.put(idOf(key), { value: utf8(key) })))
-    await write('n4', keys.slice(0, EARLY))
-    await cluster.crash('n5')
-    cluster.partition(['n1', 'n2'], ['n3', 'n4'])
-    await until(world, () => !cluster.node('n1').isUp('n3') && !cluster.node('n3').isUp('n1'))
-    const reason = 'each side takes the other one for lost'
-    const one = await cluster.node('n1').cluster.force([], { missing: ['n3', 'n4', 'n5'], reason })
-    const other = await cluster.node('n3').cluster.force([], { missing: ['n1', 'n2', 'n5'], reason })
-    // By their epochs they are the same.
-    expect(one.epoch).toBe(other.epoch)
-    await write('n3', keys.slice(EARLY))
-    cluster.heal()
-    const isKnown = () => {
-      const seen = cluster.nodes.map((node) => node.cluster.status())
-      const isForked = seen.every(({ forkedAt }) => forkedAt !== undefined)
-      return (
-        isForked || seen.every(({ members }) => members.filter(({ state }) => state === 'valid').length === 4)
-      )
-    }
-    await until(world, isKnown)
+    const { world, cluster } = story
+    await forceBothSides(story)
+    await until(world, () => isTogetherAgain(cluster))
     // What fallbacks took for the other side is given to it.
     await until(world, async () => !(await readAll(story)).has('denied'))
   }))
+
+describe('a planted bug', () => {
+  // By their epochs the two documents are the same.
+  beforeEach(() => tellMarks(false))
+  afterEach(() => tellMarks(true))
+
+  test('shows: nobody tells which document it goes by, and so the two sides never notice each other', () =>
+    told(5, async (story) => {
+      const { world, cluster } = story
+      await forceBothSides(story)
+      await expect(until(world, () => isTogetherAgain(cluster))).rejects.toThrow('it does not come about')
+      const members = cluster.nodes.map((node) => node.cluster.status().members)
+      const up = members.map((all) => all.filter(({ state }) => state === 'valid').map(({ node }) => node))
+      expect(up).toEqual([
+        ['n1', 'n2'],
+        ['n1', 'n2'],
+        ['n3', 'n4'],
+        ['n3', 'n4'],
+      ])
+    }))
+})
