@@ -100,16 +100,17 @@ export interface Upload {
 
 /**
  * Hides every version up to the mark. Those with blocks wait for collection; the others are gone at once, for whoever
- * reads them has them already. Answers the same object if nothing changes.
+ * reads them has them already. A version is not out of use before it was written, whatever the clock of its last writer
+ * says: else the blocks of a new one go at once when that clock is behind. Answers the same object if nothing changes.
  */
 export function retire(history: History, mark: Mark): History {
   const retired = laterMark(history.retired, mark)
   const hidden = activesOf(history).filter((version) => comparePlaces(placeOf(version), retired) <= 0)
   if (hidden.length === 0 && comparePlaces(retired, history.retired) === 0) return history
   const manifests = new Map(history.manifests)
-  for (const { uuid, blocks } of hidden) {
+  for (const { uuid, blocks, content } of hidden) {
     if (blocks === 0) manifests.delete(uuid)
-    else manifests.set(uuid, removed(uuid, blocks, mark.atMs))
+    else manifests.set(uuid, removed(uuid, blocks, Math.max(mark.atMs, content.modifiedMs)))
   }
   return { retired, manifests }
 }
