@@ -26,12 +26,15 @@ export interface Replicas {
    * is durable.
    */
   put(target: ReplicaTarget, id: KeyId, record: StoredRecord, options: ReplicaPutOptions): Promise<ReplicaPut>
-  /** Lets the replica give the write its dot; answers with what it then holds once that is durable. */
+  /**
+   * Lets the replica give the write its dot; answers with what it then holds once that is durable. `onDecided` may be called
+   * with it before that, once, by a replica that never gives that dot again.
+   */
   coordinate(
     target: ReplicaTarget,
     id: KeyId,
     write: CoordinatedWrite,
-    options: ReplicaCallOptions,
+    options: ReplicaCoordinateOptions,
   ): Promise<ReplicaCoordinated>
   /**
    * Notes at a replica that has the record of a key, durably, that other holders miss it: they get it when they are
@@ -71,6 +74,10 @@ export interface CoordinatedWrite {
   readonly ifAlone?: boolean
   /** Holders that miss the write, to be noted with it; default none. */
   readonly hintFor?: readonly string[] | undefined
+}
+
+export interface ReplicaCoordinateOptions extends ReplicaCallOptions {
+  readonly onDecided?: ((record: StoredRecord) => void) | undefined
 }
 
 export interface ReplicaCoordinated {

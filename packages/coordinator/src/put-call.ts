@@ -91,21 +91,28 @@ export class PutCall extends Call<Written | undefined> {
   }
 
   #coordinate(at: number, target: PreferenceEntry, ifAlone: boolean): void {
-    const { id, write } = this.#request
+    const { id, guarded, write } = this.#request
     if (write === undefined) return
     this.asking()
     this.#holding += 1
     const hintFor = this.#hintFor(target)
     const { content, valueCrc32, context, writeId } = write
     const asked = { content, valueCrc32, context, writeId, ifAlone, hintFor }
-    this.site.replicas.coordinate(target, id, asked, this.#coordinating).then(
+    let decided: StoredRecord | undefined
+    const onDecided = (record: StoredRecord) => {
+      decided = record
+      this.#apply(this.#machine.step({ kind: 'decided', at, record }))
+    }
+    // What a guarded write decides has to be on the disk of whoever decides before anybody else hears of it.
+    const options = guarded === true ? this.#coordinating : { ...this.#coordinating, onDecided }
+    this.site.replicas.coordinate(target, id, asked, options).then(
       ({ record, declined }) => {
-        this.#apply(
-          this.#machine.step(declined ? { kind: 'declined', at } : { kind: 'coordinated', at, record }),
-        )
+        if (declined) this.#apply(this.#machine.step({ kind: 'declined', at }))
+        else if (decided === undefined) this.#apply(this.#machine.step({ kind: 'coordinated', at, record }))
+        else this.#apply(this.#machine.step({ kind: 'stored', at, alone: ifAlone, of: decided }))
         this.heard()
       },
-      (error: unknown) => this.#failed({ at, target }, error),
+      (error: unknown) => this.#failed({ at, target }, error, decided),
     )
   }
 

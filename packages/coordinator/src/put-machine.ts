@@ -8,6 +8,8 @@ import { isUnable } from './unable.ts'
 
 export type PutEvent =
   | { readonly kind: 'start' }
+  /** The replica gave the write its dot. What it says of the result from here on is said of any replica that stores it. */
+  | { readonly kind: 'decided'; readonly at: number; readonly record: StoredRecord }
   /** The replica gave the write its dot and has the result on disk. */
   | { readonly kind: 'coordinated'; readonly at: number; readonly record: StoredRecord }
   /** It was to write only if alone, and has written nothing. */
@@ -93,6 +95,8 @@ interface Slot {
   alone: boolean | undefined
   /** Whether it was asked to coordinate and nobody knows what it did: it may have a version of its own. */
   isDoubtful: boolean
+  /** Whether it has coordinated and not said yet that it stores the result. */
+  hasDecided: boolean
 }
 
 const NOTHING: readonly PutEffect[] = []
@@ -128,6 +132,7 @@ export class PutMachine {
       state: 'idle',
       alone: undefined,
       isDoubtful: false,
+      hasDecided: false,
     }))
     this.#spares = plan.quorum.sloppy ? plan.quorum.n : 0
   }
@@ -137,6 +142,8 @@ export class PutMachine {
     switch (event.kind) {
       case 'start':
         return this.#plan.record === undefined ? this.#coordinate() : this.#spread(this.#plan.record)
+      case 'decided':
+        return this.#decided(event.at, event.record)
       case 'coordinated':
         this.#mark(event.at, 'durable')
         // After a failure the write may be on another replica already, by another dot: it was made unconditionally.
@@ -233,6 +240,15 @@ export class PutMachine {
     return [{ kind: 'coordinate', at: best, target: slot.target, ifAlone }]
   }
 
+  /** The others need not wait for the disk of the one that has coordinated: it stores the record as they do. */
+  #decided(at: number, record: StoredRecord): readonly PutEffect[] {
+    const slot = this.#slots[at]
+    if (slot?.state !== 'coordinating') return NOTHING
+    slot.state = 'storing'
+    slot.hasDecided = true
+    return this.#spread(record)
+  }
+
   /** One that failed to coordinate, but can be reached, may well store. */
   #spread(record: StoredRecord): PutEffect[] {
     this.#record = record
@@ -299,10 +315,19 @@ export class PutMachine {
     this.#errors.push(error)
     slot.state = 'failed'
     if (wasCoordinating && !error.definite) slot.isDoubtful = true
-    const effects = isUnable(error) ? this.#replace(slot) : NOTHING
+    const effects = isUnable(error) ? this.#replace(slot) : this.#storeAfter(at, slot)
     if (!this.#reachesQuorum()) return [...effects, ...this.#unmet(false)]
     if (!wasCoordinating) return this.#concluded(effects)
     return this.#givenUp ? NOTHING : this.#coordinate()
+  }
+
+  /** One that has coordinated, and failed then, had less time than those that store: it is asked to do that. */
+  #storeAfter(at: number, slot: Slot): readonly PutEffect[] {
+    const { hasDecided } = slot
+    slot.hasDecided = false
+    if (!hasDecided || this.#record === undefined || this.#answered || this.#givenUp) return NOTHING
+    this.#failed -= 1
+    return [this.#store(at, slot, this.#record)]
   }
 
   /** Even where it is unknown what the lost node did: a record too many is merged away, one too few is missed. */
@@ -315,7 +340,7 @@ export class PutMachine {
     const target = this.#plan.spareFor(slot.target, { unable: this.#unable, tried })
     if (target === undefined) return NOTHING
     this.#spares -= 1
-    const spare: Slot = { target, state: 'idle', alone: undefined, isDoubtful: false }
+    const spare: Slot = { target, state: 'idle', alone: undefined, isDoubtful: false, hasDecided: false }
     this.#slots.push(spare)
     return this.#record === undefined ? NOTHING : [this.#store(this.#slots.length - 1, spare, this.#record)]
   }

@@ -66,14 +66,14 @@ function story(plan: PutPlan, lines: string): string {
 
 function settle(machine: PutMachine, effect: PutEffect, outcome: string): readonly PutEffect[] {
   if (effect.kind !== 'coordinate' && effect.kind !== 'store') return []
-  return machine.step(eventOf(effect, outcome as Outcome | 'accepted' | 'alone' | 'declined'))
+  return machine.step(eventOf(effect, outcome as Outcome | Word))
 }
 
-function eventOf(
-  effect: PutEffect & { kind: 'coordinate' | 'store' },
-  outcome: Outcome | 'accepted' | 'alone' | 'declined',
-): PutEvent {
+type Word = 'accepted' | 'alone' | 'decided' | 'declined'
+
+function eventOf(effect: PutEffect & { kind: 'coordinate' | 'store' }, outcome: Outcome | Word): PutEvent {
   const { at } = effect
+  if (outcome === 'decided') return { kind: outcome, at, record: written }
   if (outcome === 'accepted' || outcome === 'declined') return { kind: outcome, at }
   if (outcome === 'alone') return { kind: 'stored', at, alone: true }
   const failure = OUTCOMES[outcome]
@@ -240,6 +240,40 @@ describe('stories', () => {
       'start: store n0, store n1, store n2; n2 ok; n0 busy; n1 ok: met',
     )
   })
+  test('once a replica has decided, the others store, and what comes of it is the same', () => {
+    expect(story(planOf(), 'n1 decided, n2 ok, n0 ok, n1 alone')).toBe(
+      'start: coordinate n1; n1 decided: store n0, store n2; n2 ok; n0 ok: met; n1 alone',
+    )
+    expect(story(planOf({ aloneAt: 2 }), 'n1 decided, n2 alone, n1 alone, n0 ok')).toBe(
+      'start: coordinate n1; n1 decided: store n0, store n2; n2 alone; n1 alone: met alone; n0 ok',
+    )
+  })
+  test('one that has decided and fails is asked to store, unless it is replaced, or the write is answered', () => {
+    expect(story(planOf(), 'n1 decided, n0 busy, n1 silent, n1 ok, n2 ok')).toBe(
+      'start: coordinate n1; n1 decided: store n0, store n2; n0 busy; n1 silent: store n1; n1 ok; n2 ok: met',
+    )
+    expect(story(planOf(), 'n1 decided, n0 busy, n1 silent, n1 silent')).toMatch(/n1 silent: unknown$/)
+    expect(story(planOf(), 'n1 decided, n0 ok, n2 ok, n1 silent')).toMatch(/n2 ok: met; n1 silent$/)
+    const plan = planOf({ spareFor: sparesAmong('n7') })
+    expect(story(plan, 'n1 decided, n0 busy, n1 broken, n7 ok, n2 ok')).toMatch(
+      /n1 broken: store n7; n7 ok; n2 ok: met$/,
+    )
+  })
+  test('one that has decided may have it: what failed elsewhere is unknown', () => {
+    expect(story(planOf(), 'n1 decided, n0 busy, n2 busy')).toMatch(/n2 busy: unknown$/)
+    expect(story(planOf(), 'n1 decided, timer')).toMatch(/timer: timeout$/)
+  })
+  test('what a replica has decided twice, or after it has failed, is of no account', () => {
+    const machine = new PutMachine(planOf())
+    machine.step({ kind: 'start' })
+    const decided = { kind: 'decided', at: 1, record: written } as const
+    expect(machine.step(decided)).toHaveLength(2)
+    expect(machine.step(decided)).toHaveLength(0)
+    const failed = new PutMachine(planOf())
+    failed.step({ kind: 'start' })
+    failed.step({ kind: 'failed', at: 1, error: error('ATOLL_TIMEOUT') })
+    expect(failed.step(decided)).toHaveLength(0)
+  })
   test('one replica is enough for one', () => {
     const plan = planOf({ targets: targets('p'), quorum: quorumOf({ n: 1, w: 1, dw: 1 }) })
     expect(story(plan, 'n0 ok')).toBe('start: coordinate n0; n0 ok: met')
@@ -262,6 +296,9 @@ describe('every course of a write', () => {
     ['a broken disk', { spareFor: sparesAmong('n7', 'n8') }],
     ['strict', { quorum: quorumOf({ sloppy: false }), spareFor: sparesAmong('n7') }],
     ['finished', { record: written, spareFor: sparesAmong('n7') }],
+    ['decided', {}],
+    ['decided, with a spare', { spareFor: sparesAmong('n7') }],
+    ['decided by all', { quorum: quorumOf({ w: 3, dw: 3 }), spareFor: sparesAmong('n7') }],
   ]
   // Silence and a broken disk differ only in whether somebody stands in.
   test.each(shapes)('%s', (name, changes) => {
@@ -274,7 +311,7 @@ describe('every course of a write', () => {
     expect(courses).toBeGreaterThan(100)
 
     function explore(course: readonly { at: number; outcome: Outcome }[]): void {
-      const pending = replay(plan, course)
+      const pending = replay(plan, course, name.startsWith('decided'))
       if (pending.length === 0) courses += 1
       for (let at = 0; at < pending.length; at++) {
         for (const outcome of outcomes) explore([...course, { at, outcome }])
@@ -286,10 +323,16 @@ describe('every course of a write', () => {
 const isUnable = (outcome: Outcome | undefined) => outcome === 'dead' || outcome === 'broken'
 
 /** Runs a course from the start, checking at every step; answers the calls that are still open. */
-function replay(plan: PutPlan, course: readonly { at: number; outcome: Outcome }[]): readonly Pending[] {
+function replay(
+  plan: PutPlan,
+  course: readonly { at: number; outcome: Outcome }[],
+  tellsDecided: boolean,
+): readonly Pending[] {
   const machine = new PutMachine(plan)
   const open: Pending[] = []
   const calls: Pending[] = []
+  /** Of which the replica has decided, and so only stores from then on. */
+  const told = new Set<Pending>()
   let decided: PutEffect | undefined
   const fail = (why: string) =>
     new Error(
@@ -302,6 +345,10 @@ function replay(plan: PutPlan, course: readonly { at: number; outcome: Outcome }
         const pending: Pending = { effect }
         open.push(pending)
         calls.push(pending)
+        if (tellsDecided && effect.kind === 'coordinate') {
+          told.add(pending)
+          apply(machine.step({ kind: 'decided', at: effect.at, record: written }))
+        }
       } else if (decided !== undefined) throw fail('decided twice')
       else decided = effect
     }
@@ -324,7 +371,9 @@ function replay(plan: PutPlan, course: readonly { at: number; outcome: Outcome }
     const [pending] = open.splice(at, 1)
     if (pending === undefined) throw fail('no such call')
     pending.outcome = outcome
-    apply(machine.step(eventOf(pending.effect, outcome)))
+    const event = eventOf(pending.effect, outcome)
+    const isStored = told.has(pending) && event.kind === 'coordinated'
+    apply(machine.step(isStored ? { kind: 'stored', at: event.at, of: event.record } : event))
   }
 
   const tally = machine.tally()

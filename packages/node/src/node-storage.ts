@@ -120,7 +120,10 @@ export async function openStorage(
         database,
         policyOf: (type) => bucketTypes.policyOf(type),
         lineage: () => generation.lineage(),
-        beforeClose: () => generation.end(),
+        beforeClose: ({ isSound }) => {
+          if (!isSound) generation.abandon()
+          return generation.end()
+        },
       },
       { ...options.vnodes, node: name, partitions },
     )

@@ -1,7 +1,9 @@
+import { assert, decodeWith } from '@atoll/core'
 import { type ClusterDocument, encodeDocument, firstDocument, isForAllVersions } from '@atoll/membership'
 import { VnodeHost } from '@atoll/vnode'
 import { MemoryLevel } from 'memory-level'
 import { expect, test } from 'vitest'
+import { createNode } from '../src/create-node.ts'
 import { Generation } from '../src/generation.ts'
 import { GENERATIONS, HISTORY, Lives } from '../src/lives.ts'
 import { PartitionOwners } from '../src/partition-owners.ts'
@@ -146,4 +148,54 @@ test('that the data is an older copy is said once, and holds for the lives after
   expect(third.remembers(told)).toBe(false)
   expect(third.tell(told).refills).toMatchObject([{ node: 'n1', waiting: ['n2', 'n3'] }])
   await runtime.close()
+})
+
+/** Behind each note stands its checksum. */
+const SEAL_BYTES = 4
+
+/** Whether the last life of the data is noted to have ended in order. */
+async function isClosedInOrder(database: MemoryLevel): Promise<boolean> {
+  const note = await database.get<string, Uint8Array>('!cluster!generation', { valueEncoding: 'view' })
+  assert(note !== undefined, 'every life is noted')
+  return decodeWith(
+    {
+      name: 'a note',
+      version: 1,
+      encode: () => [],
+      decode: (reader) => {
+        reader.string()
+        const isClosed = reader.boolean()
+        reader.string()
+        reader.list((item) => item.string())
+        return isClosed
+      },
+    },
+    note.subarray(0, note.length - SEAL_BYTES),
+  )
+}
+
+test('a life in which a batch has failed does not end in order: others may know what was in it', async () => {
+  const database = new MemoryLevel()
+  const batch: unknown = Reflect.get(database, '_batch')
+  assert(typeof batch === 'function', 'every level writes batches')
+  let isFailing = false
+  Object.assign(database, {
+    _batch: (...request: unknown[]): unknown =>
+      isFailing ? Promise.reject(new Error('no')) : Reflect.apply(batch, database, request),
+  })
+  for (const fails of [false, true, false]) {
+    const node = await createNode({ storage: database })
+    if (fails) {
+      isFailing = true
+      const writing = node.objects.createBucket('reef')
+      await expect(writing).rejects.toThrow()
+      isFailing = false
+      while (node.cluster.status().storage.failure !== undefined)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    await node.close()
+    await database.open()
+    expect(await isClosedInOrder(database)).toBe(!fails)
+    await database.close()
+  }
 })

@@ -111,12 +111,17 @@ export const acceptedCodec = versioned<'accepted'>(VERSION, {
   decode: () => 'accepted',
 })
 
+/**
+ * At the end stand the condition, who misses the write, and whether to tell what is decided; each only if those behind
+ * it do.
+ */
 export const coordinateRequestCodec = routed<CoordinateRequest>({
-  encode: ({ routing, partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor }) => {
+  encode: (request) => {
+    const { routing, partition, id, content, valueCrc32, context, writeId } = request
     const tuple = keyed(routing, partition, id)
     tuple.push(valueCrc32, writeId, context === undefined ? null : encodeContext(context))
     tuple.push(...packContent(content))
-    tuple.push(...(hintFor === undefined ? packFlag(ifAlone) : [ifAlone ?? false, [...hintFor]]))
+    tuple.push(...packCondition(request))
     return { tuple, body: content.value }
   },
   decode: (reader, body, routing) => ({
@@ -128,8 +133,15 @@ export const coordinateRequestCodec = routed<CoordinateRequest>({
     content: unpackContent(reader, body),
     ifAlone: unpackFlag(reader),
     hintFor: unpackHintFor(reader),
+    tellDecided: unpackFlag(reader),
     routing,
   }),
+})
+
+/** The head of a record of which whoever is told has the value. */
+export const decidedCodec = versioned<Uint8Array>(VERSION, {
+  encode: (head) => ({ tuple: [head] }),
+  decode: (reader) => reader.bytes(),
 })
 
 export const coordinateReplyCodec = versioned<CoordinateReply>(VERSION, {
@@ -253,6 +265,16 @@ function packFlag(flag: boolean | undefined): readonly TupleValue[] {
 
 function unpackFlag(reader: TupleReader): true | undefined {
   return reader.remaining > 0 && reader.boolean() ? true : undefined
+}
+
+function packCondition({
+  ifAlone,
+  hintFor,
+  tellDecided,
+}: Pick<CoordinateRequest, 'ifAlone' | 'hintFor' | 'tellDecided'>): readonly TupleValue[] {
+  const holders = hintFor === undefined ? null : [...hintFor]
+  if (tellDecided) return [ifAlone ?? false, holders, true]
+  return holders === null ? packFlag(ifAlone) : [ifAlone ?? false, holders]
 }
 
 type Asked = Pick<PutRequest, 'tellAlone' | 'isFresh' | 'tellTwice' | 'hintFor' | 'quiet'>

@@ -14,6 +14,7 @@ import {
   acceptedCodec,
   coordinateReplyCodec,
   coordinateRequestCodec,
+  decidedCodec,
   getReplyCodec,
   getRequestCodec,
   hintReplyCodec,
@@ -39,10 +40,12 @@ export const putMethod: Method<Routed<PutRequest>, PutReply, 'accepted'> = {
   progress: acceptedCodec,
 }
 
-export const coordinateMethod: Method<Routed<CoordinateRequest>, CoordinateReply> = {
+/** Tells the head of the result when that is decided, if it is asked to, and answers when it is on disk. */
+export const coordinateMethod: Method<Routed<CoordinateRequest>, CoordinateReply, Uint8Array> = {
   name: 'vnode.coordinate',
   request: coordinateRequestCodec,
   response: coordinateReplyCodec,
+  progress: decidedCodec,
 }
 
 /** Notes that holders miss a record that the vnode has. Only for those who know `HINTS`. */

@@ -1,5 +1,5 @@
-import type { StoredRecord } from '@atoll/causality'
-import { behindWrite, type KeyId } from '@atoll/core'
+import { decodeRecord, type StoredRecord } from '@atoll/causality'
+import { behindWrite, equalBytes, type KeyId } from '@atoll/core'
 import { BatchCalls, callOrStream, isCapable, type RpcEndpoint } from '@atoll/transport'
 import type {
   CoordinateReply,
@@ -14,6 +14,7 @@ import {
   BATCHES,
   checkPlaceKnown,
   checkValues,
+  DECISIONS,
   DIGEST_READS,
   HINTS,
   QUIET_PUTS,
@@ -62,6 +63,11 @@ export interface VnodePutOptions extends VnodeCallOptions {
   readonly tellTwice?: boolean | undefined
   /** Holders that miss the write, to be noted with it; default none. A node of an earlier build cannot. */
   readonly hintFor?: readonly string[] | undefined
+}
+
+export interface VnodeCoordinateOptions extends VnodeCallOptions {
+  /** Called with the record before it is durable, by a vnode of this node: see `VnodeHost.coordinate`. */
+  readonly onDecided?: ((record: StoredRecord) => void) | undefined
 }
 
 export interface VnodeReplicasParts extends RouterParts {
@@ -137,19 +143,27 @@ export class VnodeReplicas {
     target: VnodeTarget,
     id: KeyId,
     write: Omit<CoordinateRequest, 'partition' | 'id'>,
-    options: VnodeCallOptions,
+    options: VnodeCoordinateOptions,
   ): Promise<CoordinateReply> {
     const { host, endpoint } = this.#parts
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
     const { content, valueCrc32, context, writeId, ifAlone } = write
     const hintFor = isOwn || isCapable(endpoint, node, HINTS) ? write.hintFor : undefined
+    const { onDecided, timeoutMs, signal } = options
+    const tellDecided = onDecided !== undefined && !isOwn && isCapable(endpoint, node, DECISIONS)
     const routing = routingOf(target)
-    const request = { partition, id, content, valueCrc32, context, writeId, ifAlone, hintFor, routing }
-    if (isOwn) return this.#router.coordinate(request, () => options)
+    const asked = { content, valueCrc32, context, writeId, ifAlone, hintFor, tellDecided }
+    const request = { partition, id, ...asked, routing }
+    if (isOwn) return this.#router.coordinate(request, () => options, onDecided)
     checkPlaceKnown(node, endpoint.capabilitiesOf(node), id)
     const call = { node, method: coordinateMethod, request, isLarge: false }
-    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, options)
+    const onProgress = (head: Uint8Array) => {
+      const record = writtenAlone(head, write)
+      if (record !== undefined) onDecided?.(record)
+    }
+    const heard = tellDecided ? { timeoutMs, signal, onProgress } : { timeoutMs, signal }
+    const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, heard)
     await behindWrite(() => checkValues(reply.record, host.crc32))
     return reply
   }
@@ -190,6 +204,25 @@ export class VnodeReplicas {
 
   #isOwn(node: string): boolean {
     return node === this.#parts.node
+  }
+}
+
+/** The record of a head that has the write as its only value; undefined for any other one, which is not believed. */
+function writtenAlone(
+  head: Uint8Array,
+  { content, valueCrc32, writeId }: Pick<CoordinateRequest, 'content' | 'valueCrc32' | 'writeId'>,
+): StoredRecord | undefined {
+  const record = told(head, content.value)
+  const [only, ...others] = record?.siblings ?? []
+  const isWrite = only !== undefined && others.length === 0 && only.valueCrc32 === valueCrc32
+  return isWrite && equalBytes(only.writeId, writeId) ? record : undefined
+}
+
+function told(head: Uint8Array, value: Uint8Array): StoredRecord | undefined {
+  try {
+    return decodeRecord(head, value)
+  } catch {
+    return undefined
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   GetReply,
   GetRequest,
   HintRequest,
+  OnDecided,
   PutReply,
   PutRequest,
   ScanReply,
@@ -91,16 +92,21 @@ export class VnodeRouter {
     })
   }
 
-  coordinate(request: Routed<CoordinateRequest>, patience: () => Patience): Promise<CoordinateReply> {
+  /** `onDecided` is called by a vnode of this node alone, and only while nothing of it moves. */
+  coordinate(
+    request: Routed<CoordinateRequest>,
+    patience: () => Patience,
+    onDecided?: OnDecided,
+  ): Promise<CoordinateReply> {
     const { host } = this.#parts
-    if (this.#ways.isSettled(request)) return host.coordinate(request)
+    if (this.#ways.isSettled(request)) return host.coordinate(request, onDecided)
     const asking = this.#ways.askingOf(request, 'write')
     const here = () => this.#vnodes.coordinate(this.#ways.filed(request, asking), { ...asking, patience })
     if (this.#ways.isHere(asking)) return here()
     return this.#ways.elsewhere(asking, patience, {
       here,
       there: async (to, routing, call) => {
-        const told = { ...request, ...this.#hintFor(request, to) }
+        const told = { ...request, ...this.#hintFor(request, to), tellDecided: undefined }
         const reply = await this.#ways.call(
           to,
           coordinateMethod,

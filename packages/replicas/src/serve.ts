@@ -1,3 +1,4 @@
+import { encodeHead, type StoredRecord } from '@atoll/causality'
 import { BatchServer, type CallContext, LargeServer, type RpcEndpoint } from '@atoll/transport'
 import { checkPlaceKnown, checkValue, checkValues, keepValues, type VnodeHost } from '@atoll/vnode'
 import { isLargeRecord } from './large-records.ts'
@@ -44,7 +45,13 @@ export function serveVnodes(
     coordinateMethod,
     async (request, call) => {
       checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
-      return router.coordinate(request, patienceOf(call))
+      const { writeId, tellDecided } = request
+      const onDecided = (record: StoredRecord) => {
+        const [only, ...others] = record.siblings
+        // Whoever asks has this value, and needs no other one.
+        if (others.length === 0 && only?.writeId === writeId) call.progress(encodeHead(record))
+      }
+      return router.coordinate(request, patienceOf(call), tellDecided ? onDecided : undefined)
     },
     ({ record }) => isLargeRecord(record),
   )

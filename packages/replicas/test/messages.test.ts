@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { encodeHead } from '@atoll/causality'
 import { fromHex, toHex, utf8 } from '@atoll/core'
 import type { MessageCodec } from '@atoll/transport'
 import { describe, expect, it } from 'vitest'
@@ -50,6 +51,7 @@ const MESSAGES: Record<string, [MessageCodec<unknown>, unknown]> = {
       routing: ROUTING,
     },
   ],
+  'coordinate-decided': [coordinateMethod.progress!, encodeHead(RECORD)],
   'coordinate-reply': [coordinateMethod.response, { record: RECORD }],
   'hint-request': [
     hintMethod.request,
@@ -109,6 +111,9 @@ const OF_COMPANY = [
   ['put-request', 'hint-for-and-quiet', { hintFor: ['n3'], quiet: true }],
   ['coordinate-request', 'hint-for', { hintFor: ['n3'] }],
   ['coordinate-request', 'if-alone-and-hint-for', { ifAlone: true, hintFor: ['n3'] }],
+  ['coordinate-request', 'tell-decided', { tellDecided: true }],
+  ['coordinate-request', 'if-alone-and-tell-decided', { ifAlone: true, tellDecided: true }],
+  ['coordinate-request', 'hint-for-and-tell-decided', { hintFor: ['n3'], tellDecided: true }],
   ['coordinate-reply', 'declined', { declined: true }],
 ] as const
 

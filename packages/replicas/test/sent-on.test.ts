@@ -1,5 +1,5 @@
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
-import type { VnodeHost } from '@atoll/vnode'
+import { VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { content, id, makeHost, memoryStore, testRuntime, write } from '../../vnode/test/world.ts'
 import { type Ownership, serveVnodes, VnodeReplicas, type VnodeTarget } from '../src/index.ts'
@@ -34,7 +34,9 @@ describe.each([NOW, NOW - 1])('a request that is sent on by a node with epoch %i
       const host = makeHost(memoryStore().database, runtime, { node })
       await host.open()
       const parts = { transport: network.transport(node), addressOf: (name: string) => name }
-      const endpoint = new RpcEndpoint(runtime, parts, { node })
+      // Of the three the one that has the partition now is of a build before.
+      const capabilities = node === 'present' ? [] : VNODE_CAPABILITIES
+      const endpoint = new RpcEndpoint(runtime, parts, { node, capabilities })
       serveVnodes(endpoint, host, { ownership })
       await endpoint.open()
       hosts.push(host)
@@ -82,6 +84,17 @@ describe.each([NOW, NOW - 1])('a request that is sent on by a node with epoch %i
     expect((await get(MOVED - 1)).record?.siblings).toHaveLength(1)
     expect(await scan(MOVED - 1)).toEqual({ entries: [], done: true })
     expect(await hosts[2]?.count(1)).toBe(1)
+  })
+
+  it('does not ask a node of a build before to tell what it decides', async () => {
+    await put(MOVED - 1)
+    const { partition: _, id: key, ...rest } = write(id('other'), content('v'))
+    let told = 0
+    const onDecided = () => {
+      told += 1
+    }
+    const reply = await replicas.coordinate(at(MOVED - 1), key, rest, { ...CALL, onDecided })
+    expect([reply.record.siblings.length, told]).toEqual([1, 0])
   })
 
   it('is not read from an older copy for whoever does not know that it is one', async () => {

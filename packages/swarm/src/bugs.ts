@@ -17,6 +17,7 @@ import {
   deletingBare,
   forgetfulRuntime,
   forgettingWhatIsWritten,
+  goingOnAfterFailures,
   goingOnAlways,
   hastyDatabase,
   lastSiblingWins,
@@ -103,6 +104,11 @@ export const BUGS: Readonly<Record<string, Bug>> = {
       return { ...options, storage: (name, ...rest) => elsewhere(name, options.storage(name, ...rest)) }
     },
     alter: goingOnAlways,
+  },
+  'actor-survives-failure': {
+    about:
+      'after a batch that failed a vnode goes on as the actor of which others may have dots that it has lost',
+    alter: goingOnAfterFailures,
   },
   'fallback-absence': {
     about: 'that there is nothing is believed of any replica, fallbacks among them',

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import type { StoredRecord } from '@atoll/causality'
 import type { BucketProperties, CoordinatedWrite, Replicas } from '@atoll/coordinator'
 import { equalBytes, type Runtime, toHex, utf8, wallTimeOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
@@ -22,8 +23,13 @@ export function withoutRepairs(replicas: Replicas): Replicas {
       if (reply.record !== undefined) read.add(reply.record)
       return reply
     },
-    coordinate: async (...request) => {
-      const reply = await replicas.coordinate(...request)
+    coordinate: async (target, id, write, { onDecided, ...options }) => {
+      const decided = (record: StoredRecord) => {
+        coordinated.add(record)
+        onDecided?.(record)
+      }
+      const heard = onDecided === undefined ? options : { ...options, onDecided: decided }
+      const reply = await replicas.coordinate(target, id, write, heard)
       coordinated.add(reply.record)
       return reply
     },
@@ -75,7 +81,7 @@ const inVnode = new AsyncLocalStorage<boolean>()
 /** While a vnode of such a host coordinates, `forgetfulRuntime` names it. */
 export function namingByNode(host: VnodeHost): void {
   const coordinate = host.coordinate.bind(host)
-  host.coordinate = (request) => inVnode.run(true, () => coordinate(request))
+  host.coordinate = (...request) => inVnode.run(true, () => coordinate(...request))
 }
 
 /** The vnodes of a node are one actor in all its lives, whatever became of its disk. */
@@ -216,6 +222,11 @@ export function standingInForNobody(replicas: Replicas): Replicas {
 /** Every vnode goes on as the actor that its database says, whatever became of that database. */
 export function goingOnAlways(host: VnodeHost): void {
   Object.assign(host, { lineage: () => ({ name: 'always', continues: true }), renewActors: () => {} })
+}
+
+/** After a batch that failed the vnodes go on as who they were, though others may know what was in it. */
+export function goingOnAfterFailures(host: VnodeHost): void {
+  Object.assign(host, { renewActors: () => {} })
 }
 
 const GENERATION_KEY = '!cluster!generation'

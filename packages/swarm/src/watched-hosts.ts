@@ -57,9 +57,9 @@ VnodeHost.prototype.put = async function (this: VnodeHost, request, options) {
   kept.get(this)?.took({ partition, id, clock: record.clock })
   return reply
 }
-VnodeHost.prototype.coordinate = async function (this: VnodeHost, request) {
+VnodeHost.prototype.coordinate = async function (this: VnodeHost, request, options) {
   show(this, request)
-  const reply = await heeded(this, coordinate.call(this, request))
+  const reply = await heeded(this, coordinate.call(this, request, options))
   const { partition, id } = request
   if (!reply.declined) kept.get(this)?.took({ partition, id, clock: reply.record.clock })
   return reply

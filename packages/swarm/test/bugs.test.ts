@@ -72,6 +72,11 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   'forget-promise': { within: 100, rules: ['one-document'] },
   'delete-unacked': { within: 50, rules: ['undelivered', ...LOST] },
   'reuse-dots-of-a-copy': { within: 20, rules: ['dot-given-twice'], fixed: about('copy') },
+  'actor-survives-failure': {
+    within: 50,
+    rules: [...LOST, 'stale-set', 'stale-read'],
+    fixed: { ...APART, operations: () => 40, faults: () => ({ 'failing-disk': 20 }), clearance: () => false },
+  },
   'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
   'fallback-absence': { within: 50, rules: ['false-absence', 'false-corrupt'], fixed: about('few') },
   'unreachable-is-corrupt': { within: 50, rules: ['false-corrupt'] },

@@ -106,7 +106,7 @@ export class SimDisk {
     return { write: (buffers, position) => file.writeDurably(buffers, position), close: () => file.close() }
   }
 
-  inner(): MemoryLevel<Uint8Array, Uint8Array> {
+  inner(): SimInner {
     return new SimInner(this)
   }
 }

@@ -21,6 +21,9 @@ export const QUIET_PUTS = 'quiet-puts'
 /** Said by a node that takes several stores and digest reads in one message. */
 export const BATCHES = 'batches'
 
+/** Said by a node that tells what it has decided of a write before that is on its disk, if it is asked to. */
+export const DECISIONS = 'decisions'
+
 /** Said by a node that files records by places of keys (`KeyId.place`). */
 export const PLACES = 'places'
 
@@ -32,6 +35,7 @@ export const VNODE_CAPABILITIES: readonly string[] = [
   DIGEST_READS,
   QUIET_PUTS,
   BATCHES,
+  DECISIONS,
   PLACES,
 ]
 

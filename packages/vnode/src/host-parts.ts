@@ -13,6 +13,10 @@ export interface VnodeHostParts {
    * that every vnode is a new actor.
    */
   readonly lineage?: (() => Lineage) | undefined
-  /** The last that is done before the database is closed, when all writes are on disk. */
-  readonly beforeClose?: (() => Promise<void>) | undefined
+  /**
+   * The last that is done before the database is closed, when all writes are on disk. `isSound` is false if a batch has
+   * failed since the host was opened: then other nodes may have dots that this database does not know, and no actor
+   * goes on.
+   */
+  readonly beforeClose?: ((life: { readonly isSound: boolean }) => Promise<void>) | undefined
 }

@@ -37,6 +37,7 @@ import type {
   GetReply,
   GetRequest,
   HintRequest,
+  OnDecided,
   PutReply,
   PutRequest,
   ScanReply,
@@ -241,14 +242,14 @@ export class VnodeHost extends Lifecycle {
     throw error
   }
 
-  /** Gives a client's write its dot. */
-  async coordinate(request: CoordinateRequest): Promise<CoordinateReply> {
+  /** Gives a client's write its dot, which is not given again whatever becomes of its batch: see `Lineage`. */
+  async coordinate(request: CoordinateRequest, onDecided?: OnDecided): Promise<CoordinateReply> {
     const vnode = this.#vnode(request.partition, request.id)
     checkIndexEntries(request.content.indexes)
     const bytes = request.content.value.length
     this.#enter(bytes)
     try {
-      return await vnode.coordinate(request)
+      return await vnode.coordinate(request, onDecided)
     } finally {
       this.#leave(bytes)
     }
@@ -428,7 +429,7 @@ export class VnodeHost extends Lifecycle {
     this.mirrors.clear()
     this.hints.clear()
     try {
-      await this.#parts.beforeClose?.()
+      await this.#parts.beforeClose?.({ isSound: !this.#health.hasFailed })
     } finally {
       await this.#database.close()
     }
@@ -461,7 +462,7 @@ export class VnodeHost extends Lifecycle {
       ownIndexes: this.#older.ownIndexes,
       olderHeads: this.#olderHeads,
       policyOf: this.#parts.policyOf,
-      lineage: () => this.lineage(),
+      lineage: () => (this.#health.hasFailed ? { ...this.lineage(), continues: false } : this.lineage()),
       reload: () => this.#counters.load(this.#filed),
       onDone: () => this.#health.succeeded(),
       onFailed: (cause) => {

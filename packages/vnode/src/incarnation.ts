@@ -24,7 +24,10 @@ interface Lease {
 export interface Lineage {
   /** 1 to 64 characters; different for every line that there will ever be. */
   readonly name: string
-  /** Whether actors that began in the line go on as who they were. */
+  /**
+   * Whether actors that began in the line go on as who they were. Other nodes hear of a dot before it is on the disk
+   * here: so none does after a batch has failed, in that life or the next.
+   */
   readonly continues: boolean
 }
 

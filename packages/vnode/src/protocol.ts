@@ -89,7 +89,15 @@ export interface CoordinateRequest {
   readonly ifAlone?: boolean | undefined
   /** As that of a put. */
   readonly hintFor?: readonly string[] | undefined
+  /**
+   * Whether to tell what was decided before it is durable, if the result is the write alone; default false. Asked only of
+   * those who know `DECISIONS`.
+   */
+  readonly tellDecided?: boolean | undefined
 }
+
+/** Told of the result of a write when that is decided and queued, before it is durable. */
+export type OnDecided = (record: StoredRecord) => void
 
 export interface CoordinateReply {
   /** What the vnode holds now; empty if it has declined. */

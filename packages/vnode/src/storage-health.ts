@@ -33,6 +33,7 @@ export class StorageHealth {
   readonly #loop: RetryLoop
   #failure: { readonly reason: string; readonly sinceMs: number; readonly missed: number } | undefined
   #missed = 0
+  #hasFailed = false
 
   constructor(parts: StorageHealthParts) {
     this.#parts = parts
@@ -54,12 +55,19 @@ export class StorageHealth {
     }
   }
 
+  /** Whether a batch has failed since the database was opened. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
+  }
+
   /** The database was opened. */
   open(): void {
+    this.#hasFailed = false
     this.#parts.metrics.gauge('atoll_vnode_storage_failed', 0)
   }
 
   failed(cause: unknown): void {
+    this.#hasFailed = true
     if (this.#failure !== undefined) return
     const { clock, log, metrics } = this.#parts
     this.#failure = { reason: messageOf(cause), sinceMs: clock.wallMs(), missed: this.#missed }

@@ -27,6 +27,7 @@ import {
   type CoordinateRequest,
   type GetReply,
   MAX_TWICE,
+  type OnDecided,
   type PutReply,
   type PutRequest,
 } from './protocol.ts'
@@ -184,13 +185,11 @@ export class Vnode {
     return this.#track(() => this.#writer.hint(id, hintFor))
   }
 
-  async coordinate({
-    id,
-    context,
-    ifAlone = false,
-    hintFor,
-    ...rest
-  }: CoordinateRequest): Promise<CoordinateReply> {
+  /** `onDecided` is called with the result when that is queued, before it is on the disk. */
+  async coordinate(
+    { id, context, ifAlone = false, hintFor, ...rest }: CoordinateRequest,
+    onDecided?: OnDecided,
+  ): Promise<CoordinateReply> {
     const { policyOf, runtime } = this.#parts
     const policy = policyOf(id.type)
     const wallMs = wallTimeOf(runtime.clock)
@@ -209,6 +208,7 @@ export class Vnode {
             const decision = { id, seen, ifAlone, ...CLIENTS, hintFor, needsValues, decide }
             return this.#writer.update(decision)
           },
+      onDecided && ((decided) => tellDecided(decided, onDecided)),
     )
     assert(isWhole(record), 'what a client has written is answered with its values')
     return { record, declined }
@@ -254,11 +254,11 @@ export class Vnode {
     return { changed, released: true }
   }
 
-  async #write(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<Decided> {
+  async #write(decide: () => Promise<Decided>, onAccepted?: (decided: Decided) => void): Promise<Decided> {
     const group = this.#begin()
     try {
       const decided = await decide()
-      onAccepted?.()
+      onAccepted?.(decided)
       await decided.durable
       return decided
     } finally {
@@ -287,6 +287,10 @@ export class Vnode {
     this.#underWay.leave(group)
     this.#parts.holdings.growing(this.#partition)
   }
+}
+
+function tellDecided({ record, changed }: Decided, onDecided: OnDecided): void {
+  if (changed && isWhole(record)) onDecided(record)
 }
 
 /** Whether nothing is known but what the record says: that it is all there is after merging it, and was no guess. */
