@@ -207,11 +207,12 @@ function refilling({ node, document, isUp }: Outlook): DataWork[] {
 /**
  * What was meant for a node that does not hold the partition any more is offered to all who do: it may have handed on
  * what it had. Where a fallback has given back all that it had of a partition, notes of that are left, which are looked
- * through at once.
+ * through at once. What a node missed that is about to hold the partition waits until that is decided.
  */
 function hinting(outlook: Outlook): DataWork[] {
   const { node: own, held, hinted = [], isUp } = outlook
   return hinted.flatMap(({ partition, node }): DataWork[] => {
+    if (comingTo(outlook.document, partition).includes(node)) return []
     const holders = holdersOf(outlook, partition)
     const to = holders.includes(node) ? [node] : holders.filter((holder) => holder !== own)
     if (!to.every(isUp)) return []

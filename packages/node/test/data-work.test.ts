@@ -68,6 +68,20 @@ describe('the data of a node', () => {
     expect(workFor(outlook(document, second, { hinted, isUp }))).toMatchObject([{ turn: 0 }])
   })
 
+  test('that a node missed which is about to hold it waits until it is decided that it does', () => {
+    const before = clusterOf('n1', 'n2')
+    const document = grown(before, 'n3')
+    const hinted = [{ partition: 0, node: 'n3' }]
+    const kinds = (document: ClusterDocument) =>
+      workFor(outlook(document, 'n1', { hinted })).map(({ kind }) => kind)
+    expect(kinds(document)).not.toContain('hints')
+    const [move] = document.moves.filter(({ partition }) => partition === 0)
+    if (move?.kind !== 'add') throw new Error('a third node joins all lists')
+    const decided = ['n1', 'n2'].reduce((known, node) => handed(known, node, [move]), document)
+    expect(decided.replicas[0]).toContain('n3')
+    expect(kinds(decided)).toContain('hints')
+  })
+
   test('that a former holder missed is offered to all holders: it may have handed on what it had', () => {
     const document = clusterOf('n1', 'n2', 'n3')
     const hinted = [{ partition: 0, node: 'n9' }]

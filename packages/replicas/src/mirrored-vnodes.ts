@@ -122,7 +122,7 @@ export class MirroredVnodes {
     const { host, endpoint, ring } = this.#parts
     // Asked again: the records may have been filed anew while the write was under way.
     const partition = place.in(host.filed)
-    const awaited: Promise<void>[] = []
+    const awaited = new Map<string, Promise<PutReply>>()
     let isOver = true
     for (const [to, mirror] of host.mirrors.needing(partition, routing.epoch)) {
       const quiet = isCapable(endpoint, to, QUIET_PUTS)
@@ -131,10 +131,26 @@ export class MirroredVnodes {
       if (mirror.stage === 'copying') {
         sendBeside(mirror, sending)
         isOver = false
-      } else awaited.push(arrival(sending, partition, to))
+      } else awaited.set(to, sending)
     }
-    await Promise.all(awaited)
+    if (awaited.size > 0) await this.#arrive(awaited, { id, place })
     return isOver
+  }
+
+  /** That a holder missed it nobody else can note: the coordinator does not know of that one. */
+  async #arrive(
+    awaited: ReadonlyMap<string, Promise<PutReply>>,
+    { id, place }: Pick<ServedAt, 'place'> & Pick<PutRequest, 'id'>,
+  ): Promise<void> {
+    const outcomes = await Promise.allSettled(awaited.values())
+    const failed = [...awaited.keys()].filter((_, at) => outcomes[at]?.status === 'rejected')
+    if (failed.length === 0) return
+    const { host } = this.#parts
+    const partition = place.in(host.filed)
+    await host.hint({ partition, id, hintFor: failed })
+    const cause = outcomes.find((outcome) => outcome.status === 'rejected')?.reason
+    const message = `${failed.join(' and ')} hold partition ${partition} as well, and did not get the write`
+    throw new AtollError('ATOLL_UNREACHABLE', message, { cause, definite: false })
   }
 
   async #call<Request, Response, Progress>(
@@ -168,15 +184,6 @@ function sendBeside(mirror: Mirror, sending: Promise<PutReply>): void {
   )
   mirror.underWay.add(arriving)
   void arriving.then(() => mirror.underWay.delete(arriving))
-}
-
-async function arrival(sending: Promise<PutReply>, partition: number, to: string): Promise<void> {
-  try {
-    await sending
-  } catch (cause) {
-    const message = `${to} holds partition ${partition} as well, and did not get the write`
-    throw new AtollError('ATOLL_UNREACHABLE', message, { cause, definite: false })
-  }
 }
 
 /** A page cannot be put together from copies of the same vnode; the list will be known in a moment. */

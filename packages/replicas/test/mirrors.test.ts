@@ -97,9 +97,9 @@ it('a copy is firm only when what began before that has reached it, so that what
   })
 })
 
-it('a write that does not reach the other node spoils a copy, and fails once that counts as a holder', async () => {
+it('a write that does not reach the other node spoils a copy; it fails once that counts as a holder, and is noted for it', async () => {
   await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
-    const [n1, , n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
     const { mirrors } = n1.host
     mirrors.begin(1, 'n2')
     atoll.network.partition(['n1'], ['n2'])
@@ -114,6 +114,15 @@ it('a write that does not reach the other node spoils a copy, and fails once tha
     await expect(n3.write(at(6), id('c'), 'c')).rejects.toMatchObject({ definite: false })
     await n3.write(at(7), id('d'), 'd')
     atoll.network.heal()
+    expect(n1.host.hints.all()).toEqual([{ partition: 1, node: 'n2', keys: 2, isWhole: false }])
+    const select = () => [{ node: 'n2', partition: 1 }]
+    await n1.handoffs.deliverHints({ partition: 1, node: 'n2', select })
+    for (const [key, held] of [
+      ['a', []],
+      ['b', ['b']],
+      ['c', ['c']],
+    ] as const)
+      expect(await heldBy(n2, key)).toEqual(held)
   })
 })
 

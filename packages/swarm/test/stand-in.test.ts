@@ -4,7 +4,7 @@ import type { Change } from '@atoll/membership'
 import { type AtollNode, type Cluster, createCluster } from '@atoll/node'
 import { partitionOf } from '@atoll/ring'
 import { createWorld, type World } from '@atoll/sim'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 
 /** The node that is away while others stand in for it. */
 const AWAY = 'n4'
@@ -16,7 +16,7 @@ const IDS = Array.from({ length: 64 }, (_, at) => ({
   key: utf8(`key ${at}`),
 }))
 
-function fiveNodes(world: World): Promise<Cluster> {
+function fiveNodes(world: World, hintKeys: number): Promise<Cluster> {
   return createCluster({
     nodes: 5,
     partitions: 16,
@@ -24,6 +24,7 @@ function fiveNodes(world: World): Promise<Cluster> {
     storage: (node) => world.disk(node).open(),
     onCrash: (node) => world.disk(node).crash(),
     bucketTypes: { things: { policy: { kind: 'siblings' } } },
+    vnodes: { hintKeys },
   })
 }
 
@@ -41,7 +42,18 @@ const ABSENCES: Readonly<Record<string, Absence>> = {
     begin: async (cluster) => cluster.partition(REST, [AWAY]),
     end: async (cluster) => cluster.heal(),
   },
+  'has crashed, and never comes back': {
+    begin: (cluster) => cluster.crash(AWAY),
+    end: async (cluster) => {
+      await cluster.forget(AWAY)
+      // What was begun with it is decided anew without it.
+      await commit(cluster, { kind: 'force-remove', node: AWAY })
+    },
+  },
 }
+
+/** Past so many keys a fallback notes whole partitions. */
+const HINT_KEYS = [100_000, 5]
 
 const CHANGES: Readonly<Record<string, (cluster: Cluster) => Promise<void>>> = {
   'nothing changes': async () => {},
@@ -125,29 +137,51 @@ async function expectWhole(cluster: Cluster): Promise<void> {
   expect(owed(cluster)).toEqual([])
 }
 
-describe.each(Object.entries(ABSENCES))('what is written while a node %s', (_, { begin, end }) => {
-  test.each(Object.entries(CHANGES))(
-    'comes to it from those who stand in, also if %s',
-    async (name, change) => {
-      const world = createWorld({ seed: 1 })
-      await world.run(async () => {
-        await using cluster = await fiveNodes(world)
-        await begin(cluster)
-        // By then all know.
-        await sleep(world, 5000)
-        const { kv } = cluster.node('n1')
-        await Promise.all(IDS.map((id) => kv.put(id, { value: utf8('v') })))
-        await cluster.idle()
-        const standing = await stoodInFor(cluster)
-        expect(standing.length).toBeGreaterThan(0)
-        expect(owed(cluster)).not.toEqual([])
-        await change(cluster)
-        await sleep(world, 10_000)
-        await end(cluster)
-        await sleep(world, 30_000)
-        if (PROMOTING.has(name)) expect(promoted(cluster, standing)).not.toEqual([])
-        await expectWhole(cluster)
-      })
-    },
-  )
+const STORIES = Object.keys(ABSENCES).flatMap((absence) =>
+  Object.keys(CHANGES).flatMap((change) => HINT_KEYS.map((hintKeys) => ({ absence, change, hintKeys }))),
+)
+
+test.each(STORIES)(
+  'what is written while a node $absence comes to all from those who stand in, also if $change ($hintKeys keys)',
+  async ({ absence, change, hintKeys }) => {
+    const world = createWorld({ seed: 1 })
+    await world.run(async () => {
+      await using cluster = await fiveNodes(world, hintKeys)
+      await ABSENCES[absence]?.begin(cluster)
+      // By then all know.
+      await sleep(world, 5000)
+      const { kv } = cluster.node('n1')
+      await Promise.all(IDS.map((id) => kv.put(id, { value: utf8('v') })))
+      await cluster.idle()
+      const standing = await stoodInFor(cluster)
+      expect(standing.length).toBeGreaterThan(0)
+      expect(owed(cluster).some(({ partitions }) => partitions > 0)).toBe(hintKeys < IDS.length)
+      expect(owed(cluster)).not.toEqual([])
+      await CHANGES[change]?.(cluster)
+      await sleep(world, 10_000)
+      await ABSENCES[absence]?.end(cluster)
+      await sleep(world, 30_000)
+      if (PROMOTING.has(change) && !/never/.test(absence)) expect(promoted(cluster, standing)).not.toEqual([])
+      await expectWhole(cluster)
+    })
+  },
+)
+
+test('when all is given back nothing is owed any more, without a pause', async () => {
+  const world = createWorld({ seed: 1 })
+  await world.run(async () => {
+    await using cluster = await fiveNodes(world, 100_000)
+    await cluster.crash(AWAY)
+    await sleep(world, 5000)
+    const { kv } = cluster.node('n1')
+    await Promise.all(IDS.map((id) => kv.put(id, { value: utf8('v') })))
+    await cluster.idle()
+    expect(owed(cluster)).not.toEqual([])
+    await cluster.restart(AWAY)
+    while ((await stoodInFor(cluster)).length > 0) await sleep(world, 100)
+    await sleep(world, 1000)
+    expect(owed(cluster)).toEqual([])
+    const gauges = cluster.nodes.map(({ metrics }) => metrics.value('atoll_vnode_hinted_keys'))
+    expect(new Set(gauges)).toEqual(new Set([0]))
+  })
 })
