@@ -37,6 +37,7 @@ const SUITES: Readonly<Record<string, Suite>> = {
   objects: {
     headLine,
     parts: withLines(objectsParts, line),
+    loadsPackages: true,
     disk: 'new files on both sides: every block is touched for the first time',
   },
   hot: {
@@ -91,7 +92,7 @@ const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N
   --part N        only the N-th part of the suite, in this process: for a profiler
   --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}, of ${ALL} 1);
                   no part is begun after --minutes (default of ${ALL} ${DEFAULT_MINUTES}, else none)
-  --packages FOLDER  the checkout of which the suites digests, hot, listing and processes measure the packages; default this one
+  --packages FOLDER  the checkout of which the suites digests, hot, listing, objects and processes measure the packages; default this one
   --objects N     how many the largest directory of the suite listing gets, 10000 or more; default ${MOST_OBJECTS}, of ${ALL} ${FEWER_OBJECTS}`
 
 process.exitCode = await main()
