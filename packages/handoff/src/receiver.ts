@@ -15,7 +15,7 @@ import type {
   SendReply,
   SendRequest,
 } from './protocol.ts'
-import { mergeAll } from './sender.ts'
+import { mergeAll, returnValues } from './sender.ts'
 
 export interface ReceiverParts {
   readonly host: VnodeHost
@@ -31,7 +31,7 @@ const LONGEST_WAIT_MS = 5000
 const SHARE_OF_TIME = 0.75
 const MAX_WAITING = 256
 
-type Caller = Pick<CallContext, 'from' | 'signal' | 'remainingMs'>
+type Caller = Pick<CallContext, 'from' | 'signal' | 'remainingMs' | 'ownsBody'>
 
 /** Takes records from other nodes, for so many vnodes at a time. */
 export class Receiver {
@@ -70,6 +70,7 @@ export class Receiver {
     }
     const job = await this.#admit(request, caller)
     const refused = await mergeAll(host, request.partition, request.records)
+    if (caller.ownsBody) for (const { record } of request.records) returnValues(record)
     job.moved(request.records.length - refused.length, bytes)
     const pauseMs = this.#pace.charge(bytes)
     // Silence that this node has asked for does not count.

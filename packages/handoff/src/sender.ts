@@ -1,6 +1,6 @@
 import { exceedsRoom, isWhole, type StoredRecord } from '@atoll/causality'
 import type { KeyId, Runtime } from '@atoll/core'
-import { type AtollError, assert, isAtollError } from '@atoll/core'
+import { type AtollError, assert, isAtollError, returnBuffer } from '@atoll/core'
 import { callOrStream, FRAME_ROOM, isCapable, type RpcEndpoint } from '@atoll/transport'
 import { checkPlaceKnown, type MovingRecord, type VnodeHost, WRITE_IDS } from '@atoll/vnode'
 import type { Job } from './jobs.ts'
@@ -33,6 +33,8 @@ export interface Brought {
 interface ToSend {
   readonly id: KeyId
   readonly record: StoredRecord
+  /** Whether its values were read for this message, and nobody else has them. */
+  readonly isRead: boolean
   /** In its message. */
   readonly at: number
 }
@@ -169,10 +171,11 @@ export class Sender {
     const damaged: MovingRecord[] = []
     for (const [at, moving] of message.entries()) {
       const { id, partition, record: head } = moving
-      const { record, corrupt } = isWhole(head)
-        ? { record: head, corrupt: false }
-        : await this.#host.handoffOf(partition).read(id)
-      if (record !== undefined) records.push({ id, record, at })
+      const isRead = !isWhole(head)
+      const { record, corrupt } = isRead
+        ? await this.#host.handoffOf(partition).read(id)
+        : { record: head, corrupt: false }
+      if (record !== undefined) records.push({ id, record, isRead, at })
       else if (corrupt) damaged.push(moving)
     }
     return { records, damaged }
@@ -199,6 +202,8 @@ export class Sender {
             },
             { timeoutMs: this.#options.callTimeoutMs, signal },
           )
+    // Whoever has answered has written them, or has let go of them.
+    for (const { record, isRead } of records) if (isRead) returnValues(record)
     for (const { code } of refused) this.#leaveBehind(code, job)
     job.moved(records.length - refused.length, bytes)
     const delayMs = Math.max(pauseMs, this.#pace.charge(bytes))
@@ -226,6 +231,11 @@ export async function mergeAll(
     if (!isAtollError(outcome.reason, 'ATOLL_TOO_LARGE')) throw outcome.reason
     return [{ at, code: outcome.reason.code }]
   })
+}
+
+/** Nobody looks at the values of a record any more; they lie in arrays of their own. */
+export function returnValues({ siblings }: StoredRecord): void {
+  for (const { value } of siblings) returnBuffer(value)
 }
 
 function goesAlone({ record }: Pick<MovingRecord, 'record'>): boolean {

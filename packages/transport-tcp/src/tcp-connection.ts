@@ -34,6 +34,7 @@ interface Room {
 export class TcpConnection implements Connection, PieceOwner, Link, PartialOwner {
   readonly peer: string
   readonly identity: string
+  readonly ownsBodies = true
   readonly #parts: TcpConnectionParts
   readonly #ordinary: FrameDecoder
   readonly #urgent: FrameDecoder

@@ -43,7 +43,11 @@ async function createWorld(secure: Secure) {
     closing.push(endpoint)
     endpoint.handle(ECHO, async (request, { from }) => `${request} from ${from}`)
     endpoint.handle(PING, async () => 'alive')
-    endpoint.handle(PUT, async (body) => String(body.length))
+    endpoint.handle(PUT, async (body, { ownsBody }) => {
+      // Nobody else has it, so that it can be given back.
+      expect(ownsBody).toBe(true)
+      return String(body.length)
+    })
     endpoint.handleStream(COPY, async (_request, stream) => {
       for await (const chunk of stream) await stream.write(chunk)
       await stream.end()

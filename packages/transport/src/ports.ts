@@ -21,6 +21,11 @@ export interface Connection {
   /** The name of the node on the other side, if the transport has proof of it. */
   readonly identity?: string | undefined
   /**
+   * True if the body of every frame that arrives is an array that nobody else has: whoever is done with it may give it back
+   * (`returnBuffer`). Default false: then the sender may have it still.
+   */
+  readonly ownsBodies?: boolean | undefined
+  /**
    * Hands a frame over. Frames arrive in order, but for urgent ones. The bytes belong to the receiver from here on.
    * Returns a promise when the channel is full: await it before sending more. It never rejects. Does nothing once
    * closed.

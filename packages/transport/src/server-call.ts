@@ -23,6 +23,8 @@ export interface CallContext<Progress = never> {
   readonly signal: AbortSignal
   /** What is left of the caller's time, in milliseconds. */
   readonly remainingMs: number
+  /** True if nobody but the handler has the body of the request, which it may give back then (`returnBuffer`). */
+  readonly ownsBody?: boolean
   /** Tells the caller something before the answer. It may get lost, as any message may. */
   progress(value: Progress): void
 }
@@ -91,6 +93,10 @@ export class ServerCall implements Expiring {
 
   get remainingMs(): number {
     return Math.max(0, this.#parts.deadlineMs - this.#parts.runtime.clock.monotonicMs())
+  }
+
+  get ownsBody(): boolean {
+    return this.#parts.wire.ownsBodies
   }
 
   /** True once its handler has ended or will not be called. */
@@ -233,6 +239,10 @@ class Context<Progress> implements CallContext<Progress> {
 
   get remainingMs(): number {
     return this.#call.remainingMs
+  }
+
+  get ownsBody(): boolean {
+    return this.#call.ownsBody
   }
 
   progress(value: Progress): void {

@@ -59,6 +59,11 @@ export class Wire {
     return this.#connection.identity
   }
 
+  /** As of the connection. */
+  get ownsBodies(): boolean {
+    return this.#connection.ownsBodies === true
+  }
+
   /** True while all but a word or two should wait for `onDrained`. */
   get full(): boolean {
     return this.#blocked

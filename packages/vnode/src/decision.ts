@@ -18,6 +18,8 @@ export interface Decision {
   readonly seen: VersionVector | undefined
   /** The record that is merged into what is there, if one is. */
   readonly brought?: StoredRecord
+  /** Whether the values of what is brought will never change; default false. */
+  readonly isSettled?: boolean
   /** Writes nothing unless the record has just the events that `seen` knows, and nothing was lost; default false. */
   readonly ifAlone?: boolean
   /**

@@ -126,7 +126,10 @@ export class HandoffVnode {
     return this.#vnode().get(id)
   }
 
-  /** Merges a record that comes from another vnode; resolves when it is on disk. */
+  /**
+   * Merges a record that comes from another vnode, whose values must not change until then; resolves when it is on disk, and
+   * nobody here has the values any more unless they were kept (`keepBuffer`).
+   */
   async merge(id: KeyId, record: StoredRecord): Promise<void> {
     const bytes = record.siblings.reduce((sum, { value }) => sum + value.length, 0)
     await this.#parts.admission.run(bytes, () => this.#vnode().merge({ id, record }, 'handoff'))

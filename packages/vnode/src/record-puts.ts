@@ -28,7 +28,7 @@ export interface RecordPut {
   /** What lies there until then. */
   readonly before: Extent
   /** Whether the values will never change: then a large one is written from where it is, where the database can. */
-  readonly isSettled?: boolean
+  readonly isSettled?: boolean | undefined
 }
 
 /** How a record is written, and how many bytes it then has. */

@@ -290,7 +290,7 @@ export class RecordWriter {
   }
 
   #decide(
-    { id, seen, brought, ifAlone, isClients, hintFor, origin, decide }: Decision,
+    { id, seen, brought, isSettled, ifAlone, isClients, hintFor, origin, decide }: Decision,
     ground: Ground,
     incarnation: Incarnation,
   ): Decided {
@@ -318,7 +318,7 @@ export class RecordWriter {
     if (isClients) checkClock(record, current)
     this.#parts.clocks.saw(record, id)
     const { key, name, record: before } = ground
-    const puts = this.#puts({ key, record, before: ground })
+    const puts = this.#puts({ key, record, before: ground, isSettled: isSettled && record === brought })
     if (isClients) checkRoom(this.#parts.recordBytes, puts, current)
     const coordinated = isClients === true
     const change = { id, key, name, before, after: record, isLost: isLost(ground), origin, coordinated }

@@ -122,7 +122,8 @@ export class Vnode {
       // Where nothing is added, what is brought may be there to heal values that are damaged.
       return merged === current || !isWhole(merged)
     }
-    const decision = { id, seen: record.clock, brought: record, hintFor, origin, needsValues, decide }
+    const brought = { seen: record.clock, brought: record, isSettled: origin === 'handoff' }
+    const decision = { id, ...brought, hintFor, origin, needsValues, decide }
     const decided = await this.#write(() => this.#writer.update(decision), onAccepted)
     const { changed, twice } = decided
     const told = tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }

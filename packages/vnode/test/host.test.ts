@@ -211,7 +211,7 @@ describe.each(STORES)('vnodes on %s', (_name, makeStore) => {
   })
 })
 
-it('writes large write-once values from where they are, where the database can', async () => {
+it('writes large values that do not change any more from where they are, where the database can', async () => {
   const batches: Operation[][] = []
   class InParts extends MemoryLevel<Uint8Array, Uint8Array> {
     batchBytes(operations: readonly Operation[], options: { sync: boolean }) {
@@ -236,5 +236,12 @@ it('writes large write-once values from where they are, where the database can',
   const tails = batches.flat().flatMap((put) => (put.type === 'put' && put.tail) || [])
   expect(tails).toHaveLength(1)
   expect(tails[0]?.length).toBe(large.length)
+  // What another vnode has brought does not change either, of whatever type it is.
+  const { record } = await inParts.get({ partition: 1, id: id('k', 'default') })
+  batches.length = 0
+  await inParts.handoffOf(2).merge(id('k', 'default'), record!)
+  const values = record!.siblings.map(({ value }) => value)
+  expect(batches.flat().flatMap((put) => (put.type === 'put' && put.tail) || [])).toEqual(values)
+  expect(inHex((await inParts.get({ partition: 2, id: id('k', 'default') })).record)).toEqual(inHex(record))
   await inParts.close()
 })
