@@ -89,8 +89,8 @@ export class Activations {
       value: candidate,
       signal,
       run: (seats) =>
-        this.#layer.manifests.inLine(quorum, async () => {
-          const ready = await allReady(seats)
+        this.#layer.manifests.inLine(quorum, seats, async (present) => {
+          const ready = await allReady(present)
           if (ready.length > 0) await this.#activate({ name, quorum, ready })
         }),
     })

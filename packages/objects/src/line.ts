@@ -2,7 +2,10 @@ import { AtollError, type Clock, type Timer } from '@atoll/core'
 
 interface Waiter {
   readonly sinceMs: number
+  /** What was left of it then. */
   readonly patienceMs: number
+  /** How long it had waited for something else before. */
+  readonly beforeMs: number
   /** How many had gone in from the line when it came. */
   readonly enteredBefore: number
   readonly enter: () => void
@@ -36,10 +39,15 @@ export class Line {
     this.#free = places
   }
 
-  /** Throws `ATOLL_OVERLOADED`, definite, without having begun the task, if its turn comes too late or too many wait. */
-  async run<T>(patienceMs: number, task: () => Promise<T>): Promise<T> {
+  /**
+   * Throws `ATOLL_OVERLOADED`, definite, without having begun the task, if its turn comes too late or too many wait. Who
+   * has waited for something else before has done so since `sinceMs`, by the monotonic clock, and that counts.
+   */
+  async run<T>(patienceMs: number, task: () => Promise<T>, sinceMs?: number): Promise<T> {
+    const beforeMs = sinceMs === undefined ? 0 : this.#clock.monotonicMs() - sinceMs
+    if (beforeMs > 0 && beforeMs >= patienceMs) throw waitedTooLong(beforeMs, patienceMs)
     if (this.#free > 0) this.#free -= 1
-    else await this.#wait(patienceMs)
+    else await this.#wait(patienceMs - beforeMs, beforeMs)
     try {
       return await task()
     } finally {
@@ -47,12 +55,12 @@ export class Line {
     }
   }
 
-  #wait(patienceMs: number): Promise<void> {
+  #wait(patienceMs: number, beforeMs: number): Promise<void> {
     if (this.#waiting.length >= MAX_WAITING)
       throw new AtollError('ATOLL_OVERLOADED', `${MAX_WAITING} requests wait for their turn already`)
     return new Promise((enter, refuse) => {
       const sinceMs = this.#clock.monotonicMs()
-      const waiter = { sinceMs, patienceMs, enteredBefore: this.#entered, enter, refuse }
+      const waiter = { sinceMs, patienceMs, beforeMs, enteredBefore: this.#entered, enter, refuse }
       this.#waiting.push(waiter)
       this.#watch(dueOf(waiter, sinceMs))
     })
@@ -137,8 +145,13 @@ function dueOf({ sinceMs, patienceMs }: Waiter, nowMs: number): number {
   return sinceMs + stepMs * (Math.floor((nowMs - sinceMs) / stepMs) + 1)
 }
 
-function tooLong({ sinceMs, patienceMs }: Waiter, nowMs: number): AtollError {
-  const waitedMs = Math.round(nowMs - sinceMs)
+function tooLong({ sinceMs, patienceMs, beforeMs }: Waiter, nowMs: number): AtollError {
+  return waitedTooLong(beforeMs + nowMs - sinceMs, beforeMs + patienceMs)
+}
+
+/** The error of who has waited for others for so long, or would have to wait for longer than it may. */
+export function waitedTooLong(forMs: number, patienceMs: number): AtollError {
+  const waitedMs = Math.round(forMs)
   const message =
     waitedMs >= patienceMs
       ? `the request has waited for ${waitedMs} ms for others, and may for ${patienceMs} ms`

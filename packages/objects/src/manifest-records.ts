@@ -22,12 +22,12 @@ import {
 } from './history.ts'
 import { indexesOf } from './history-indexes.ts'
 import { KeyTurns } from './key-turns.ts'
-import { Line } from './line.ts'
+import { Line, waitedTooLong } from './line.ts'
 import type { Manifest } from './manifest.ts'
 import type { ObjectStoreSettings } from './options.ts'
 import type { KvGetOptions, KvStore, KvStoreValue, KvStoreWrite, KvStoreWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
-import { WriteGroups } from './write-groups.ts'
+import { type Seat, WriteGroups } from './write-groups.ts'
 
 /** Whoever writes last sees all: more rounds are needed only where others write at the same time. */
 export const REWRITE_ROUNDS = 16
@@ -106,7 +106,7 @@ export class ManifestRecords {
   readonly #runtime: Pick<Runtime, 'clock' | 'random'>
   readonly #kv: KvStore
   readonly #turns = new KeyTurns(MAX_TURNS)
-  readonly #announcements = new WriteGroups<Manifest, Known | undefined>(this.#turns)
+  readonly #announcements: WriteGroups<Manifest, Known | undefined>
   readonly #reading: Line
   /** Who has the turn of a key waits here, and nobody in here waits for the turn of a key. */
   readonly #writing: Line
@@ -121,6 +121,7 @@ export class ManifestRecords {
     this.#runtime = runtime
     this.#kv = kv
     const { clock } = runtime
+    this.#announcements = new WriteGroups(this.#turns, clock)
     const mostBodies = Math.floor(MAX_WRITING_BYTES / Math.max(1, inlineBytes))
     this.#reading = new Line(clock, MAX_READING)
     this.#writing = new Line(clock, Math.min(MAX_WRITING, mostBodies))
@@ -175,11 +176,12 @@ export class ManifestRecords {
       key: turnOf(id),
       kind: `announcements ${id.type}`,
       value: manifest,
-      run: async (seats) => {
-        const manifests = seats.map(({ value }) => value)
-        const known = await this.#announcing.run(PATIENCE_MS, () => this.#announce(id, manifests))
-        for (const seat of seats) seat.resolve(known)
-      },
+      run: (seats) =>
+        this.#seatsIn({ line: this.#announcing, patienceMs: PATIENCE_MS }, seats, async (present) => {
+          const manifests = present.map(({ value }) => value)
+          const known = await this.#announce(id, manifests)
+          for (const seat of present) seat.resolve(known)
+        }),
     })
   }
 
@@ -203,7 +205,10 @@ export class ManifestRecords {
   rewrite(id: KeyId, change: Change): Promise<void> {
     const task = () => this.#rewrite(id, change)
     const { isInLine = false, quorum = {} } = change
-    return this.inTurn(id, isInLine ? () => this.inLine(quorum, task) : task)
+    if (!isInLine) return this.inTurn(id, task)
+    const { timeoutMs = PATIENCE_MS } = quorum
+    const sinceMs = this.#runtime.clock.monotonicMs()
+    return this.inTurn(id, () => this.#writing.run(timeoutMs, task, sinceMs))
   }
 
   /**
@@ -221,17 +226,43 @@ export class ManifestRecords {
   }
 
   /**
-   * Writes for a client, who has the turn of the record: who comes first begins first, and is answered before the last ones
-   * have begun. Throws `ATOLL_OVERLOADED`, and nothing is begun, where that would take longer than the client waits for any
-   * answer.
+   * Writes for clients, who have the turn of the record: who comes first begins first, and is answered before the last ones
+   * have begun. Throws `ATOLL_OVERLOADED`, and nothing is begun, where that would take longer than the clients wait for any
+   * answer, the wait for the turn included. Those of them who have waited for too long when it begins are refused alone.
    */
-  inLine<T>({ timeoutMs = PATIENCE_MS }: WriteQuorumOptions, task: () => Promise<T>): Promise<T> {
-    return this.#writing.run(timeoutMs, task)
+  inLine<Value, Result>(
+    { timeoutMs = PATIENCE_MS }: WriteQuorumOptions,
+    seats: readonly Seat<Value, Result>[],
+    task: (present: readonly Seat<Value, Result>[]) => Promise<void>,
+  ): Promise<void> {
+    return this.#seatsIn({ line: this.#writing, patienceMs: timeoutMs }, seats, task)
+  }
+
+  /** As long as the last one has patience: the others would be told hardly sooner. */
+  async #seatsIn<Value, Result>(
+    { line, patienceMs }: { readonly line: Line; readonly patienceMs: number },
+    seats: readonly Seat<Value, Result>[],
+    task: (present: readonly Seat<Value, Result>[]) => Promise<void>,
+  ): Promise<void> {
+    const begin = async () => {
+      const present = seats.filter((seat) => !this.#isLate(seat, patienceMs))
+      if (present.length > 0) await task(present)
+    }
+    await line.run(patienceMs, begin, seats.at(-1)?.sinceMs)
+  }
+
+  /** Refuses one that has waited for too long. */
+  #isLate<Value, Result>(seat: Seat<Value, Result>, patienceMs: number): boolean {
+    if (seat.sinceMs === undefined) return false
+    const waitedMs = this.#runtime.clock.monotonicMs() - seat.sinceMs
+    if (waitedMs < patienceMs) return false
+    seat.reject(waitedTooLong(waitedMs, patienceMs))
+    return true
   }
 
   /** Groups of those who write a record, which take turns with those who change it. */
   groups<Value, Result>(): WriteGroups<Value, Result> {
-    return new WriteGroups(this.#turns)
+    return new WriteGroups(this.#turns, this.#runtime.clock)
   }
 
   /** Whether a change of the record is under way at this node. */

@@ -1,17 +1,20 @@
-import { AtollError } from '@atoll/core'
+import { AtollError, type Clock } from '@atoll/core'
 import { aborted, onAbort, throwIfAborted } from './abort.ts'
 import type { KeyTurns } from './key-turns.ts'
 
 /** One of those who change a record by the same write. */
 export class Seat<Value, Result> {
   readonly value: Value
+  /** Since when it waits for the turn of its key, by the monotonic clock; undefined if it has not waited. */
+  readonly sinceMs: number | undefined
   readonly #signal: AbortSignal | undefined
   readonly #settled: Settled<Result>
   #stopHearing: () => void
   #isOver = false
 
-  constructor(value: Value, signal: AbortSignal | undefined, settled: Settled<Result>) {
+  constructor({ value, signal, sinceMs }: SeatOf<Value>, settled: Settled<Result>) {
     this.value = value
+    this.sinceMs = sinceMs
     this.#signal = signal
     this.#settled = settled
     this.#stopHearing = this.#hear()
@@ -55,6 +58,12 @@ export class Seat<Value, Result> {
   }
 }
 
+interface SeatOf<Value> {
+  readonly value: Value
+  readonly signal: AbortSignal | undefined
+  readonly sinceMs: number | undefined
+}
+
 interface Settled<Result> {
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
@@ -81,19 +90,23 @@ const MAX_WAITING = 10_000
  */
 export class WriteGroups<Value, Result> {
   readonly #turns: KeyTurns
+  readonly #clock: Clock
   readonly #groups = new Map<string, Seat<Value, Result>[]>()
   #waiting = 0
 
-  constructor(turns: KeyTurns) {
+  constructor(turns: KeyTurns, clock: Clock) {
     this.#turns = turns
+    this.#clock = clock
   }
 
   /** Throws `ATOLL_OVERLOADED` where too many wait, and as of `throwIfAborted` until the write has begun. */
   join({ key, kind, value, signal, run }: Joining<Value, Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       throwIfAborted(signal)
-      const seat = new Seat(value, signal, { resolve, reject })
-      if (this.#turns.isBusy(key)) this.#wait(seat, { key, kind, run })
+      const isBusy = this.#turns.isBusy(key)
+      const sinceMs = isBusy ? this.#clock.monotonicMs() : undefined
+      const seat = new Seat({ value, signal, sinceMs }, { resolve, reject })
+      if (isBusy) this.#wait(seat, { key, kind, run })
       else void this.#take([seat], key, () => run([seat]))
     })
   }

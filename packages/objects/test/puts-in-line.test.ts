@@ -1,4 +1,4 @@
-import { SECOND_MS } from '@atoll/core'
+import { EMPTY_BYTES, fromUtf8, SECOND_MS } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { MANIFESTS_TYPE, ObjectStore, type ObjectStoreOptions } from '../src/index.ts'
 import { manualRuntime } from './manual-runtime.ts'
@@ -137,6 +137,80 @@ test('a call says by its timeout how long it waits for its turn', async () => {
   isHeld = false
   letGo()
   await Promise.all([...first, patient])
+})
+
+/** What is written of manifests waits until the test lets go those of one key, or all. */
+function gate(kv: MemoryKv): { readonly open: (key?: string) => void } {
+  const opened = new Set<string>()
+  const waiting: { readonly key: string; readonly go: () => void }[] = []
+  kv.before = (operation, type, id) => {
+    const key = fromUtf8(id?.key ?? EMPTY_BYTES)
+    if (operation !== 'put' || type !== MANIFESTS_TYPE || opened.has(key)) return undefined
+    return new Promise<void>((go) => void waiting.push({ key, go }))
+  }
+  return {
+    open: (only) => {
+      if (only === undefined) kv.before = () => undefined
+      else opened.add(only)
+      for (const { key, go } of waiting) if (only === undefined || key === only) go()
+    },
+  }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+
+describe('who has waited for the turn of its key has so much less patience in the line:', () => {
+  const SHORT = { timeoutMs: 1000 }
+  const requests: Readonly<Record<string, (store: ObjectStore) => Promise<unknown>>> = {
+    'a put': (store) => store.put('reef', 'hot', 'late', SHORT),
+    'a deletion': (store) => store.delete('reef', 'hot', SHORT),
+  }
+
+  test.each(Object.entries(requests))('%s', async (_, request) => {
+    const { runtime, kv, store } = await setUp()
+    await store.put('reef', 'hot', 'before')
+    const held = gate(kv)
+    const others = Array.from({ length: PLACES - 1 }, (_, n) => store.put('reef', `${n}`, 'body'))
+    const first = store.put('reef', 'hot', 'first')
+    await settled()
+    // It takes the place that the first one leaves.
+    const next = store.put('reef', 'next', 'body')
+    const hasty = request(store)
+    hasty.catch(() => {})
+    await settled()
+    runtime.advance(900)
+    held.open('hot')
+    // Until the first one is written, and the next one has its place.
+    for (let turn = 0; turn < 20; turn++) await settled()
+    runtime.advance(150)
+    await expect(hasty).rejects.toMatchObject({
+      code: 'ATOLL_OVERLOADED',
+      definite: true,
+      details: { patienceMs: 1000 },
+    })
+    held.open()
+    await Promise.all([first, next, ...others])
+    expect((await store.head('reef', 'hot')).size).toBe('first'.length)
+  })
+
+  test('one that has waited for all of it is refused though there is a place, and those after it are not', async () => {
+    const { runtime, kv, store } = await setUp()
+    const held = gate(kv)
+    const first = store.put('reef', 'hot', 'first')
+    await settled()
+    const early = store.put('reef', 'hot', 'early', SHORT)
+    early.catch(() => {})
+    await settled()
+    runtime.advance(900)
+    const late = store.put('reef', 'hot', 'late', SHORT)
+    await settled()
+    runtime.advance(150)
+    held.open()
+    await first
+    await expect(early).rejects.toMatchObject({ details: { waitedMs: 1050, patienceMs: 1000 } })
+    await late
+    expect((await store.head('reef', 'hot')).size).toBe('late'.length)
+  })
 })
 
 test('a body is digested when its turn has come', async () => {
