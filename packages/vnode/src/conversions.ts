@@ -23,6 +23,17 @@ export interface ConversionStep {
   readonly last: Uint8Array
 }
 
+/** Looks which partitions have something to be converted, and makes `left` say so. */
+export async function findLeft(
+  left: Set<number>,
+  partitions: number,
+  hasSome: (partition: number) => Promise<boolean>,
+): Promise<void> {
+  left.clear()
+  for (let partition = 0; partition < partitions; partition++)
+    if (await hasSome(partition)) left.add(partition)
+}
+
 /** After a step nothing is done for as long as it took, and for this long at least: others want the disk as well. */
 const LEAST_PAUSE_MS = 5
 /** After a failure. */

@@ -1,5 +1,5 @@
-import { AtollError, concatBytes, type KeyId, type Runtime } from '@atoll/core'
-import type { Conversion, ConversionStep } from './conversions.ts'
+import { AtollError, concatBytes, type Runtime } from '@atoll/core'
+import { type Conversion, type ConversionStep, findLeft } from './conversions.ts'
 import { BINARY, hasKeys, reading } from './database.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database } from './ports.ts'
@@ -12,7 +12,7 @@ export interface HeadsInSegmentsParts {
   readonly olderHeads: Set<number>
   /** Throws while nothing is served. */
   readonly vnode: (partition: number) => Vnode
-  /** A partition is converted. */
+  /** A partition is converted, but for heads that cannot be read. */
   readonly onConverted: () => void
   /** Notes that no head lies elsewhere any more. */
   readonly done: () => Promise<void>
@@ -43,8 +43,11 @@ export class HeadsInSegments implements Conversion {
 
   /** Partitions of which heads lie elsewhere, and can be moved as far as anybody knows. */
   get left(): ReadonlySet<number> {
-    const { olderHeads } = this.#parts
-    return new Set([...olderHeads].filter((partition) => !this.#stuck.has(partition)))
+    return new Set([...this.#parts.olderHeads].filter((partition) => this.isLeft(partition)))
+  }
+
+  isLeft(partition: number): boolean {
+    return this.#parts.olderHeads.has(partition) && !this.#stuck.has(partition)
   }
 
   /** Looks which partitions there are to be converted. */
@@ -52,9 +55,9 @@ export class HeadsInSegments implements Conversion {
     const { database, olderHeads } = this.#parts
     this.isNeeded = true
     this.#stuck.clear()
-    olderHeads.clear()
-    for (let partition = 0; partition < partitions; partition++)
-      if (await hasKeys(database, new VnodeLayout(partition).olderHeads.range)) olderHeads.add(partition)
+    await findLeft(olderHeads, partitions, (partition) => {
+      return hasKeys(database, new VnodeLayout(partition).olderHeads.range)
+    })
   }
 
   async step(partition: number, after: Uint8Array | undefined): Promise<ConversionStep | undefined> {
@@ -63,7 +66,7 @@ export class HeadsInSegments implements Conversion {
     if (after === undefined) this.#unreadable = 0
     if (last === undefined) return this.#leave(partition)
     const layout = new VnodeLayout(partition)
-    const ids = keys.flatMap((key) => idIn(layout, key))
+    const ids = keys.flatMap((key) => layout.idsIn(key))
     this.#unreadable += keys.length - ids.length
     let count = 0
     for (let at = 0; at < ids.length; at += TOGETHER) {
@@ -96,6 +99,7 @@ export class HeadsInSegments implements Conversion {
     this.#stuck.add(partition)
     const facts = { partition, records: this.#unreadable }
     runtime.log.error(facts, 'records that cannot be read stay where a build before has put them')
+    onConverted()
   }
 
   #keys(partition: number, after: Uint8Array | undefined): Promise<readonly Uint8Array[]> {
@@ -115,14 +119,5 @@ export class HeadsInSegments implements Conversion {
   #checkRoom(): void {
     if (this.#parts.database.hasRoom?.() !== false) return
     throw new AtollError('ATOLL_DISK_FULL', 'the disk is nearly full', { definite: true, transient: true })
-  }
-}
-
-/** Nothing for a key that nobody has written so. */
-function idIn(layout: VnodeLayout, key: Uint8Array): readonly KeyId[] {
-  try {
-    return [layout.idOf(key)]
-  } catch {
-    return []
   }
 }

@@ -140,7 +140,10 @@ export class VnodeHost extends Lifecycle {
     this.#indexing = { crc32, sha1, sliceOf: (id) => partitionOf(id, this.#wanted, sha1) }
     this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#older.ownIndexes })
     this.#counters = new Counters({ runtime, database, onUnknown: () => this.#recounter.look() })
-    this.#recounter = new Recounter({ runtime, database, counters: this.#counters, olderHeads, vnode })
+    this.#recounter = new Recounter({
+      ...{ runtime, database, counters: this.#counters, olderHeads, vnode },
+      isConverting: (partition) => this.#older.isConverting(partition),
+    })
     this.#shared = this.#shareParts()
   }
 

@@ -1,5 +1,5 @@
 import { AtollError, type KeyId, type Runtime } from '@atoll/core'
-import type { Conversion, ConversionStep } from './conversions.ts'
+import { type Conversion, type ConversionStep, findLeft } from './conversions.ts'
 import { BINARY, hasKeys, NOTED, reading } from './database.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
@@ -40,9 +40,7 @@ export class IndexOrder implements Conversion {
   /** Looks which partitions there are to be brought in order. */
   async load(partitions: number): Promise<void> {
     this.isNeeded = true
-    this.left.clear()
-    for (let partition = 0; partition < partitions; partition++)
-      if (await this.#hasEntries(partition)) this.left.add(partition)
+    await findLeft(this.left, partitions, (partition) => this.#hasEntries(partition))
   }
 
   async step(partition: number, after: Uint8Array | undefined): Promise<ConversionStep | undefined> {

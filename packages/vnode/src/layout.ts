@@ -178,6 +178,15 @@ export class VnodeLayout {
     const [placedBucket = EMPTY_BYTES, place = EMPTY_BYTES] = placed.parts
     return { type: fromUtf8(type), bucket: placedBucket, key: placed.last, place }
   }
+
+  /** The same; nothing for a key that nobody has written so. */
+  idsIn(key: Uint8Array): readonly KeyId[] {
+    try {
+      return [this.idOf(key)]
+    } catch {
+      return []
+    }
+  }
 }
 
 function partsOf(id: KeyId): readonly Uint8Array[] {

@@ -17,7 +17,7 @@ export interface OlderFormatsParts {
   readonly vnode: (partition: number) => Vnode
   /** Notes durably what is done. */
   readonly note: (change: Partial<FormatState>) => Promise<void>
-  /** The records of a partition are all where this build puts them. */
+  /** The records of a partition are all where this build puts them, but for those that cannot be read. */
   readonly onConverted: () => void
 }
 
@@ -37,6 +37,11 @@ export class OlderFormats {
   /** Partitions of which index entries may lie in a range of their own. */
   get ownIndexes(): ReadonlySet<number> {
     return this.#indexes.left
+  }
+
+  /** Whether heads of a partition are still to be moved to where this build puts them. */
+  isConverting(partition: number): boolean {
+    return this.#heads.isLeft(partition)
   }
 
   /** Looks what there is to be converted. */

@@ -1,8 +1,8 @@
-import { AtollError, concatBytes, type Runtime } from '@atoll/core'
+import { AtollError, compareBytes, concatBytes, type Runtime } from '@atoll/core'
 import type { Counters } from './counters.ts'
 import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
 import { BINARY, reading } from './database.ts'
-import { keyText } from './keys.ts'
+import { type KeyRange, keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database } from './ports.ts'
 import type { Vnode } from './vnode.ts'
@@ -67,8 +67,10 @@ export interface RecounterParts {
   readonly runtime: Runtime
   readonly database: Database
   readonly counters: Counters
-  /** Partitions of which heads may lie where builds before have put them: they are counted when that is over. */
+  /** Partitions of which heads may lie where builds before have put them. */
   readonly olderHeads: ReadonlySet<number>
+  /** Whether heads of a partition are still to be moved from there: it is counted when that is over. */
+  readonly isConverting: (partition: number) => boolean
   /** Throws while nothing is served. */
   readonly vnode: (partition: number) => Vnode
 }
@@ -144,8 +146,8 @@ export class Recounter {
   }
 
   #due(): readonly number[] {
-    const { counters, olderHeads } = this.#parts
-    return [...counters.unknown].filter((partition) => !olderHeads.has(partition))
+    const { counters, isConverting } = this.#parts
+    return [...counters.unknown].filter((partition) => !isConverting(partition))
   }
 
   async #count(partition: number, signal: AbortSignal): Promise<void> {
@@ -154,6 +156,7 @@ export class Recounter {
     const recount = new Recount()
     counters.watch(partition, recount)
     try {
+      const stuck = await this.#stuckKeys(partition)
       for (let after: Uint8Array | undefined; ; ) {
         signal.throwIfAborted()
         const startMs = clock.monotonicMs()
@@ -164,6 +167,10 @@ export class Recounter {
         const keys = await this.#keys(partition, after)
         after = keys.at(-1)
         const end = after === undefined ? BEHIND_ALL : keyText(after)
+        for (let [next] = stuck; next !== undefined && keyText(next) <= end; [next] = stuck) {
+          keys.push(next)
+          stuck.shift()
+        }
         // One by one: their values may be large.
         for (const key of recount.listed(keys, end)) await vnode.look(key, recount)
         if (!counters.isWatching(partition, recount)) throw interrupted()
@@ -175,8 +182,28 @@ export class Recounter {
     }
   }
 
-  #keys(partition: number, after: Uint8Array | undefined): Promise<readonly Uint8Array[]> {
-    const { range: all } = new VnodeLayout(partition).heads
+  /**
+   * Where the records would lie, in order, of which the heads could not be moved from where a build before has put them:
+   * those that cannot be read, which are few. None is added any more.
+   */
+  async #stuckKeys(partition: number): Promise<Uint8Array[]> {
+    if (!this.#parts.olderHeads.has(partition)) return []
+    const layout = new VnodeLayout(partition)
+    const { range } = layout.olderHeads
+    const found: Uint8Array[] = []
+    for (let last: Uint8Array | undefined; ; ) {
+      const keys = await this.#keysIn(range, last)
+      last = keys.at(-1)
+      if (last === undefined) return found.sort(compareBytes)
+      for (const id of keys.flatMap((key) => layout.idsIn(key))) found.push(layout.dataKey(id))
+    }
+  }
+
+  #keys(partition: number, after: Uint8Array | undefined): Promise<Uint8Array[]> {
+    return this.#keysIn(new VnodeLayout(partition).heads.range, after)
+  }
+
+  #keysIn(all: KeyRange, after: Uint8Array | undefined): Promise<Uint8Array[]> {
     const range = after === undefined ? all : { gte: concatBytes([after, ZERO]), lt: all.lt }
     return reading(async () => {
       const iterator = this.#parts.database.keys({ ...BINARY, ...range, limit: CHUNK })

@@ -4,7 +4,7 @@ import { partitionOf } from '@atoll/ring'
 import { createWorld } from '@atoll/sim'
 import { describe, expect, it } from 'vitest'
 import { BINARY } from '../src/database.ts'
-import type { VnodeHost } from '../src/index.ts'
+import type { Database, VnodeHost } from '../src/index.ts'
 import { bodyKeyOf, FORMAT_KEY, olderKeyOf, VnodeLayout } from '../src/layout.ts'
 import { expectCounts } from './counts.ts'
 import { headsOf, noteFormatOf, rowsIn, withHeadsByName } from './older-formats.ts'
@@ -46,6 +46,23 @@ async function olderStore(makeStore = memoryStore, names: readonly string[] = NA
   expect(await withHeadsByName(database)).toBe(names.length)
   await database.close()
   return store
+}
+
+/** A database that cannot read what lies under a key. */
+function withUnreadable(database: Database, lost: Uint8Array): Database {
+  return new Proxy(database, {
+    get: (target, name) => {
+      if (name === 'supports') return { ...target.supports, getSync: false }
+      if (name === 'get')
+        return async (key: Uint8Array, options: typeof BINARY) => {
+          if (equalBytes(key, lost) && (await target.get(key, options)) !== undefined)
+            throw Object.assign(new Error('a block is damaged'), { code: 'LEVEL_CORRUPTION' })
+          return target.get(key, options)
+        }
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 const typeOf = (number: number) => (number % 2 === 0 ? 'default' : 'blocks')
@@ -301,20 +318,7 @@ describe('records of a build before, which lie by their names', () => {
     const store = await olderStore()
     const lost = olderKeyOf(ONE.dataKey(id(NAMES[0]!)))
     const { database } = store
-    const failing = new Proxy(database, {
-      get: (target, name) => {
-        if (name === 'supports') return { ...target.supports, getSync: false }
-        if (name === 'get')
-          return async (key: Uint8Array, options: typeof BINARY) => {
-            if (equalBytes(key, lost) && (await target.get(key, options)) !== undefined)
-              throw Object.assign(new Error('a block is damaged'), { code: 'LEVEL_CORRUPTION' })
-            return target.get(key, options)
-          }
-        const value: unknown = Reflect.get(target, name, target)
-        return typeof value === 'function' ? value.bind(target) : value
-      },
-    })
-    const host = makeHost(failing, testRuntime(), APART)
+    const host = makeHost(withUnreadable(database, lost), testRuntime(), APART)
     await host.open()
     await host.converted
     expect(await headsOf(database)).toEqual({ heads: NAMES.length - 1, older: 1 })
@@ -384,6 +388,31 @@ describe('records of a build before, which lie by their names', () => {
     await host.open()
     await host.counted
     expect(host.stored.counting).toBe(0)
+    await expectCounts(host)
+    await host.close()
+  })
+
+  it('are counted also where some of them stay because they cannot be read', async () => {
+    const store = await olderStore()
+    const { database } = store
+    await database.open()
+    const rows = await rowsIn(database, { gte: utf8('!meta!count'), lt: utf8('!meta!couou') })
+    await database.batch(
+      rows.map(([key]) => ({ type: 'del', key }) as const),
+      SYNC,
+    )
+    await database.close()
+    const lost = olderKeyOf(ONE.dataKey(id(NAMES[60]!)))
+    const host = makeHost(withUnreadable(database, lost), testRuntime(), APART)
+    await host.open()
+    await host.counted
+    expect(await headsOf(database)).toEqual({ heads: NAMES.length - 1, older: 1 })
+    expect(host.stored).toMatchObject({ counting: 0, records: NAMES.length })
+    // What cannot be read counts by its key, until it is written anew.
+    const before = host.stored.bytes
+    await host.coordinate(write(id(NAMES[60]!), content('healed')))
+    await host.counted
+    expect(host.stored).toMatchObject({ counting: 0, records: NAMES.length, bytes: before + 'healed'.length })
     await expectCounts(host)
     await host.close()
   })
