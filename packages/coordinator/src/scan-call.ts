@@ -43,7 +43,7 @@ export class ScanCall extends Call<ScanPageFound> {
   readonly #request: ScanRequest
   readonly #machine: ScanMachine
   readonly #lost = new Set<string>()
-  readonly #fetching: CallOptions
+  readonly #endMs: number
   #lastError: AtollError | undefined
   #epoch = 0
 
@@ -51,8 +51,7 @@ export class ScanCall extends Call<ScanPageFound> {
     super(site, options)
     this.#request = request
     this.#machine = new ScanMachine(request)
-    const timeoutMs = Math.min(options.timeoutMs, site.settings.attemptTimeoutMs)
-    this.#fetching = { timeoutMs, signal: options.signal }
+    this.#endMs = site.runtime.clock.monotonicMs() + options.timeoutMs
   }
 
   protected override begin(): void {
@@ -123,7 +122,8 @@ export class ScanCall extends Call<ScanPageFound> {
       groups,
     }
     this.asking()
-    this.site.replicas.scan(from.node, request, this.optionsForOne(this.#fetching)).then(
+    const asked = this.#optionsForRest(this.site.settings.attemptTimeoutMs)
+    this.site.replicas.scan(from.node, request, asked).then(
       (page) => {
         this.#apply(this.#machine.step({ kind: 'fetched', cover, at, page }))
         this.heard()
@@ -144,7 +144,7 @@ export class ScanCall extends Call<ScanPageFound> {
     this.site.runtime.metrics.count('atoll_coordinator_scan_reads_total')
     this.asking()
     const shows = (record: StoredRecord) => this.#visible(record, position).length > 0
-    this.#request.read({ type, bucket, key, place }, shows, this.optionsForOne()).then(
+    this.#request.read({ type, bucket, key, place }, shows, this.#optionsForRest()).then(
       (record) => {
         this.#apply(this.#machine.step({ kind: 'read', slot, payloads: this.#visible(record, position) }))
         this.heard()
@@ -162,7 +162,7 @@ export class ScanCall extends Call<ScanPageFound> {
     const within = { scan: { ...scan, to }, after, limit: SEARCH_LIMIT, groups: undefined }
     this.site.runtime.probe.mark('coordinator.scan_searched')
     this.asking()
-    new ScanCall(this.site, this.optionsForOne(), { ...this.#request, ...within }).run().then(
+    new ScanCall(this.site, this.#optionsForRest(), { ...this.#request, ...within }).run().then(
       ({ entries, next, gone }) => {
         this.#apply(this.#machine.step({ kind: 'searched', slot, entry: entries[0], next, gone }))
         this.heard()
@@ -172,6 +172,12 @@ export class ScanCall extends Call<ScanPageFound> {
         this.heard()
       },
     )
+  }
+
+  /** Whoever is asked now has as long as is left, and no longer than it may. The caller's time is over first. */
+  #optionsForRest(longestMs = Number.POSITIVE_INFINITY): CallOptions {
+    const leftMs = Math.max(1, Math.ceil(this.#endMs - this.site.runtime.clock.monotonicMs()))
+    return this.optionsForOne({ timeoutMs: Math.min(leftMs, longestMs), signal: this.options.signal })
   }
 
   #visible(record: StoredRecord | undefined, { term }: IndexPosition): readonly Uint8Array[] {

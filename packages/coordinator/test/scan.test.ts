@@ -223,6 +223,43 @@ test('time and patience end', async () => {
   })
 })
 
+test.each([
+  ['reads a key', 'get'],
+  ['searches a group', 'scan'],
+] as const)('a scan that %s when its time is nearly over asks no longer than that', async (_, last) => {
+  const setting = await islands({ options: { attemptTimeoutMs: 5000 } })
+  const { world, coordinator, replicas, primaries } = setting
+  await world.run(async () => {
+    await write(coordinator, 'a/1')
+    await write(coordinator, 'a/2')
+    await coordinator.idle()
+    const [stale] = primaries(keyId('a/1')).map((target) => ({
+      target,
+      record: replicas.peek(target, keyId('a/1')),
+    }))
+    await coordinator.delete(keyId('a/1'))
+    await coordinator.idle()
+    if (stale?.record === undefined) throw new Error('a replica that has it')
+    replicas.store(stale.target, keyId('a/1'), stale.record)
+    const asked: string[] = []
+    replicas.delayMs = () => 200
+    replicas.fault = (_node, operation) => {
+      asked.push(operation)
+      // The first scan shows the key that is gone, a read says that it is, and then the group is searched.
+      const isLast = operation === last && (last === 'get' || asked.includes('get'))
+      return isLast ? { kind: 'hang' } : undefined
+    }
+    const startMs = world.nowMs
+    const groups = { prefix: utf8(''), delimiter: utf8('/') }
+    const scanning = coordinator.scan({ ...SCAN, groups }, { r: 3, timeoutMs: 1000 })
+    expect(await failure(scanning)).toMatchObject({ code: 'ATOLL_TIMEOUT' })
+    expect(world.nowMs - startMs).toBe(1000)
+    expect(asked.at(-1)).toBe(last)
+    await coordinator.idle()
+    expect(world.nowMs - startMs).toBe(1000)
+  })
+})
+
 test('an empty cluster has one empty page', async () => {
   const { world, coordinator } = await islands({ nodes: 1 })
   expect(await world.run(() => coordinator.scan(SCAN))).toEqual({ entries: [], next: undefined })
