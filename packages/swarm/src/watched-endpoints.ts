@@ -60,6 +60,7 @@ function answering<Progress>(request: unknown, context: CallContext<Progress>): 
       return context.remainingMs
     },
     progress: (some) => context.progress(answered(request, some)),
+    hasRoomFor: (bytes) => context.hasRoomFor(bytes),
   }
 }
 

@@ -17,7 +17,7 @@ import {
 import type { RpcEndpoint } from './endpoint.ts'
 import { asAtollError, isForeseen } from './error-codec.ts'
 import type { Message, Method } from './method.ts'
-import { type CallContext, type CallHandler, readRequest } from './server-call.ts'
+import { type CallContext, type CallHandler, noRoom, readRequest } from './server-call.ts'
 import { turnEnds } from './turn.ts'
 
 /** Handlers of batched requests that run at one time, as those of other requests have a limit. */
@@ -53,16 +53,16 @@ export class BatchServer {
 
   /** Those that are done by then are told as soon as others take longer; the last ones are the answer. */
   #serve(requests: readonly BatchedRequest[], caller: Caller): Promise<readonly BatchedAnswer[]> {
-    return new Promise((resolve) => {
-      const answers = new Answers(requests.length, { tell: (some) => caller.progress(some), end: resolve })
+    return new Promise((resolve, reject) => {
+      const answers = new Answers(requests.length, { caller, end: resolve })
       for (const [at, request] of requests.entries()) {
-        void this.#outcome(request, caller).then((outcome) => {
+        this.#outcome(request, caller).then((outcome) => {
           if (outcome instanceof AtollError) answers.add({ at, error: outcome }, 0)
           else {
             const { tuple: fields, body = EMPTY_BYTES } = outcome
             answers.add({ at, fields, body }, messageBytes(outcome))
           }
-        })
+        }, reject)
       }
     })
   }
@@ -88,8 +88,8 @@ export class BatchServer {
 }
 
 interface Told {
-  /** Some answers, while others are still to come. */
-  readonly tell: (answers: readonly BatchedAnswer[]) => void
+  /** Is told some answers while others are still to come. */
+  readonly caller: Caller
   readonly end: (answers: readonly BatchedAnswer[]) => void
 }
 
@@ -123,11 +123,27 @@ class Answers {
     if (this.#left > 0) this.#tell()
   }
 
+  /** Of answers that are not sent it is told why, with those that come after them. Never throws. */
   #tell(): void {
-    if (this.#ready.length === 0) return
-    this.#told.tell(this.#ready)
+    const [answers, bytes] = [this.#ready, this.#bytes]
+    if (answers.length === 0) return
     this.#ready = []
     this.#bytes = 0
+    const unsent = this.#whyUnsent(answers, bytes)
+    if (unsent === undefined) return
+    const error = withDefinite(unsent, false)
+    for (const answer of answers) this.#ready.push('error' in answer ? answer : { at: answer.at, error })
+  }
+
+  #whyUnsent(answers: readonly BatchedAnswer[], bytes: number): AtollError | undefined {
+    const { caller } = this.#told
+    try {
+      if (!caller.hasRoomFor(bytes)) return noRoom(bytes, caller.from)
+      caller.progress(answers)
+      return undefined
+    } catch (error) {
+      return asAtollError(error, 'an answer')
+    }
   }
 }
 
@@ -152,6 +168,10 @@ class BatchedContext<Progress> implements CallContext<Progress> {
   }
 
   progress(): void {}
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#caller.hasRoomFor(bytes)
+  }
 }
 
 function readerOf(fields: BatchedRequest['fields']): TupleReader {

@@ -139,7 +139,13 @@ export class LargeServer {
     this.#endpoint.handleStream(streamOf(method), ({ bytes, timeoutMs }, stream, { from, signal }) =>
       this.#admission.run(bytes, async () => {
         const request = decoded(method.request, await readAll(stream, bytes), method.name)
-        const context: CallContext<Progress> = { from, signal, remainingMs: timeoutMs, progress: () => {} }
+        const context: CallContext<Progress> = {
+          from,
+          signal,
+          remainingMs: timeoutMs,
+          progress: () => {},
+          hasRoomFor: () => true,
+        }
         const response = await handler(request, context)
         await behindWrite(() => sendAnswer(stream, method, response))
       }),

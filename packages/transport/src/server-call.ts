@@ -27,6 +27,8 @@ export interface CallContext<Progress = never> {
   readonly ownsBody?: boolean
   /** Tells the caller something before the answer. It may get lost, as any message may. */
   progress(value: Progress): void
+  /** Whether so many bytes may wait beside what waits already for the caller to read it. It is asked before they are told. */
+  hasRoomFor(bytes: number): boolean
 }
 
 export type CallHandler<Request, Response, Progress = never> = (
@@ -118,6 +120,13 @@ export class ServerCall implements Expiring {
     this.#send(encodeProgress(this.id, this.#sequence, message.tuple), message.body)
   }
 
+  hasRoomFor(bytes: number): boolean {
+    const { wire, runtime } = this.#parts
+    if (isUrgent(this.id) || wire.fits(bytes)) return true
+    runtime.metrics.count('atoll_rpc_overloaded_total', 1, { what: 'answer' })
+    return false
+  }
+
   /** Throws `ATOLL_OVERLOADED` if it may not wait beside what waits for the peer already, and then sends nothing. */
   answer(message: Message): void {
     if (!this.#abort.aborted) {
@@ -149,12 +158,8 @@ export class ServerCall implements Expiring {
   }
 
   #assertFits(head: Uint8Array, body: Uint8Array | undefined): void {
-    const { wire, from, runtime } = this.#parts
     const bytes = head.length + (body?.length ?? 0)
-    if (isUrgent(this.id) || wire.fits(bytes)) return
-    runtime.metrics.count('atoll_rpc_overloaded_total', 1, { what: 'answer' })
-    const message = `an answer of ${bytes} bytes is not sent: too much waits already for ${from} to read it`
-    throw new AtollError('ATOLL_OVERLOADED', message)
+    if (!this.hasRoomFor(bytes)) throw noRoom(bytes, this.from)
   }
 
   #send(head: Uint8Array, body?: Uint8Array): void {
@@ -166,6 +171,12 @@ export class ServerCall implements Expiring {
     this.#asked = undefined
     this.#parts.owner.onDone(this)
   }
+}
+
+/** Why an answer is not sent. Whoever asked does not know what became of it. */
+export function noRoom(bytes: number, from: string): AtollError {
+  const message = `an answer of ${bytes} bytes is not sent: too much waits already for ${from} to read it`
+  return new AtollError('ATOLL_OVERLOADED', message)
 }
 
 export function serveCall<Request, Response, Progress>(
@@ -248,5 +259,9 @@ class Context<Progress> implements CallContext<Progress> {
   progress(value: Progress): void {
     assert(this.#codec !== undefined, `${this.#method} tells no progress`)
     this.#call.tell(this.#codec.encode(value))
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return this.#call.hasRoomFor(bytes)
   }
 }

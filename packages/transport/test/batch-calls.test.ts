@@ -178,6 +178,31 @@ describe('calls of one turn', () => {
     await expect(slow).rejects.toMatchObject({ code: 'ATOLL_UNREACHABLE', definite: false })
   })
 
+  test('fail alone where the answer is larger than a frame may be, and the others are answered', async () => {
+    const cluster = createTestCluster()
+    const a = await cluster.endpoint('a', { capabilities: [CAN] })
+    const b = await cluster.endpoint('b', {
+      capabilities: [CAN],
+      maxBodyBytes: 4096,
+      streamChunkBytes: 4096,
+    })
+    const server = new BatchServer(b, BATCH, cluster.runtime)
+    const method: Method<string, string> = { name: 'test.load', request: text, response: ECHO_BODY.response }
+    server.handle(method, async (bytes) => 'x'.repeat(Number(bytes)))
+    let answer = (_: string) => {}
+    server.handle(WAIT, () => new Promise((resolve) => (answer = resolve)))
+    await a.call('b', method, '1', SOON)
+    const calls = new BatchCalls({ endpoint: a, method: BATCH, capability: CAN })
+    const slow = calls.call('b', WAIT, 'slow', SOON)
+    const sizes = ['10', '300000', '5000', '20']
+    const loads = Promise.allSettled(sizes.map((bytes) => calls.call('b', method, bytes, SOON)))
+    await settle()
+    answer('at last')
+    expect(await slow).toBe('at last')
+    const tooLarge = { reason: { code: 'ATOLL_TOO_LARGE', definite: false } }
+    expect(await loads).toMatchObject([{ value: 'x'.repeat(10) }, tooLarge, tooLarge, {}])
+  })
+
   test('are refused past a limit, definitely', async () => {
     const { calls } = await setUp()
     const many = Array.from({ length: 4097 }, (_, at) => calls.call('b', WAIT, `${at}`, SOON))

@@ -1,7 +1,10 @@
 import type { AtollError, Clock } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import {
+  BatchCalls,
+  BatchServer,
   type ByteStream,
+  batchMethod,
   type Connection,
   type Frame,
   type Method,
@@ -194,6 +197,50 @@ describe('a peer that asks for more than it reads', () => {
     )
     expect(answered).toBeGreaterThanOrEqual(100)
     expect([answered, lost]).toEqual([200 - overloaded('answer'), overloaded('answer')])
+    expect([a.peers, b.peers]).toEqual([['b'], ['a']])
+  })
+
+  test('of answers of batches loses those that are too many, and its connection stays', async () => {
+    const { a, b, runtime, clock, way, overloaded } = await createPair({ capabilities: ['batches'] })
+    const batch = batchMethod('test.batch')
+    const server = new BatchServer(b, batch, runtime)
+    const gates: (() => void)[] = []
+    let finish = () => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    const gated: Method<string, string> = { ...ECHO_BODY, name: 'test.gated' }
+    const slow: Method<string, string> = { ...ECHO_BODY, name: 'test.slow' }
+    server.handle(gated, async (request) => {
+      await new Promise<void>((resolve) => void gates.push(resolve))
+      return request
+    })
+    server.handle(slow, async (request) => {
+      await finished
+      return request
+    })
+    const calls = new BatchCalls({ endpoint: a, method: batch, capability: 'batches' })
+    const loads: Promise<number | string>[] = []
+    const ends: Promise<number | string>[] = []
+    for (let round = 0; round < 20; round++) {
+      for (let at = 0; at < 3; at++) loads.push(outcomeOf(calls.call('b', gated, 'x'.repeat(8 * KiB), SOON)))
+      ends.push(outcomeOf(calls.call('b', slow, 'slow', SOON)))
+      await clock.advance(1)
+    }
+    expect(gates).toHaveLength(60)
+    way.shut()
+    for (const open of gates) open()
+    await clock.advance(10)
+    expect(overloaded('answer')).toBeGreaterThan(0)
+    way.open()
+    await clock.advance(100)
+    finish()
+    await clock.advance(100)
+    expect(await Promise.all(ends)).toEqual(ends.map(() => 'slow'.length))
+    const outcomes = await Promise.all(loads)
+    const lost = outcomes.filter((one) => one === 'ATOLL_OVERLOADED false').length
+    expect(lost).toBe(3 * overloaded('answer'))
+    expect(outcomes.filter((one) => one === 8 * KiB).length).toBe(60 - lost)
     expect([a.peers, b.peers]).toEqual([['b'], ['a']])
   })
 
