@@ -1,8 +1,6 @@
-import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
+import { type BucketTypes, Coordinator, type Replicas } from '@atoll/coordinator'
 import {
-  AtollError,
   assert,
-  attempt,
   closeInOrder,
   isMetricsRegistry,
   Lifecycle,
@@ -11,18 +9,10 @@ import {
 } from '@atoll/core'
 import { type DocumentPort, Gossip, type MemberStatus } from '@atoll/gossip'
 import { Handoffs } from '@atoll/handoff'
-import {
-  type ClusterDocument,
-  catchingUp,
-  filledReplicas,
-  Membership,
-  markUp,
-  setAddress,
-  setBucketType,
-} from '@atoll/membership'
+import { type ClusterDocument, Membership } from '@atoll/membership'
 import { type CloseOptions, checkClose, ObjectStore } from '@atoll/objects'
 import { ownerOfFiled, serveVnodes, VnodeReplicas } from '@atoll/replicas'
-import { Placement, type Ring } from '@atoll/ring'
+import type { Placement, Ring } from '@atoll/ring'
 import type { RpcEndpoint } from '@atoll/transport'
 import { VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { EventEmitter } from 'eventemitter3'
@@ -34,15 +24,14 @@ import { CLOCKS, Clocks } from './clocks.ts'
 import { ClusterControl } from './cluster-control.ts'
 import { DataMover } from './data-mover.ts'
 import { type Departure, Leaving } from './departure.ts'
-import { DOCUMENT_MARK, markOf } from './document-mark.ts'
+import { DocumentFollower } from './document-follower.ts'
+import { type AtollNodeStart, enterCluster } from './enter-cluster.ts'
 import type { Generation } from './generation.ts'
 import { GENERATIONS, HISTORY, Lives } from './lives.ts'
-import { lookAround } from './look-around.ts'
-import type { Met } from './meeting.ts'
-import { epochOfOtherData, otherData } from './node-identity.ts'
 import type { NodeNetwork } from './node-network.ts'
 import type { NodeSpace } from './node-space.ts'
 import type { NodeStorage } from './node-storage.ts'
+import { OwnEntry } from './own-entry.ts'
 import { PartitionOwners } from './partition-owners.ts'
 import { SeedRounds } from './seed-rounds.ts'
 
@@ -52,18 +41,6 @@ export interface AtollNodeCollaborators {
   readonly around?: ((replicas: Replicas) => Replicas) | undefined
   /** What was made for this node alone, such as its runtime: closed last. */
   readonly own?: { close(): Promise<void> } | undefined
-}
-
-/** How a node comes to the document of its cluster. */
-export interface AtollNodeStart {
-  /** What its storage, a seed, or whoever begins the cluster says. */
-  readonly known: ClusterDocument
-  /** Addresses where members of the cluster may be. */
-  readonly seeds: readonly string[]
-  /** The members that were met already. */
-  readonly met: readonly Met[]
-  readonly zone: string | undefined
-  readonly joinTimeoutMs: number
 }
 
 export interface AtollNodeEvents {
@@ -108,15 +85,14 @@ export class AtollNode extends Lifecycle {
   readonly #handoffs: Handoffs
   readonly #mover: DataMover
   readonly #owners: PartitionOwners
+  readonly #follower: DocumentFollower
   readonly #announcer: AddressAnnouncer
   readonly #generation: Generation
   readonly #clocks: Clocks
   readonly #lives: Lives
-  readonly #configured: ReadonlyMap<string, Uint8Array>
   readonly #own: AtollNodeCollaborators['own']
   #closing: CloseOptions = {}
   #isAbandoned = false
-  #placement: Placement | undefined
 
   /** Use `createNode` or `createCluster`, which check the options. */
   constructor(storage: NodeStorage, collaborators: AtollNodeCollaborators, start: AtollNodeStart) {
@@ -129,7 +105,6 @@ export class AtollNode extends Lifecycle {
     this.runtime = runtime
     this.metrics = metricsOf(runtime)
     this.bucketTypes = bucketTypes
-    this.#configured = bucketTypes.toEncoded()
     this.vnodes = vnodes
     this.storage = storage.space
     this.#generation = generation
@@ -153,11 +128,9 @@ export class AtollNode extends Lifecycle {
     })
     const { endpoint } = this.#others
     this.#endpoint = endpoint
-    const membership = new Membership(
-      runtime,
-      { endpoint, storage: storage.cluster, remembers: (known) => generation.remembers(known) },
-      { node: name },
-    )
+    const remembers = (known: ClusterDocument) => generation.remembers(known)
+    const stored = { endpoint, storage: storage.cluster, remembers }
+    const membership = new Membership(runtime, stored, { node: name })
     this.#membership = membership
     const document = documentOf(membership)
     this.#gossip = new Gossip(runtime, { endpoint, document }, { ...options.gossip, node: name })
@@ -166,7 +139,12 @@ export class AtollNode extends Lifecycle {
     this.#lives = new Lives({ node: name, runtime, endpoint, generation, vnodes, owners: this.#owners })
     const isOwn = (partition: number) => ownerOfFiled(partition, vnodes.filed, ownership()) === name
     this.#handoffs = new Handoffs(runtime, { host: vnodes, endpoint, isOwn }, options.handoff ?? {})
-    const placement = () => this.#currentPlacement()
+    const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
+    const [owners, others, leaving, lives] = [this.#owners, this.#others, this.#leaving, this.#lives]
+    const onLeft = (departure: Departure) => this.events.emit('left', departure)
+    const followed = { ...common, bucketTypes, owners, others, leaving, lives, onLeft }
+    this.#follower = new DocumentFollower(followed)
+    const placement = () => this.placement
     const isUp = (node: string) => this.isUp(node)
     const replicas = new VnodeReplicas({ node: name, host: vnodes, endpoint, ownership })
     const replicasOf = (type: string) => (bucketTypes.has(type) ? bucketTypes.get(type).n : undefined)
@@ -174,37 +152,32 @@ export class AtollNode extends Lifecycle {
     const types = () => [...bucketTypes.entries()].map(([type]) => type)
     const moved = { ...data, membership, types, replicasOf }
     this.#mover = new DataMover(runtime, moved, { node: name, lookMs: LOOK_MS })
-    this.kv = new Coordinator(
-      runtime,
-      {
-        node: name,
-        placement: () => this.#leaving.unlessLeft(() => this.#unlessForked(placement)),
-        replicas: around?.(replicas) ?? replicas,
-        liveness: { isUp, statusOf: (node) => this.#statusOf(node) },
-        bucketTypes,
-      },
-      options.coordinator ?? {},
-    )
+    const asked = {
+      node: name,
+      placement: () => leaving.unlessLeft(() => this.#follower.unlessForked(placement)),
+      replicas: around?.(replicas) ?? replicas,
+      liveness: { isUp, statusOf: (node: string) => this.#statusOf(node) },
+      bucketTypes,
+    }
+    this.kv = new Coordinator(runtime, asked, options.coordinator ?? {})
     this.#clocks = new Clocks({ node: name, runtime, endpoint, document: () => membership.document })
-    const common = { node: name, runtime, endpoint, membership, gossip: this.#gossip }
     const below = { kv: this.kv.inner, clocks: this.#clocks, peers: new BucketPeers(common) }
     this.objects = new ObjectStore(runtime, below, options.objects ?? {})
-    const edit = (known: ClusterDocument) => this.#returned(known)
-    const first = (signal: AbortSignal) => this.#lookAround(signal)
+    const { first, edit } = new OwnEntry({ ...common, bucketTypes, generation, lives, others })
     this.#announcer = new AddressAnnouncer(runtime, { ...common, first, edit })
-    this.#seeds = new SeedRounds(runtime, { ...common, seeds: start.seeds, others: this.#others, isUp })
-    const told = (known: ClusterDocument) => this.#lives.tell(known)
+    this.#seeds = new SeedRounds(runtime, { ...common, seeds: start.seeds, others, isUp })
+    const told = (known: ClusterDocument) => lives.tell(known)
     const mayBeOlder = (known: ClusterDocument) => generation.mayBeOlder(known)
     this.cluster = new ClusterControl({ ...common, ...data, bucketTypes, told, mayBeOlder })
   }
 
   get ring(): Ring {
-    return this.#currentPlacement().ring
+    return this.placement.ring
   }
 
   /** The nodes of every partition, by the newest document that this node has. */
   get placement(): Placement {
-    return this.#currentPlacement()
+    return this.#follower.placement
   }
 
   /** The address of this node that it tells others. */
@@ -225,7 +198,7 @@ export class AtollNode extends Lifecycle {
   protected async onOpen(): Promise<void> {
     this.#isAbandoned = false
     // Before anybody asks: without a document every request would be served, wherever its replica is now.
-    this.#follow(this.#start.known)
+    this.#follower.follow(this.#start.known)
     await this.vnodes.open()
     await this.#generation.begin()
     await this.#handoffs.open()
@@ -233,16 +206,18 @@ export class AtollNode extends Lifecycle {
     this.cluster.serve()
     this.#clocks.serve()
     this.#others.serve()
-    this.#endpoint.events.on('peer-mismatched', this.#onMismatch)
+    this.#endpoint.events.on('peer-mismatched', this.#follower.onMismatch)
     await this.#endpoint.open()
-    this.#membership.events.on('changed', this.#onDocument)
+    this.#membership.events.on('changed', this.#follower.onDocument)
     await this.#membership.open()
-    await this.#findDocument()
+    const { address } = this
+    const { name: node, runtime } = this
+    this.#follower.follow(await enterCluster(runtime, this.#membership, { ...this.#start, node, address }))
     await this.#seeds.open()
-    this.#markDocument()
+    this.#follower.mark()
     await this.#gossip.open()
     // A newer document may have been learnt meanwhile.
-    this.#markDocument()
+    this.#follower.mark()
     this.#gossip.events.on('up', this.#mover.lookAnew)
     this.objects.open()
     await this.kv.open()
@@ -318,115 +293,13 @@ export class AtollNode extends Lifecycle {
         this.vnodes,
       ])
     } finally {
-      this.#membership.events.off('changed', this.#onDocument)
-      this.#endpoint.events.off('peer-mismatched', this.#onMismatch)
+      this.#membership.events.off('changed', this.#follower.onDocument)
+      this.#endpoint.events.off('peer-mismatched', this.#follower.onMismatch)
     }
-  }
-
-  /** From storage, or by beginning a cluster, or by joining one. */
-  async #findDocument(): Promise<void> {
-    const { known, zone, joinTimeoutMs: timeoutMs } = this.#start
-    const membership = this.#membership
-    const newest = membership.document ?? known
-    const own = newest.members.get(this.name)
-    if (own !== undefined && own.id !== membership.id) throw otherData(this.name, membership.id, newest)
-    if (membership.document === undefined && own !== undefined) await membership.bootstrap(known)
-    else if (membership.document === undefined) {
-      const met = this.#start.met.map(({ node }) => node)
-      const seeds = [...new Set([...met, ...known.members.keys()])].filter((node) => node !== this.name)
-      this.#tell('the node joins a cluster', { members: seeds, address: this.address })
-      await membership.join({ seeds, address: this.address, zone, timeoutMs })
-    } else if (own === undefined) throw hasLeft(this.name)
-    const { document } = membership
-    assert(document !== undefined, 'a node has a document once it began a cluster or joined one')
-    this.#follow(document)
-  }
-
-  /**
-   * The address of this node may be another one, it may know bucket types that the cluster does not, and its data has begun
-   * another life.
-   */
-  #returned(document: ClusterDocument): ClusterDocument {
-    const own = document.members.get(this.name)
-    if (own === undefined) return document
-    const placed = this.#others.areFoundByName ? document : setAddress(document, this.name, this.address)
-    const here = this.#lives.tell(own.state === 'down' ? markUp(placed, this.name) : placed)
-    return [...this.#configured].reduce((known, [name, bytes]) => {
-      if (known.bucketTypes.has(name)) return known
-      return setBucketType(known, { name, bytes, n: decodeBucketProperties(bytes).n })
-    }, here)
-  }
-
-  readonly #onDocument = (document: ClusterDocument, previous: ClusterDocument | undefined) => {
-    this.#follow(document)
-    this.#leave(this.#leaving.look(document))
-    this.#others.changed(previous)
-    if (this.#gossip.state !== 'open') return
-    this.#gossip.announce()
-    this.#markDocument()
-  }
-
-  /** Tells the others which document this node goes by. */
-  #markDocument(): void {
-    const { document, bytes } = this.#membership
-    if (document === undefined || bytes === undefined) return
-    this.#gossip.publish(DOCUMENT_MARK, markOf(document.epoch, bytes, this.runtime.digest.sha1))
-  }
-
-  readonly #onMismatch = (_peer: string, reason: AtollError) => {
-    const { document } = this.#membership
-    if (document === undefined) return
-    const { clusterId } = document
-    const epoch = epochOfOtherData(reason, clusterId) ?? 0
-    if (epoch > document.epoch) this.#leave(this.#leaving.replaced({ clusterId, epoch }))
-  }
-
-  #leave(departure: Departure | undefined): void {
-    if (departure === undefined) return
-    const fields = { node: this.name, ...departure }
-    this.runtime.log.warn(fields, 'this node is no member of its cluster any more')
-    // Nobody answers it any more.
-    this.#gossip.setMembers([])
-    attempt(this.runtime, 'listener', () => this.events.emit('left', departure))
-  }
-
-  #follow(document: ClusterDocument): void {
-    this.bucketTypes.replaceAll(document.bucketTypes, filledReplicas(document))
-    const { ring, epoch, replicas: table } = document
-    const behind = new Set(catchingUp(document).keys())
-    this.#placement = new Placement(ring, epoch, { table, behind })
-    this.#owners.follow(document)
-    this.#others.follow(document)
-    this.#gossip.setMembers(this.#leaving.isOver ? [] : [...document.members.keys()])
-    this.#lives.follow(document)
-  }
-
-  /**
-   * Whether the data is an older copy is known by any other member: it votes once all have been asked who can be
-   * reached.
-   */
-  async #lookAround(signal: AbortSignal): Promise<void> {
-    const membership = this.#membership
-    const { document } = membership
-    if (document === undefined || this.#generation.remembers(document)) return
-    await lookAround(this.runtime, { node: this.name, membership, endpoint: this.#endpoint }, signal)
-    this.#generation.lookedAround()
-  }
-
-  /** By which of two histories a request would be right nobody knows. */
-  #unlessForked<T>(get: () => T): T {
-    const { fork } = this.#membership
-    if (fork !== undefined) throw fork
-    return get()
   }
 
   #tell(message: string, facts: object = {}): void {
     this.runtime.log.info({ node: this.name, ...facts }, message)
-  }
-
-  #currentPlacement(): Placement {
-    assert(this.#placement !== undefined, `${this.label} has a placement once it is open`)
-    return this.#placement
   }
 }
 
@@ -444,11 +317,4 @@ function documentOf(membership: Membership): DocumentPort {
 function metricsOf({ metrics }: Runtime): MetricsReader {
   assert(isMetricsRegistry(metrics), 'createNode and createCluster see to it that metrics can be read')
   return metrics
-}
-
-function hasLeft(node: string): AtollError {
-  return new AtollError(
-    'ATOLL_FORMAT',
-    `${node} has left the cluster: on an empty directory it may join anew`,
-  )
 }
