@@ -27,7 +27,7 @@ export interface CallContext<Progress = never> {
   readonly ownsBody?: boolean
   /** Tells the caller something before the answer. It may get lost, as any message may. */
   progress(value: Progress): void
-  /** Whether so many bytes may wait beside what waits already for the caller to read it. It is asked before they are told. */
+  /** Whether so many bytes may wait beside what waits for the caller already. It is asked before they are told. */
   hasRoomFor(bytes: number): boolean
 }
 

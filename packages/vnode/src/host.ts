@@ -140,10 +140,8 @@ export class VnodeHost extends Lifecycle {
     this.#indexing = { crc32, sha1, sliceOf: (id) => partitionOf(id, this.#wanted, sha1) }
     this.derivations = derivationsOf({ indexing: this.#indexing, ownIndexes: this.#older.ownIndexes })
     this.#counters = new Counters({ runtime, database, onUnknown: () => this.#recounter.look() })
-    this.#recounter = new Recounter({
-      ...{ runtime, database, counters: this.#counters, olderHeads, vnode },
-      isConverting: (partition) => this.#older.isConverting(partition),
-    })
+    const counted = { runtime, database, counters: this.#counters, older: this.#older, vnode }
+    this.#recounter = new Recounter(counted)
     this.#shared = this.#shareParts()
   }
 

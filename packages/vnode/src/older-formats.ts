@@ -23,12 +23,14 @@ export interface OlderFormatsParts {
 
 /** What builds before have written otherwise than this one, and is converted while the node serves. */
 export class OlderFormats {
+  readonly #olderHeads: ReadonlySet<number>
   readonly #indexes: IndexOrder
   readonly #heads: HeadsInSegments
   readonly #conversions: Conversions
 
   constructor(parts: OlderFormatsParts) {
-    const { note } = parts
+    const { note, olderHeads } = parts
+    this.#olderHeads = olderHeads
     this.#indexes = new IndexOrder({ ...parts, done: () => note({ indexesInOrder: true }) })
     this.#heads = new HeadsInSegments({ ...parts, done: () => note({ headsInSegments: true }) })
     this.#conversions = new Conversions(parts.runtime, [this.#indexes, this.#heads])
@@ -37,6 +39,11 @@ export class OlderFormats {
   /** Partitions of which index entries may lie in a range of their own. */
   get ownIndexes(): ReadonlySet<number> {
     return this.#indexes.left
+  }
+
+  /** Whether heads of a partition may lie where builds before have put them. */
+  mayHaveHeads(partition: number): boolean {
+    return this.#olderHeads.has(partition)
   }
 
   /** Whether heads of a partition are still to be moved to where this build puts them. */

@@ -4,6 +4,7 @@ import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
 import { BINARY, reading } from './database.ts'
 import { type KeyRange, keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
+import type { OlderFormats } from './older-formats.ts'
 import type { Database } from './ports.ts'
 import type { Vnode } from './vnode.ts'
 
@@ -67,10 +68,8 @@ export interface RecounterParts {
   readonly runtime: Runtime
   readonly database: Database
   readonly counters: Counters
-  /** Partitions of which heads may lie where builds before have put them. */
-  readonly olderHeads: ReadonlySet<number>
-  /** Whether heads of a partition are still to be moved from there: it is counted when that is over. */
-  readonly isConverting: (partition: number) => boolean
+  /** A partition is counted when its heads are moved from where builds before have put them. */
+  readonly older: Pick<OlderFormats, 'isConverting' | 'mayHaveHeads'>
   /** Throws while nothing is served. */
   readonly vnode: (partition: number) => Vnode
 }
@@ -146,8 +145,8 @@ export class Recounter {
   }
 
   #due(): readonly number[] {
-    const { counters, isConverting } = this.#parts
-    return [...counters.unknown].filter((partition) => !isConverting(partition))
+    const { counters, older } = this.#parts
+    return [...counters.unknown].filter((partition) => !older.isConverting(partition))
   }
 
   async #count(partition: number, signal: AbortSignal): Promise<void> {
@@ -187,7 +186,7 @@ export class Recounter {
    * those that cannot be read, which are few. None is added any more.
    */
   async #stuckKeys(partition: number): Promise<Uint8Array[]> {
-    if (!this.#parts.olderHeads.has(partition)) return []
+    if (!this.#parts.older.mayHaveHeads(partition)) return []
     const layout = new VnodeLayout(partition)
     const { range } = layout.olderHeads
     const found: Uint8Array[] = []
