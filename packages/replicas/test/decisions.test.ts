@@ -2,23 +2,33 @@ import type { StoredRecord } from '@atoll/causality'
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
 import { DECISIONS, VNODE_CAPABILITIES, type VnodeHost } from '@atoll/vnode'
 import { describe, expect, it } from 'vitest'
-import { content, id, makeHost, memoryStore, testRuntime, valuesOf, write } from '../../vnode/test/world.ts'
+import {
+  classicStore,
+  content,
+  id,
+  makeHost,
+  memoryStore,
+  testRuntime,
+  valuesOf,
+  write,
+} from '../../vnode/test/world.ts'
 import { serveVnodes, VnodeReplicas } from '../src/index.ts'
 
 const CALL = { timeoutMs: 60_000 }
 const OF_BEFORE = VNODE_CAPABILITIES.filter((capability) => capability !== DECISIONS)
 
-async function twoNodes(capabilities: readonly string[]) {
+async function twoNodes(capabilities: readonly string[], makeStore = classicStore) {
   const runtime = testRuntime()
   const network = new MemoryNetwork(runtime)
   const make = async (node: string, able: readonly string[]) => {
-    const host = makeHost(memoryStore().database, runtime, { node })
+    const store = makeStore()
+    const host = makeHost(store.database, runtime, { node })
     await host.open()
     const parts = { transport: network.transport(node), addressOf: (name: string) => name }
     const endpoint = new RpcEndpoint(runtime, parts, { node, capabilities: able })
     serveVnodes(endpoint, host)
     await endpoint.open()
-    return { host, endpoint }
+    return { host, endpoint, store }
   }
   const near = await make('n1', VNODE_CAPABILITIES)
   const far = await make('n2', capabilities)
@@ -26,9 +36,10 @@ async function twoNodes(capabilities: readonly string[]) {
   // The handshake: before that nobody knows what the other node can do.
   await replicas.get({ node: 'n2', partition: 1 }, id('none'), CALL)
   const close = async () => {
-    for (const { host, endpoint } of [near, far]) {
+    for (const { host, endpoint, store } of [near, far]) {
       await endpoint.close()
       await host.close()
+      store.dispose()
     }
   }
   /** What was told before the answer, and the answer. */
@@ -60,6 +71,13 @@ describe('what another node has decided of a write', () => {
   it('is not told by a node of a build before, which is not asked to', async () => {
     const { coordinate, close } = await twoNodes(OF_BEFORE)
     const { told, record } = await coordinate('n2', 'k', 'one')
+    expect([told, valuesOf(record)]).toEqual([undefined, ['one']])
+    await close()
+  })
+
+  it.each(['n1', 'n2'])('is not told by a database in memory, which has it at once: by %s', async (node) => {
+    const { coordinate, close } = await twoNodes(VNODE_CAPABILITIES, memoryStore)
+    const { told, record } = await coordinate(node, 'k', 'one')
     expect([told, valuesOf(record)]).toEqual([undefined, ['one']])
     await close()
   })

@@ -186,7 +186,7 @@ export class Vnode {
     return this.#track(() => this.#writer.hint(id, hintFor))
   }
 
-  /** `onDecided` is called with the result when that is queued, before it is on the disk. */
+  /** `onDecided` is called with the result when that is queued, before it is on the disk, if there is one. */
   async coordinate(
     { id, context, ifAlone = false, hintFor, ...rest }: CoordinateRequest,
     onDecided?: OnDecided,
@@ -209,7 +209,10 @@ export class Vnode {
             const decision = { id, seen, ifAlone, ...CLIENTS, hintFor, needsValues, decide }
             return this.#writer.update(decision)
           },
-      onDecided && ((decided) => tellDecided(decided, onDecided)),
+      // Where there is no disk to wait for, it is told together with others of its batch, which costs less.
+      onDecided && this.#parts.database.supports.permanence
+        ? (decided) => tellDecided(decided, onDecided)
+        : undefined,
     )
     assert(isWhole(record), 'what a client has written is answered with its values')
     return { record, declined }
