@@ -45,7 +45,8 @@ export async function checkDelivered(scene: Scene, strays: readonly Stray[]): Pr
   const violations: Violation[] = []
   for (const { node, id, record } of strays) {
     const holders = holdersOf(scene, id)
-    // Who has become a holder keeps it, as that: what others lack then, they lack like any write that failed there.
+    // Who has become a holder keeps it, as that, and gives it to whom it has noted: `missed` tells if one lacks it who
+    // could be noted.
     if (holders.some(({ name }) => name === node)) continue
     for (const holder of holders) {
       const { record: held } = await holder.vnodes.get({ partition: partitionIn(scene, id), id })
