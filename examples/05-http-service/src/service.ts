@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { isAtollError, type ObjectInfo, type ObjectStore } from '@atoll/store'
+import { AtollError, isAtollError, type ObjectInfo, type ObjectStore } from '@atoll/store'
 import { parseRange } from './range.ts'
-import { answerOf } from './statuses.ts'
+import { answerOf, isFault } from './statuses.ts'
 
 export interface ServiceOptions {
   /** Hears of errors that are not the fault of the request. */
@@ -30,7 +30,7 @@ export function createService(objects: ObjectStore, options: ServiceOptions = {}
     void serve(objects, request, response).catch((error: unknown) => {
       fail(response, error)
       discardRest(request, lingerMs)
-      if (answerOf(error).status >= 500) onError(error)
+      if (isFault(answerOf(error).status)) onError(error)
     })
   })
 }
@@ -60,6 +60,11 @@ async function serve(
   else response.writeHead(405, { allow: 'GET, HEAD, PUT, DELETE' }).end()
 }
 
+/** Whoever sets a condition must not be answered as if it had been met. */
+function isConditional({ headers }: IncomingMessage): boolean {
+  return headers['if-match'] !== undefined || headers['if-none-match'] !== undefined
+}
+
 /** The URL of a request and the parts of its path; undefined for what is no URL, such as `//` or `/%`. */
 function targetOf(text: string): { readonly url: URL; readonly path: readonly string[] } | undefined {
   try {
@@ -71,6 +76,8 @@ function targetOf(text: string): { readonly url: URL; readonly path: readonly st
 }
 
 async function put({ objects, request, response, bucket, key, signal }: Exchange): Promise<void> {
+  if (isConditional(request))
+    throw new AtollError('ATOLL_STORE_UNSUPPORTED', 'the store has no conditional writes yet')
   const { 'content-length': length, 'content-type': contentType } = request.headers
   const options = { contentType, signal, ...(length === undefined ? {} : { length: Number(length) }) }
   // A put that fails would destroy the request, and with it the connection that the answer takes.
@@ -132,8 +139,10 @@ function headersOf({ etag, contentType, lastModifiedMs }: ObjectInfo): Record<st
   }
 }
 
+/** By weak comparison: a proxy that compresses an answer makes its tag weak (RFC 9110, 13.1.2). */
 function isKnown(request: IncomingMessage, { etag }: ObjectInfo): boolean {
-  const known = (request.headers['if-none-match'] ?? '').split(',').map((tag) => tag.trim())
+  const tags = (request.headers['if-none-match'] ?? '').split(',')
+  const known = tags.map((tag) => tag.trim().replace(/^W\//, ''))
   return known.includes(`"${etag}"`) || known.includes('*')
 }
 

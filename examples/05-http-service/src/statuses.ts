@@ -13,6 +13,7 @@ const STATUSES: Readonly<Partial<Record<ErrorCode, number>>> = {
   ATOLL_INVALID_BODY: 400,
   ATOLL_OBJECT_NOT_FOUND: 404,
   ATOLL_RANGE: 416,
+  ATOLL_STORE_UNSUPPORTED: 501,
   ATOLL_TIMEOUT: 504,
   ATOLL_TOO_LARGE: 413,
 }
@@ -35,8 +36,13 @@ export function answerOf(error: unknown): Answer {
     return { status: 500, code: 'INTERNAL', message: 'internal error', transient: false }
   const { code, transient } = error
   const status = STATUSES[code] ?? (transient ? 503 : 500)
-  const message = status >= 500 ? 'the store cannot answer now' : error.message
+  const message = isFault(status) ? 'the store cannot answer now' : error.message
   return { status, code, message, transient }
+}
+
+/** Whether the service is to blame, and not what it was asked for. */
+export function isFault(status: number): boolean {
+  return status >= 500 && status !== 501
 }
 
 /** What `pipeline` says when the connection ends before the answer: nothing that the service could mend. */

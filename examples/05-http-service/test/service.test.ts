@@ -43,7 +43,21 @@ describe('objects', () => {
       headers: { 'if-none-match': got.headers.get('etag') ?? '' },
     })
     expect(again.status).toBe(304)
+    const weak = await fetch(`${base}/photos/a/b.txt`, {
+      headers: { 'if-none-match': `"none", W/${got.headers.get('etag')}` },
+    })
+    expect(weak.status).toBe(304)
   })
+
+  test.each(['if-match', 'if-none-match'])(
+    'are not put by a condition that nobody looks at: %s',
+    async (name) => {
+      await put('/photos/guarded', 'first')
+      const refused = await put('/photos/guarded', 'second', { [name]: '*' })
+      expect(refused.status).toBe(501)
+      expect(await (await fetch(`${base}/photos/guarded`)).text()).toBe('first')
+    },
+  )
 
   test.each([
     ['bytes=0-3', 206, 'Dear', 'bytes 0-3/12'],

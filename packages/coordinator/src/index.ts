@@ -1,8 +1,9 @@
-export type { BucketChanges, BucketProperties } from './bucket-properties.ts'
+export type { BucketChanges, BucketProperties, NamedMerge } from './bucket-properties.ts'
 export { BucketTypes, type BucketTypesOptions, type MergeFunctions } from './bucket-types.ts'
 export { decodeBucketProperties, encodeBucketProperties } from './codec.ts'
 export { Coordinator, type CoordinatorMeans } from './coordinator.ts'
 export type {
+  Absence,
   DeleteOptions,
   KeyValueStore,
   KvRead,

@@ -137,6 +137,12 @@ function isLikeSignal({ aborted, addEventListener, removeEventListener }: Partia
   )
 }
 
+/** With the tag of what has one, such as a Blob or a Map. */
+function objectText(value: object): string {
+  const tag = TAG.call(value).slice('[object '.length, -1)
+  return tag === 'Object' ? 'an object' : `an object (${tag})`
+}
+
 /** A short picture of any value, for messages. */
 export function describe(value: unknown): string {
   if (typeof value === 'string')
@@ -144,7 +150,8 @@ export function describe(value: unknown): string {
   if (value instanceof Uint8Array) return `${value.length} bytes`
   if (typeof value === 'function') return 'a function'
   if (value instanceof Promise) return 'a promise'
-  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object' && value !== null) return objectText(value)
   if (typeof value === 'bigint') return `${value}n`
   return String(value)
 }

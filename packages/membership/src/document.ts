@@ -46,18 +46,15 @@ export type Move = { readonly partition: number } & (
 /** Copies that are still owed to nodes that hold the partitions already. */
 export type Refill = RaisedRefill | RestoredRefill
 
-interface Owed {
-  readonly id: string
-  /** The members that have not offered their copies yet. */
-  readonly waiting: readonly NodeName[]
-}
-
 /**
  * n of a bucket type was raised, and goes up by one at a time, since a majority of k replicas meets every majority of k + 1,
  * but not of k + 2. What was written to `from` replicas is being offered to the next one in each list; until that is done
  * the type is read from `from` replicas.
  */
-export interface RaisedRefill extends Owed {
+export interface RaisedRefill {
+  readonly id: string
+  /** The members that have not offered their copies yet. */
+  readonly waiting: readonly NodeName[]
   readonly type: string
   readonly from: number
   /** What n shall be in the end. */
@@ -65,7 +62,10 @@ export interface RaisedRefill extends Owed {
 }
 
 /** The data of a node is an older copy: it lacks what was written after the copy was made. */
-export interface RestoredRefill extends Owed {
+export interface RestoredRefill {
+  readonly id: string
+  /** The members that have not offered their copies yet. */
+  readonly waiting: readonly NodeName[]
   readonly node: NodeName
 }
 

@@ -66,6 +66,11 @@ async function openNode(options: NodeOptions, { runtime, own }: World): Promise<
     const looks = transport !== undefined && data.document === undefined
     const met = looks ? await lookForCluster(name, network, { options, runtime }) : []
     const known = data.document ?? met[0]?.document
+    if (options.restored && data.document === undefined)
+      runtime.log.warn(
+        { node: name },
+        `${name} has no data, and so no copy that could be older: it begins empty`,
+      )
     const storage = await openStorage(name, data, { runtime, options, known, isRestored: options.restored })
     const start = { known: known ?? beginning(storage, options, network), seeds, met, zone, joinTimeoutMs }
     const node = new AtollNode(storage, { network, own }, start)

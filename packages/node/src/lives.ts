@@ -57,7 +57,9 @@ export class Lives {
     if (standing === 'restored') {
       metrics.count('atoll_node_restored_total')
       vnodes.renewActors()
-      const from = this.#waiting?.join(', ') ?? 'nobody, since it is alone'
+      const isAlone = document.members.size === 1
+      const from =
+        this.#waiting?.join(', ') ?? `nobody, since it ${isAlone ? 'is alone' : 'holds no partition'}`
       log.warn({ node }, `the data of ${node} is an older copy: it catches up from ${from}`)
     }
     if (before !== undefined && this.#waiting === undefined)

@@ -202,6 +202,8 @@ export function seedsOf({
   transport,
 }: Pick<NodeOptions, 'seeds' | 'transport'>): readonly string[] {
   // A set or a map has no entries of its own: it would look like no seeds at all.
+  if (typeof seeds === 'string')
+    throw wrongType('seeds', `must be an array of addresses, got ${describe(seeds)}`)
   const entries = Object.entries(Array.isArray(seeds) ? seeds : checkObject('seeds', seeds))
   checkInteger('seeds.length', entries.length, { min: 0, max: MAX_SEEDS })
   return entries.map(([at, given]) => {

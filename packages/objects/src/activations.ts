@@ -205,8 +205,8 @@ export class Activations {
   #checkRoom({ bucket, key }: PlacedObject, { manifests }: History): void {
     const { maxVersions } = this.#layer.settings
     if (manifests.size <= maxVersions) return
-    const message = `object ${describe(key)} of bucket "${bucket}" has ${maxVersions} versions that wait for collection`
-    throw new AtollError('ATOLL_OVERLOADED', message)
+    const message = `object ${describe(key)} of bucket "${bucket}" has ${maxVersions} versions that wait for collection: collect with a shorter leeway, or raise objects.maxVersions`
+    throw new AtollError('ATOLL_OVERLOADED', message, { details: { reason: 'versions', maxVersions } })
   }
 }
 

@@ -1,4 +1,4 @@
-import { assert, returnBuffer } from '@atoll/core'
+import { AtollError, assert, returnBuffer } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import type { Block, BlockOwner, BlockSet } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
@@ -43,7 +43,11 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, void, void> {
-    if (this.#begun) throw new TypeError('the body of an object can be read once; get the object again')
+    if (this.#begun)
+      throw new AtollError(
+        'ATOLL_INVALID_BODY',
+        'the body of an object can be read once; get the object again',
+      )
     this.#begun = true
     return this.#chunks()
   }

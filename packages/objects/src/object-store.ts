@@ -117,8 +117,8 @@ export class ObjectStore {
   }
 
   /**
-   * Throws `ATOLL_BUCKET_NOT_EMPTY` or `ATOLL_BUCKET_NOT_FOUND`. An object that is put at the same time may outlive its
-   * bucket; it is listed again when the bucket is created again.
+   * Throws `ATOLL_BUCKET_NOT_EMPTY` or `ATOLL_BUCKET_NOT_FOUND`. An object that is put at the same time
+   * never shows in the next bucket of that name.
    */
   async deleteBucket(name: string, options: DeleteOptions = {}): Promise<void> {
     checkChange('deleteBucket', options)

@@ -1,7 +1,18 @@
 // All that a program imports. A type is here if the signature of something that is here names it.
 
-export type { CausalContext, MergeFunction, MergePolicy, Sibling } from '@atoll/causality'
 export type {
+  ActorId,
+  CausalContext,
+  Content,
+  Dot,
+  IndexEntry,
+  MergeFunction,
+  MergePolicy,
+  Sibling,
+  VersionVector,
+} from '@atoll/causality'
+export type {
+  Absence,
   BucketChanges,
   BucketProperties,
   BucketTypes,
@@ -17,6 +28,7 @@ export type {
   KvWrite,
   KvWritten,
   MergeFunctions,
+  NamedMerge,
   QuorumSize,
   ReadOptions,
   Replicas,
@@ -42,6 +54,7 @@ export {
   isErrorCode,
   type KeyId,
   type Labels,
+  type Lifecycle,
   type LifecycleState,
   type Log,
   METRICS,
@@ -56,6 +69,7 @@ export {
   type Runtime,
   type StorageUsage,
   type StreamAlgorithm,
+  type TermGroups,
   type Timer,
 } from '@atoll/core'
 export type { GossipOptions, MemberStatus } from '@atoll/gossip'
@@ -67,6 +81,7 @@ export {
   describeChange,
   type ForcedRecord,
   type ForceOptions,
+  type History,
   type Member,
   type MemberState,
   type Move,
@@ -92,6 +107,7 @@ export {
   type Holdings,
   type MemberReport,
   type NodeSpace,
+  type Owed,
   type SystemRuntime,
   type SystemRuntimeOptions,
   systemRuntime,
@@ -122,8 +138,10 @@ export type {
   PutOptions,
   PutResult,
   ReadableStreamLike,
+  ReplicaCount,
   ResolvedRange,
   StoredObject,
+  WriteQuorumOptions,
 } from '@atoll/objects'
 export type { NodeName, Placement, PreferenceEntry, ReplicaTable, Ring } from '@atoll/ring'
 export {
@@ -137,14 +155,16 @@ export {
   type TransportFactory,
 } from '@atoll/transport'
 export {
+  type Pem,
   type TcpFactory,
   type TcpFactoryOptions,
+  type TcpTransport,
   type TlsFiles,
   type TlsNaming,
   type TlsOptions,
   type TlsPaths,
   tcp,
 } from '@atoll/transport-tcp'
-export type { Counts, Database, StoredCounts, VnodeHost, VnodeHostOptions } from '@atoll/vnode'
+export type { Counts, Database, StorageState, StoredCounts, VnodeHost, VnodeHostOptions } from '@atoll/vnode'
 export type { EventEmitter } from 'eventemitter3'
 export { type OpenClusterOptions, type OpenNodeOptions, openCluster, openNode } from './open.ts'

@@ -112,6 +112,11 @@ test('the program of the package README runs as printed', async () => {
     expect(await run(code)).toEqual(['Dear reader,'])
 })
 
+test('the programs of the page on objects run as printed', async () => {
+  for (const code of blocksOf('docs/OBJECTS.md', 'js'))
+    expect(await run(code)).toEqual(['1000 0 1000', '2024/'])
+})
+
 describe('the operating guide', () => {
   const programs = blocksOf('docs/OPERATING.md', 'js')
   const scripts = blocksOf('docs/OPERATING.md', 'sh')
@@ -126,13 +131,15 @@ describe('the operating guide', () => {
 
   /** What the script starts, as the environments of the programs, at free ports. */
   async function environments(): Promise<Record<string, string>[]> {
-    const names = ['NAME', 'DATA', 'TLS', 'LISTEN', 'ADDRESS', 'SEEDS']
+    const names = ['NAME', 'DATA', 'TLS', 'LISTEN', 'ADDRESS', 'SEEDS', 'ADMIN']
     const said = names.map((name) => `${name}=$${name}`).join('|')
     // In the place of Node.js, a function that says what it was given.
     let lines = shell(
       `node() { test "$1" = node.mjs; echo "${said}"; }\n${printed(scripts, 'node node.mjs')}wait; cat n1.log n2.log n3.log`,
     )
     for (const port of ['7401', '7402', '7403']) lines = lines.replaceAll(`:${port}`, `:${await freePort()}`)
+    for (const port of ['7501', '7502', '7503'])
+      lines = lines.replace(`ADMIN=${port}`, `ADMIN=${await freePort()}`)
     return lines
       .trim()
       .split('\n')
@@ -143,37 +150,54 @@ describe('the operating guide', () => {
     shell(printed(scripts, 'req -x509'))
     const certificate = printed(scripts, 'NODE=n1')
     for (const name of ['n1', 'n2', 'n3']) shell(certificate.replace('NODE=n1', `NODE=${name}`))
-    const [program, plan] = [printed(programs, 'process.env'), printed(programs, 'SIGUSR2')]
+    const [program, door] = [printed(programs, 'openNode, tcp'), printed(programs, 'createServer')]
     const opened: store.AtollNode[] = []
-    const signals: (() => Promise<void>)[] = []
-    const lines: string[] = []
-    const say = { ...quiet, log: (line: string) => void lines.push(line) }
-    const on = (_: string, act: () => Promise<void>) => void signals.push(act)
+    const signals: (() => unknown)[] = []
+    const once = (_: string, act: () => unknown) => void signals.push(act)
+    const worlds = await environments()
     await Promise.all(
-      (await environments()).map((env) =>
-        run(`${program}\n${plan}\nopened.push(node)`, {
-          opened,
-          console: say,
-          process: { env, once: on, on },
-        }),
+      worlds.map((env) =>
+        run(`${program}\n${door}\nopened.push(node)`, { opened, console: quiet, process: { env, once } }),
       ),
     )
+    const curls = printed(scripts, '/commit').trim().split('\n')
+    const base = `http://127.0.0.1:${worlds[0]?.['ADMIN']}`
+    const curl = async (line: string) => {
+      const {
+        method = 'GET',
+        body,
+        path,
+      } = /^curl (?:-X (?<method>POST) )?(?:-d (?<body>\S+) )?http:\/\/127.0.0.1:7501(?<path>\S+)$/.exec(line)
+        ?.groups ?? {}
+      const answer = await fetch(`${base}${path}`, body === undefined ? { method } : { method: 'POST', body })
+      return [answer.status, await answer.text()] as const
+    }
     try {
       const [first, , third] = opened
       const states = () => first?.cluster.status().members.map(({ node, state }) => `${node} ${state}`)
       expect(states()?.sort()).toEqual(['n1 valid', 'n2 joining', 'n3 joining'])
-      // Of each node the end first, then the plan.
-      await signals[1]?.()
-      expect(lines.at(-1)).toBe('the plan is done')
+      const [status, plan, commit, bucket] = [curls[0] ?? '', curls[1] ?? '', curls[2] ?? '', curls[3] ?? '']
+      expect(JSON.parse((await curl(status))[1])).toMatchObject({
+        members: { length: 3 },
+        stored: { types: {} },
+      })
+      expect(await curl(plan)).toEqual([200, expect.stringContaining('n3')])
+      expect(await curl(commit)).toEqual([200, 'the plan is done\n'])
+      expect(await curl(commit)).toEqual([500, expect.stringContaining('ATOLL_CHANGE_REFUSED')])
+      expect((await (await fetch(`${base}/metrics`)).text()).startsWith('# ')).toBe(true)
+      const change = JSON.stringify({ kind: 'leave', node: 'n9' })
+      const refused = await fetch(`${base}/stage`, { method: 'POST', body: change })
+      expect([refused.status, await refused.text()]).toEqual([500, expect.stringContaining('n9')])
+      expect(await (await fetch(`${base}/none`)).text()).toContain('/stage')
       expect(states()?.sort()).toEqual(['n1 valid', 'n2 valid', 'n3 valid'])
-      await first?.objects.createBucket('letters')
+      expect((await curl(bucket))[0]).toBe(200)
       await first?.objects.put('letters', 'key', 'Dear reader,')
       expect((await third?.objects.head('letters', 'key'))?.size).toBe(12)
       await expect(first?.objects.deleteBucket('letters')).rejects.toThrow('still holds objects')
       await run(printed(programs, 'deleteBucket'), { node: third })
       expect(await first?.objects.listBuckets()).toMatchObject({ buckets: [] })
     } finally {
-      await Promise.all(opened.map((node) => node.close()))
+      await Promise.all(signals.map((end) => end()))
     }
   })
 

@@ -7,7 +7,7 @@ import { formatAddress, parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
 import type { NodeUri } from './node-uri.ts'
-import { because } from './refusal.ts'
+import { because, reasonIn } from './refusal.ts'
 
 const LEFT = 'it left before it was known'
 
@@ -137,7 +137,7 @@ export class Acceptor implements Listener {
   #onTlsError(error: Error, socket: TLSSocket): void {
     const peer = peerOf(socket)
     socket.destroy()
-    if (this.#settle(peer)) this.#refuse(peer, because('tls', error.message, { cause: error }))
+    if (this.#settle(peer)) this.#refuse(peer, because('tls', reasonIn(error), { cause: error }))
   }
 
   #greet(socket: Socket, peer: string, certified: string | AtollError | undefined): void {

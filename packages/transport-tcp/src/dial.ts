@@ -7,7 +7,7 @@ import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
 import { Inbox } from './inbox.ts'
 import type { NodeUri } from './node-uri.ts'
-import { because, reasonOf } from './refusal.ts'
+import { because, reasonIn, reasonOf } from './refusal.ts'
 
 export interface DialParts extends ConnectOptions {
   readonly address: string
@@ -102,7 +102,7 @@ export class Dial {
 
   readonly #onError = (error: unknown): void => {
     const { address } = this.#parts
-    const why = error instanceof Error ? error.message || String(error) : 'the connection was closed'
+    const why = error instanceof Error ? reasonIn(error) : 'the connection was closed'
     const isTls = this.#socket instanceof TLSSocket && error instanceof Error && !isSystemError(error)
     if (isTls) this.#fail(because('tls', `no TLS with ${address}: ${why}`, { cause: error }))
     else this.#fail(unreachable(address, why, error))

@@ -1,5 +1,6 @@
 export {
   DEFAULT_TCP_OPTIONS,
+  type Pem,
   type TcpFactoryOptions,
   type TcpOptions,
   type TlsFiles,

@@ -51,3 +51,10 @@ export function reasonOf(error: AtollError): string {
   if (typeof reason === 'string') return reason
   return error.code === 'ATOLL_TOO_LARGE' ? 'too-large' : 'malformed'
 }
+
+/** Of what OpenSSL says, only the reason: the rest is places in its source, with a line break at the end. */
+export function reasonIn(error: Error): string {
+  const isOpenSsl = 'library' in error && 'reason' in error && typeof error.reason === 'string'
+  if (!isOpenSsl) return error.message || String(error)
+  return error.reason === 'wrong version number' ? 'the other side does not speak it' : String(error.reason)
+}
