@@ -4,7 +4,7 @@ import { type AddressInfo, connect } from 'node:net'
 import { AtollError, type AtollNode, ERROR_CODES, isErrorCode, openNode } from '@atoll/store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createService } from '../src/service.ts'
-import { answerOf } from '../src/statuses.ts'
+import { answerOf, isFault } from '../src/statuses.ts'
 
 let node: AtollNode
 let server: Server
@@ -105,7 +105,7 @@ describe('what goes wrong', () => {
       if (!isErrorCode(code)) throw new Error(code)
       const { status, message } = answerOf(new AtollError(code, 'the reason'))
       expect(status, code).toBeGreaterThanOrEqual(400)
-      expect(message === 'the reason', code).toBe(status < 500)
+      expect(message === 'the reason', code).toBe(!isFault(status))
     }
     expect(answerOf(new Error('secret'))).toMatchObject({ status: 500, message: 'internal error' })
   })
