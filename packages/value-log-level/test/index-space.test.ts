@@ -84,7 +84,8 @@ describe('what was deleted of small values', () => {
       },
       { timeout: 240_000, interval: 20 },
     )
-    expect(await usedBytes()).toBeLessThan(2 * MiB)
+    // LevelDB may be at a compaction of its own still, which has its old tables and its new ones.
+    await vi.waitUntil(async () => (await usedBytes()) < 2 * MiB, { timeout: 240_000, interval: 20 })
     expect(inner.ranges.length).toBeGreaterThan(1)
     const { ranges } = inner
     expect(ranges.every(({ from }, at) => at === 0 || from >= (ranges[at - 1]?.to ?? ''))).toBe(true)
