@@ -314,7 +314,7 @@ export class PutMachine {
     this.#failed += 1
     this.#errors.push(error)
     slot.state = 'failed'
-    if (wasCoordinating && !error.definite) slot.isDoubtful = true
+    if ((wasCoordinating || slot.hasDecided) && !error.definite) slot.isDoubtful = true
     const effects = isUnable(error) ? this.#replace(slot) : this.#storeAfter(at, slot)
     if (!this.#reachesQuorum()) return [...effects, ...this.#unmet(false)]
     if (!wasCoordinating) return this.#concluded(effects)

@@ -274,6 +274,17 @@ describe('stories', () => {
     failed.step({ kind: 'failed', at: 1, error: error('ATOLL_TIMEOUT') })
     expect(failed.step(decided)).toHaveLength(0)
   })
+  test('one that has decided, and whose answer is lost as those of all others are, is told who may lack it', () => {
+    const machine = new PutMachine(planOf())
+    machine.step({ kind: 'start' })
+    machine.step({ kind: 'decided', at: 1, record: written })
+    for (const at of [0, 2]) machine.step({ kind: 'failed', at, error: error('ATOLL_TIMEOUT'), of: written })
+    const broken = error('ATOLL_UNREACHABLE', false)
+    machine.step({ kind: 'failed', at: 1, error: broken, of: written })
+    const [doubt, ...more] = machine.missed(() => [])
+    expect(more).toEqual([])
+    expect([doubt?.holders.map(({ node }) => node), doubt?.nodes]).toEqual([['n1'], ['n0', 'n2']])
+  })
   test('one replica is enough for one', () => {
     const plan = planOf({ targets: targets('p'), quorum: quorumOf({ n: 1, w: 1, dw: 1 }) })
     expect(story(plan, 'n0 ok')).toBe('start: coordinate n0; n0 ok: met')

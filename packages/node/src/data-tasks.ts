@@ -100,17 +100,18 @@ export class DataTasks {
   }
 
   /** Of each record to those who hold it by its bucket type. */
-  async #deliverHints({ partition, node, to }: Hints, signal: AbortSignal): Promise<void> {
-    const { handoffs, placement, replicasOf } = this.#parts
-    const holders = placement().primaries(partition, MAX_REPLICAS)
-    const targets = holders.flatMap((holder, position) =>
-      to.includes(holder.node) ? [{ holder, position }] : [],
-    )
+  async #deliverHints({ partition, node: missing }: Hints, signal: AbortSignal): Promise<void> {
+    const { handoffs, node, placement, replicasOf } = this.#parts
+    const holders = placement().primaries(partition, MAX_REPLICAS).entries()
+    const all = Array.from(holders, ([position, holder]) => ({ holder, position }))
+    // By the list of now, not by that of the look: what is offered to nobody is forgotten.
+    const own = all.filter(({ holder }) => holder.node === missing)
+    const targets = own.length > 0 ? own : all.filter(({ holder }) => holder.node !== node)
     const select = ({ type }: KeyId) => {
       const n = replicasOf(type) ?? MAX_REPLICAS
       return targets.flatMap(({ holder, position }) => (position < n ? [holder] : []))
     }
-    await handoffs.deliverHints({ partition, node, select }, { signal })
+    await handoffs.deliverHints({ partition, node: missing, select }, { signal })
   }
 
   /**

@@ -8,6 +8,7 @@ import {
   checkPlaceKnown,
   type GetReply,
   type GetRequest,
+  type HintRequest,
   type Mirror,
   type PutReply,
   type PutRequest,
@@ -147,10 +148,25 @@ export class MirroredVnodes {
     if (failed.length === 0) return
     const { host } = this.#parts
     const partition = place.in(host.filed)
-    await host.hint({ partition, id, hintFor: failed })
+    await this.#noteMissed({ partition, id, hintFor: failed })
     const cause = outcomes.find((outcome) => outcome.status === 'rejected')?.reason
     const message = `${failed.join(' and ')} hold partition ${partition} as well, and did not get the write`
     throw new AtollError('ATOLL_UNREACHABLE', message, { cause, definite: false })
+  }
+
+  /** If that cannot be noted, the write is here all the same, and the caller hears why it has failed. */
+  async #noteMissed(hint: HintRequest): Promise<void> {
+    const { host } = this.#parts
+    try {
+      await host.hint(hint)
+    } catch (error) {
+      const { hintFor: missed, partition } = hint
+      host.runtime.log.warn(
+        { partition, missed, err: error },
+        'that other holders missed a write could not be noted',
+      )
+      host.runtime.metrics.count('atoll_coordinator_hints_lost_total', missed.length)
+    }
   }
 
   async #call<Request, Response, Progress>(

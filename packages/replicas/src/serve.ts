@@ -49,7 +49,10 @@ export function serveVnodes(
       const onDecided = (record: StoredRecord) => {
         const [only, ...others] = record.siblings
         // Whoever asks has this value, and needs no other one.
-        if (others.length === 0 && only?.writeId === writeId) call.progress(encodeHead(record))
+        if (others.length > 0 || only?.writeId !== writeId || isLargeRecord(record)) return
+        const head = encodeHead(record)
+        // Where it cannot be told now, the answer tells it.
+        if (call.hasRoomFor(head.length)) call.progress(head)
       }
       return router.coordinate(request, patienceOf(call), tellDecided ? onDecided : undefined)
     },

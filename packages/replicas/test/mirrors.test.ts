@@ -1,4 +1,5 @@
 import { EMPTY_RECORD } from '@atoll/causality'
+import { AtollError } from '@atoll/core'
 import { expect, it } from 'vitest'
 import { Atoll, type Island, OWNED_BY_N1 } from '../../handoff/test/atoll.ts'
 import { content, id, valuesOf, write } from '../../vnode/test/world.ts'
@@ -113,6 +114,11 @@ it('a write that does not reach the other node spoils a copy; it fails once that
     mirrors.settle(1, 'n2', 7)
     await expect(n3.write(at(6), id('c'), 'c')).rejects.toMatchObject({ definite: false })
     await n3.write(at(7), id('d'), 'd')
+    // That it cannot be noted either does not make a write that is stored one that certainly is not.
+    const hint = n1.host.hint
+    n1.host.hint = () => Promise.reject(new AtollError('ATOLL_OVERLOADED', 'no turn for a note'))
+    await expect(n3.write(at(6), id('e'), 'e')).rejects.toMatchObject({ definite: false })
+    n1.host.hint = hint
     atoll.network.heal()
     expect(n1.host.hints.all()).toEqual([{ partition: 1, node: 'n2', keys: 2, isWhole: false }])
     const select = () => [{ node: 'n2', partition: 1 }]

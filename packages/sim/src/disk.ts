@@ -32,10 +32,16 @@ const EVERYTHING = { lower: undefined, upper: undefined, reverse: false, limit: 
 /** A disk of a simulated machine, of which databases are opened and to which things happen. */
 export class SimDisk {
   readonly #device: Device
+  #restorations = 0
 
   /** Use `World.disk`. */
   constructor(identity: DeviceIdentity, collaborators: DeviceCollaborators, options: Required<DiskOptions>) {
     this.#device = new Device(identity, collaborators, options)
+  }
+
+  /** How often a copy was put in the place of what was stored. */
+  get restorations(): number {
+    return this.#restorations
   }
 
   /** How many entries are stored. */
@@ -123,6 +129,7 @@ export class SimDisk {
 
   /** Puts a copy, of this disk or of another one, in the place of what is stored, as when a backup is restored. */
   restore(copy: DiskCopy): void {
+    this.#restorations += 1
     this.#device.image.restore(copy.map)
     this.#device.detachByForce()
     this.#device.identity.note(`was restored from a copy of ${copy.map.size} entries`)

@@ -1,42 +1,52 @@
 import { mkdirSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { AtollError, describe, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
+import { describe, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
 import { levelExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
-import { ClassicLevel } from 'classic-level'
+import { ClassicLevel, type OpenOptions } from 'classic-level'
 
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
-type Values = ValueLogLevel<Uint8Array, Uint8Array>
-
 /**
- * What this process has open, by the canonical name of the index. LevelDB would refuse to open it a second time as well,
+ * What this process has open, by the canonical name of its directory. LevelDB would refuse to open it a second time as well,
  * but drops the lock that other processes see while it does so.
  */
-const OPEN = new Map<string, Values>()
+const OPEN = new Map<string, OwnLevel>()
+
+/** A LevelDB that this process opens once at a time: by itself, or again after it has failed. */
+class OwnLevel extends ClassicLevel<Uint8Array, Uint8Array> {
+  override async open(options: OpenOptions = {}): Promise<void> {
+    const holder = OPEN.get(this.location) ?? this
+    if (holder !== this && holder.status !== 'closed') throw locked(this.location)
+    OPEN.set(this.location, this)
+    await super.open(options)
+  }
+
+  override async close(): Promise<void> {
+    await super.close()
+    if (OPEN.get(this.location) === this) OPEN.delete(this.location)
+  }
+}
+
+/** As LevelDB says it. */
+function locked(location: string): Error {
+  return Object.assign(new Error(`${location} is open already in this process`), { code: 'LEVEL_LOCKED' })
+}
 
 /**
  * The database on a directory, made if missing: values of 4 KiB and more, the blocks, are written once into segments;
- * classic-level holds all else, and pointers. Throws `ATOLL_LOCKED` if this process has it open, `RangeError` for what is
- * no directory, `ATOLL_DISK_FULL` or `ATOLL_STORAGE` if none can be made.
+ * classic-level holds all else, and pointers. Throws `RangeError` for what is no directory, `ATOLL_DISK_FULL` or
+ * `ATOLL_STORAGE` if none can be made.
  */
-export function valueLog(directory: string, runtime: Runtime): Values {
+export function valueLog(directory: string, runtime: Runtime): ValueLogLevel<Uint8Array, Uint8Array> {
   const path = makeDirectory(directory)
   const index = canonical(join(path, 'index'))
-  if ((OPEN.get(index)?.status ?? 'closed') !== 'closed')
-    throw new AtollError('ATOLL_LOCKED', `${describe(directory)} is open already, in this process`)
-  const inner = new ClassicLevel<Uint8Array, Uint8Array>(index, VIEW)
   const parts = {
-    inner,
+    inner: new OwnLevel(index, VIEW),
     innerExists: () => levelExists(index),
     innerFiles: nodeFiles(index),
     files: nodeFiles(join(path, 'log')),
   }
-  const values: Values = new ValueLogLevel(runtime, parts, VIEW)
-  OPEN.set(index, values)
-  values.once('closed', () => {
-    if (OPEN.get(index) === values) OPEN.delete(index)
-  })
-  return values
+  return new ValueLogLevel(runtime, parts, VIEW)
 }
 
 /** Answers its canonical name. */

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openCluster, openNode } from '../src/index.ts'
+import { valueLog } from '../src/directory.ts'
+import { openCluster, openNode, systemRuntime } from '../src/index.ts'
 
 let folder: string
 let path: string
@@ -35,16 +36,34 @@ test('a directory that is in use is refused by whatever name it is called', asyn
   await node.objects.put('letters', 'key', 'Dear reader,')
 })
 
+/** What another process is told that opens the index. */
+async function inAnotherProcess(): Promise<string> {
+  const program = `
+    import { ClassicLevel } from 'classic-level'
+    const db = new ClassicLevel(process.argv[1], { createIfMissing: false })
+    console.log(await db.open().then(() => db.status, (error) => error.cause.code))`
+  const args = ['--input-type=module', '-e', program, join(path, 'index')]
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname })
+  return stdout.trim()
+}
+
+test('a database that was closed and opened again, as after a failure, is open once as well', async () => {
+  await using runtime = systemRuntime()
+  const first = valueLog(path, runtime)
+  await first.open()
+  await first.close()
+  await first.open()
+  await expect(valueLog(path, runtime).open()).rejects.toMatchObject({ cause: { code: 'ATOLL_LOCKED' } })
+  expect(await inAnotherProcess()).toBe('LEVEL_LOCKED')
+  await first.close()
+  const second = valueLog(path, runtime)
+  await second.open()
+  await expect(first.open()).rejects.toMatchObject({ cause: { code: 'ATOLL_LOCKED' } })
+  expect(await inAnotherProcess()).toBe('LEVEL_LOCKED')
+  await second.close()
+})
+
 test('an opening that is refused leaves the lock that other processes see', async () => {
-  const inAnotherProcess = async () => {
-    const program = `
-      import { ClassicLevel } from 'classic-level'
-      const db = new ClassicLevel(process.argv[1], { createIfMissing: false })
-      console.log(await db.open().then(() => db.status, (error) => error.cause.code))`
-    const args = ['--input-type=module', '-e', program, join(path, 'index')]
-    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: import.meta.dirname })
-    return stdout.trim()
-  }
   {
     await using node = await openNode({ path })
     await node.objects.createBucket('letters')

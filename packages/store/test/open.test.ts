@@ -53,7 +53,7 @@ test('a cluster has a directory for each node, and a node comes back with what i
 
 test('a directory that is in use is refused, and is not harmed', async () => {
   await using node = await openNode({ path })
-  const message = `"${path}" is open already, in this process`
+  const message = `${join(path, 'log')} and the index beside it are open already, in another process or in this one`
   await expect(openNode({ path })).rejects.toMatchObject({ code: 'ATOLL_LOCKED', message })
   await node.objects.createBucket('letters')
 })

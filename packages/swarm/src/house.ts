@@ -55,7 +55,7 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
     coordinator: { timeoutMs, attemptTimeoutMs: Math.min(timeoutMs, 1000) },
   }
   const built = bug.build?.(sound) ?? sound
-  const storage: typeof sound.storage = (name, runtime) => watch.through(name, built.storage(name, runtime))
+  const storage = watched(world, watch, built.storage)
   const runtime: typeof sound.runtime = (name) => {
     // The cluster would make one of its own out of one that is not shielded, and nobody would watch that.
     const own = shielded(built.runtime(name))
@@ -98,6 +98,18 @@ export async function buildHouse(world: World, options: HouseOptions, bug: Bug):
   }
   if (builds.older.size > 0) await beginBefore(world, sound)
   return { cluster: await createCluster({ ...built, runtime, storage }), watch, builds, impostor, twin }
+}
+
+/** Databases that are seen through, and of which it is told when a copy has been put in their place. */
+function watched(world: World, watch: Watch, storage: Composition['storage']): Composition['storage'] {
+  const restorations = new Map<string, number>()
+  return (name, runtime) => {
+    const disk = world.disk(name)
+    if (disk.restorations > (restorations.get(name) ?? 0)) watch.onRestored(name)
+    const opened = watch.through(name, storage(name, runtime))
+    restorations.set(name, disk.restorations)
+    return opened
+  }
 }
 
 /** A cluster that the build before has begun, and closed. */

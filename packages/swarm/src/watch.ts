@@ -66,6 +66,15 @@ export class Watch {
     return { debug: log.debug.bind(log), info: log.info.bind(log), warn: log.warn.bind(log), error }
   }
 
+  /**
+   * The data of a node is an older copy, which may not know that its vnodes were handed over, if the document does not
+   * say so yet: until it hands them over again it takes writes, and what the target took before is no fault of either.
+   */
+  onRestored(node: string): void {
+    for (const name of this.#pending.keys())
+      if (name.split(' ')[1] === node) this.#pending.set(name, this.#order++)
+  }
+
   onTaken({ host, partition }: Taken): void {
     const { node } = host
     const at = this.#order++
