@@ -2,7 +2,7 @@ import { randomFillSync } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { MiB } from '@atoll/core'
+import { KiB, MiB } from '@atoll/core'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Files, nodeFiles, ValueLogLevel } from '../src/index.ts'
@@ -11,6 +11,8 @@ import { handWound } from './hand-wound.ts'
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 const VALUES = 10_000
 const VALUE_BYTES = 2500
+/** Of LevelDB, as classic-level sets it: a table ends with the block that comes to more. */
+const TABLE_BYTES = 2 * MiB + 64 * KiB
 
 /** Notes what ranges it is told to compact. */
 class WatchedLevel extends ClassicLevel<Uint8Array, Uint8Array> {
@@ -84,8 +86,8 @@ describe('what was deleted of small values', () => {
       },
       { timeout: 240_000, interval: 20 },
     )
-    // LevelDB may be at a compaction of its own still, which has its old tables and its new ones.
-    await vi.waitUntil(async () => (await usedBytes()) < 2 * MiB, { timeout: 240_000, interval: 20 })
+    // LevelDB may keep a table that a compaction of its own made meanwhile, behind the range or below the level of ours.
+    expect(await usedBytes()).toBeLessThan(2 * MiB + TABLE_BYTES)
     expect(inner.ranges.length).toBeGreaterThan(1)
     const { ranges } = inner
     expect(ranges.every(({ from }, at) => at === 0 || from >= (ranges[at - 1]?.to ?? ''))).toBe(true)
