@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { concatBytes } from '@atoll/core'
 import { type TcpFactoryOptions, tcp } from '@atoll/transport-tcp'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -147,7 +148,12 @@ describe.each(worlds)('two processes over %s', (_, secure) => {
       definite: true,
     })
     expect(metrics.value('atoll_rpc_unreached_total', { code: 'ATOLL_UNREACHABLE' })).toBeGreaterThan(0)
+    // The system may give the port that has just become free to the next process: so somebody has it.
+    const taker = createServer((socket) => socket.destroy())
+    taker.listen(Number(child.address.split(':').at(-1)), '127.0.0.1')
+    await once(taker, 'listening')
     const next = await restart()
+    taker.close()
     expect(next.address).not.toBe(child.address)
     let answer = ''
     while (answer === '') {
