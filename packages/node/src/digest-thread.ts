@@ -9,6 +9,7 @@ import {
   type StreamAlgorithm,
 } from '@atoll/core'
 import {
+  DIGEST_RING,
   DIGEST_WORKER,
   type DigestAnswer,
   type DigestHello,
@@ -26,11 +27,14 @@ const PAGE_BYTES = 64 * KiB
 /** Slots that a stream takes before it is the turn of the next one, if others wait. */
 const SLOTS_PER_TURN = 16
 const STREAMS_IN_STEP = 4
-/** Of the first page: behind what is the kernels'. */
+/** Of the first page: behind what is the kernels'. What this thread writes often has a line of the cache of its own. */
 const LAYOUT = {
   ...MD5_LAYOUT,
   wantedAt: MD5_LAYOUT.endsAt,
-  lastAt: MD5_LAYOUT.endsAt + MD5_BLOCK_BYTES,
+  parkedAt: MD5_LAYOUT.endsAt + 4,
+  lastAt: MD5_LAYOUT.endsAt + 2 * MD5_BLOCK_BYTES,
+  publishedAt: MD5_LAYOUT.endsAt + 8 * MD5_BLOCK_BYTES,
+  ringAt: PAGE_BYTES / 2,
 } as const
 
 export interface DigestThreadOptions {
@@ -68,14 +72,15 @@ export class DigestThread {
   #shared: { readonly memory: Buffer; readonly words: Int32Array; readonly blockwise: boolean } | undefined
   #broken: Error | undefined
   #requests: DigestRequest[] = []
-  #unsentSlots = 0
-  #nextStream = 0
+  #published: number = DIGEST_RING.firstCount
+  #nextStream: number = DIGEST_RING.firstCount
   #streams = 0
 
   constructor({ bufferBytes, inStep }: DigestThreadOptions, onGone: () => void) {
     this.#onGone = onGone
     this.#slots = Math.floor(bufferBytes / PAGE_BYTES)
     assert(this.#slots > 0, 'a digest thread has room for a slot')
+    assert(this.#slots <= DIGEST_RING.entries, 'the ring of a digest thread has room for all slots')
     const workerData = dataOf(1 + this.#slots, inStep)
     this.#worker = new Worker(DIGEST_WORKER, { eval: true, name: 'atoll-digest', execArgv: [], workerData })
     this.#worker.unref()
@@ -102,7 +107,8 @@ export class DigestThread {
   }
 
   stream(algorithm: StreamAlgorithm): DigestStream {
-    const id = this.#nextStream++
+    const id = this.#nextStream
+    this.#nextStream = (id + 1) | 0
     const stream: Sending = { id, algorithm, totalBytes: 0, rest: EMPTY_BYTES, isOver: false }
     // The worker keeps the process alive for as long as somebody waits for it.
     this.#streams += 1
@@ -114,7 +120,7 @@ export class DigestThread {
       },
       digest: () => this.#digest(stream),
       discard: () => {
-        this.#post(stream, { slots: [], bytes: 0, next: 'is given up' })
+        this.#post(stream, 'is given up', '')
         this.#end(stream)
       },
     }
@@ -149,38 +155,49 @@ export class DigestThread {
   }
 
   /**
-   * Copies into as many slots as there are, and answers where the rest of the chunk begins. All slots but the last are
-   * full.
+   * Copies into as many slots as there are, and answers where the rest of the chunk begins. The thread hears of each slot
+   * as it is filled, and hashes it while more is copied.
    */
   #sendSome(stream: Sending, chunk: Uint8Array, { from, slots }: { from: number; slots: number }): number {
     assert(this.#shared !== undefined, 'there are slots once the thread has begun')
     const { memory } = this.#shared
     const unit = this.#isBlockwise(stream) ? MD5_BLOCK_BYTES : 1
-    // The thread hears of so much at once, and hashes it while more is copied.
-    if (this.#unsentSlots >= SLOTS_PER_TURN) this.#postAll()
-    const taken: number[] = []
-    let [at, bytes] = [from, 0]
-    while (at < chunk.length) {
+    let at = from
+    for (let taken = 0; at < chunk.length; taken++) {
       const available = stream.rest.length + chunk.length - at
       if (available < unit) {
         stream.rest = concatBytes([stream.rest, chunk.subarray(at)])
-        at = chunk.length
-        break
+        return chunk.length
       }
-      const slot = taken.length < slots ? this.#free.pop() : undefined
+      const slot = taken < slots ? this.#free.pop() : undefined
       if (slot === undefined) break
-      const length = Math.min(PAGE_BYTES, available - (available % unit))
-      const end = at + length - stream.rest.length
+      const bytes = Math.min(PAGE_BYTES, available - (available % unit))
+      const end = at + bytes - stream.rest.length
       const page = PAGE_BYTES * (1 + slot)
       copyInto(memory, stream.rest, page)
       copyInto(memory, chunk.subarray(at, end), page + stream.rest.length)
       stream.rest = EMPTY_BYTES
-      taken.push(slot)
-      bytes += length
+      this.#publish(stream, slot, bytes)
       at = end
     }
-    if (taken.length > 0) this.#post(stream, { slots: taken, bytes, next: 'goes on' })
     return at
+  }
+
+  #publish({ id, algorithm }: Sending, slot: number, bytes: number): void {
+    assert(this.#shared !== undefined, 'there are slots once the thread has begun')
+    const { words } = this.#shared
+    const entry = this.#published & (DIGEST_RING.entries - 1)
+    const at = LAYOUT.ringAt / 4 + DIGEST_RING.wordsOfEntry * entry
+    words[at] = id
+    words[at + 1] = DIGEST_RING.algorithms.indexOf(algorithm)
+    words[at + 2] = slot
+    words[at + 3] = bytes
+    this.#published = (this.#published + 1) | 0
+    Atomics.store(words, LAYOUT.publishedAt / 4, this.#published)
+    // It parks first, and looks into the ring after that: either it sees the slot, or this thread sees that it is parked.
+    if (Atomics.load(words, LAYOUT.parkedAt / 4) === 0) return
+    Atomics.store(words, LAYOUT.parkedAt / 4, 0)
+    this.#worker.postMessage([])
   }
 
   async #digest(stream: Sending): Promise<Uint8Array> {
@@ -192,7 +209,7 @@ export class DigestThread {
     const last = this.#isBlockwise(stream)
       ? Buffer.concat([stream.rest, md5Padding(stream.totalBytes)]).toString('latin1')
       : ''
-    this.#post(stream, { slots: [], bytes: 0, next: 'ends', last })
+    this.#post(stream, 'ends', last)
     try {
       return await answered
     } finally {
@@ -204,17 +221,14 @@ export class DigestThread {
     return algorithm === 'md5' && this.#shared?.blockwise === true
   }
 
-  #post({ id, algorithm }: Sending, request: Omit<DigestRequest, 'stream' | 'algorithm'>): void {
-    if (this.#requests.push({ stream: id, algorithm, ...request }) === 1) process.nextTick(this.#postAll)
-    this.#unsentSlots += request.slots.length
+  #post({ id, algorithm }: Sending, what: DigestRequest['what'], last: string): void {
+    if (this.#requests.push({ stream: id, algorithm, what, last }) === 1) process.nextTick(this.#postAll)
   }
 
-  /** Small requests of one turn share a message: that costs more than what is in it. */
+  /** Ends of one turn share a message: that costs more than what is in it. */
   readonly #postAll = () => {
-    if (this.#requests.length === 0) return
     this.#worker.postMessage(this.#requests)
     this.#requests = []
-    this.#unsentSlots = 0
   }
 
   #end(stream: Sending): void {
@@ -281,6 +295,7 @@ function dataOf(memoryPages: number, inStep: boolean): DigestWorkerData {
     module,
     kernels: MD5_KERNELS,
     layout: LAYOUT,
+    ring: DIGEST_RING,
     start: MD5_START,
     blockBytes: MD5_BLOCK_BYTES,
     memoryPages,

@@ -1,3 +1,22 @@
+import type { StreamAlgorithm } from '@atoll/core'
+
+/**
+ * The ring in the memory of a digest thread. An entry is a slot that was filled: its stream, algorithm, slot and bytes, a
+ * word each. A slot is in it once at most, so that it is never full. Entries and streams are counted by an i32 that wraps,
+ * and begins shortly before it does: so what happens then happens in every process.
+ */
+export const DIGEST_RING = {
+  entries: 2048,
+  wordsOfEntry: 4,
+  algorithms: ['md5', 'sha256'],
+  firstCount: 2 ** 31 - 100,
+} as const satisfies {
+  entries: number
+  wordsOfEntry: number
+  algorithms: readonly StreamAlgorithm[]
+  firstCount: number
+}
+
 /** What the program of a digest thread is started with. */
 export interface DigestWorkerData {
   /** Kernels that hash several messages in step, or none of use: then messages are hashed one after the other. */
@@ -11,7 +30,14 @@ export interface DigestWorkerData {
     readonly wantedAt: number
     /** Room for the last blocks of a stream. */
     readonly lastAt: number
+    /** How many entries the ring has had. */
+    readonly publishedAt: number
+    /** Not 0 while the thread has nothing to do: then it wants a message. */
+    readonly parkedAt: number
+    /** A ring of what was copied: see `DIGEST_RING`. */
+    readonly ringAt: number
   }
+  readonly ring: typeof DIGEST_RING
   readonly start: readonly number[]
   readonly blockBytes: number
   /** The shared memory: pages of 64 KiB, and slots of a chunk each, from `slotsAt` on. */
@@ -20,16 +46,16 @@ export interface DigestWorkerData {
   readonly slotBytes: number
 }
 
-/** Bytes of a stream, in slots that are all full but the last. A message has one or more of these. */
+/**
+ * The end of a stream, behind all slots of it that the ring has had when the message is sent. A message has any number of
+ * these; one without any wakes the thread.
+ */
 export interface DigestRequest {
   readonly stream: number
-  readonly algorithm: string
-  readonly slots: readonly number[]
-  readonly bytes: number
-  /** What becomes of the stream thereafter. */
-  readonly next: 'goes on' | 'ends' | 'is given up'
+  readonly algorithm: StreamAlgorithm
+  readonly what: 'ends' | 'is given up'
   /** What is left at the end, in whole blocks where MD5 takes those: a character for each byte, as texts travel faster. */
-  readonly last?: string
+  readonly last: string
 }
 
 /** At the start: what is shared, and whether MD5 takes whole blocks, the last of them padded by the sender. */
@@ -52,16 +78,17 @@ export interface DigestAnswer {
 export const DIGEST_WORKER = `
 const { parentPort, receiveMessageOnPort, workerData } = require('node:worker_threads')
 const { createHash } = require('node:crypto')
-const { layout, start, blockBytes, memoryPages, slotsAt, slotBytes } = workerData
+const { layout, ring, start, blockBytes, memoryPages, slotsAt, slotBytes } = workerData
 
 /** An answer wakes the other thread, and that is dear: those who wait for slots wait for a quarter of them. */
 const SLOTS_AT_ONCE = Math.ceil((memoryPages * 65536 - slotsAt) / slotBytes / 4)
 
 /** Places of the memory, counted in words. */
 const [pointersAt, stateAt, wantedAt] = [layout.pointersAt, layout.stateAt, layout.wantedAt].map((at) => at / 4)
+const [publishedAt, parkedAt, ringAt] = [layout.publishedAt, layout.parkedAt, layout.ringAt].map((at) => at / 4)
 const lanesAtMost = layout.lanes
 /** While lanes are free, runs are shorter, so that a stream that comes begins sooner. */
-const BLOCKS_OF_SHORT_RUN = 512
+const BLOCKS_OF_SHORT_RUN = 256
 
 const { memory, kernels } = shared()
 const words = new Int32Array(memory)
@@ -72,16 +99,31 @@ const ready = []
 let freed = []
 let digests = []
 
+/** How many entries of the ring were taken. */
+let taken = ring.firstCount
+
+Atomics.store(words, publishedAt, taken)
+park()
 parentPort.postMessage({ memory, blockwise: kernels !== undefined })
 parentPort.on('message', (requests) => {
-  requests.forEach(take)
+  Atomics.store(words, parkedAt, 0)
+  takeAll(requests)
   do {
+    takeSlots()
     for (let next = receiveMessageOnPort(parentPort); next !== undefined; next = receiveMessageOnPort(parentPort))
-      next.message.forEach(take)
+      takeAll(next.message)
     if (ready.length > 0) hashInStep()
     if (ready.length === 0 || digests.length > 0 || isWaitedFor()) answer()
-  } while (ready.length > 0)
+  } while (ready.length > 0 || !park())
 })
+
+/** False if there is an entry that the sender may have made before it could see that this thread waits for a message. */
+function park() {
+  Atomics.store(words, parkedAt, 1)
+  if (Atomics.load(words, publishedAt) === taken) return true
+  Atomics.store(words, parkedAt, 0)
+  return false
+}
 
 function shared() {
   try {
@@ -94,16 +136,31 @@ function shared() {
   }
 }
 
-function take({ stream: id, algorithm, slots, bytes, next, last }) {
-  let stream = streams.get(id)
-  if (stream === undefined) {
-    stream = algorithm === 'md5' && kernels !== undefined ? blockwise(id) : plain(id, algorithm)
-    streams.set(id, stream)
+/** What was in the ring when a message was sent comes before it. */
+function takeAll(requests) {
+  takeSlots()
+  for (const { stream: id, algorithm, what, last } of requests) {
+    const stream = streamOf(id, algorithm)
+    streams.delete(id)
+    if (what === 'ends') stream.end(last)
+    else stream.giveUp()
   }
-  slots.forEach((slot, at) => stream.add(slot, Math.min(slotBytes, bytes - at * slotBytes)))
-  if (next === 'ends') stream.end(last)
-  if (next === 'is given up') stream.giveUp()
-  if (next !== 'goes on') streams.delete(id)
+}
+
+function takeSlots() {
+  while (taken !== Atomics.load(words, publishedAt)) {
+    const at = ringAt + ring.wordsOfEntry * (taken & (ring.entries - 1))
+    taken = (taken + 1) | 0
+    streamOf(words[at], ring.algorithms[words[at + 1]]).add(words[at + 2], words[at + 3])
+  }
+}
+
+function streamOf(id, algorithm) {
+  const known = streams.get(id)
+  if (known !== undefined) return known
+  const stream = algorithm === 'md5' && kernels !== undefined ? blockwise(id) : plain(id, algorithm)
+  streams.set(id, stream)
+  return stream
 }
 
 function plain(id, algorithm) {

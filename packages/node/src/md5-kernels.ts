@@ -23,7 +23,6 @@ import {
   V_ADD,
   V_AND,
   V_ANDNOT,
-  V_OR,
   V_SHL,
   V_SHR_U,
   V_SHUFFLE,
@@ -94,7 +93,8 @@ interface Words {
   constant(step: number): Code
   /** Add the function of a round to the sum on the stack. `b` was computed last: what needs it comes late. */
   readonly rounds: readonly ((roles: Roles) => Code)[]
-  rotate(local: number, bits: number): Code
+  /** The sum of a word, rotated, and another. */
+  addRotated(local: number, bits: number, other: number): Code
 }
 
 const SCALAR: Words = {
@@ -111,8 +111,10 @@ const SCALAR: Words = {
     ({ b, c, d }) => [c, d, I32_XOR, b, I32_XOR, I32_ADD],
     ({ b, c, d }) => [d, I32_NOT, b, I32_OR, c, I32_XOR, I32_ADD],
   ],
-  rotate: (local, bits) => [get(local), i32(bits), I32_ROTL],
+  addRotated: (local, bits, other) => [get(local), i32(bits), I32_ROTL, get(other), I32_ADD],
 }
+
+const HALVES_SWAPPED: Code = range(16).map((byte) => byte ^ 2)
 
 const VECTOR: Words = {
   type: V128,
@@ -128,10 +130,14 @@ const VECTOR: Words = {
     // I is the complement of c ^ (d & ~b). To add ~x is to subtract x and 1; the 1 is in the constant.
     ({ b, c, d }) => [d, b, V_ANDNOT, c, V_XOR, V_SUB],
   ],
-  rotate: (local, bits) => [
-    [get(local), i32(bits), V_SHL],
-    [get(local), i32(32 - bits), V_SHR_U, V_OR],
-  ],
+  // The two parts of a rotated word have no bit in common: they may be added. By 16 bits, halves of words change places.
+  addRotated: (local, bits, other) =>
+    bits === 16
+      ? [get(local), get(local), V_SHUFFLE, HALVES_SWAPPED, get(other), V_ADD]
+      : [
+          [get(local), i32(bits), V_SHL, get(other), V_ADD],
+          [get(local), i32(32 - bits), V_SHR_U, V_ADD],
+        ],
 }
 
 /**
@@ -216,7 +222,7 @@ function stepOf({ words, chains, pointer, word }: Kernel, step: number): Code {
     return [early, addFunction(roles), set(word(chain, SUM))]
   }
   const resultOf = (chain: number) => [
-    [words.rotate(word(chain, SUM), bits), get(local(chain, 1)), words.add],
+    words.addRotated(word(chain, SUM), bits, local(chain, 1)),
     set(local(chain, 0)),
   ]
   return [chains.map(sumOf), chains.map(resultOf)]

@@ -11,7 +11,7 @@ export const AT_ZERO: Code = i32(0)
 export const [I32_ADD, I32_AND, I32_OR, I32_XOR, I32_ROTL] = [0x6a, 0x71, 0x72, 0x73, 0x77] as const
 export const I32_NOT: Code = [i32(-1), I32_XOR]
 export const V_SHUFFLE: Code = vector(13)
-export const [V_AND, V_ANDNOT, V_OR, V_XOR] = [vector(78), vector(79), vector(80), vector(81)] as const
+export const [V_AND, V_ANDNOT, V_XOR] = [vector(78), vector(79), vector(81)] as const
 export const [V_SHL, V_SHR_U, V_ADD, V_SUB] = [vector(171), vector(173), vector(174), vector(177)] as const
 
 export function get(local: number): Code {

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { DigestPool } from '../src/digest-pool.ts'
 import { DigestThread } from '../src/digest-thread.ts'
+import { DIGEST_RING } from '../src/digest-worker.ts'
 
 /** Two slots of 64 KiB: streams have to wait for each other. */
 const SMALL = { workers: 1, inlineBelowBytes: 0, bufferBytes: 128 * 1024 }
@@ -91,6 +92,21 @@ describe.each([
     ])
     const digests = await Promise.all(bodies.map((chunks) => digestOf(pool, 'md5', chunks)))
     expect(digests).toEqual(bodies.map((chunks) => expected('md5', chunks)))
+  })
+
+  test('of more slots than the ring has entries, while the thread falls asleep between them again and again', async () => {
+    const [slots, pages] = [DIGEST_RING.entries + 300, randomBytes(256 * 1024)]
+    const streams = Array.from({ length: 3 }, () => ({ stream: pool.stream('md5'), hash: createHash('md5') }))
+    for (let n = 0; n < slots; n++) {
+      const { stream, hash } = streams[n % streams.length] ?? expect.fail('there are three')
+      // A slot takes up to 64 KiB.
+      const chunk = pages.subarray(n, n + (n % 100 === 0 ? 65_536 : 64))
+      await stream.update(chunk)
+      hash.update(chunk)
+      for (let turn = 0; turn < n % 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    }
+    for (const { stream, hash } of streams)
+      expect(Buffer.from(await stream.digest()).toString('hex')).toBe(hash.digest('hex'))
   })
 
   test('leave the chunk to the caller: it may change as soon as update is done', async () => {
