@@ -69,11 +69,6 @@ class NodeFile implements DataFile {
     this.#handle = handle
   }
 
-  async sizeBytes(): Promise<number> {
-    const { size } = await this.#handle.stat()
-    return size
-  }
-
   async read(target: Uint8Array, position: number): Promise<number> {
     let done = 0
     while (done < target.length) {

@@ -120,7 +120,6 @@ export interface Files {
 export type DurableFile = Pick<DataFile, 'write' | 'close'>
 
 export interface DataFile {
-  sizeBytes(): Promise<number>
   /** Reads up to `target.length` bytes from `position` on; returns how many there were. */
   read(target: Uint8Array, position: number): Promise<number>
   /** As `read`, while everyone waits: used for a few bytes that are likely to be in memory, where there is such a way. */

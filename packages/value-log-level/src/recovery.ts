@@ -70,6 +70,7 @@ export class Recovery {
     const { offset, sequence } = this.#position
     const record = await this.#reader.record(offset)
     if (record?.header.sequence === sequence) {
+      if (record.header.kind === RECORD_SEAL) return (await this.#leads(record)) ? record : undefined
       if (await this.#isWhole(record)) return record
       // The head is there, and so was the value once: whoever reads it hears of the damage.
       if (sequence <= this.#lastApplied) return record
@@ -81,8 +82,20 @@ export class Recovery {
     return undefined
   }
 
+  /**
+   * Whether the log goes on behind a seal. It does not if the seal was written as the last thing, though that was told as
+   * failed: then nothing has come into the next segment, and that may be gone.
+   */
+  async #leads(seal: FoundRecord): Promise<boolean> {
+    if (this.#nextSegment(seal) !== undefined) return true
+    if (!(await this.#wasDurable())) return false
+    const next = readNextSlot(seal.head)
+    const { slot, offset, sequence } = this.#position
+    const message = `the log goes on in segment ${next}, which is missing or has lost its beginning`
+    throw corrupt(message, { slot, offset, sequence, next })
+  }
+
   async #isWhole(record: FoundRecord): Promise<boolean> {
-    if (record.header.kind === RECORD_SEAL) return this.#nextSegment(record) !== undefined
     for (const { key, pointer } of this.#opsOf(record)) {
       if (pointer !== undefined && !(await this.#context.values.isSound(key, pointer))) return false
     }

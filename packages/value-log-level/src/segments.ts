@@ -335,7 +335,6 @@ export class Segments {
 
   /** Takes in a segment that the checkpoint did not know. */
   adopt(slot: number, sizeBytes: number): void {
-    this.#nextSlot = Math.max(this.#nextSlot, slot + 1)
     this.#add({ slot, sizeBytes, liveBytes: 0, state: 'free' })
   }
 

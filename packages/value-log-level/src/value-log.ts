@@ -1,3 +1,4 @@
+import { equalBytes } from '@atoll/core'
 import { Applier } from './applier.ts'
 import type { Checkpoint, LogPosition } from './checkpoint.ts'
 import { Checkpointer, settleInner, writeCheckpoint } from './checkpointer.ts'
@@ -27,7 +28,7 @@ import type { Origin } from './record.ts'
 import { Recovery, type RecoveryContext } from './recovery.ts'
 import { Room } from './room.ts'
 import { SALT_BYTES, saltOf } from './salt.ts'
-import { decodeSegmentHeader, FIRST_RECORD_OFFSET } from './segment-file.ts'
+import { decodeSegmentHeader, FIRST_RECORD_OFFSET, segmentName } from './segment-file.ts'
 import { Segments } from './segments.ts'
 import { storing } from './storage-error.ts'
 import { ValueReader } from './value-reader.ts'
@@ -99,7 +100,8 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const { runtime, inner, files, settings } = opening
   const { crc32 } = runtime.digest
   const { checkpoint, isNoted } = await loadCheckpoint(runtime, { files, inner })
-  const segments = await loadSegments(opening, pool, checkpoint)
+  const { segments, unfinished } = await loadSegments(opening, pool, checkpoint)
+  if (checkpoint.position === undefined) await checkUnwritten({ crc32, pool, segments, label: files.label })
   if (!isNoted) {
     await checkReach({ crc32, pool, segments, label: files.label }, checkpoint)
     await writeNote(files, checkpoint)
@@ -109,6 +111,10 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const applier = new Applier(inner, reads, { segments, thresholdBytes: settings.thresholdBytes })
   const origin = originOf(checkpoint)
   const position = await recover({ crc32, pool, segments, applier, values, origin }, checkpoint, runtime)
+  for (const slot of unfinished) {
+    await pool.drop(slot)
+    await storing(`removing a segment of ${files.label}`, () => files.remove(segmentName(slot)))
+  }
   await storing('preallocating segments', () => segments.preallocate(settings.preallocateBytes))
   if (position.sequence !== checkpoint.position?.sequence) await settleInner(inner)
   const opened = nextOpening(checkpoint, { position, segments, salt: runtime.random.bytes(SALT_BYTES) })
@@ -151,11 +157,24 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
 }
 
 /**
+ * Throws if something was written to the log, by an index that is as it was made: then it is not the one of now. What stands
+ * in the first place of a segment is a record, and never a part of a value.
+ */
+async function checkUnwritten({ crc32, pool, segments, label }: Reaching): Promise<void> {
+  for (const segment of segments.all()) {
+    const reader = new LogReader({ crc32, pool, origin: undefined }, segment)
+    const first = await storing('reading the log', () => reader.record(FIRST_RECORD_OFFSET))
+    if (first === undefined) continue
+    throw unpaired('index-older', `the index of ${label} is an older copy: it is from before the first write`)
+  }
+}
+
+/**
  * Throws unless the log goes as far as a checkpoint that it does not know: a crash may come between the two, but then the
  * records before are there.
  */
 async function checkReach(
-  { crc32, pool, segments, label }: Pick<RecoveryContext, 'crc32' | 'pool' | 'segments'> & { label: string },
+  { crc32, pool, segments, label }: Reaching,
   { position }: Checkpoint,
 ): Promise<void> {
   if (position === undefined || position.lastOffset === 0) return
@@ -165,6 +184,8 @@ async function checkReach(
   if (last?.end === position.offset && last.header.sequence === position.sequence - 1) return
   throw unpaired('log-older', `${label} is an older copy: it lacks the last record that its index knows`)
 }
+
+type Reaching = Pick<RecoveryContext, 'crc32' | 'pool' | 'segments'> & { readonly label: string }
 
 /** Whose records may stand behind a checkpoint: the opening that wrote it drew its salt, or knew only its number. */
 function originOf({ salt, generation }: Checkpoint): Origin {
@@ -220,8 +241,14 @@ async function recover(
   return end
 }
 
+interface Loaded {
+  readonly segments: Segments
+  /** Files that were begun, and in which nothing was written: they go when the log turns out to do without them. */
+  readonly unfinished: readonly number[]
+}
+
 /** The segments of the checkpoint, with the files that came since. */
-async function loadSegments(opening: Opening, pool: FilePool, checkpoint: Checkpoint): Promise<Segments> {
+async function loadSegments(opening: Opening, pool: FilePool, checkpoint: Checkpoint): Promise<Loaded> {
   const { files, runtime, settings } = opening
   const present = new Set(await listSlots(files))
   const missing = checkpoint.segments.find(({ slot, free }) => !free && !present.has(slot))
@@ -231,30 +258,33 @@ async function loadSegments(opening: Opening, pool: FilePool, checkpoint: Checkp
   }
   const rows = checkpoint.segments.filter(({ slot }) => present.has(slot))
   const { identity } = checkpoint
-  const segments = new Segments({ runtime, files, pool, settings, identity }, rows, checkpoint.nextSlot)
+  const nextSlot = Math.max(checkpoint.nextSlot, ...[...present].map((slot) => slot + 1))
+  const segments = new Segments({ runtime, files, pool, settings, identity }, rows, nextSlot)
+  const unfinished: number[] = []
   for (const slot of present) {
-    if (segments.get(slot) === undefined) await adopt(opening, { pool, segments, identity }, slot)
+    if (segments.get(slot) !== undefined) continue
+    const sizeBytes = await sizeOf(opening, { pool, identity }, slot)
+    if (sizeBytes === undefined) unfinished.push(slot)
+    else segments.adopt(slot, sizeBytes)
   }
-  return segments
+  return { segments, unfinished }
 }
 
-/** A segment that the checkpoint does not know was created after it; or it was not finished, and goes. */
-async function adopt(
-  { files, runtime }: Opening,
-  { pool, segments, identity }: { pool: FilePool; segments: Segments; identity: Uint8Array },
+/**
+ * How large a segment is that the checkpoint does not know, as it was created after it; undefined if it was not
+ * finished. The log may go on in it, so it counts also where its file was cut: who reads what is gone hears of it.
+ */
+async function sizeOf(
+  { runtime }: Opening,
+  { pool, identity }: { pool: FilePool; identity: Uint8Array },
   slot: number,
-): Promise<void> {
+): Promise<number | undefined> {
   const header = await storing('reading a segment', () =>
     pool.use(slot, async (file) => {
       const page = Buffer.alloc(FIRST_RECORD_OFFSET)
       await file.read(page, 0)
-      const decoded = decodeSegmentHeader(runtime.digest.crc32, page)
-      const whole = decoded?.slot === slot && (await file.sizeBytes()) === decoded.sizeBytes
-      return whole && Buffer.compare(decoded.identity, identity) === 0 ? decoded : undefined
+      return decodeSegmentHeader(runtime.digest.crc32, page)
     }),
   )
-  segments.adopt(slot, header?.sizeBytes ?? 0)
-  const segment = segments.get(slot)
-  if (header === undefined && segment !== undefined)
-    await storing(`removing a segment of ${files.label}`, () => segments.remove(segment))
+  return header?.slot === slot && equalBytes(header.identity, identity) ? header.sizeBytes : undefined
 }

@@ -126,11 +126,6 @@ class SimFile implements DataFile {
     return this.#disk.image.files.get(this.#name) ?? new Uint8Array(0)
   }
 
-  async sizeBytes(): Promise<number> {
-    await this.#disk.step('size', this.#name)
-    return this.#bytes.length
-  }
-
   async read(target: Uint8Array, position: number): Promise<number> {
     await this.#disk.step('read', this.#name)
     const part = this.#bytes.subarray(position, position + target.length)
