@@ -2,7 +2,7 @@ import { isAtollError, Lifecycle, messageOf, type Runtime, type Timer } from '@a
 import type { ClusterDocument } from '@atoll/membership'
 import { MAX_REPLICAS, type NodeName, overlapping } from '@atoll/ring'
 import { DataTasks, type DataTasksParts } from './data-tasks.ts'
-import { type DataWork, nameOfWork, type Surplus, workFor } from './data-work.ts'
+import { type DataWork, heldBy, nameOfWork, type Surplus, workFor } from './data-work.ts'
 
 export interface DataMoverCollaborators extends Omit<DataTasksParts, 'runtime' | 'node'> {
   readonly isUp: (node: NodeName) => boolean
@@ -146,11 +146,12 @@ export class DataMover extends Lifecycle {
 
   async #work(): Promise<readonly DataWork[]> {
     const { membership, vnodes, handoffs, isUp } = this.#means
-    const held = await vnodes.partitions()
+    const known = await vnodes.partitions()
     const { document } = membership
     if (document === undefined) return []
     const isFiled = vnodes.filed === document.ring.partitions
     if (!isFiled) this.#pause()
+    const held = isFiled ? await this.#lookedAt(known, document) : known
     const surplus = isFiled ? await this.#surplus(held) : []
     const { node } = this.#options
     const isGoing = document.members.get(node)?.state === 'exiting'
@@ -159,6 +160,18 @@ export class DataMover extends Lifecycle {
     const outgoing = handoffs.outgoing()
     const hinted = isFiled ? vnodes.hints.all() : []
     return workFor({ node, document, filed: vnodes.filed, held: left, surplus, hinted, outgoing, isUp })
+  }
+
+  /**
+   * Without those partitions of other nodes of which nothing is left: a count that is wrong would have them given back for
+   * ever, and a node that leaves would never go.
+   */
+  async #lookedAt(partitions: readonly number[], document: ClusterDocument): Promise<readonly number[]> {
+    const own = heldBy(document, this.#options.node)
+    const held: number[] = []
+    for (const partition of partitions)
+      if (own.has(partition) || (await this.#means.vnodes.holds(partition))) held.push(partition)
+    return held
   }
 
   /** What goes by partitions of another ring than the document's does not go on. */

@@ -22,6 +22,7 @@ import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff-vnode.ts'
 import { HeadDigests } from './head-digests.ts'
+import { HeldPartitions } from './held-partitions.ts'
 import { Hints } from './hints.ts'
 import type { VnodeHostParts } from './host-parts.ts'
 import { type Lineage, newLineage } from './incarnation.ts'
@@ -94,6 +95,7 @@ export class VnodeHost extends Lifecycle {
   readonly #indexing: Indexing
   readonly #counters: Counters
   readonly #recounter: Recounter
+  readonly #held: HeldPartitions
   readonly #format: FormatNotes
 
   /** Throws `TypeError` or `RangeError` for invalid options. */
@@ -143,6 +145,9 @@ export class VnodeHost extends Lifecycle {
     const counted = { runtime, database, counters: this.#counters, older: this.#older, vnode }
     this.#recounter = new Recounter(counted)
     this.#shared = this.#shareParts()
+    const { holdings } = this.#shared
+    const rangesOf = (partition: number) => this.#rangesOf(partition)
+    this.#held = new HeldPartitions({ ...counted, holdings, rangesOf })
   }
 
   /** The node that the vnodes belong to. */
@@ -294,15 +299,20 @@ export class VnodeHost extends Lifecycle {
     return foldRecords(layout, parts)
   }
 
-  /** The partitions that hold records, ascending. Looks at those alone of which no record is counted. */
+  /**
+   * The partitions that hold records, ascending. Looks at those alone of which no record is counted: of one that is named
+   * nothing may be left, if its count is wrong. None is left out that holds any.
+   */
   async partitions(): Promise<number[]> {
     const held: number[] = []
-    for (let partition = 0; partition < this.#filed; partition++) {
-      const look = () => hasAnyKeys(this.#database, this.#rangesOf(partition))
-      const isHeld = this.#counters.holds(partition) || (await this.#shared.holdings.has(partition, look))
-      if (isHeld) held.push(partition)
-    }
+    for (let partition = 0; partition < this.#filed; partition++)
+      if (await this.#held.mayHold(partition)) held.push(partition)
     return held
+  }
+
+  /** Whether a partition holds records, as the disk says. Counts that say otherwise are forgotten, and counted anew. */
+  async holds(partition: number): Promise<boolean> {
+    return this.#held.holds(this.#layout(partition).partition)
   }
 
   /** Whether a partition holds records of a bucket type. */

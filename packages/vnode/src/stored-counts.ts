@@ -38,7 +38,7 @@ const LARGE_READS = { highWaterMarkBytes: 1024 * 1024 }
 
 /**
  * Reads what says the counts as of the last batch: the pages, and the slips behind their mark. All rows where there is no
- * mark, or where a build that sets none has written since, as a page that is younger says.
+ * mark, or where a build that sets none may have written since.
  */
 export async function readCounts(means: Means): Promise<StoredCountRows> {
   const paged = await rowsIn(means, PAGE_RANGE)
@@ -67,11 +67,21 @@ export async function countKeys({ database }: Pick<Means, 'database'>): Promise<
   })
 }
 
+/**
+ * The mark, if no other build has written behind it. One that sets none leaves it as it is, and writes a page that is
+ * younger with its first batch, or a slip that follows on the last one. It gives numbers to batches without slips as
+ * well, which are those that change nothing but a vnode that nobody has counted. So where there is one, the mark says
+ * nothing.
+ */
 function markIn(rows: readonly CountRow[]): CountMark | undefined {
   const kept = rows.find((row) => row.kind === 'kept')
   const mark = kept?.mark
-  const isNewest = rows.every((row) => row.kind !== 'page' || row.page.sequence <= (mark?.pagedAt ?? -1))
-  return isNewest ? mark : undefined
+  if (mark === undefined) return undefined
+  const isBefore = (row: CountRow) =>
+    row.kind === 'page'
+      ? row.page.counts !== undefined && row.page.sequence <= mark.pagedAt
+      : row.kind === 'kept'
+  return rows.every(isBefore) ? mark : undefined
 }
 
 async function rowsIn(means: Means, range: KeyRange): Promise<Omit<StoredCountRows, 'mark'>> {

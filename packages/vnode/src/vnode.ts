@@ -228,6 +228,21 @@ export class Vnode {
     return this.#underWay.idle()
   }
 
+  /** What a look finds while nothing is written, and all that was is known; undefined if it cannot say that. */
+  async quietly<T>(look: () => Promise<T>): Promise<T | undefined> {
+    const { committer } = this.#parts
+    const { failures } = committer
+    const found = await this.#underWay.quietly(look)
+    const isKnown = committer.isSettled && committer.failures === failures && !this.#dropping
+    return isKnown ? found : undefined
+  }
+
+  /** Nobody knows what the vnode has, until it is counted anew; resolves when that is on disk. */
+  forgetCounts(): Promise<void> {
+    const step = { kind: 'forget', partition: this.#partition } as const
+    return this.#track(() => this.#parts.committer.commit([], [step]))
+  }
+
   /**
    * Deletes everything, and is not to be used thereafter. The actor goes first and durably: a vnode that has lost a
    * part of its data must not go on as who it was.

@@ -133,6 +133,34 @@ describe('counts of a build that sets no mark', () => {
     await expectSame('marked again')
   })
 
+  it('are read where it has gone on behind a mark while a vnode was being counted', async () => {
+    // So many that each place of the ring has a slip, and no page is younger than the mark.
+    for (let round = 0; round < SLIPS + 10; round++) await write([put(2)])
+    await write([{ kind: 'forget', partition: 5 }])
+    const marked = SLIPS + 11
+    // A batch that changes nothing but the vnode that is being counted has a number there, and no row.
+    await batch([slip(marked + 2, 7777)])
+    counters = await loaded()
+    expect(counters.of(2)?.get('default')?.records).toBe(7777)
+    expect(counters.of(5)).toBeUndefined()
+    await write([put(3)])
+    await expectSame('before the vnode is counted')
+    await write([{ kind: 'set', partition: 5, counts: new Map([['default', RECORD]]) }, put(2)])
+    await expectSame('counted')
+    expect((await readCounts({ database, crc32 })).mark).toBeDefined()
+  })
+
+  it('are read where it has counted a vnode behind a mark', async () => {
+    for (let round = 0; round < SLIPS + 10; round++) await write([put(2)])
+    await write([{ kind: 'forget', partition: 5 }])
+    const marked = SLIPS + 11
+    await batch([pageRow({ partition: 5, sequence: marked + 40, counts: counts(12) }, crc32)])
+    await batch([slip(marked + 50, 8888)])
+    counters = await loaded()
+    expect(counters.of(2)?.get('default')?.records).toBe(8888)
+    expect(counters.of(5)?.get('default')?.records).toBe(12)
+  })
+
   it('are read in full where slips behind the mark do not follow each other', async () => {
     await write([put(2)])
     const { mark } = await readCounts({ database, crc32 })
