@@ -14,7 +14,7 @@ import {
 } from '@atoll/membership'
 import { MAX_REPLICAS, type NodeName, type Placement } from '@atoll/ring'
 import type { VnodeHost } from '@atoll/vnode'
-import { type DataWork, filledNext, heldBy, offered } from './data-work.ts'
+import { type DataWork, filledNext, heldBy, offered, offeredTo } from './data-work.ts'
 import { MoveReports, proposeEdit } from './move-reports.ts'
 
 export interface DataTasksParts {
@@ -102,15 +102,12 @@ export class DataTasks {
   /** Of each record to those who hold it by its bucket type. */
   async #deliverHints({ partition, node: missing }: Hints, signal: AbortSignal): Promise<void> {
     const { handoffs, node, placement, replicasOf } = this.#parts
-    const holders = placement().primaries(partition, MAX_REPLICAS).entries()
-    const all = Array.from(holders, ([position, holder]) => ({ holder, position }))
     // By the list of now, not by that of the look: what is offered to nobody is forgotten.
-    const own = all.filter(({ holder }) => holder.node === missing)
-    const targets = own.length > 0 ? own : all.filter(({ holder }) => holder.node !== node)
-    const select = ({ type }: KeyId) => {
-      const n = replicasOf(type) ?? MAX_REPLICAS
-      return targets.flatMap(({ holder, position }) => (position < n ? [holder] : []))
-    }
+    const holders = placement().primaries(partition, MAX_REPLICAS)
+    const names = holders.map((holder) => holder.node)
+    const targets = new Set(offeredTo(names, { missing, own: node }))
+    const select = ({ type }: KeyId) =>
+      holders.slice(0, replicasOf(type) ?? MAX_REPLICAS).filter((holder) => targets.has(holder.node))
     await handoffs.deliverHints({ partition, node: missing, select }, { signal })
   }
 

@@ -39,7 +39,6 @@ export type DataWork =
       readonly kind: 'hints'
       readonly partition: number
       readonly node: NodeName
-      readonly to: readonly NodeName[]
       /** Which of those who may have the same to give this node is: the first begins, and the others look after it. */
       readonly turn: number
     }
@@ -205,8 +204,7 @@ function refilling({ node, document, isUp }: Outlook): DataWork[] {
 }
 
 /**
- * What was meant for a node that does not hold the partition any more is offered to all who do: it may have handed on
- * what it had. Where a fallback has given back all that it had of a partition, notes of that are left, which are looked
+ * Where a fallback has given back all that it had of a partition, notes of that are left, which are looked
  * through at once. What a node missed that is about to hold the partition waits until that is decided.
  */
 function hinting(outlook: Outlook): DataWork[] {
@@ -214,13 +212,23 @@ function hinting(outlook: Outlook): DataWork[] {
   return hinted.flatMap(({ partition, node }): DataWork[] => {
     if (comingTo(outlook.document, partition).includes(node)) return []
     const holders = holdersOf(outlook, partition)
-    const to = holders.includes(node) ? [node] : holders.filter((holder) => holder !== own)
-    if (!to.every(isUp)) return []
+    if (!offeredTo(holders, { missing: node, own }).every(isUp)) return []
     const others = holders.filter((holder) => holder !== node && isUp(holder))
     const last = held.includes(partition) ? others.length : 0
     const turn = others.includes(own) ? others.indexOf(own) : last
-    return [{ kind: 'hints', partition, node, to, turn }]
+    return [{ kind: 'hints', partition, node, turn }]
   })
+}
+
+/**
+ * Who is offered what a node has missed: itself, or all other holders if it is none any more, for it may have handed on what
+ * it had.
+ */
+export function offeredTo(
+  holders: readonly NodeName[],
+  { missing, own }: { readonly missing: NodeName; readonly own: NodeName },
+): readonly NodeName[] {
+  return holders.includes(missing) ? [missing] : holders.filter((holder) => holder !== own)
 }
 
 function exiting({ node, document, held }: Outlook): DataWork[] {

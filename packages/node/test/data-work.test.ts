@@ -12,7 +12,15 @@ import {
   stage,
 } from '@atoll/membership'
 import { describe, expect, test } from 'vitest'
-import { filledNext, heldBy, nameOfWork, type Outlook, offered, workFor } from '../src/data-work.ts'
+import {
+  filledNext,
+  heldBy,
+  nameOfWork,
+  type Outlook,
+  offered,
+  offeredTo,
+  workFor,
+} from '../src/data-work.ts'
 
 const id = (node: string) => Buffer.from(node.padEnd(8)).toString('hex')
 const member = (node: string) => ({ node, id: id(node), address: node })
@@ -59,7 +67,7 @@ describe('the data of a node', () => {
     const hinted = [{ partition: 0, node: 'n3' }]
     const holders = document.replicas[0]?.filter((node) => node !== 'n3') ?? []
     for (const [turn, node] of holders.entries()) {
-      const work = { kind: 'hints', partition: 0, node: 'n3', to: ['n3'], turn }
+      const work = { kind: 'hints', partition: 0, node: 'n3', turn }
       expect(workFor(outlook(document, node, { hinted }))).toEqual([work])
       expect(workFor(outlook(document, node, { hinted, isUp: (other) => other !== 'n3' }))).toEqual([])
     }
@@ -86,11 +94,13 @@ describe('the data of a node', () => {
     const document = clusterOf('n1', 'n2', 'n3')
     const hinted = [{ partition: 0, node: 'n9' }]
     const [first = '', ...others] = document.replicas[0] ?? []
-    expect(workFor(outlook(document, first, { hinted }))).toMatchObject([{ to: others, turn: 0 }])
+    expect(workFor(outlook(document, first, { hinted }))).toMatchObject([{ kind: 'hints', turn: 0 }])
+    expect(offeredTo([first, ...others], { missing: 'n9', own: first })).toEqual(others)
+    expect(offeredTo([first, ...others], { missing: first, own: others[0] ?? '' })).toEqual([first])
     // Neither does who has noted it hold the partition: while it gives back what it has, the others come first.
     const to = [first, ...others]
     const giving = { kind: 'give-back', partition: 0, to }
-    const last = { kind: 'hints', partition: 0, node: 'n9', to, turn: 3 }
+    const last = { kind: 'hints', partition: 0, node: 'n9', turn: 3 }
     expect(workFor(outlook(document, 'n8', { hinted, held: [0] }))).toEqual([giving, last])
     // When it has nothing of it any more, it need not wait.
     expect(workFor(outlook(document, 'n8', { hinted }))).toEqual([{ ...last, turn: 0 }])
