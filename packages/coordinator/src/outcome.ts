@@ -1,4 +1,4 @@
-import { AtollError, type ErrorCode, isAtollError, messageOf } from '@atoll/core'
+import { AtollError, type AtollErrorCode, isAtollError, messageOf } from '@atoll/core'
 import type { Failure, ReadTally } from './get-machine.ts'
 import type { WriteTally } from './put-machine.ts'
 import type { ReadQuorum, WriteQuorum } from './quorum.ts'
@@ -131,13 +131,13 @@ export function asAtollError(error: unknown): AtollError {
 }
 
 /** That all disks are full is for whoever can make room; that some replicas cannot is why a quorum is not met. */
-function codeOf(errors: readonly AtollError[], timedOut: boolean): ErrorCode {
+function codeOf(errors: readonly AtollError[], timedOut: boolean): AtollErrorCode {
   const common = commonCode(errors)
   if (timedOut || common === 'ATOLL_TIMEOUT') return 'ATOLL_TIMEOUT'
   return common === 'ATOLL_DISK_FULL' ? common : 'ATOLL_QUORUM_UNMET'
 }
 
-function commonCode(errors: readonly AtollError[]): ErrorCode | undefined {
+function commonCode(errors: readonly AtollError[]): AtollErrorCode | undefined {
   const code = errors[0]?.code
   return errors.every((error) => error.code === code) ? code : undefined
 }

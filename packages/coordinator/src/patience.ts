@@ -1,4 +1,4 @@
-import { type AtollError, type ErrorCode, isAtollError } from '@atoll/core'
+import { type AtollError, type AtollErrorCode, isAtollError } from '@atoll/core'
 import type { CallOptions, Site } from './call.ts'
 import { aborted } from './outcome.ts'
 import type { Liveness } from './ports.ts'
@@ -16,7 +16,7 @@ export interface Attempts<T> {
   /** Whether enough nodes seem reachable for another attempt to be worth it. */
   readonly isHopeful: () => boolean
   /** What may be tried again if it names nodes that were down or could not be reached. */
-  readonly codes: readonly ErrorCode[]
+  readonly codes: readonly AtollErrorCode[]
 }
 
 /** Of what never changes anything, and of what has changed nothing yet. */

@@ -1,7 +1,7 @@
-import type { AtollError, ErrorCode } from '@atoll/core'
+import type { AtollError, AtollErrorCode } from '@atoll/core'
 
 /** What a replica answers that cannot serve any request for now, whatever is asked of it. */
-const CODES: ReadonlySet<ErrorCode> = new Set([
+const CODES: ReadonlySet<AtollErrorCode> = new Set([
   'ATOLL_CLOCK',
   'ATOLL_CLOSED',
   'ATOLL_DISK_FULL',

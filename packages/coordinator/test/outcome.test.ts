@@ -1,11 +1,11 @@
-import { AtollError, type ErrorCode } from '@atoll/core'
+import { AtollError, type AtollErrorCode } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { unmetWrite } from '../src/outcome.ts'
 
 const QUORUM = { n: 3, w: 2, dw: 2, pw: 0, sloppy: true }
 const TALLY = { accepted: 0, durable: 0, primaries: 0, failed: 3 }
 
-function unmet(codes: readonly ErrorCode[]): AtollError {
+function unmet(codes: readonly AtollErrorCode[]): AtollError {
   const errors = codes.map((code) => new AtollError(code, `it is ${code}`))
   return unmetWrite({ quorum: QUORUM, tally: TALLY, errors, timedOut: false, definite: false })
 }

@@ -1,11 +1,11 @@
-import { AtollError, type ErrorCode } from '@atoll/core'
+import { AtollError, type AtollErrorCode } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { type PutEffect, type PutEvent, PutMachine, type PutPlan } from '../src/put-machine.ts'
 import type { WriteQuorum } from '../src/quorum.ts'
 import { record, sparesAmong, targets } from './machine-kit.ts'
 
 const written = record({ a: 1 })
-const error = (code: ErrorCode, definite?: boolean) =>
+const error = (code: AtollErrorCode, definite?: boolean) =>
   new AtollError(code, code, definite === undefined ? {} : { definite })
 
 const quorumOf = (changes: Partial<WriteQuorum> = {}): WriteQuorum => ({

@@ -2,7 +2,8 @@ import { wrongRange } from './argument-error.ts'
 import { checkObject, describe } from './validate.ts'
 
 /**
- * Every code that Atoll throws. A code exists only if some caller would act on it; the text of a message is free
+ * Every code that Atoll throws. `ATOLL_INVALID_ARGUMENT` is that of an `ArgumentError`, all others are those of an
+ * `AtollError`. A code exists only if some caller would act on it; the text of a message is free
  * to change, a code is not.
  *
  * - `definite`: what was asked for certainly did not happen.
@@ -89,6 +90,8 @@ export const ERROR_CODES = {
 } as const
 
 export type ErrorCode = keyof typeof ERROR_CODES
+/** The codes of an `AtollError`: all but that of an `ArgumentError`. */
+export type AtollErrorCode = Exclude<ErrorCode, 'ATOLL_INVALID_ARGUMENT'>
 
 export interface AtollErrorOptions {
   /** What caused this one. */
@@ -107,15 +110,16 @@ const BRAND: unique symbol = Symbol.for('@atoll/core AtollError')
 /** The one error class of Atoll. A wrong argument is a `TypeError` or `RangeError` instead: see `isArgumentError`. */
 export class AtollError extends Error {
   override readonly name = 'AtollError'
-  readonly code: ErrorCode
+  readonly code: AtollErrorCode
   readonly definite: boolean
   readonly transient: boolean
   readonly details: Readonly<Record<string, unknown>>
 
-  constructor(code: ErrorCode, message: string, options: AtollErrorOptions = {}) {
+  constructor(code: AtollErrorCode, message: string, options: AtollErrorOptions = {}) {
     checkObject('options', options)
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
-    if (!isErrorCode(code)) throw wrongRange('code', `must be one of ERROR_CODES, got ${describe(code)}`)
+    if (!isAtollErrorCode(code))
+      throw wrongRange('code', `must be a code of an AtollError, got ${describe(code)}`)
     this.code = code
     this.definite = options.definite ?? ERROR_CODES[code].definite
     this.transient = options.transient ?? ERROR_CODES[code].transient
@@ -164,13 +168,13 @@ function codeOf(error: Error): { readonly code?: string } {
  * True for an `AtollError`, and with a code given only for an error of that code. It holds for errors of another copy of
  * this package as well, which `instanceof` does not know.
  */
-export function isAtollError(error: unknown, code?: ErrorCode): error is AtollError {
+export function isAtollError(error: unknown, code?: AtollErrorCode): error is AtollError {
   return error instanceof Error && BRAND in error && (code === undefined || codeOf(error).code === code)
 }
 
-/** True if `text` is one of the codes: what a peer sends as a code is checked before it is believed. */
-export function isErrorCode(text: string): text is ErrorCode {
-  return typeof text === 'string' && Object.hasOwn(ERROR_CODES, text)
+/** True if `text` is the code of an `AtollError`: what a peer sends as a code is checked before it is believed. */
+export function isAtollErrorCode(text: string): text is AtollErrorCode {
+  return typeof text === 'string' && Object.hasOwn(ERROR_CODES, text) && text !== 'ATOLL_INVALID_ARGUMENT'
 }
 
 /** How systems and databases say that there is no room on a disk, by code or by text. */

@@ -34,14 +34,15 @@ export { continuing } from './crc32.ts'
 export { combineCrc32, leadingCrc32 } from './crc32-combine.ts'
 export {
   AtollError,
+  type AtollErrorCode,
   type AtollErrorOptions,
   behindWrite,
   ERROR_CODES,
   type ErrorCode,
   type ErrorFacts,
   isAtollError,
+  isAtollErrorCode,
   isDiskFull,
-  isErrorCode,
   messageOf,
   storageFailure,
   withDefinite,

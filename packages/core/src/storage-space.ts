@@ -6,11 +6,17 @@ export interface DirectoryUsage {
   readonly holds: 'values' | 'index' | 'all'
   /** Bytes of values in use, about. */
   readonly liveBytes: number | undefined
-  /** Bytes that were written and that nothing uses any more, about. */
+  /**
+   * Bytes that were written and that nothing uses any more, about, with the ends of files that are not written to any
+   * more.
+   */
   readonly deadBytes: number | undefined
-  /** Bytes of its files that are free to be written. */
+  /** Bytes of its files that are free to be written, whether the disk has given them room already or not. */
   readonly freeBytes: number | undefined
-  /** What its files take on the disk: less than their sizes where parts of them were never written. */
+  /**
+   * What its files take on the disk, as the disk says. The end of a file that was never written takes nothing there, and is
+   * counted as free, or as dead: so this may be less than `liveBytes`, `deadBytes` and `freeBytes` together.
+   */
   readonly diskBytes: number | undefined
 }
 

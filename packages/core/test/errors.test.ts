@@ -1,5 +1,14 @@
-import { describe, expect, it } from 'vitest'
-import { AtollError, assert, ERROR_CODES, isAtollError, isErrorCode, messageOf } from '../src/index.ts'
+import { describe, expect, expectTypeOf, it } from 'vitest'
+import {
+  AtollError,
+  type AtollErrorCode,
+  assert,
+  ERROR_CODES,
+  isAtollError,
+  isAtollErrorCode,
+  messageOf,
+  wrongRange,
+} from '../src/index.ts'
 import { anotherCopy } from './another-copy.ts'
 
 describe('an AtollError', () => {
@@ -88,8 +97,18 @@ describe('error codes', () => {
   })
 
   it('are believed only if they are known', () => {
-    expect(isErrorCode('ATOLL_RANGE')).toBe(true)
-    for (const text of ['ATOLL_NONE', 'toString', '__proto__', '']) expect(isErrorCode(text)).toBe(false)
+    expect(isAtollErrorCode('ATOLL_RANGE')).toBe(true)
+    for (const text of ['ATOLL_NONE', 'toString', '__proto__', '']) expect(isAtollErrorCode(text)).toBe(false)
+  })
+
+  it('of a wrong argument are none of an AtollError, by type and when it runs', () => {
+    expectTypeOf<'ATOLL_INVALID_ARGUMENT'>().not.toExtend<AtollErrorCode>()
+    expectTypeOf<keyof typeof ERROR_CODES>().toEqualTypeOf<AtollErrorCode | 'ATOLL_INVALID_ARGUMENT'>()
+    const { code } = wrongRange('n', 'must be at least 1, got 0')
+    expect(isAtollErrorCode(code)).toBe(false)
+    expect(() => Reflect.construct(AtollError, [code, 'text'])).toThrow(
+      'code must be a code of an AtollError',
+    )
   })
 })
 

@@ -2,7 +2,7 @@ import { decodeRecord, encodeRecord } from '@atoll/causality'
 import {
   AtollError,
   concatBytes,
-  isErrorCode,
+  isAtollErrorCode,
   MAX_DELAY_MS,
   packKeyId,
   type TupleReader,
@@ -108,7 +108,7 @@ export const sendReplyCodec = versioned<SendReply>(VERSION, {
     refused: reader.list((item) => {
       const at = item.uint()
       const code = item.string()
-      return { at, code: isErrorCode(code) ? code : 'ATOLL_STORAGE' }
+      return { at, code: isAtollErrorCode(code) ? code : 'ATOLL_STORAGE' }
     }, MAX_PAGE_RECORDS),
     pauseMs: unpackPause(reader),
   }),

@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import type { ErrorCode, KeyId } from '@atoll/core'
+import type { AtollErrorCode, KeyId } from '@atoll/core'
 import type { RecordDigest } from '@atoll/vnode'
 
 /** Why records move: the vnode gets another owner, or lies where it does not belong, or a replica is lacking. */
@@ -36,7 +36,7 @@ export interface SentRecord {
 
 export interface SendReply {
   /** Records that the vnode will never take, such as one that is too large there. */
-  readonly refused: readonly { readonly at: number; readonly code: ErrorCode }[]
+  readonly refused: readonly { readonly at: number; readonly code: AtollErrorCode }[]
   /** How long the sender shall wait before it sends more, in milliseconds. */
   readonly pauseMs: number
 }

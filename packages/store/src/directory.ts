@@ -1,7 +1,7 @@
-import { mkdirSync, realpathSync } from 'node:fs'
+import { realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { describe, messageOf, type Runtime, storageFailure, wrongRange } from '@atoll/core'
-import { levelExists, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
+import { levelExists, makeDirectories, nodeFiles, ValueLogLevel } from '@atoll/value-log-level'
 import { ClassicLevel, type OpenOptions } from 'classic-level'
 
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
@@ -52,7 +52,7 @@ export function valueLog(directory: string, runtime: Runtime): ValueLogLevel<Uin
 /** Answers its canonical name. */
 function makeDirectory(path: string): string {
   try {
-    mkdirSync(path, { recursive: true })
+    makeDirectories(path)
   } catch (error) {
     const isFile = /EEXIST|ENOTDIR/.test(messageOf(error))
     if (isFile) throw wrongRange('path', `must be a directory, and a file is there: ${describe(path)}`)

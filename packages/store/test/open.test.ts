@@ -71,6 +71,15 @@ test('a file in place of the directory, or of one above it, is refused by name',
   expect(await readFile(file, 'utf8')).toBe('letters')
 })
 
+test.runIf(process.platform === 'linux')('a place where nothing can be made is refused by name', async () => {
+  for (const place of ['/proc/atoll', '/proc/atoll/below/that']) {
+    for (const open of [() => openNode({ path: place }), () => openCluster({ path: place, nodes: 3 })]) {
+      const message = expect.stringMatching(/^the directory "\/proc\/atoll.*" cannot be made: ENOENT/)
+      await expect(open()).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: true, message })
+    }
+  }
+})
+
 test('a misspelt option, and one that the path stands for, is refused by the function that was called', async () => {
   const given = { pth: path, storage: () => undefined, onCrash: () => {}, held: [] }
   for (const name of ['pth', 'storage', 'onCrash', 'held'] as const) {

@@ -1,4 +1,4 @@
-import { type ErrorCode, isAtollError, type Runtime } from '@atoll/core'
+import { type AtollErrorCode, isAtollError, type Runtime } from '@atoll/core'
 import { type AtollNode, type Cluster, createCluster } from '@atoll/node'
 import { createWorld, type World } from '@atoll/sim'
 import { expect, test } from 'vitest'
@@ -129,7 +129,7 @@ async function untilDone(sea: Sea, work: () => Promise<boolean>): Promise<void> 
   while ((await spanOf(sea, work)).result !== true) await clock.sleep(100)
 }
 
-const unless = (code: ErrorCode) => (error: unknown) => {
+const unless = (code: AtollErrorCode) => (error: unknown) => {
   if (!isAtollError(error, code)) throw error
 }
 

@@ -3,7 +3,7 @@ import {
   decodeWith,
   EMPTY_BYTES,
   encodeWith,
-  isErrorCode,
+  isAtollErrorCode,
   type TupleCodec,
   type TupleReader,
 } from '@atoll/core'
@@ -150,7 +150,7 @@ const FAREWELL_CODEC: TupleCodec<AtollError> = {
   encode: ({ code, message }) => [code, message.slice(0, 512)],
   decode: (reader) => {
     const [code, message] = [reader.string(), reader.string()]
-    return new AtollError(isErrorCode(code) ? code : 'ATOLL_PROTOCOL', message)
+    return new AtollError(isAtollErrorCode(code) ? code : 'ATOLL_PROTOCOL', message)
   },
 }
 

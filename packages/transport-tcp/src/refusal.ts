@@ -1,4 +1,4 @@
-import { AtollError, type ErrorCode } from '@atoll/core'
+import { AtollError, type AtollErrorCode } from '@atoll/core'
 
 /** Why somebody was turned away or a connection was ended: the label of the counters. */
 export type Reason =
@@ -18,7 +18,7 @@ export type Reason =
   | 'too-large'
   | 'version'
 
-const CODES: Readonly<Record<Reason, ErrorCode>> = {
+const CODES: Readonly<Record<Reason, AtollErrorCode>> = {
   certificate: 'ATOLL_UNAUTHORIZED',
   cluster: 'ATOLL_PROTOCOL',
   'keep-alive': 'ATOLL_UNREACHABLE',

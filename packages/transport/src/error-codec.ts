@@ -2,7 +2,7 @@ import {
   AtollError,
   isArgumentError,
   isAtollError,
-  isErrorCode,
+  isAtollErrorCode,
   messageOf,
   type TupleReader,
   type TupleValue,
@@ -39,7 +39,7 @@ export function decodeError(reader: TupleReader): AtollError {
   const message = reader.string()
   const [definite, transient] = [reader.boolean(), reader.boolean()]
   const details = Object.fromEntries(reader.list(readDetail, MAX_DETAILS))
-  if (isErrorCode(code)) return new AtollError(code, message, { definite, transient, details })
+  if (isAtollErrorCode(code)) return new AtollError(code, message, { definite, transient, details })
   return new AtollError('ATOLL_STORAGE', `${code}: ${message}`, { definite, transient, details })
 }
 

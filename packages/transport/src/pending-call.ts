@@ -1,7 +1,7 @@
 import {
   AtollError,
+  type AtollErrorCode,
   type AtollErrorOptions,
-  type ErrorCode,
   ignoreAbort,
   listenToAbort,
   type TupleReader,
@@ -144,7 +144,7 @@ export class PendingCall<Request, Response, Progress> implements OutgoingCall {
   }
 
   /** `definite` only if nothing was sent. */
-  #error(code: ErrorCode, what: string, cause?: unknown): AtollError {
+  #error(code: AtollErrorCode, what: string, cause?: unknown): AtollError {
     const { node, method } = this.#parts
     const options: AtollErrorOptions = { definite: this.id === 0, cause, details: { node } }
     return new AtollError(code, `${method.name} on ${node} ${what}`, options)

@@ -1,4 +1,4 @@
-export { levelExists, logExists, nodeFiles } from './node-files.ts'
+export { levelExists, logExists, makeDirectories, nodeFiles } from './node-files.ts'
 export { nodeRuntime } from './node-runtime.ts'
 export { VALUE_LOG_DEFAULTS, type ValueLogOptions } from './options.ts'
 export type { DataFile, DurableFile, Files, InnerLevel, ValueLogRuntime } from './ports.ts'

@@ -1,6 +1,6 @@
-import { constants, readSync, writev } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { constants, mkdirSync, readSync, statSync, writev } from 'node:fs'
+import { type FileHandle, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { IDENTITY_NAME } from './checkpoint.ts'
 import type { DataFile, Files } from './ports.ts'
 
@@ -15,7 +15,7 @@ export function nodeFiles(path: string): Files {
   return {
     label: path,
     list: () => readdir(path).catch(undefinedIfMissing),
-    prepare: async () => void (await mkdir(path, { recursive: true })),
+    prepare: async () => makeDirectories(path),
     readWhole: (name) => readFile(join(path, name)).catch(undefinedIfMissing),
     writeWhole: (name, bytes) => writeWhole(path, name, bytes),
     open: async (name) => new NodeFile(await openOrCreate(join(path, name))),
@@ -30,6 +30,26 @@ export function nodeFiles(path: string): Files {
     },
     usedBytes: () => usedBytesOf(path),
   }
+}
+
+/**
+ * Makes a directory, and those above it that are missing. Node.js's own `recursive` tries for ever where a file system says
+ * ENOENT of what it does not make, as /proc does.
+ */
+export function makeDirectories(path: string): void {
+  const above = dirname(path)
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    if (isDirectory(path)) return
+    if (!isMissing(error) || isDirectory(above)) throw error
+    makeDirectories(above)
+    mkdirSync(path)
+  }
+}
+
+function isDirectory(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
 }
 
 /**
