@@ -97,6 +97,26 @@ describe('a clock was ten years ahead for a while: what was deleted then', () =>
     expect(left()).toEqual([0, 0])
   })
 
+  test('and what was written then, and is overwritten or deleted by a right clock, too', async () => {
+    const atoll = await cluster(3)
+    const { store, world, left } = atoll
+    atoll.set(2, FAR_MS)
+    for (const key of ['deleted', 'over']) await store(2).put('reef', key, pattern(2 * BLOCK))
+    atoll.set(2, 0)
+    await store(0).delete('reef', 'deleted')
+    await store(1).put('reef', 'over', 'y')
+    await store(1).delete('reef', 'over')
+    world.advance(DAY_MS)
+    await store(1).collect()
+    expect(left(), 'a collection has seen them').toEqual([4, 2])
+    world.advance(DAY_MS - 1)
+    await store(0).collect()
+    expect(left()).toEqual([4, 2])
+    world.advance(1)
+    await store(2).collect()
+    expect(left()[0]).toBe(0)
+  })
+
   test('is collected by a node alone in its cluster', async () => {
     const atoll = await cluster(1)
     const { store, world, left } = atoll
