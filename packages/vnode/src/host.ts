@@ -14,9 +14,9 @@ import { checkPartitions, partitionOf } from '@atoll/ring'
 import { ClockWatch } from './clock-watch.ts'
 import { Counters, type StoredCounts } from './counters.ts'
 import type { Counts } from './counts.ts'
-import { hasAnyKeys, openDatabase } from './database.ts'
+import { openDatabase } from './database.ts'
 import { type Derivation, derivationsOf, type Indexing } from './derivation.ts'
-import { countKeys, type FoldItem, foldRecords } from './fold.ts'
+import { type FoldItem, foldRecords } from './fold.ts'
 import { FormatNotes } from './format-notes.ts'
 import { Gates } from './gates.ts'
 import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
@@ -26,7 +26,6 @@ import { HeldPartitions } from './held-partitions.ts'
 import { Hints } from './hints.ts'
 import type { VnodeHostParts } from './host-parts.ts'
 import { type Lineage, newLineage } from './incarnation.ts'
-import type { KeyRange } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import { Mirrors } from './mirrors.ts'
 import { OlderFormats } from './older-formats.ts'
@@ -53,7 +52,8 @@ import type { Crc32 } from './seal.ts'
 import { Serving } from './serving.ts'
 import { sharedParts } from './shared-parts.ts'
 import { StorageHealth, type StorageState } from './storage-health.ts'
-import { Vnode, type VnodeParts } from './vnode.ts'
+import type { Vnode, VnodeParts } from './vnode.ts'
+import { Vnodes } from './vnodes.ts'
 
 /**
  * The vnodes of one node, on one database. Any partition of the ring may be asked: a vnode exists from its first write.
@@ -77,8 +77,7 @@ export class VnodeHost extends Lifecycle {
   readonly #parts: VnodeHostParts
   readonly #database: Database
   readonly #options: Required<VnodeHostOptions>
-  readonly #vnodes = new Map<number, Vnode>()
-  readonly #drops = new Map<number, Promise<void>>()
+  readonly #vnodes: Vnodes
   readonly #reader: RecordReader
   readonly #digests: HeadDigests
   readonly #shared: VnodeParts
@@ -145,9 +144,9 @@ export class VnodeHost extends Lifecycle {
     const counted = { runtime, database, counters: this.#counters, older: this.#older, vnode }
     this.#recounter = new Recounter(counted)
     this.#shared = this.#shareParts()
+    this.#vnodes = new Vnodes({ shared: this.#shared, gates: this.gates, admission: this.#admission })
     const { holdings } = this.#shared
-    const rangesOf = (partition: number) => this.#rangesOf(partition)
-    this.#held = new HeldPartitions({ ...counted, holdings, rangesOf })
+    this.#held = new HeldPartitions({ ...counted, holdings, olderHeads })
   }
 
   /** The node that the vnodes belong to. */
@@ -304,25 +303,23 @@ export class VnodeHost extends Lifecycle {
    * nothing may be left, if its count is wrong. None is left out that holds any.
    */
   async partitions(): Promise<number[]> {
-    const held: number[] = []
-    for (let partition = 0; partition < this.#filed; partition++)
-      if (await this.#held.mayHold(partition)) held.push(partition)
-    return held
+    this.assertOpen()
+    return this.#held.among(this.#filed)
   }
 
   /** Whether a partition holds records, as the disk says. Counts that say otherwise are forgotten, and counted anew. */
   async holds(partition: number): Promise<boolean> {
-    return this.#held.holds(this.#layout(partition).partition)
+    return this.#held.holds(this.#layout(partition))
   }
 
   /** Whether a partition holds records of a bucket type. */
   async holdsType(partition: number, type: string): Promise<boolean> {
-    return hasAnyKeys(this.#database, this.#rangesOf(partition, type))
+    return this.#held.holdsType(this.#layout(partition), type)
   }
 
   /** How many records a partition holds, tombstones included. Reads all of its keys. */
   async count(partition: number): Promise<number> {
-    return countKeys(this.#database, this.#rangesOf(partition))
+    return this.#held.count(this.#layout(partition))
   }
 
   /** What a partition holds, by bucket type; undefined while it is being counted. Reads nothing. */
@@ -332,24 +329,13 @@ export class VnodeHost extends Lifecycle {
 
   /** Deletes a partition with its indexes. Writes to it are refused meanwhile; thereafter it is a new vnode. */
   async drop(partition: number): Promise<void> {
-    const vnode = this.#vnode(partition)
-    const drop =
-      this.#drops.get(partition) ??
-      vnode
-        .drop()
-        .then(() => this.hints.drop(partition))
-        .finally(() => {
-          this.#digests.clear()
-          this.#vnodes.delete(partition)
-          this.#drops.delete(partition)
-        })
-    this.#drops.set(partition, drop)
-    return drop
+    this.#checkServed(partition)
+    return this.#vnodes.drop(partition)
   }
 
   /** Every vnode is a new actor from now on: another life of this data may have given dots that nobody here knows. */
   renewActors(): void {
-    for (const vnode of this.#vnodes.values()) vnode.renew()
+    this.#vnodes.renew()
   }
 
   /** A vnode as those see it who move its records to other nodes. */
@@ -385,7 +371,7 @@ export class VnodeHost extends Lifecycle {
   }
 
   async #refile(partitions: number, signal: AbortSignal | undefined): Promise<void> {
-    await this.#idle()
+    await this.#vnodes.idle()
     this.#counters.abandonRecounts()
     const before = this.#filed
     await this.#refileAll(partitions, signal)
@@ -406,11 +392,6 @@ export class VnodeHost extends Lifecycle {
     await this.hints.load(partitions)
   }
 
-  async #idle(): Promise<void> {
-    const underWay = [...this.#vnodes.values()].map((vnode) => vnode.idle())
-    await Promise.allSettled([...underWay, ...this.#drops.values()])
-  }
-
   protected async onOpen(): Promise<void> {
     const partitions = this.#wanted
     await openDatabase(this.#database)
@@ -422,7 +403,7 @@ export class VnodeHost extends Lifecycle {
     if (state.filedByKey) await this.hints.load(partitions)
     else await this.#refileAll(partitions)
     this.#serving.resume()
-    await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
+    await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#vnodes.resume(partition)))
     this.#older.start()
     this.#recounter.start()
   }
@@ -431,7 +412,7 @@ export class VnodeHost extends Lifecycle {
     await this.#older.stop()
     await this.#recounter.stop()
     await this.#serving.ended()
-    await this.#idle()
+    await this.#vnodes.idle()
     await this.#health.close()
     this.#vnodes.clear()
     this.#digests.clear()
@@ -444,18 +425,6 @@ export class VnodeHost extends Lifecycle {
     } finally {
       await this.#database.close()
     }
-  }
-
-  /** A vnode that was being handed over, or was already, is served as such from the first request on. */
-  async #resume(partition: number): Promise<void> {
-    const parts = { ...this.#shared, admission: this.#admission }
-    const vnode = new Vnode(partition, this.#shared)
-    const note = await new HandoffVnode(partition, () => vnode, parts).readTransfer()
-    if (note === undefined) return
-    vnode.startNoting()
-    this.#vnodes.set(partition, vnode)
-    const phase = note.phase === 'sealed' ? 'resealing' : 'copying'
-    this.gates.set(partition, { to: note.to, phase, isReturn: note.isReturn })
   }
 
   #shareParts(): VnodeParts {
@@ -484,11 +453,6 @@ export class VnodeHost extends Lifecycle {
     })
   }
 
-  #rangesOf(partition: number, type?: string): readonly KeyRange[] {
-    const hasOlder = this.#olderHeads.has(partition)
-    return this.#layout(partition).rangesAfter(undefined, { hasOlder, type })
-  }
-
   #layout(partition: number): VnodeLayout {
     this.assertOpen()
     checkInteger('partition', partition, { min: 0, max: this.#filed - 1 })
@@ -496,15 +460,14 @@ export class VnodeHost extends Lifecycle {
   }
 
   #vnode(partition: number, id?: KeyId): Vnode {
+    this.#checkServed(partition)
+    if (id !== undefined) checkKeyId(id)
+    return this.#vnodes.of(partition)
+  }
+
+  #checkServed(partition: number): void {
     this.assertOpen()
     this.#serving.assert()
     checkInteger('partition', partition, { min: 0, max: this.#filed - 1 })
-    if (id !== undefined) checkKeyId(id)
-    const known = this.#vnodes.get(partition)
-    if (known !== undefined) return known
-    const vnode = new Vnode(partition, this.#shared)
-    if (this.gates.get(partition) !== undefined) vnode.startNoting()
-    this.#vnodes.set(partition, vnode)
-    return vnode
   }
 }
