@@ -1,5 +1,6 @@
 import { storedBytes } from './checksum.ts'
 import type { InnerReads } from './inner-reads.ts'
+import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from './operation.ts'
 import {
   APPLIED_KEY,
   asBuffer,
@@ -10,7 +11,6 @@ import {
   samePlace,
 } from './pointer.ts'
 import { BYTES, type InnerBatch, type InnerEncodings, type InnerLevel } from './ports.ts'
-import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from './record.ts'
 import type { Segments } from './segments.ts'
 
 export interface ApplierContext {

@@ -1,8 +1,9 @@
-import { AtollError, MiB } from '@atoll/core'
+import { AtollError, KiB, MiB } from '@atoll/core'
 import type { Applier } from './applier.ts'
 import type { Log } from './log.ts'
 import { DATA_PREFIX } from './pointer.ts'
 import type { Files, InnerLevel, ValueLogRuntime } from './ports.ts'
+import type { Readers } from './readers.ts'
 import type { Room } from './room.ts'
 
 export interface IndexCompactorContext {
@@ -12,6 +13,7 @@ export interface IndexCompactorContext {
   readonly innerFiles: Pick<Files, 'usedBytes'> | undefined
   readonly applier: Applier
   readonly log: Log
+  readonly readers: Readers
   readonly room: Room
 }
 
@@ -24,6 +26,12 @@ const STEP_BYTES = 8 * MiB
 /** How many times as long it rests after each step, and while somebody waits for the disk. */
 const REST = 1
 const BUSY_REST = 15
+/** A range that takes less holds little that could go. */
+const LITTLE_BYTES = 256 * KiB
+/** How often a range is compacted at most, one time after the other. */
+const MOST_CALLS = 5
+/** After how long it is looked again whether those have gone who may still read what was deleted. */
+const READERS_MS = 100
 /** How often a range is halved at most. */
 const MOST_HALVINGS = 48
 const BYTE_BITS = 8n
@@ -40,6 +48,14 @@ const ALL_KEYS: KeyRange = { from: Uint8Array.of(DATA_PREFIX), to: Uint8Array.of
  * Gives back what lies dead in the inner database. LevelDB drops what was deleted when it merges it with something newer:
  * by itself it leaves most of it for as long as little is written. So when half of what it takes has gone out of use, as
  * far as writers have said, it is told to compact all keys, by ranges of a few MiB, with rests between them.
+ *
+ * LevelDB decides how many levels it compacts when it is told to, before it has written its memory to a table and has
+ * finished what it is at. If a compaction of its own puts a table below these levels meanwhile, deletions come to rest
+ * above values, and nothing moves either (DBImpl::CompactRange of LevelDB 1.20; seen in its LOG). The next call finds that
+ * level. So a range is compacted until that makes it no smaller.
+ *
+ * What an open iterator or snapshot may still read LevelDB keeps, and takes down to the last level, where no call comes. So
+ * each step waits until those have gone who began before it.
  */
 export class IndexCompactor {
   readonly #context: IndexCompactorContext
@@ -80,11 +96,11 @@ export class IndexCompactor {
 
   /** From the first key on, in steps. False if there is too little room to go on: new tables come before old ones go. */
   async #compact(range: KeyRange, halvings: number): Promise<boolean> {
-    const { inner, room } = this.#context
+    const { room } = this.#context
     this.#stopping.signal.throwIfAborted()
     if (!room.isEnough()) return false
     const { from, to } = range
-    const bytes = (await inner.approximateSize?.(from, to, { keyEncoding: 'view' })) ?? 0
+    const bytes = await this.#bytesOf(range)
     if (bytes === 0) return true
     const middle = bytes > STEP_BYTES && halvings < MOST_HALVINGS ? middleOf(range) : undefined
     if (middle === undefined) {
@@ -95,13 +111,36 @@ export class IndexCompactor {
     return isDone && this.#compact({ from: middle, to }, halvings + 1)
   }
 
-  async #step({ from, to }: KeyRange): Promise<void> {
+  /** At least twice, unless little is left: what the first call could not know of the second one finds. */
+  async #step(range: KeyRange): Promise<void> {
+    let before = Number.POSITIVE_INFINITY
+    for (let call = 0; call < MOST_CALLS; call++) {
+      await this.#untilReadersHaveGone()
+      await this.#call(range)
+      const after = await this.#bytesOf(range)
+      if (after <= LITTLE_BYTES || after >= before) return
+      before = after
+    }
+  }
+
+  async #call({ from, to }: KeyRange): Promise<void> {
     const { inner, log, runtime } = this.#context
     const startMs = runtime.clock.monotonicMs()
     await inner.compactRange?.(from, to, { keyEncoding: 'view' })
     const tookMs = runtime.clock.monotonicMs() - startMs
     const rest = log.isBusy ? BUSY_REST : REST
     await runtime.clock.sleep(rest * tookMs, { signal: this.#stopping.signal })
+  }
+
+  async #bytesOf({ from, to }: KeyRange): Promise<number> {
+    return (await this.#context.inner.approximateSize?.(from, to, { keyEncoding: 'view' })) ?? 0
+  }
+
+  async #untilReadersHaveGone(): Promise<void> {
+    const { readers, runtime } = this.#context
+    const { signal } = this.#stopping
+    const { next } = readers
+    while (readers.oldest < next) await runtime.clock.sleep(READERS_MS, { signal })
   }
 }
 

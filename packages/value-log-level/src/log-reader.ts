@@ -1,18 +1,15 @@
 import type { Digests } from '@atoll/core'
 import type { FilePool } from './file-pool.ts'
 import {
-  comesFrom,
-  headIsSound,
-  type Origin,
   RECORD_ALIGNMENT,
   RECORD_BATCH,
   RECORD_HEADER_BYTES,
   RECORD_MAGIC,
   RECORD_SEAL,
   type RecordHeader,
-  readHeader,
   recordBytes,
 } from './record.ts'
+import { comesFrom, headIsSound, type Origin, readHeader } from './record-decoder.ts'
 
 const WINDOW_BYTES = 256 * 1024
 

@@ -1,18 +1,13 @@
 import { type Digests, KiB } from '@atoll/core'
 import type { LogPosition } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
-import {
-  type EncodedRecord,
-  encodeBatch,
-  encodeSeal,
-  type Op,
-  type RecordPlace,
-  recordBytes,
-  SEAL_BYTES,
-} from './record.ts'
+import type { Op } from './operation.ts'
+import { type RecordPlace, recordBytes, SEAL_BYTES } from './record.ts'
+import { type EncodedRecord, encodeBatch, encodeSeal } from './record-encoder.ts'
 import type { Place, Salt } from './salt.ts'
+import type { Segment } from './segment.ts'
 import { FIRST_RECORD_OFFSET } from './segment-file.ts'
-import type { Segment, Segments } from './segments.ts'
+import type { Segments } from './segments.ts'
 import type { Group, Waiting } from './write-queue.ts'
 
 export interface LogWriterContext {

@@ -1,21 +1,24 @@
-import type { AtollError, Timer } from '@atoll/core'
+import type { AtollError } from '@atoll/core'
 import type { Applier } from './applier.ts'
+import { ApplyStage } from './apply-stage.ts'
 import type { LogPosition } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
 import { LogWriter } from './log-writer.ts'
+import type { Op } from './operation.ts'
 import type { ValueLogSettings } from './options.ts'
 import type { Overlay } from './overlay.ts'
 import type { ValueLogRuntime } from './ports.ts'
-import type { Op } from './record.ts'
 import type { BatchChain } from './requests.ts'
 import type { Salt } from './salt.ts'
 import type { Segments } from './segments.ts'
 import { storageError } from './storage-error.ts'
+import { SyncStage } from './sync-stage.ts'
 import {
   type Group,
+  groupOfNothing,
   type PushOptions,
-  refuse,
   refused,
+  refuseGroups,
   type Stage,
   unbuilt,
   type Waiting,
@@ -37,13 +40,6 @@ export interface LogStart {
   readonly salt: Salt
 }
 
-/** How many operations the inner database gets at a time, about. */
-const APPLY_OPS = 2048
-/** How many durable operations are gathered before they are applied, and for how long at most. */
-const GATHERED_OPS = 256
-const GATHERING_MS = 100
-/** What share of a segment they may take: only what is applied is known to be dead. */
-const GATHERED_SHARE = 1 / 64
 /** How far the log may run ahead of the inner database, about. */
 const AHEAD_BYTES = 64 * 1024 * 1024
 
@@ -61,30 +57,16 @@ export class Log {
   readonly #context: LogContext
   readonly #queue: WriteQueue
   readonly #writer: LogWriter
-  /** Written, and not synced. */
-  #written: Group[] = []
-  /** Synced, and not applied. */
-  #durable: Group[] = []
+  readonly #sync: SyncStage
+  readonly #apply: ApplyStage
   #writing = false
-  #syncing = false
-  #applying = false
-  /** Somebody waits for what is written. */
-  #urgent = false
-  #flush: Timer | undefined
-  /** What is gathered to be applied, and until when. */
-  #gatheredOps = 0
-  #gatheredBytes = 0
-  #isAwaited = false
-  #gathering: Timer | undefined
   #aheadBytes = 0
   #onRoom: (() => void) | undefined
   #onIdle: (() => void)[] = []
   #synced: number
-  #applied: LogPosition
   #failure: AtollError | undefined
   /** Why the last record could not be written, if it could not. */
   #writeFailure: AtollError | undefined
-  #canApply = true
   /** Called with the bytes by which the log has grown, when they have been applied. */
   onApplied: (bytes: number) => void = () => {}
   /** Called when the log takes no more writes until it is opened again. */
@@ -94,20 +76,32 @@ export class Log {
     this.#context = context
     this.#queue = new WriteQueue(context.settings)
     this.#synced = position.sequence - 1
-    this.#applied = position
-    const { pool, segments, runtime } = context
+    const { pool, segments, runtime, settings, overlay, applier } = context
     const { crc32 } = runtime.digest
     this.#writer = new LogWriter({ crc32, pool, segments, salt, synced: () => this.#synced }, position)
+    const { clock } = runtime
+    const onRest = () => this.#rest()
+    this.#sync = new SyncStage({
+      ...{ clock, settings, pool, onRest },
+      onDurable: (groups) => this.#becameDurable(groups),
+      onFailed: (error) => void this.#fail('syncing the log', error),
+    })
+    const stage = {
+      ...{ clock, settings, segments, overlay, applier, onRest },
+      onApplied: (bytes: number) => this.#wasApplied(bytes),
+      onFailed: (error: unknown) => this.#fail('applying the log to the inner database', error),
+    }
+    this.#apply = new ApplyStage(stage, position)
   }
 
   /** Everything up to here is in the inner database. */
   get applied(): LogPosition {
-    return this.#applied
+    return this.#apply.applied
   }
 
   /** False once the inner database has failed: it may lack what is durable in the log. */
   get canApply(): boolean {
-    return this.#canApply
+    return this.#apply.canApply
   }
 
   /** Why writes fail, if the last one did. */
@@ -136,27 +130,27 @@ export class Log {
 
   /** True while somebody waits for the disk. */
   get isBusy(): boolean {
-    return this.#queue.length > 0 || this.#writing || this.#urgent
+    return this.#queue.length > 0 || this.#writing || this.#sync.isUrgent
   }
 
   /** Calls `run` when all that was acknowledged has been applied, and nothing that is still to come. */
   catchUp(run: () => void): Promise<void> {
     const isDurable = this.#context.overlay.newest <= this.#synced
-    const failure = isDurable && this.#canApply ? undefined : this.#failure
+    const failure = isDurable && this.canApply ? undefined : this.#failure
     if (failure !== undefined) return Promise.reject(failure)
     return new Promise((resolve, reject) => {
       const nothing = { ops: [], metaBytes: 0, bodyBytes: 0, leaves: false, chain: undefined }
       const group = groupOfNothing([{ ...nothing, until: 'applied', run, resolve, reject }])
-      if (isDurable) this.#startApplying([group])
-      else this.#passOn(group)
+      if (isDurable) this.#apply.push([group])
+      else this.#sync.push(group, true)
     })
   }
 
   /** Resolves when no stage is at work: after a failure, too. */
   async idle(): Promise<void> {
     for (;;) {
-      if (this.#canApply) this.#applyNow()
-      if (!this.#writing && !this.#syncing && !this.#applying) return
+      if (this.canApply) this.#apply.hurry()
+      if (!this.#writing && !this.#sync.isAtWork && !this.#apply.isAtWork) return
       await new Promise<void>((resolve) => this.#onIdle.push(resolve))
     }
   }
@@ -176,7 +170,8 @@ export class Log {
     for (let first = this.#queue.first; first !== undefined; first = this.#queue.first) {
       if (this.#aheadBytes > AHEAD_BYTES) await this.#untilRoom()
       if (this.#failure !== undefined) break
-      if (first.run !== undefined) this.#passOn(groupOfNothing(this.#queue.take(1)))
+      // A barrier goes the way of the groups, as a group of nothing.
+      if (first.run !== undefined) this.#sync.push(groupOfNothing(this.#queue.take(1)), true)
       else if (first.leaves) await this.#leave(this.#queue.take(1))
       else await this.#writeGroup(first)
     }
@@ -186,13 +181,6 @@ export class Log {
 
   #rest(): void {
     for (const resolve of this.#onIdle.splice(0)) resolve()
-  }
-
-  /** A barrier goes the way of the groups, as a group of nothing. */
-  #passOn(group: Group): void {
-    this.#written.push(group)
-    this.#urgent = true
-    this.#startSync()
   }
 
   async #writeGroup(first: Waiting): Promise<void> {
@@ -209,20 +197,14 @@ export class Log {
 
   async #writeRecord(waiting: readonly Waiting[]): Promise<void> {
     // What it builds on must be durable before it is.
-    const isNext = this.#written.length === 0 && !this.#syncing
+    const isNext = this.#sync.isEmpty
     const isAwaited = waiting.some(({ until }) => until === 'durable')
     const group = await this.#writer.write(waiting, isNext && isAwaited)
     this.#writeFailure = undefined
-    if (this.#failure !== undefined) return this.#reject([group], this.#failure)
+    if (this.#failure !== undefined) return refuseGroups([group], this.#failure)
     this.#aheadBytes += group.bytes
-    if (group.isDurable) {
-      this.#acknowledgeDurable(group)
-      this.#startApplying([group])
-      return
-    }
-    this.#acknowledgeWritten(group)
-    this.#written.push(group)
-    this.#startSync()
+    if (group.isDurable) this.#becameDurable([group])
+    else this.#sync.push(group, this.#acknowledgeWritten(group))
   }
 
   /** What fails here harms nobody: the segment is written on. */
@@ -246,21 +228,26 @@ export class Log {
     }
   }
 
-  #acknowledgeWritten({ waiting, ops, sequence }: Group): void {
-    if (!waiting.some(({ until }) => until === 'written')) {
-      this.#urgent = true
-      return
-    }
+  /** Tells whether somebody still waits for the group. */
+  #acknowledgeWritten({ waiting, ops, sequence }: Group): boolean {
+    if (!waiting.some(({ until }) => until === 'written')) return true
+    let isAwaited = false
     let at = 0
     for (const one of waiting) {
       const end = at + one.ops.length
-      if (one.until !== 'written') this.#urgent = true
+      if (one.until !== 'written') isAwaited = true
       else {
         this.#context.overlay.add(ops.slice(at, end), sequence)
         one.resolve()
       }
       at = end
     }
+    return isAwaited
+  }
+
+  #becameDurable(groups: readonly Group[]): void {
+    for (const group of groups) this.#acknowledgeDurable(group)
+    this.#apply.push(groups)
   }
 
   #acknowledgeDurable({ waiting, ops, sequence }: Group): void {
@@ -271,151 +258,15 @@ export class Log {
     for (const { until, resolve } of waiting) if (until !== 'applied') resolve()
   }
 
-  #startSync(): void {
-    if (this.#syncing || this.#written.length === 0) return
-    if (this.#urgent) {
-      this.#syncing = true
-      void this.#sync()
-      return
-    }
-    this.#flush ??= this.#context.runtime.clock.timer(this.#context.settings.flushDelayMs, () => {
-      this.#flush = undefined
-      this.#hurry()
-    })
-  }
-
-  #hurry(): void {
-    this.#urgent = true
-    this.#startSync()
-  }
-
-  async #sync(): Promise<void> {
-    while (this.#urgent && this.#written.length > 0 && this.#failure === undefined) {
-      const groups = this.#written
-      this.#written = []
-      this.#urgent = false
-      this.#flush?.cancel()
-      this.#flush = undefined
-      try {
-        await this.#syncFiles(groups)
-      } catch (error) {
-        this.#fail('syncing the log', error)
-      }
-      if (this.#failure !== undefined) {
-        this.#reject(groups, this.#failure)
-        break
-      }
-      for (const group of groups) this.#acknowledgeDurable(group)
-      this.#startApplying(groups)
-    }
-    this.#syncing = false
-    this.#startSync()
-    this.#rest()
-  }
-
-  async #syncFiles(groups: readonly Group[]): Promise<void> {
-    const slots = new Set<number>()
-    for (const { left, slot, bytes } of groups) {
-      for (const one of left) slots.add(one)
-      if (bytes > 0) slots.add(slot)
-    }
-    const { pool } = this.#context
-    await Promise.all([...slots].map((slot) => pool.use(slot, (file) => file.sync())))
-  }
-
-  /** What nobody waits for is gathered: a batch of the inner database costs as much for one operation as for fifty. */
-  #startApplying(groups: readonly Group[]): void {
-    this.#durable.push(...groups)
-    this.#count(groups)
-    this.#gather()
-  }
-
-  #count(groups: readonly Group[]): void {
-    for (const { ops, bytes, waiting } of groups) {
-      this.#gatheredOps += ops.length
-      this.#gatheredBytes += bytes
-      this.#isAwaited ||= waiting.some(({ until }) => until === 'applied')
-    }
-  }
-
-  #gather(): void {
-    if (this.#applying || this.#durable.length === 0) return
-    if (this.#isDue) this.#applyNow()
-    else this.#gathering ??= this.#context.runtime.clock.timer(GATHERING_MS, () => this.#applyNow())
-  }
-
-  get #isDue(): boolean {
-    if (this.#isAwaited || this.#gatheredOps >= GATHERED_OPS) return true
-    return this.#gatheredBytes >= this.#context.settings.segmentBytes * GATHERED_SHARE
-  }
-
-  #applyNow(): void {
-    this.#gathering?.cancel()
-    this.#gathering = undefined
-    if (this.#applying || this.#durable.length === 0) return
-    this.#applying = true
-    void this.#apply()
-  }
-
-  async #apply(): Promise<void> {
-    do {
-      this.#gatheredOps = 0
-      this.#gatheredBytes = 0
-      this.#isAwaited = false
-      const groups = this.#durable.splice(0, this.#countToApply())
-      this.#count(this.#durable)
-      const ops = groups.length === 1 ? (groups[0]?.ops ?? []) : groups.flatMap((group) => group.ops)
-      try {
-        await this.#context.applier.apply(ops, groups.at(-1)?.sequence ?? 0)
-      } catch (error) {
-        this.#canApply = false
-        const failure = this.#fail('applying the log to the inner database', error)
-        this.#reject([...groups, ...this.#durable.splice(0)], failure)
-        break
-      }
-      this.#context.overlay.applied(groups.at(-1)?.sequence ?? 0)
-      for (const group of groups) this.#finish(group)
-    } while (this.#isDue && this.#durable.length > 0)
-    this.#applying = false
-    if (this.#canApply) this.#gather()
-    this.#rest()
-  }
-
-  /** Groups up to the next barrier, or that barrier alone. */
-  #countToApply(): number {
-    let ops = 0
-    let count = 0
-    for (const group of this.#durable) {
-      const isBarrier = group.waiting[0]?.run !== undefined
-      if (isBarrier) return Math.max(1, count)
-      count += 1
-      ops += group.ops.length
-      if (ops >= APPLY_OPS) break
-    }
-    return count
-  }
-
-  #finish({ waiting, bytes, sequence, slot, end, left }: Group): void {
-    if (bytes > 0) {
-      for (const one of left) {
-        const segment = this.#context.segments.get(one)
-        const lastEnd = one === this.#applied.slot ? this.#applied.offset : undefined
-        if (segment !== undefined) this.#context.segments.finish(segment, lastEnd)
-      }
-      this.#applied = { slot, offset: end, sequence: sequence + 1, lastOffset: end - bytes }
-      this.#aheadBytes -= bytes
-      this.#onRoom?.()
-      this.onApplied(bytes)
-    }
-    for (const { until, run, resolve } of waiting) {
-      run?.()
-      if (until === 'applied') resolve()
-    }
+  #wasApplied(bytes: number): void {
+    this.#aheadBytes -= bytes
+    this.#onRoom?.()
+    this.onApplied(bytes)
   }
 
   #untilRoom(): Promise<void> {
-    this.#hurry()
-    this.#applyNow()
+    this.#sync.hurry()
+    this.#apply.hurry()
     return new Promise((resolve) => {
       this.#onRoom = () => {
         this.#onRoom = undefined
@@ -428,20 +279,10 @@ export class Log {
     const failure = storageError(doing, error)
     this.#failure ??= failure
     this.#context.runtime.log.error({ err: error }, `the value log takes no more writes: ${failure.message}`)
-    this.#flush?.cancel()
-    this.#reject(this.#written, failure)
-    this.#written = []
+    this.#sync.stop(failure)
     this.#queue.abandon(failure)
     this.#onRoom?.()
     this.onFailed(this.#failure)
     return failure
   }
-
-  #reject(groups: readonly Group[], failure: AtollError): void {
-    for (const { waiting } of groups) for (const one of waiting) refuse(one, failure)
-  }
-}
-
-function groupOfNothing(waiting: readonly Waiting[]): Group {
-  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: [], isDurable: false }
 }

@@ -1,5 +1,5 @@
+import { type LoggedOp, OP_MOVE } from './operation.ts'
 import { decodeStored, keyId, type Stored } from './pointer.ts'
-import { type LoggedOp, OP_MOVE } from './record.ts'
 
 interface Recent {
   readonly stored: Stored | undefined

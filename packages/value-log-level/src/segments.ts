@@ -1,38 +1,13 @@
-import { AtollError, KiB, MiB } from '@atoll/core'
+import { KiB } from '@atoll/core'
 import type { LogPosition, SegmentRow } from './checkpoint.ts'
 import type { FilePool } from './file-pool.ts'
 import type { ValueLogSettings } from './options.ts'
 import type { Files, ValueLogRuntime } from './ports.ts'
 import type { Ticket } from './readers.ts'
 import { SEAL_BYTES } from './record.ts'
-import { encodeSegmentHeader, FIRST_RECORD_OFFSET, segmentName, sizeForRecords } from './segment-file.ts'
-import { storageError } from './storage-error.ts'
-
-/** `active`: being written, or not all of it applied yet. `emptied`: nothing points to it any more. */
-export type SegmentState = 'free' | 'active' | 'full' | 'emptied'
-
-export interface Segment {
-  readonly slot: number
-  readonly sizeBytes: number
-  state: SegmentState
-  liveBytes: number
-  /** What was written of it when it was full, or all that fits into it where nobody knows that. */
-  usedBytes: number
-  /** Readers with a ticket below this may need it still. Counts once it is emptied. */
-  neededBelow: Ticket
-  /** The checkpoint knows that it is emptied. */
-  settled: boolean
-  /** Compaction found a value in it that cannot be read. It is left alone. */
-  damaged: boolean
-  /** Some large value may lie in it. */
-  mayHold: boolean
-  /** How often there had been reason for doubt when its live bytes were last known for certain. */
-  countedAt: number
-  /** It was created just now: the file takes no more room than was written of it. */
-  isFresh: boolean
-  /** Changes of its count, so that a recount knows whether it was overtaken. */
-  changes: number
-}
+import { liveShare, type Segment, type SegmentState } from './segment.ts'
+import { FIRST_RECORD_OFFSET, sizeForRecords } from './segment-file.ts'
+import { SegmentFiles } from './segment-files.ts'
 
 /** Up to where the log is written. */
 type Written = Pick<LogPosition, 'slot' | 'offset'>
@@ -45,8 +20,6 @@ export interface SegmentsContext {
   readonly identity: Uint8Array
 }
 
-/** A new segment is begun with this much room on the disk, or with its size if that is less. */
-const BEGIN_BYTES = 2 * MiB
 /** The smallest segment that is created. */
 const SMALLEST_BYTES = 64 * KiB
 /** Before the first doubt. */
@@ -55,6 +28,7 @@ const NEVER = -1
 /** All segment files of a log: which hold values, which can be written again, and which are given back. */
 export class Segments {
   readonly #context: SegmentsContext
+  readonly #files: SegmentFiles
   readonly #table = new Map<number, Segment>()
   #nextSlot: number
   #totalLive = 0
@@ -71,6 +45,7 @@ export class Segments {
 
   constructor(context: SegmentsContext, rows: readonly SegmentRow[], nextSlot: number) {
     this.#context = context
+    this.#files = new SegmentFiles(context)
     this.#nextSlot = nextSlot
     this.reserveBytes = context.settings.reserveBytes
     for (const row of rows) {
@@ -329,8 +304,7 @@ export class Segments {
     this.setLive(segment, 0)
     this.#table.delete(segment.slot)
     this.#emptied.delete(segment)
-    await this.#context.pool.drop(segment.slot)
-    await this.#context.files.remove(segmentName(segment.slot))
+    await this.#files.remove(segment.slot)
   }
 
   /** Takes in a segment that the checkpoint did not know. */
@@ -339,12 +313,7 @@ export class Segments {
   }
 
   #holdsLittle(segment: Segment): boolean {
-    return this.#liveShare(segment) <= this.#context.settings.compactAtLiveShare
-  }
-
-  /** What share of the segment is in use, about. */
-  #liveShare(segment: Segment): number {
-    return segment.liveBytes / (segment.sizeBytes - FIRST_RECORD_OFFSET)
+    return liveShare(segment) <= this.#context.settings.compactAtLiveShare
   }
 
   get #standardBytes(): number {
@@ -362,50 +331,11 @@ export class Segments {
   /** In its state from the start: what is free for a moment may be given back in that moment. */
   async #create(sizeBytes: number, options: { state: SegmentState; touch?: boolean }): Promise<Segment> {
     const slot = this.#nextSlot++
-    const { files, pool } = this.#context
-    try {
-      await this.#assertSpace(sizeBytes)
-      await pool.use(slot, async (file) => {
-        await file.truncate(sizeBytes)
-        if (options.touch === true) await this.#touch(slot, sizeBytes)
-        const { runtime, identity } = this.#context
-        await file.write([encodeSegmentHeader(runtime.digest.crc32, { slot, identity, sizeBytes })], 0)
-        await file.sync()
-      })
-      await files.syncDirectory()
-    } catch (error) {
-      await pool.drop(slot).catch(() => {})
-      await files.remove(segmentName(slot)).catch(() => {})
-      throw storageError(`creating a segment of ${sizeBytes} bytes in ${files.label}`, error, {
-        definite: true,
-      })
-    }
-    const segment = this.#add({ slot, sizeBytes, liveBytes: 0, state: options.state })
-    segment.isFresh = options.touch !== true
+    const { state, touch = false } = options
+    await this.#files.create(slot, sizeBytes, { touch })
+    const segment = this.#add({ slot, sizeBytes, liveBytes: 0, state })
+    segment.isFresh = !touch
     return segment
-  }
-
-  /**
-   * A segment takes room as it is written. On a disk that is nearly full one is begun all the same while there is some: what
-   * deletes needs it.
-   */
-  async #assertSpace(sizeBytes: number): Promise<void> {
-    const { files } = this.#context
-    const freeBytes = await files.freeBytes()
-    if (freeBytes >= Math.min(sizeBytes, BEGIN_BYTES)) return
-    const message = `${files.label} is full: ${freeBytes} bytes are free, and a segment is begun with ${BEGIN_BYTES}`
-    const details = { reason: 'ENOSPC', freeBytes }
-    throw new AtollError('ATOLL_DISK_FULL', message, { definite: true, details })
-  }
-
-  /** Random bytes: some disks take zeros without allocating anything. */
-  #touch(slot: number, sizeBytes: number): Promise<void> {
-    const block = this.#context.runtime.random.bytes(MiB)
-    return this.#context.pool.use(slot, async (file) => {
-      for (let at = 0; at < sizeBytes; at += MiB) {
-        await file.write([block.subarray(0, Math.min(MiB, sizeBytes - at))], at)
-      }
-    })
   }
 
   #add(known: { slot: number; sizeBytes: number; liveBytes: number; state: SegmentState }): Segment {

@@ -3,7 +3,6 @@ import {
   type CompactOptions,
   checkBytes,
   checkInteger,
-  concatBytes,
   type DirectoryUsage,
   describe,
   Reopener,
@@ -22,13 +21,14 @@ import {
   type AbstractPutOptions,
   type AbstractSnapshot,
 } from 'abstract-level'
-import { CHUNK_BYTES, type ChunkRun, plainSum } from './checksum.ts'
+import { type ChunkRun, plainSum } from './checksum.ts'
 import { LogReads, type Range } from './log-reads.ts'
 import type { OpenChoice } from './open-directory.ts'
+import { OP_DELETE, type Op } from './operation.ts'
+import { operationOf } from './operation-of.ts'
 import { type ValueLogOptions, type ValueLogSettings, validateValueLogOptions } from './options.ts'
 import { ABOVE_ALL_KEYS, innerKeyOf, isPointer } from './pointer.ts'
 import type { ValueLogRuntime } from './ports.ts'
-import { OP_DELETE, OP_LARGE, OP_SMALL, type Op, type Replaces } from './record.ts'
 import type {
   BytesBatchOptions,
   BytesOperation,
@@ -182,30 +182,11 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     const { chain } = options
     try {
       if (this.status === 'opening') await this.open({ passive: true })
-      await this.#batchBytes(operations, options)
+      await this.#appendAll(operations, options)
     } catch (error) {
       if (chain !== undefined) chain.failure ??= storageError('a batch', error)
       throw error
     }
-  }
-
-  async #batchBytes(operations: readonly BytesOperation[], options: BytesBatchOptions): Promise<void> {
-    const ops = operations.map((operation): Op => {
-      const key = checkBytes('key', operation.key, UP_TO_ANY)
-      const replaces = this.#replaces(operation, options)
-      return operation.type === 'put'
-        ? this.#putInParts(operation, replaces)
-        : { type: OP_DELETE, key, replaces }
-    })
-    if (ops.length > 0) await this.#append(ops, options)
-  }
-
-  /** How many bytes an operation takes the place of, if its writer says so. */
-  #replaces(
-    { replacesBytes }: Pick<BytesOperation, 'replacesBytes'>,
-    { tellsReplaced }: LogWriteOptions,
-  ): Replaces {
-    return replacesBytes ?? (tellsReplaced === true ? 0 : undefined)
   }
 
   /**
@@ -289,23 +270,15 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
   }
 
   _put(key: Uint8Array, value: Uint8Array, options: LogWriteOptions): Promise<void> {
-    return this.#append([this.#putOf(key, value, this.#replaces({}, options))], options)
+    return this.#appendAll([{ type: 'put', key, value }], options)
   }
 
   _del(key: Uint8Array, options: LogWriteOptions): Promise<void> {
-    return this.#append([{ type: OP_DELETE, key, replaces: this.#replaces({}, options) }], options)
+    return this.#appendAll([{ type: 'del', key }], options)
   }
 
-  async _batch(operations: readonly Operation[], options: LogWriteOptions): Promise<void> {
-    if (operations.length === 0) return
-    const ops = operations.map((operation): Op => {
-      const { key } = operation
-      const replaces = this.#replaces(operation, options)
-      return operation.type === 'put'
-        ? this.#putOf(key, operation.value, replaces)
-        : { type: OP_DELETE, key, replaces }
-    })
-    await this.#append(ops, options)
+  _batch(operations: readonly Operation[], options: LogWriteOptions): Promise<void> {
+    return this.#appendAll(operations, options)
   }
 
   /** Deletes what is there when it begins, some keys at a time: as a whole it is not atomic. */
@@ -381,27 +354,14 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     throw new AtollError('ATOLL_CLOSED', `the value log at ${this.#parts.files.label} is ${this.status}`)
   }
 
+  #appendAll(operations: readonly BytesOperation[], options: BytesBatchOptions): Promise<void> {
+    const choice = { thresholdBytes: this.#settings.thresholdBytes, tellsReplaced: options.tellsReplaced }
+    const ops = operations.map((operation) => operationOf(operation, choice))
+    return ops.length === 0 ? Promise.resolve() : this.#append(ops, options)
+  }
+
   #append(ops: readonly Op[], { sync, chain }: BytesBatchOptions): Promise<void> {
     return this.#open.log.append(ops, sync === true ? 'durable' : 'written', chain)
-  }
-
-  #putOf(key: Uint8Array, value: Uint8Array, replaces?: Replaces): Op {
-    return value.length >= this.#settings.thresholdBytes
-      ? { type: OP_LARGE, key, value, tail: undefined, tailCrc32: undefined, replaces }
-      : { type: OP_SMALL, key, value, replaces }
-  }
-
-  #putInParts(
-    { key, value, tail, tailCrc32 }: Extract<BytesOperation, { type: 'put' }>,
-    replaces: Replaces,
-  ): Op {
-    checkBytes('value', value, UP_TO_ANY)
-    if (tail === undefined) return this.#putOf(key, value, replaces)
-    checkBytes('tail', tail, UP_TO_ANY)
-    const { thresholdBytes } = this.#settings
-    const isLong = value.length < CHUNK_BYTES && tail.length >= Math.max(CHUNK_BYTES, thresholdBytes)
-    if (!isLong) return this.#putOf(key, concatBytes([value, tail]), replaces)
-    return { type: OP_LARGE, key, value, tail, tailCrc32, replaces }
   }
 }
 

@@ -24,7 +24,7 @@ import { Overlay } from './overlay.ts'
 import { unpaired } from './pairing.ts'
 import type { Files, InnerLevel, ValueLogRuntime } from './ports.ts'
 import { Readers } from './readers.ts'
-import type { Origin } from './record.ts'
+import type { Origin } from './record-decoder.ts'
 import { Recovery, type RecoveryContext } from './recovery.ts'
 import { Room } from './room.ts'
 import { SALT_BYTES, saltOf } from './salt.ts'
@@ -134,7 +134,7 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const context = { runtime, settings, crc32, ...parts }
   const compactor = new Compactor(context)
   runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
-  const index = new IndexCompactor({ runtime, inner, innerFiles: opening.innerFiles, applier, log, room })
+  const index = new IndexCompactor({ ...context, innerFiles: opening.innerFiles, applier })
   const housekeeper = new Housekeeper({ ...context, compactor, index })
   housekeeper.start()
   const close = async () => {

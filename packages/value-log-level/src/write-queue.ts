@@ -1,6 +1,7 @@
 import { AtollError, storageFailure } from '@atoll/core'
+import { bodyBytesOf, type LoggedOp, metaBytesOf, type Op } from './operation.ts'
 import type { ValueLogSettings } from './options.ts'
-import { bodyBytesOf, type LoggedOp, metaBytesOf, type Op, recordBytes } from './record.ts'
+import { recordBytes } from './record.ts'
 import type { BatchChain } from './requests.ts'
 
 /** How far a batch has come when it is acknowledged: with the operating system, on the disk, or in the inner database. */
@@ -176,6 +177,15 @@ export class WriteQueue {
     }
     return undefined
   }
+}
+
+/** On its way through the stages to do something, and nothing else. */
+export function groupOfNothing(waiting: readonly Waiting[]): Group {
+  return { waiting, ops: [], bytes: 0, sequence: 0, slot: 0, end: 0, left: [], isDurable: false }
+}
+
+export function refuseGroups(groups: readonly Group[], error: AtollError): void {
+  for (const { waiting } of groups) for (const one of waiting) refuse(one, error)
 }
 
 /** Rejects a batch, and with it whatever is yet to come of its chain. */
