@@ -31,12 +31,13 @@ interface Both {
   readonly there: readonly Measured[]
 }
 
-/** Rows of the suites cluster and listing have a figure of some unit instead of a rate and processor time. */
+/** Rows of the suites cluster and listing have a figure of some unit instead of a rate. */
 type Measured = Compared &
   Partial<
     Pick<Row, 'megabytesPerSecond' | 'cpuSecondsPerMegabyte'> & {
       readonly unit: Unit
       readonly figure: number
+      readonly cpuUs: number | null
     }
   >
 
@@ -45,7 +46,9 @@ const RATIOS = {
   speed: (here, there) =>
     ratioOf(here.megabytesPerSecond, there.megabytesPerSecond) ?? ratioOfFigures(here, there),
   'of floor': (here, there) => ratioOf(here.ratioToFloor, there.ratioToFloor),
-  'less CPU': (here, there) => ratioOf(there.cpuSecondsPerMegabyte, here.cpuSecondsPerMegabyte),
+  'less CPU': (here, there) =>
+    ratioOf(there.cpuSecondsPerMegabyte, here.cpuSecondsPerMegabyte) ??
+    ratioOf(there.cpuUs ?? undefined, here.cpuUs ?? undefined),
 } as const satisfies Record<string, (here: Measured, there: Measured) => number | undefined>
 
 /** What is below this is told as slower. */

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { checkInteger } from '@atoll/core'
 import { againstHeadLine, type Job, measureAgainst, slowerLines } from './against.ts'
 import { clusterHeadLine, clusterLine } from './cluster/cluster-report.ts'
-import { clusterSuite } from './cluster-suite.ts'
+import { clusterParts } from './cluster-suite.ts'
 import { digestsParts } from './digests-suite.ts'
 import { hotParts } from './hot-suite.ts'
 import { goalHeadLine, goalLine } from './listing/goal-report.ts'
@@ -72,7 +72,8 @@ const SUITES: Readonly<Record<string, Suite>> = {
   },
   cluster: {
     headLine: clusterHeadLine,
-    parts: withLines([clusterSuite], clusterLine),
+    parts: withLines(clusterParts, clusterLine),
+    loadsPackages: true,
     disk: 'new files on both sides',
   },
 }
@@ -92,7 +93,7 @@ const USAGE = `usage: npm run bench -- SUITE [--json] [--compare FILE] [--part N
   --part N        only the N-th part of the suite, in this process: for a profiler
   --against FOLDER  beside the build in another checkout, process after process, --pairs times (default ${DEFAULT_PAIRS}, of ${ALL} 1);
                   no part is begun after --minutes (default of ${ALL} ${DEFAULT_MINUTES}, else none)
-  --packages FOLDER  the checkout of which the suites digests, hot, listing, objects and processes measure the packages; default this one
+  --packages FOLDER  the checkout of which the suites cluster, digests, hot, listing, objects and processes measure the packages; default this one
   --objects N     how many the largest directory of the suite listing gets, 10000 or more; default ${MOST_OBJECTS}, of ${ALL} ${FEWER_OBJECTS}`
 
 process.exitCode = await main()

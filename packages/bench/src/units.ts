@@ -1,6 +1,6 @@
 /** What figures are, whether the larger one is the better one, and how many digits behind the point say something. */
 export const UNITS = {
-  µs: { moreIsBetter: false, digits: 0 },
+  µs: { moreIsBetter: false, digits: 2 },
   ms: { moreIsBetter: false, digits: 1 },
   'op/s': { moreIsBetter: true, digits: 0 },
   'MB/s': { moreIsBetter: true, digits: 1 },

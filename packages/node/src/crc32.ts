@@ -12,13 +12,16 @@ const CHECK = { bytes: utf8('123456789'), sum: 0xcbf43926 }
 
 /**
  * CRC-32 with vector instructions (23 GB/s) where `@node-rs/crc32` has a binary for this system, else that of zlib
- * (4.6 GB/s). Both give the same sums.
+ * (4.6 GB/s). Both give the same sums. The binary is looked for when the first sum is taken that it is for: whoever only
+ * imports this does not wait for it.
  */
-export function fastestCrc32(native: Crc32 | undefined): Crc32 {
-  if (native === undefined) return continuing(zlibCrc32)
-  return continuing((data, seed) =>
-    data.length < NATIVE_FROM_BYTES ? zlibCrc32(data, seed) : native(data, seed),
-  )
+export function fastestCrc32(load: () => Crc32 | undefined): Crc32 {
+  let ofLong: Crc32 | undefined
+  return continuing((data, seed) => {
+    if (data.length < NATIVE_FROM_BYTES) return zlibCrc32(data, seed)
+    ofLong ??= load() ?? zlibCrc32
+    return ofLong(data, seed)
+  })
 }
 
 /** Undefined where there is no binary, or one that does not sum right. */

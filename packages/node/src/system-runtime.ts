@@ -104,8 +104,8 @@ export interface NodeDigests extends Digests {
   close(): Promise<void>
 }
 
-/** Looked for once: a search for the binary takes as long as a hundred lookups of records. */
-const crc32 = fastestCrc32(nativeCrc32())
+/** One for all runtimes: a search for the binary takes as long as a hundred lookups of records. */
+const crc32 = fastestCrc32(nativeCrc32)
 
 /** Digests by native code, about ten times faster than portable ones; those of bodies on worker threads. */
 export function nodeDigests(): NodeDigests {

@@ -12,7 +12,7 @@ import {
 
 const root: Manifest = JSON.parse(read('package.json'))
 /** What the root offers to all tests. */
-const ROOT_TOOLS = ['@biomejs/biome', '@types/node', 'typescript', 'vitest']
+const ROOT_TOOLS = ['@biomejs/biome', '@types/node', 'rolldown', 'typescript', 'vitest']
 
 /** `@scope/name` or `name` of an import of a package; undefined for files and for Node's own. */
 function packageOf(specifier: string): string | undefined {

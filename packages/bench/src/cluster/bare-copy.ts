@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import { type FileHandle, open, rm } from 'node:fs/promises'
-import { MiB } from '@atoll/core'
 import type { TlsFiles } from '@atoll/transport-tcp'
-import { dial, serve } from './bare-servers.ts'
+import { BODY_BYTES, dial, serve } from './bare-servers.ts'
 import type { BareCopy } from './commands.ts'
 
 /** Read ahead of what the socket has taken. */
-const READ_BYTES = MiB
+const READ_BYTES = BODY_BYTES
 const DONE = Uint8Array.of(6)
 
 /** Takes one file; resolves with the port. */
@@ -35,7 +34,7 @@ export async function receiveFile(
   })
 }
 
-const MOST_WAITING_BYTES = 8 * MiB
+const MOST_WAITING_BYTES = 8 * BODY_BYTES
 
 /** A file that is appended to and flushed; what comes during a flush shares the next one. */
 export class FlushedFile {

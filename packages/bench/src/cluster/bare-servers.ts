@@ -1,12 +1,11 @@
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls'
-import { MiB } from '@atoll/core'
 import type { TlsFiles } from '@atoll/transport-tcp'
 import type { BareServers } from './commands.ts'
 
-/** What a sink answers once. */
-export const BODY_BYTES = MiB
+/** What a sink answers once. Not of `@atoll/core`: the other process imports no packages but those that it measures. */
+export const BODY_BYTES = 1024 * 1024
 
 export async function bareServers(tls: TlsFiles<string> | undefined): Promise<BareServers> {
   const echo = await serve(tls, (socket) => socket.on('data', (bytes) => socket.write(bytes)))

@@ -3,14 +3,12 @@ import 'reflect-metadata'
 import { webcrypto } from 'node:crypto'
 import type { TlsFiles } from '@atoll/transport-tcp'
 import * as x509 from '@peculiar/x509'
+import { CLUSTER } from './commands.ts'
 
 x509.cryptoProvider.set(webcrypto)
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
 const HOUR_MS = 3_600_000
-
-/** The name of the cluster that all nodes of a measurement belong to. */
-export const CLUSTER = 'bench'
 
 /** Certificates that nodes have signed themselves, each believed by all. */
 export async function certificates(nodes: readonly string[]): Promise<ReadonlyMap<string, TlsFiles<string>>> {

@@ -14,6 +14,8 @@ export interface ClusterRow {
   /** 99th percentiles of latencies, in microseconds; null where single operations are not timed. */
   readonly p99Us: number | null
   readonly limitP99Us: number | null
+  /** Microseconds of processor time for an operation, of all processes and threads; null where that is not measured. */
+  readonly cpuUs: number | null
   /** How near the limit it comes, whatever the unit: 1 is as good, 0.5 half as good; median over pairs of rounds. */
   readonly ratioToFloor: number
   /** (max − min) / median of the figure over the rounds. */
@@ -30,8 +32,9 @@ export function clusterRow(head: ClusterRowHead, { subject, limit }: Samples): C
     ...head,
     figure: median(figures),
     limit: median(limits),
-    p99Us: p99Of(subject),
-    limitP99Us: p99Of(limit),
+    p99Us: medianOf(subject, 'p99Us'),
+    limitP99Us: medianOf(limit, 'p99Us'),
+    cpuUs: medianOf(subject, 'cpuUs'),
     ratioToFloor: median(ratios),
     spread: (Math.max(...figures) - Math.min(...figures)) / median(figures),
   }
@@ -46,6 +49,7 @@ const COLUMNS: readonly (readonly [string, (row: ClusterRow) => string])[] = [
   ['unit', (row) => row.unit],
   ['of limit', (row) => row.ratioToFloor.toFixed(2)],
   ['p99 µs', (row) => row.p99Us?.toFixed(0) ?? '–'],
+  ['CPU µs', (row) => row.cpuUs?.toFixed(1) ?? '–'],
   ['limit p99', (row) => row.limitP99Us?.toFixed(0) ?? '–'],
   ['spread', (row) => `${(100 * row.spread).toFixed(0)} %`],
 ]
@@ -60,8 +64,8 @@ export function clusterLine(row: ClusterRow): string {
   return `${`${row.name}, c=${row.concurrency}`.padEnd(NAME_WIDTH)}${cells}  ${row.limitIs}`
 }
 
-function p99Of(samples: readonly Sample[]): number | null {
-  const known = samples.flatMap(({ p99Us }) => p99Us ?? [])
+function medianOf(samples: readonly Sample[], what: 'p99Us' | 'cpuUs'): number | null {
+  const known = samples.flatMap((sample) => sample[what] ?? [])
   return known.length === 0 ? null : median(known)
 }
 

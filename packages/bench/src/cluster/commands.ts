@@ -1,6 +1,12 @@
 import type { KeyId } from '@atoll/core'
 import type { TcpFactoryOptions, TlsFiles } from '@atoll/transport-tcp'
 
+/** The name of the cluster that all nodes of a measurement belong to. */
+export const CLUSTER = 'bench'
+export const ANY_PORT = '127.0.0.1:0'
+/** What nodes without certificates prove who they are by. */
+export const SECRET = 'known to both ends, and to nobody else'
+
 /** How two processes talk: TCP with a shared secret, or TLS. */
 export type Way = Pick<TcpFactoryOptions, 'secret'> & { readonly tls?: TlsFiles<string> | undefined }
 
@@ -65,12 +71,14 @@ export interface BareCopy {
 export interface Commands {
   /** Bare servers, over TLS if certificates are given. */
   bareServers(tls: TlsFiles<string> | undefined): Promise<BareServers>
-  /** An endpoint for the methods of rpc-methods.ts, and its address. */
+  /** An endpoint for the methods of rpc-echo.ts, and its address. */
   rpcServer(name: string, way: Way): Promise<string>
   /** Appends what the next connection brings to a file, flushed, and answers with one byte when so many bytes are in it. */
   receiveFile(path: string, bytes: number, tls: TlsFiles<string> | undefined): Promise<number>
   /** Resolves with the milliseconds until the receiver had it all. */
   sendFile(copy: BareCopy): Promise<number>
+  /** Imports what a node is opened by. */
+  imports(): Promise<void>
   /** Opens a node, and resolves with its address. */
   open(order: NodeOrder): Promise<string>
   close(): Promise<void>

@@ -11,6 +11,8 @@ const NAMES = ['n1', 'n2', 'n3', 'n4', 'n5']
 const VICTIM = 'n5'
 const ROUNDS = 3
 const LOOK_MS = 20
+/** That a process was killed is noticed within some milliseconds. */
+const NOTICE_LOOK_MS = 1
 const PATIENCE_MS = 60_000
 /** The load is watched for so long before a node is killed, and at least for so long after. */
 const BEFORE_MS = 1500
@@ -45,15 +47,18 @@ interface Times {
  * Five processes over TLS under load, of which one is killed and comes back. `bytesPerSecond` is what a move was
  * measured to do.
  */
-export function failureRows(bytesPerSecond: number, onRow: (row: ClusterRow) => void): Promise<void> {
+export function failureRows(
+  { packages, bytesPerSecond }: { readonly packages: string; readonly bytesPerSecond: number },
+  onRow: (row: ClusterRow) => void,
+): Promise<void> {
   return inDirectory(async (directory) => {
-    const fleet = await openFleet(directory)
+    const fleet = await openFleet(directory, packages)
     const load = new SteadyLoad(survivorsOf(fleet))
     try {
       await load.start()
       const rounds: Times[] = []
       for (let round = 0; round < ROUNDS; round++)
-        rounds.push(await killAndReturn({ fleet, load, bytesPerSecond }))
+        rounds.push(await killAndReturn({ fleet, load, packages, bytesPerSecond }))
       await load.stop()
       report(rounds, onRow)
     } finally {
@@ -89,18 +94,20 @@ function report(rounds: readonly Times[], onRow: (row: ClusterRow) => void): voi
 interface Scene {
   readonly fleet: Fleet
   readonly load: SteadyLoad
+  readonly packages: string
   readonly bytesPerSecond: number
 }
 
-async function killAndReturn({ fleet, load, bytesPerSecond }: Scene): Promise<Times> {
-  const processMs = await processStart()
+async function killAndReturn({ fleet, load, packages, bytesPerSecond }: Scene): Promise<Times> {
+  const processMs = await processStart(packages)
   const survivors = survivorsOf(fleet)
   await pause(BEFORE_MS)
   load.takeWritten()
   const killedMs = performance.now()
   await fleet.peers.get(VICTIM)?.kill()
   const isUpFor = async (peer: PeerProcess) => (await peer.ask('up')).includes(VICTIM)
-  await until(async () => !(await some(survivors, isUpFor)), 'a dead node is believed to be up')
+  const isNoticed = async () => !(await some(survivors, isUpFor))
+  await until(isNoticed, 'a dead node is believed to be up', NOTICE_LOOK_MS)
   const noticedMs = performance.now() - killedMs
   await pause(AFTER_MS)
   load.writes = false
@@ -166,22 +173,23 @@ async function recordsOf(
 }
 
 /** How long it takes until a process runs that imports what the process of a node imports. */
-async function processStart(): Promise<number> {
+async function processStart(packages: string): Promise<number> {
   const startedMs = performance.now()
-  const peer = new PeerProcess()
+  const peer = new PeerProcess(packages)
   await peer.started
+  await peer.ask('imports')
   const ms = performance.now() - startedMs
   await peer.kill()
   return ms
 }
 
 /** The first node begins a cluster, and the others join it. */
-async function openFleet(directory: string): Promise<Fleet> {
+async function openFleet(directory: string, packages: string): Promise<Fleet> {
   const files = await certificates(NAMES)
   const peers = new Map<string, PeerProcess>()
   let seeds: Readonly<Record<string, string>> = {}
   const open = async (name: string) => {
-    const peer = new PeerProcess()
+    const peer = new PeerProcess(packages)
     peers.set(name, peer)
     await peer.started
     const address = await peer.ask('open', {
@@ -219,11 +227,11 @@ async function every(peers: readonly PeerProcess[], test: Test): Promise<boolean
   return !(await some(peers, async (peer) => !(await test(peer))))
 }
 
-async function until(test: () => Promise<boolean>, otherwise: string): Promise<void> {
+async function until(test: () => Promise<boolean>, otherwise: string, lookMs = LOOK_MS): Promise<void> {
   const endMs = performance.now() + PATIENCE_MS
   while (!(await test())) {
     if (performance.now() > endMs) throw new Error(`${otherwise}, for ${PATIENCE_MS} ms`)
-    await pause(LOOK_MS)
+    await pause(lookMs)
   }
 }
 

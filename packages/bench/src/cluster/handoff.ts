@@ -1,14 +1,13 @@
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MiB } from '@atoll/core'
-import { openCluster } from '@atoll/store'
 import { bodies } from '../bodies.ts'
+import { storeOf } from '../store-of.ts'
 import { FlushedFile, piecesOf } from './bare-copy.ts'
 import { certificates } from './certificates.ts'
 import { type ClusterRow, clusterRow } from './cluster-report.ts'
-import type { Way } from './commands.ts'
+import { SECRET, type Way } from './commands.ts'
 import { inDirectory } from './directory.ts'
-import { SECRET } from './messages.ts'
 import { BUCKET, move } from './node-commands.ts'
 import { PeerProcess } from './peer-process.ts'
 import { type Contest, inTurn } from './rounds.ts'
@@ -26,7 +25,7 @@ const WRITERS = 4
  * A node on disk in whose place another one comes, again and again: all that is stored moves each time. Answers the row
  * of moves over TLS.
  */
-export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<ClusterRow> {
+export async function handoffRows(packages: string, onRow: (row: ClusterRow) => void): Promise<ClusterRow> {
   const row = async (way: string, limitIs: string, contest: Contest) => {
     const head = {
       name: `move of 1 MiB blocks on disk, ${way}`,
@@ -39,21 +38,21 @@ export async function handoffRows(onRow: (row: ClusterRow) => void): Promise<Clu
     return result
   }
   await inDirectory(async (directory) => {
-    await withinProcess(directory, (contest) =>
+    await withinProcess({ directory, packages }, (contest) =>
       row('memory', 'a file read, and appended with flushes', contest),
     )
   })
   const secretly: Way = { secret: SECRET }
   const copied = (socket: string) => `a file read, sent by a bare ${socket}, and appended with flushes`
   await inDirectory(async (directory) => {
-    await betweenProcesses({ directory, of: () => secretly }, (moving) =>
+    await betweenProcesses({ directory, packages, of: () => secretly }, (moving) =>
       row('TCP', copied('socket'), contestOf(moving)),
     )
   })
   const files = await certificates(nodeNames(ROUNDS))
   return inDirectory((directory) => {
     const of = (node: string): Way => ({ tls: files.get(node) })
-    return betweenProcesses({ directory, of }, (moving) =>
+    return betweenProcesses({ directory, packages, of }, (moving) =>
       row('TLS', copied('TLS socket'), contestOf(moving)),
     )
   })
@@ -70,9 +69,10 @@ function nameOf(at: number): string {
 
 /** Both nodes in this process, on the network in memory. */
 async function withinProcess(
-  directory: string,
+  { directory, packages }: Omit<Setting, 'of'>,
   run: (contest: Contest) => Promise<ClusterRow>,
 ): Promise<ClusterRow> {
+  const { openCluster } = await storeOf(packages)
   await using cluster = await openCluster({ nodes: 1, path: directory, partitions: PARTITIONS })
   const { objects } = cluster.node(1)
   await objects.createBucket(BUCKET)
@@ -108,8 +108,8 @@ async function withinProcess(
 interface Setting {
   readonly directory: string
   readonly of: (node: string) => Way
-  /** The checkout of which the nodes are; default this one. */
-  readonly packages?: string
+  /** The checkout of which the nodes are. */
+  readonly packages: string
 }
 
 /** Two processes with nodes, and with the ends of a bare copy. */

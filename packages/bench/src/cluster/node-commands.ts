@@ -1,14 +1,13 @@
-import { resolve } from 'node:path'
 import type { KeyId } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import { partitionOf } from '@atoll/ring'
+import type { GetOptions } from '@atoll/objects'
 import { bodies } from '../bodies.ts'
-import { OWN_FOLDER } from '../own-folder.ts'
-import { storeOf } from '../store-of.ts'
-import { CLUSTER } from './certificates.ts'
-import type { Commands, LoadOrder, NodeOrder } from './commands.ts'
-import { ANY_PORT } from './rpc-echo.ts'
+import { isEarlier } from '../own-folder.ts'
+import { partitionsOf, storeOf } from '../store-of.ts'
+import { ANY_PORT, CLUSTER, type Commands, type LoadOrder, type NodeOrder } from './commands.ts'
 import { runLoad } from './run-load.ts'
+
+type PartitionOf = Awaited<ReturnType<typeof partitionsOf>>
 
 type NodeCommands = Omit<
   Commands,
@@ -29,6 +28,7 @@ export function nodeCommands(packages: string): NodeCommands {
   }
   const bodyOf = new Map<number, (n: number) => Uint8Array>()
   return {
+    imports: async () => void (await storeOf(packages)),
     open: async (order) => {
       opened = await openIn(order, packages)
       return opened.address
@@ -43,8 +43,8 @@ export function nodeCommands(packages: string): NodeCommands {
       bodyOf.set(bytes, body)
       await node().objects.put(BUCKET, key, body(puts++))
     },
-    get: (key) => sizeOf(node(), key),
-    load: (order) => runLoad(order, operationOf(node(), order)),
+    get: (key) => sizeOf(node(), key, packages),
+    load: (order) => runLoad(order, operationOf(node(), order, packages)),
     move: () => move(node()),
     replace: async (name, by) => {
       await node().cluster.stage({ kind: 'replace', node: name, by })
@@ -52,8 +52,11 @@ export function nodeCommands(packages: string): NodeCommands {
     },
     recordsOf: (key) => node().objects.recordsOf(BUCKET, key),
     up: async () => [...node().cluster.document.members.keys()].filter((member) => node().isUp(member)),
-    lacking: (records) => lacking(node(), records),
-    share: async (records) => records.filter((id) => isFor(node(), partitionIn(node(), id))).length,
+    lacking: async (records) => lacking(node(), records, await partitionsOf(packages)),
+    share: async (records) => {
+      const partitionOf = await partitionsOf(packages)
+      return records.filter((id) => isFor(node(), partitionIn(node(), id, partitionOf))).length
+    },
     foreign: async () => {
       const held = await node().vnodes.partitions()
       return held.filter((partition) => !isFor(node(), partition)).length
@@ -66,16 +69,19 @@ async function openIn({ way, seeds, ...order }: NodeOrder, packages: string): Pr
   const transport = tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way })
   const addresses = Object.values(seeds)
   // One of an earlier build goes by names, and begins a cluster where it is given none.
-  const known =
-    resolve(packages) === OWN_FOLDER ? { seeds: addresses, begin: addresses.length === 0 } : { seeds }
+  const known = isEarlier(packages) ? { seeds } : { seeds: addresses, begin: addresses.length === 0 }
   return openNode({ ...order, ...known, transport })
 }
 
-function operationOf(node: AtollNode, { kind, sizeBytes, keys }: LoadOrder): (n: number) => Promise<number> {
+function operationOf(
+  node: AtollNode,
+  { kind, sizeBytes, keys }: LoadOrder,
+  packages: string,
+): (n: number) => Promise<number> {
   const keyOf = (n: number) => `${sizeBytes} ${n % keys}`
   if (kind === 'get') {
     return async (n) => {
-      const bytes = await sizeOf(node, keyOf(n))
+      const bytes = await sizeOf(node, keyOf(n), packages)
       if (bytes !== sizeBytes) throw new Error(`object ${keyOf(n)} has ${bytes} bytes`)
       return bytes
     }
@@ -87,9 +93,11 @@ function operationOf(node: AtollNode, { kind, sizeBytes, keys }: LoadOrder): (n:
   }
 }
 
-export async function sizeOf(node: AtollNode, key: string): Promise<number> {
+/** Chunks are lent, unless it is a node of a build that does not know how to. */
+export async function sizeOf(node: AtollNode, key: string, packages: string): Promise<number> {
+  const options: GetOptions = isEarlier(packages) ? {} : { chunks: 'lent' }
   let bytes = 0
-  for await (const chunk of (await node.objects.get(BUCKET, key)).body) bytes += chunk.length
+  for await (const chunk of (await node.objects.get(BUCKET, key, options)).body) bytes += chunk.length
   return bytes
 }
 
@@ -103,17 +111,21 @@ export async function move(node: AtollNode): Promise<number> {
   return performance.now() - startedMs
 }
 
-async function lacking(node: AtollNode, records: readonly KeyId[]): Promise<number> {
+async function lacking(
+  node: AtollNode,
+  records: readonly KeyId[],
+  partitionOf: PartitionOf,
+): Promise<number> {
   let count = 0
   for (const id of records) {
-    const partition = partitionIn(node, id)
+    const partition = partitionIn(node, id, partitionOf)
     if (!isFor(node, partition)) continue
     if ((await node.vnodes.get({ partition, id })).record === undefined) count += 1
   }
   return count
 }
 
-function partitionIn(node: AtollNode, id: KeyId): number {
+function partitionIn(node: AtollNode, id: KeyId, partitionOf: PartitionOf): number {
   return partitionOf(id, node.ring.partitions, node.runtime.digest.sha1)
 }
 

@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { OWN_FOLDER } from '../own-folder.ts'
 import type { Answer, Commands, Question } from './commands.ts'
 
 interface Waiting {
@@ -16,8 +15,8 @@ export class PeerProcess {
   readonly started: Promise<unknown>
   #asked = 0
 
-  /** A node that it opens is made of the packages of this folder, a checkout that was built; default of this one. */
-  constructor(packages = OWN_FOLDER) {
+  /** What it measures is of the packages of this folder, a checkout that was built. */
+  constructor(packages: string) {
     this.#child = fork(new URL('./peer.js', import.meta.url), [packages], { serialization: 'advanced' })
     this.started = new Promise((resolve, reject) => this.#waiting.set(0, { resolve, reject }))
     this.#child.on('message', (answer: Answer) => this.#onAnswer(answer))

@@ -1,4 +1,3 @@
-import { messageOf } from '@atoll/core'
 import { OWN_FOLDER } from '../own-folder.ts'
 import { receiveFile, sendFile } from './bare-copy.ts'
 import { bareLoad } from './bare-load.ts'
@@ -12,7 +11,7 @@ const [, , packages = OWN_FOLDER] = process.argv
 const commands: Commands = {
   bareServers,
   bareLoad,
-  rpcServer,
+  rpcServer: (name, way) => rpcServer(packages, name, way),
   receiveFile,
   sendFile,
   usage: async () => {
@@ -30,7 +29,7 @@ async function answer({ id, command, args }: Question): Promise<void> {
   try {
     tell({ id, result: await Reflect.apply(commands[command], undefined, args) })
   } catch (error) {
-    tell({ id, error: messageOf(error) })
+    tell({ id, error: `${error}` })
   }
 }
 

@@ -3,6 +3,8 @@ export interface Sample {
   readonly figure: number
   /** 99th percentile of latencies, in microseconds. */
   readonly p99Us?: number
+  /** Microseconds of processor time for an operation, of all processes. */
+  readonly cpuUs?: number
 }
 
 export interface Contest {

@@ -1,8 +1,7 @@
-import { systemRuntime } from '@atoll/node'
-import { type Method, RpcEndpoint, type Transport } from '@atoll/transport'
-import { tcp } from '@atoll/transport-tcp'
-import { CLUSTER } from './certificates.ts'
-import type { Way } from './commands.ts'
+import type { MemoryNetwork, Method, RpcEndpoint, Transport } from '@atoll/transport'
+import { isEarlier } from '../own-folder.ts'
+import { messagingOf, runtimesOf, storeOf } from '../store-of.ts'
+import { ANY_PORT, CLUSTER, type Way } from './commands.ts'
 
 /** A small message there and back. */
 export const echoMethod: Method<Uint8Array, Uint8Array> = {
@@ -19,27 +18,42 @@ export const sinkMethod: Method<Uint8Array, number> = {
 }
 
 /** Answers both methods until the process ends; resolves with the address. */
-export async function rpcServer(name: string, way: Way): Promise<string> {
-  const endpoint = await openEndpoint(name, tcpOf(name, way), new Map([[name, ANY_PORT]]))
+export async function rpcServer(packages: string, name: string, way: Way): Promise<string> {
+  const messages = await messagesOf(packages)
+  const endpoint = await messages.open(name, messages.tcp(name, way), new Map([[name, ANY_PORT]]))
   return endpoint.address
 }
 
-/** An endpoint that answers both methods. */
-export async function openEndpoint(
-  node: string,
-  transport: Transport,
-  addresses: ReadonlyMap<string, string>,
-): Promise<RpcEndpoint> {
-  const addressOf = (of: string) => addresses.get(of) ?? of
-  const endpoint = new RpcEndpoint(systemRuntime(), { transport, addressOf }, { node, clusterName: CLUSTER })
+/** The messages of a build. */
+export interface Messages {
+  /** An endpoint that answers both methods. */
+  open(node: string, transport: Transport, addresses: ReadonlyMap<string, string>): Promise<RpcEndpoint>
+  tcp(name: string, way: Way): Transport
+  /** A network in this process. */
+  memory(): MemoryNetwork
+}
+
+export async function messagesOf(packages: string): Promise<Messages> {
+  const [{ MemoryNetwork, RpcEndpoint }, { tcp }, systemRuntime] = await Promise.all([
+    messagingOf(packages),
+    storeOf(packages),
+    runtimesOf(packages),
+  ])
+  const cluster = isEarlier(packages) ? { clusterId: CLUSTER } : { clusterName: CLUSTER }
+  return {
+    open: async (node, transport, addresses) => {
+      const addressOf = (of: string) => addresses.get(of) ?? of
+      const endpoint = new RpcEndpoint(systemRuntime(), { transport, addressOf }, { node, ...cluster })
+      return await answering(endpoint)
+    },
+    tcp: (name, way) => tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way }).create(systemRuntime(), name),
+    memory: () => new MemoryNetwork(systemRuntime()),
+  }
+}
+
+async function answering(endpoint: RpcEndpoint): Promise<RpcEndpoint> {
   endpoint.handle(echoMethod, async (bytes) => bytes)
   endpoint.handle(sinkMethod, async ({ length }) => length)
   await endpoint.open()
   return endpoint
 }
-
-export function tcpOf(name: string, way: Way): Transport {
-  return tcp({ cluster: CLUSTER, listen: ANY_PORT, ...way }).create(systemRuntime(), name)
-}
-
-export const ANY_PORT = '127.0.0.1:0'
