@@ -6,6 +6,7 @@ import {
   encodeNote,
   IDENTITY_BYTES,
   IDENTITY_NAME,
+  type Pairing,
   UNSALTED,
 } from './checkpoint.ts'
 import { writeCheckpoint } from './checkpointer.ts'
@@ -43,6 +44,8 @@ export async function inspectDirectory(files: Files, choice: OpenChoice): Promis
   if (!exists && !choice.createIfMissing)
     throw refused(`${files.label} does not exist (createIfMissing is false)`)
   const foreign = exists ? undefined : names.find((name) => !HARMLESS_NAMES.test(name))
+  // Of a newer program, or damaged: before the inner database, which tidies up when it is opened, is touched.
+  if (exists) await readNote(files)
   if (foreign === undefined) return { exists, oldLocks: names.filter((name) => OLD_LOCKS.test(name)) }
   if (slotOfName(foreign) !== undefined)
     throw unpaired('log-missing', `${files.label} has segments, and lacks its file ${IDENTITY_NAME}`)
@@ -83,13 +86,18 @@ export async function openInner(
  */
 export async function loadCheckpoint(runtime: ValueLogRuntime, halves: Halves): Promise<Loaded> {
   const { files, inner } = halves
-  const stored = await storing(`reading ${files.label}`, () => files.readWhole(IDENTITY_NAME))
-  if (stored === undefined) return { checkpoint: await createLog(runtime, halves), isNoted: true }
-  const note = decodeNote(stored)
+  const note = await readNote(files)
+  if (note === undefined) return { checkpoint: await createLog(runtime, halves), isNoted: true }
   const checkpoint = await readCheckpoint(inner)
   if (checkpoint === undefined) throw indexMissing(files)
   checkPaired(files.label, note, checkpoint)
   return { checkpoint, isNoted: checkpoint.number === note.number }
+}
+
+/** Throws `ATOLL_FORMAT` for a newer version, and `ATOLL_CORRUPT` for what is none. */
+async function readNote(files: Files): Promise<Pairing | undefined> {
+  const stored = await storing(`reading ${files.label}`, () => files.readWhole(IDENTITY_NAME))
+  return stored && decodeNote(stored)
 }
 
 /** Notes durably in the log which checkpoint the inner database has. */

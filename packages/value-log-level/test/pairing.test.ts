@@ -1,5 +1,14 @@
 import { createHash } from 'node:crypto'
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -101,6 +110,23 @@ describe('an index whose log is lost', () => {
     for (const each of [place, whole]) rmSync(each, { recursive: true })
   })
 })
+
+test.each([
+  ['of a newer version', (note: Buffer) => Buffer.concat([Buffer.of(3), note.subarray(1)]), 'ATOLL_FORMAT'],
+  ['cut', (note: Buffer) => note.subarray(0, -1), 'ATOLL_CORRUPT'],
+  ['empty', () => Buffer.alloc(0), 'ATOLL_CORRUPT'],
+])(
+  'a log whose note is %s: is refused, and no file is touched, of the index neither',
+  async (_, as, code) => {
+    const place = await closedLog('note')
+    const note = join(place, 'values', 'VALUELOG')
+    writeFileSync(note, as(readFileSync(note)))
+    const before = digestsOf(place)
+    await expect(openAt(place).open()).rejects.toMatchObject({ cause: { code } })
+    expect(digestsOf(place)).toEqual(before)
+    rmSync(place, { recursive: true })
+  },
+)
 
 function nameIn(directory: string, pattern: RegExp): string {
   const name = readdirSync(directory).find((each) => pattern.test(each))
