@@ -30,9 +30,10 @@ export class Proposal {
   readonly #parts: VotingParts
   readonly #limits: ProposalLimits
   readonly #id: string
-  /** The last failure of a vote, and whether the document of that vote may be decided all the same. */
+  /** The last failure of a vote. */
   #failure: AtollError | undefined
-  #doubtful = false
+  /** The epoch by which the first vote was held whose document may be decided all the same. */
+  #doubtedAt: number | undefined
 
   constructor(runtime: Runtime, parts: VotingParts, limits: ProposalLimits) {
     this.#runtime = runtime
@@ -45,8 +46,8 @@ export class Proposal {
   async decide(edit: Edit, signal: AbortSignal): Promise<ClusterDocument> {
     for (let round = 0; round < this.#limits.maxRounds; round++) {
       if (round > 0) await this.#pause(round, signal)
-      const done = this.#parts.ledger.known?.document
-      if (done?.recent.includes(this.#id) === true) return done
+      const heard = this.#decided()
+      if (heard !== undefined) return heard
       if (signal.aborted) break
       const { fork } = this.#parts.ledger
       if (fork !== undefined) throw fork.error
@@ -55,27 +56,41 @@ export class Proposal {
       if (edited === base.document) return edited
       await this.#vote(base, withProposal(base, edited, this.#id), signal)
     }
+    const done = this.#decided()
+    if (done !== undefined) return done
     throw this.#givenUp(signal)
+  }
+
+  /** The newest document, if the edit is in it. */
+  #decided(): ClusterDocument | undefined {
+    const document = this.#parts.ledger.known?.document
+    return document?.recent.includes(this.#id) === true ? document : undefined
   }
 
   async #vote(base: Known, next: ClusterDocument, signal: AbortSignal): Promise<void> {
     const { ledger } = this.#parts
+    const { epoch } = base.document
+    this.#settleDoubt()
     const vote = new Vote(this.#runtime, this.#parts, base)
     try {
       const decided = await vote.decide(encodeDocument(next), signal)
-      this.#doubtful = true
+      this.#doubtedAt ??= epoch
       await this.#tellFirst(decided, signal)
       await ledger.learn(decided)
     } catch (error) {
       const goesOn = isAtollError(error) && (error.transient || error.code === 'ATOLL_ABORTED')
-      this.#doubtful ||= !neverProposed(error)
+      if (!neverProposed(error)) this.#doubtedAt ??= epoch
       if (!goesOn && !signal.aborted) throw error
       // A vote that was cut off says less than the one before it.
       if (isAtollError(error) && !(signal.aborted && this.#failure !== undefined)) this.#failure = error
     }
-    // A later document tells whether this one was among those before it, unless that is too long ago.
-    const epochs = (ledger.known?.document.epoch ?? 0) - base.document.epoch
-    if (epochs > 0 && epochs <= MAX_RECENT) this.#doubtful = false
+  }
+
+  /** A newer document without the edit tells that it was not decided before, unless that is too long ago. */
+  #settleDoubt(): void {
+    const epoch = this.#parts.ledger.known?.document.epoch ?? 0
+    const epochs = epoch - (this.#doubtedAt ?? epoch)
+    if (epochs > 0 && epochs <= MAX_RECENT) this.#doubtedAt = undefined
   }
 
   /**
@@ -100,7 +115,8 @@ export class Proposal {
 
   #givenUp(signal: AbortSignal): AtollError {
     const { known } = this.#parts.ledger
-    const definite = !this.#doubtful
+    this.#settleDoubt()
+    const definite = this.#doubtedAt === undefined
     const why = this.#failure?.message ?? 'others changed the cluster all the time'
     if (signal.aborted && !isAtollError(signal.reason, 'ATOLL_TIMEOUT')) {
       const message = `a change of the cluster was given up by its caller: ${why}`

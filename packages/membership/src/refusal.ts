@@ -7,8 +7,8 @@ export function allow(condition: boolean, what: string, why: string): asserts co
   if (!condition) throw refused(what, why)
 }
 
-export function refused(what: string, why: string): AtollError {
-  return new AtollError('ATOLL_CHANGE_REFUSED', `cannot ${what}: ${why}`)
+export function refused(what: string, why: string, details?: AtollError['details']): AtollError {
+  return new AtollError('ATOLL_CHANGE_REFUSED', `cannot ${what}: ${why}`, details && { details })
 }
 
 /** The member of that name; throws `ATOLL_CHANGE_REFUSED` if there is none. */

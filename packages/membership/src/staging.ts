@@ -3,7 +3,7 @@ import { checkNodeName, checkZoneName, type NodeName } from '@atoll/ring'
 import type { Change, MemberChange } from './changes.ts'
 import type { ClusterDocument, Member } from './document.ts'
 import { checkAddress, checkId, MAX_MEMBERS } from './limits.ts'
-import { allow, memberOf } from './refusal.ts'
+import { allow, memberOf, refused } from './refusal.ts'
 import { checkResize } from './resize.ts'
 
 type Of<Kind extends Change['kind']> = Extract<Change, { readonly kind: Kind }>
@@ -127,8 +127,9 @@ function checkJoin(document: ClusterDocument, change: Of<'join'>, what: string):
   }
   const known = document.members.get(node)
   if (known !== undefined) {
-    allow(known.id === change.id, what, `${node} is a member with other data; ${adviceFor(known, change.id)}`)
-    allow(false, what, `${node} is a member already`)
+    const { id } = change
+    if (known.id === id) throw refused(what, `${node} is a member already`)
+    throw refused(what, `${node} is a member with other data; ${adviceFor(known, id)}`, { node, id })
   }
   const twin = [...document.members.values()].find(({ id }) => id === change.id)
   allow(twin === undefined, what, `${twin?.node} has the same data; a copy of a node needs data of its own`)

@@ -97,6 +97,53 @@ test('proposals of all nodes at one time are all decided, one after the other', 
     expect([...(sea.machine('n1').document?.bucketTypes.keys() ?? [])].sort()).toEqual(NODES)
   }))
 
+test('a proposal that is decided in its last round is not given up', () =>
+  inSea(
+    async (sea) => {
+      await sea.begin(['n1', 'n2', 'n3'])
+      const { epoch } = await sea.member('n1').propose((document) => setBucketType(document, type('t')))
+      expect(epoch).toBe(2)
+    },
+    new Sea(1, { limits: { maxRounds: 1 } }),
+  ))
+
+const DELAY_MS = 8
+
+test('whoever gives up does not know of a vote that is too long ago, whatever became of later ones', () =>
+  inSea(
+    async (sea) => {
+      await sea.begin(['n1', 'n2', 'n3'])
+      // Everybody is connected, and knows the same.
+      await sea.member('n1').propose((document) => setBucketType(document, type('first')))
+      expect(await sea.converge()).toBe(true)
+      const { clock } = sea.world.runtime('test')
+      const edit = (document: ClusterDocument) => setBucketType(document, type(`at-${document.epoch}`))
+      const given = sea.member('n1').propose(edit, { timeoutMs: 20_000 })
+      const outcome = given.then(
+        () => expect.unreachable('n1 hears no answer'),
+        (error: unknown) => error,
+      )
+      // The answers to its second question are lost.
+      await clock.sleep(DELAY_MS * 2.75)
+      sea.split(['n2', 'n3'], ['n1'], { oneWay: true })
+      await clock.sleep(DELAY_MS * 2)
+      sea.split(['n1'], ['n2', 'n3'])
+      for (let n = 0; n < 40; n++)
+        await sea.member('n2').propose((document) => setBucketType(document, type(`t${n}`)))
+      const document = sea.machine('n2').document!
+      expect([...document.bucketTypes.keys()]).toContain('at-2')
+      // It hears of what was decided, though nobody hears it.
+      await sea.member('n1').learn(encodeDocument(document))
+      for (let n = 0; n < 20; n++) {
+        await sea.member('n2').propose((known) => setBucketType(known, type(`u${n}`)))
+        await sea.member('n1').learn(sea.member('n2').bytes!)
+        await clock.sleep(100)
+      }
+      expect(await outcome).toMatchObject({ code: 'ATOLL_QUORUM_UNMET', definite: false })
+    },
+    new Sea(1, { network: { delayMs: { min: DELAY_MS, max: DELAY_MS } } }),
+  ))
+
 test('an edit that changes nothing makes no epoch, and one that throws rejects', () =>
   inSea(async (sea) => {
     await sea.begin(['n1', 'n2', 'n3'])
@@ -201,6 +248,7 @@ test('a wiped disk is refused under its old name until it is staged as new', () 
     const join = () => sea.member('n3').join({ seeds: ['n9', 'n1'], address: 'n3:1', timeoutMs: 3000 })
     await expect(join()).rejects.toMatchObject({
       code: 'ATOLL_CHANGE_REFUSED',
+      details: { node: 'n3', id },
       message: expect.stringMatching(
         /n3 is a member with other data; start it with its data, or stage a force-replace/,
       ),

@@ -9,6 +9,7 @@ import {
   handed,
   isReady,
   Membership,
+  type MembershipOptions,
   type MembershipStorage,
 } from '../src/index.ts'
 import { tellMethod } from '../src/methods.ts'
@@ -60,7 +61,7 @@ class Machine {
     const addressOf = (node: string) => `${node}:1`
     const endpoint = new RpcEndpoint(this.#runtime, { transport, addressOf }, { node: this.name })
     const storage = storageOf(database)
-    const options = { node: this.name, callTimeoutMs: 200 }
+    const options = { node: this.name, callTimeoutMs: 200, ...this.#sea.limits }
     const membership = new Membership(this.#runtime, { endpoint, storage }, options)
     membership.events.on('changed', (document) =>
       this.#sea.saw(document, membership.bytes ?? new Uint8Array()),
@@ -129,6 +130,11 @@ export function expectAtoll(error: unknown): undefined {
   return undefined
 }
 
+interface SeaOptions {
+  readonly network?: MemoryNetworkOptions
+  readonly limits?: Pick<MembershipOptions, 'maxRounds'>
+}
+
 /** A simulated network of machines, which notes every document that counted on any of them. */
 export class Sea {
   readonly world: World
@@ -138,7 +144,10 @@ export class Sea {
   readonly seen = new Map<number, Map<string, ClusterDocument>>()
   over = false
 
-  constructor(seed: number, options: { readonly network?: MemoryNetworkOptions } = {}) {
+  readonly limits: Pick<MembershipOptions, 'maxRounds'>
+
+  constructor(seed: number, options: SeaOptions = {}) {
+    this.limits = options.limits ?? {}
     this.world = createWorld({ seed })
     const conditions = { delayMs: { min: 1, max: 10 }, ...options.network }
     this.network = new MemoryNetwork(this.world.runtime('network'), conditions)

@@ -82,7 +82,7 @@ export function otherData(
   return new AtollError(
     'ATOLL_FORMAT',
     `the cluster knows ${node} with other data: start it with that, or if that is lost ${lost}`,
-    { details: { ...WRONG_IDENTITY, what: 'member', clusterId, epoch } },
+    { details: { ...WRONG_IDENTITY, what: 'member', clusterId, epoch, node, id } },
   )
 }
 

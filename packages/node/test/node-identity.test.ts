@@ -137,6 +137,17 @@ test('of two clusters that were begun at one time the ids are told, and what to 
   })
 })
 
+test('new data under a known name is told its id, for whoever stages it', () => {
+  const { identity } = identityOf(idOf('n1'))
+  const memberId = 'a1b2'
+  const says = { clusterId: undefined, memberId, generation: undefined, epoch: 0 }
+  expect(identity.judge({ node: 'n2', side: 'caller', identity: says })).toMatchObject({
+    code: 'ATOLL_FORMAT',
+    message: expect.stringContaining(`id: '${memberId}' }`),
+    details: { reason: 'identity', what: 'member', node: 'n2', id: memberId },
+  })
+})
+
 describe('a node that is no member yet', () => {
   test('says that it is of no cluster, and serves nobody', () => {
     const { identity } = identityOf('not in the document')

@@ -1,4 +1,5 @@
 import { cpSync, renameSync } from 'node:fs'
+import { assert, isAtollError } from '@atoll/core'
 import { afterAll, describe, expect, test } from 'vitest'
 import {
   areTogether,
@@ -18,6 +19,18 @@ import {
 afterAll(endThreads)
 
 const LONG_MS = 300_000
+
+/** What a node is told that the cluster knows with other data, and the id of the data that it has now. */
+async function refusalOf(starting: Promise<unknown>): Promise<{ message: string; id: string }> {
+  const error = await starting.then(
+    () => expect.unreachable('it is refused'),
+    (reason: unknown) => reason,
+  )
+  assert(isAtollError(error, 'ATOLL_FORMAT'), String(error))
+  const { id } = error.details
+  assert(typeof id === 'string', 'the id is among the details')
+  return { message: error.message, id }
+}
 
 describe('a node that was stopped', () => {
   test(
@@ -173,12 +186,10 @@ describe('a node that lost its disk', () => {
       await n1.wipe()
       // As all machines are told: the disk that is gone changes nothing about who begins.
       const start = { listen, begin: 'n1', seeds: [listen, n2.address, n3.address] }
-      const refusal = await n1.start(start).catch((error: unknown) => error)
-      expect(refusal).toMatchObject({ code: 'ATOLL_FORMAT' })
-      const [, change] = /stage (\{.*\}) on another/.exec(String(refusal)) ?? []
-      const [, changeId = ''] = /id: '(\w+)'/.exec(change ?? '') ?? []
+      const { message, id } = await refusalOf(n1.start(start))
+      expect(message).toContain(`stage { kind: 'force-replace', node: 'n1', by: 'n1', id: '${id}' } on`)
       const { cluster } = n2.node
-      await cluster.stage({ kind: 'force-replace', node: 'n1', by: 'n1', id: changeId })
+      await cluster.stage({ kind: 'force-replace', node: 'n1', by: 'n1', id })
       await cluster.commit(await cluster.plan())
       await n1.start(start)
       await until('they are together', () => areTogether(all))
@@ -198,8 +209,7 @@ describe('a node that lost its disk', () => {
       await n1.stop()
       const old = machines.machine('old')
       renameSync(n1.path, old.path)
-      const refusal = await n1.start({ listen, seeds: [n2.address] }).catch((error: unknown) => error)
-      const [, id = ''] = /id: '(\w+)'/.exec(String(refusal)) ?? []
+      const { id } = await refusalOf(n1.start({ listen, seeds: [n2.address] }))
       const { cluster } = n2.node
       await cluster.stage({ kind: 'force-replace', node: 'n1', by: 'n1', id })
       await cluster.commit(await cluster.plan())

@@ -280,10 +280,10 @@ export class Operator {
     const { cluster } = this.#speaker()
     const { members, staged } = cluster.document
     const isRefused = error.code === 'ATOLL_CHANGE_REFUSED' || error.code === 'ATOLL_FORMAT'
-    const [, id] = isRefused ? (/force-replace.*\bid:? '?([0-9a-f]{16})/.exec(error.message) ?? []) : []
+    const { id } = error.details
     if (isRefused && staged.some((change) => 'node' in change && change.node === name))
       await cluster.unstage(name)
-    else if (id !== undefined && members.has(name))
+    else if (isRefused && typeof id === 'string' && members.has(name))
       await cluster.stage({ kind: 'force-replace', node: name, by: name, id })
     else if (isUnreadable(error) && this.#damaged.has(name)) this.#scene.world.disk(name).wipe()
   }
