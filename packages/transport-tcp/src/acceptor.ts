@@ -7,8 +7,13 @@ import { formatAddress, parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
 import type { NodeUri } from './node-uri.ts'
-import { because, reasonIn } from './refusal.ts'
+import { because, isNoTls, otherSetup, reasonIn } from './refusal.ts'
 
+/**
+ * RFC 8446, 6: the fatal alert protocol_version, in the open. OpenSSL says nothing to who does not speak TLS, who could
+ * not tell that from a broken connection.
+ */
+const TLS_WANTED = Uint8Array.of(21, 3, 1, 0, 2, 2, 70)
 const LEFT = 'it left before it was known'
 
 /** Somebody at the door who has not proven anything yet. */
@@ -136,8 +141,12 @@ export class Acceptor implements Listener {
 
   #onTlsError(error: Error, socket: TLSSocket): void {
     const peer = peerOf(socket)
-    socket.destroy()
-    if (this.#settle(peer)) this.#refuse(peer, because('tls', reasonIn(error), { cause: error }))
+    const stranger = this.#strangers.get(peer)
+    if (stranger === undefined || !this.#settle(peer)) return void socket.destroy()
+    if (isNoTls(error)) stranger.socket.end(TLS_WANTED, () => stranger.socket.destroy())
+    else socket.destroy()
+    const [why, options] = [reasonIn(error), { cause: error }]
+    this.#refuse(peer, isNoTls(error) ? otherSetup('no-tls', options) : because('tls', why, options))
   }
 
   #greet(socket: Socket, peer: string, certified: string | AtollError | undefined): void {

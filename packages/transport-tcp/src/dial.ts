@@ -7,7 +7,7 @@ import { type Credentials, certifiedNode } from './certificates.ts'
 import { Greeting, noteRefusal, type TcpContext } from './greeting.ts'
 import { Inbox } from './inbox.ts'
 import type { NodeUri } from './node-uri.ts'
-import { because, reasonIn, reasonOf } from './refusal.ts'
+import { because, isNoTls, otherSetup, reasonIn, reasonOf } from './refusal.ts'
 
 export interface DialParts extends ConnectOptions {
   readonly address: string
@@ -104,7 +104,8 @@ export class Dial {
     const { address } = this.#parts
     const why = error instanceof Error ? reasonIn(error) : 'the connection was closed'
     const isTls = this.#socket instanceof TLSSocket && error instanceof Error && !isSystemError(error)
-    if (isTls) this.#fail(because('tls', `no TLS with ${address}: ${why}`, { cause: error }))
+    if (isTls && isNoTls(error)) this.#fail(otherSetup('no-tls', { cause: error }))
+    else if (isTls) this.#fail(because('tls', `no TLS with ${address}: ${why}`, { cause: error }))
     else this.#fail(unreachable(address, why, error))
   }
 

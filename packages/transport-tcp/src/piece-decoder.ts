@@ -1,5 +1,5 @@
 import { GOODBYE, HEADER_BYTES, MAX_CONTROL_BYTES, MAX_LANE_BYTES, ORDINARY, URGENT } from './protocol.ts'
-import { because } from './refusal.ts'
+import { because, otherSetup } from './refusal.ts'
 
 export interface Piece {
   readonly kind: number
@@ -17,6 +17,7 @@ export class PieceDecoder {
   /** What is missing of the piece. */
   #left = 0
   #control: Uint8Array[] = []
+  #isFirst = true
 
   /** Throws `ATOLL_PROTOCOL` or `ATOLL_TOO_LARGE` for what is no piece; do not go on then. */
   push(chunk: Uint8Array, isLent = false): Piece[] {
@@ -42,6 +43,8 @@ export class PieceDecoder {
 
   #begin(): void {
     const [kind = 0, high = 0, middle = 0, low = 0] = this.#header
+    if (this.#isFirst && isTlsRecord(this.#header)) throw otherSetup('tls')
+    this.#isFirst = false
     if (kind > GOODBYE)
       throw because('malformed', `the peer does not speak in pieces: kind ${kind} is unknown`)
     this.#kind = kind
@@ -62,4 +65,9 @@ export class PieceDecoder {
 
 function isLane(kind: number): boolean {
   return kind === ORDINARY || kind === URGENT
+}
+
+/** RFC 8446, 5.1: the content type of an alert or a handshake message, and major version 3. */
+function isTlsRecord([type, major]: Uint8Array): boolean {
+  return (type === 21 || type === 22) && major === 3
 }

@@ -1,4 +1,4 @@
-import { AtollError, type AtollErrorCode } from '@atoll/core'
+import { AtollError, type AtollErrorCode, type AtollErrorOptions } from '@atoll/core'
 
 /** Why somebody was turned away or a connection was ended: the label of the counters. */
 export type Reason =
@@ -40,9 +40,9 @@ const CODES: Readonly<Record<Reason, AtollErrorCode>> = {
 export function because(
   reason: Reason,
   message: string,
-  options: { readonly cause?: unknown; readonly definite?: boolean } = {},
+  { details, ...options }: Pick<AtollErrorOptions, 'cause' | 'definite' | 'details'> = {},
 ): AtollError {
-  return new AtollError(CODES[reason], message, { ...options, details: { reason } })
+  return new AtollError(CODES[reason], message, { ...options, details: { ...details, reason } })
 }
 
 /** The reason that an error was made for; of any other, whether it was too large or just wrong. */
@@ -52,9 +52,31 @@ export function reasonOf(error: AtollError): string {
   return error.code === 'ATOLL_TOO_LARGE' ? 'too-large' : 'malformed'
 }
 
+/**
+ * What the first bytes of the other side tell of how it is set up: one of the two has `tls` in its options, and the other
+ * has not. `details.expects` says which the other side is.
+ */
+export function otherSetup(
+  expects: 'tls' | 'no-tls',
+  options: { readonly cause?: unknown } = {},
+): AtollError {
+  const said =
+    expects === 'tls'
+      ? 'the other side speaks TLS, and this node is set up without: give it the option tls, with a certificate for its name'
+      : 'the other side does not speak TLS, for which this node is set up: nodes with a secret alone have no option tls'
+  return because('tls', said, { ...options, details: { expects } })
+}
+
+/** What OpenSSL says of a first message that is none of TLS. */
+const NO_TLS: readonly string[] = ['wrong version number', 'packet length too long', 'http request']
+
+/** True if the other side does not speak TLS at all. */
+export function isNoTls(error: Error): boolean {
+  return NO_TLS.includes(reasonIn(error))
+}
+
 /** Of what OpenSSL says, only the reason: the rest is places in its source, with a line break at the end. */
 export function reasonIn(error: Error): string {
   const isOpenSsl = 'library' in error && 'reason' in error && typeof error.reason === 'string'
-  if (!isOpenSsl) return error.message || String(error)
-  return error.reason === 'wrong version number' ? 'the other side does not speak it' : String(error.reason)
+  return isOpenSsl ? String(error.reason) : error.message || String(error)
 }

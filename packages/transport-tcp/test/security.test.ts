@@ -193,17 +193,23 @@ describe('with TLS', () => {
     expect((await next()).identity).toBe('n1')
   })
 
-  test('a caller without TLS is refused, and one with TLS by a server without', async () => {
+  test('a caller without TLS is refused, and one with TLS by a server without: each side says what the other one is', async () => {
     const secure = createParty('n2', { tls: n2 })
-    const first = await refused(createParty('n1'), secure)
-    expect(first).toMatchObject({ code: expect.stringMatching(/PROTOCOL|UNREACHABLE/), definite: true })
+    expect(await refused(createParty('n1'), secure)).toMatchObject({
+      code: 'ATOLL_PROTOCOL',
+      definite: true,
+      message: expect.stringMatching(/the other side speaks TLS.*give it the option tls/),
+      details: { reason: 'tls', expects: 'tls' },
+    })
     expect(count(secure, 'tls')).toBe(1)
     const plain = createParty('n2')
     expect(await refused(createParty('n1', { tls: n1 }), plain)).toMatchObject({
       code: 'ATOLL_PROTOCOL',
       definite: true,
+      message: expect.stringMatching(/the other side does not speak TLS, for which this node is set up/),
+      details: { reason: 'tls', expects: 'no-tls' },
     })
-    expect(count(plain, 'malformed')).toBe(1)
+    expect(count(plain, 'tls')).toBe(1)
   })
 })
 

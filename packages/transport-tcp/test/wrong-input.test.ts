@@ -213,7 +213,7 @@ test('words of no node at all are refused and counted, whatever they are', async
   for (const words of said) await speak(port, words)
   await until(
     () =>
-      ['malformed', 'too-large', 'reset'].reduce(
+      ['malformed', 'too-large', 'reset', 'tls'].reduce(
         (sum, reason) => sum + countOf(server, 'atoll_tcp_refused_total', reason),
         0,
       ) === said.length,
