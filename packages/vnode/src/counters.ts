@@ -7,14 +7,14 @@ import {
   pageRow,
   SLIPS,
   slipRow,
-  type TypeCounts,
 } from './count-rows.ts'
-import { type CountStep, type Counts, NO_COUNTS } from './counts.ts'
+import type { CountStep, Counts } from './counts.ts'
 import { hasAnyKeys, NOTED } from './database.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { Recount } from './recount.ts'
 import { countKeys, readCounts } from './stored-counts.ts'
+import { type StoredCounts, Tallies, type TypeTally } from './tallies.ts'
 
 export interface CountersParts {
   readonly runtime: Runtime
@@ -23,16 +23,6 @@ export interface CountersParts {
   readonly onUnknown: () => void
 }
 
-/** What is stored, summed up over vnodes. */
-export interface StoredCounts extends Counts {
-  /** Bucket types of which there are records, by name. */
-  readonly types: ReadonlyMap<string, Counts>
-  /** Partitions that are still being counted: what they hold is not in the sums. */
-  readonly counting: number
-}
-
-type Tally = { -readonly [Name in keyof Counts]: Counts[Name] }
-type TypeTally = Tally & Pick<TypeCounts, 'partition' | 'type'>
 type Adding = Extract<CountStep, { kind: 'add' }>
 
 /** After so many slips the pages are written: each is on its page before its place in the ring is needed again. */
@@ -52,13 +42,10 @@ const CHANGES_PER_PAGE = 16
  */
 export class Counters {
   readonly #parts: CountersParts
-  /** By partition and bucket type; what is not here has no records. */
-  readonly #known = new Map<number, Map<string, TypeTally>>()
-  readonly #unknown = new Set<number>()
+  readonly #tallies = new Tallies()
   /** Partitions of which something has changed since their page. */
   readonly #unpaged = new Set<number>()
   readonly #recounts = new Map<number, Recount>()
-  readonly #total: Tally = { ...NO_COUNTS }
   #sequence = 0
   #pagedAt = 0
   /** Counts in slips since then. */
@@ -92,31 +79,21 @@ export class Counters {
 
   /** By bucket type; undefined while nobody knows. */
   of(partition: number): ReadonlyMap<string, Counts> | undefined {
-    if (this.#unknown.has(partition)) return undefined
-    const tallies = this.#known.get(partition)
-    if (tallies === undefined) return NOTHING
-    return new Map(Array.from(tallies, ([type, tally]) => [type, plainOf(tally)]))
+    return this.#tallies.of(partition)
   }
 
   /** Whether a partition is known to hold records. */
   holds(partition: number): boolean {
-    if (this.#unknown.has(partition)) return false
-    for (const { records } of this.#known.get(partition)?.values() ?? []) if (records > 0) return true
-    return false
+    return this.#tallies.holds(partition)
   }
 
   /** Partitions of which nobody knows the counts. */
   get unknown(): ReadonlySet<number> {
-    return this.#unknown
+    return this.#tallies.unknown
   }
 
   sum(): StoredCounts {
-    const types = new Map<string, Tally>()
-    for (const [partition, tallies] of this.#known) {
-      if (this.#unknown.has(partition)) continue
-      for (const [type, tally] of tallies) add(typeOf(types, type), tally)
-    }
-    return { ...this.#total, types, counting: this.#unknown.size }
+    return this.#tallies.sum()
   }
 
   /** While a vnode is counted, it is told what is decided meanwhile. */
@@ -150,7 +127,7 @@ export class Counters {
     const paged = new Set<number>()
     for (const step of steps) {
       if (step.kind === 'add' && this.#add(step, changed)) continue
-      if (step.kind === 'set') this.#set(step.partition, step.counts)
+      if (step.kind === 'set') this.#tallies.set(step.partition, step.counts)
       else this.#forget(step.partition)
       paged.add(step.partition)
     }
@@ -174,22 +151,18 @@ export class Counters {
   }
 
   clear(): void {
-    this.#known.clear()
-    this.#unknown.clear()
+    this.#tallies.clear()
     this.#unpaged.clear()
     this.#recounts.clear()
-    Object.assign(this.#total, NO_COUNTS)
     this.#sequence = 0
     this.#slipped = 0
   }
 
   /** False if the counts cannot be right, by which they are forgotten. */
   #add(step: Adding, changed: Set<TypeTally>): boolean {
-    const { partition, type } = step
-    if (this.#unknown.has(partition)) return true
-    const tally = this.#tallyOf(partition, type)
-    add(tally, step)
-    add(this.#total, step)
+    const { partition } = step
+    if (this.unknown.has(partition)) return true
+    const tally = this.#tallies.add(step)
     this.#unpaged.add(partition)
     changed.add(tally)
     if (tally.records >= 0 && tally.bytes >= 0 && tally.tombstones >= 0) return true
@@ -200,35 +173,9 @@ export class Counters {
     return false
   }
 
-  #tallyOf(partition: number, type: string): TypeTally {
-    let tallies = this.#known.get(partition)
-    if (tallies === undefined) {
-      tallies = new Map()
-      this.#known.set(partition, tallies)
-    }
-    let tally = tallies.get(type)
-    if (tally === undefined) {
-      tally = { partition, type, ...NO_COUNTS }
-      tallies.set(type, tally)
-    }
-    return tally
-  }
-
   #forget(partition: number): void {
-    for (const tally of this.#known.get(partition)?.values() ?? []) subtract(this.#total, tally)
-    this.#known.delete(partition)
-    this.#unknown.add(partition)
+    this.#tallies.forget(partition)
     this.#parts.onUnknown()
-  }
-
-  #set(partition: number, counts: ReadonlyMap<string, Counts>): void {
-    for (const tally of this.#known.get(partition)?.values() ?? []) subtract(this.#total, tally)
-    this.#known.delete(partition)
-    this.#unknown.delete(partition)
-    for (const [type, tally] of counts) {
-      add(this.#tallyOf(partition, type), tally)
-      add(this.#total, tally)
-    }
   }
 
   /** What a batch writes: a slip of what it has changed, or pages of all that has changed since there were any. */
@@ -260,9 +207,8 @@ export class Counters {
 
   #page(partition: number): CountPut {
     this.#unpaged.delete(partition)
-    const tallies = this.#known.get(partition)
     // A bucket type of which nothing is left is forgotten.
-    for (const [type, { records }] of tallies ?? []) if (records === 0) tallies?.delete(type)
+    this.#tallies.forgetEmpty(partition)
     const page: CountPage = { partition, sequence: this.#sequence, counts: this.of(partition) }
     return pageRow(page, this.#parts.runtime.digest.crc32)
   }
@@ -273,7 +219,7 @@ export class Counters {
     const { partition, sequence, counts } = row.page
     this.#sequence = Math.max(this.#sequence, sequence)
     if (counts === undefined) this.#forget(partition)
-    else this.#set(partition, counts)
+    else this.#tallies.set(partition, counts)
   }
 
   #readSlips(rows: readonly CountRow[]): void {
@@ -285,13 +231,8 @@ export class Counters {
       for (const counts of changed) {
         const { partition } = counts
         this.#slipped += 1
-        if (this.#unknown.has(partition) || sequence <= (pagedAt.get(partition) ?? 0)) continue
-        const tally = this.#tallyOf(partition, counts.type)
-        subtract(this.#total, tally)
-        tally.records = counts.records
-        tally.bytes = counts.bytes
-        tally.tombstones = counts.tombstones
-        add(this.#total, tally)
+        if (this.unknown.has(partition) || sequence <= (pagedAt.get(partition) ?? 0)) continue
+        this.#tallies.replace(counts)
         this.#unpaged.add(partition)
       }
     }
@@ -320,36 +261,12 @@ export class Counters {
 
   #tell(): void {
     const { metrics } = this.#parts.runtime
-    metrics.gauge('atoll_vnode_records', this.#total.records)
-    metrics.gauge('atoll_vnode_record_bytes', this.#total.bytes)
-    metrics.gauge('atoll_vnode_tombstones', this.#total.tombstones)
-    metrics.gauge('atoll_vnode_counting_partitions', this.#unknown.size)
+    const { total, unknown } = this.#tallies
+    metrics.gauge('atoll_vnode_records', total.records)
+    metrics.gauge('atoll_vnode_record_bytes', total.bytes)
+    metrics.gauge('atoll_vnode_tombstones', total.tombstones)
+    metrics.gauge('atoll_vnode_counting_partitions', unknown.size)
   }
 }
 
-const NOTHING: ReadonlyMap<string, Counts> = new Map()
 const NO_OPERATIONS: readonly Operation[] = []
-
-function plainOf({ records, bytes, tombstones }: Counts): Counts {
-  return { records, bytes, tombstones }
-}
-
-function typeOf(tallies: Map<string, Tally>, type: string): Tally {
-  const known = tallies.get(type)
-  if (known !== undefined) return known
-  const tally = { ...NO_COUNTS }
-  tallies.set(type, tally)
-  return tally
-}
-
-function add(to: Tally, { records, bytes, tombstones }: Counts): void {
-  to.records += records
-  to.bytes += bytes
-  to.tombstones += tombstones
-}
-
-function subtract(from: Tally, { records, bytes, tombstones }: Counts): void {
-  from.records -= records
-  from.bytes -= bytes
-  from.tombstones -= tombstones
-}

@@ -12,7 +12,6 @@ export {
   VNODE_CAPABILITIES,
   WRITE_IDS,
 } from './capabilities.ts'
-export type { StoredCounts } from './counters.ts'
 export { type Counts, countsOf } from './counts.ts'
 export { openDatabase } from './database.ts'
 export type { Derivation, Derived, Origin, RecordChange } from './derivation.ts'
@@ -49,3 +48,4 @@ export {
 } from './protocol.ts'
 export { mergeScans } from './scan-merge.ts'
 export type { StorageState } from './storage-health.ts'
+export type { StoredCounts } from './tallies.ts'
