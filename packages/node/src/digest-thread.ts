@@ -24,7 +24,7 @@ import { md5Padding } from './md5-padding.ts'
  * bytes.
  */
 const PAGE_BYTES = 64 * KiB
-/** Slots that a stream takes before it is the turn of the next one, if others wait. */
+/** Slots that a stream takes at most before it is the turn of the next one, if there are others. */
 const SLOTS_PER_TURN = 16
 const STREAMS_IN_STEP = 4
 /** Of the first page: behind what is the kernels'. What this thread writes often has a line of the cache of its own. */
@@ -131,22 +131,26 @@ export class DigestThread {
     await this.#worker.terminate()
   }
 
-  /** At once as much as there are free slots for, the rest when slots come back. */
+  /**
+   * At once a slot, so that streams that begin in one turn all have something to hash soon. Then the streams take turns,
+   * each as long as all of its turns before. The rest waits for slots to come back.
+   */
   #send(stream: Sending, chunk: Uint8Array): undefined | Promise<void> {
     if (this.#shared === undefined || this.#inLine > 0) return this.#sendInTurn(stream, chunk, 0)
-    const at = this.#sendSome(stream, chunk, { from: 0, slots: this.#free.length })
+    const at = this.#sendSome(stream, chunk, { from: 0, slots: 1 })
     return at === chunk.length ? undefined : this.#sendInTurn(stream, chunk, at)
   }
 
   async #sendInTurn(stream: Sending, chunk: Uint8Array, from: number): Promise<void> {
     this.#inLine += 1
     try {
-      let at = from
+      let [at, slotsOfTurn] = [from, 1]
       do {
         await this.#freeSlots()
         if (stream.isOver) return
-        const slots = this.#waiting.length > 0 ? SLOTS_PER_TURN : this.#free.length
+        const slots = this.#inLine > 1 ? slotsOfTurn : this.#free.length
         at = this.#sendSome(stream, chunk, { from: at, slots })
+        slotsOfTurn = Math.min(SLOTS_PER_TURN, 2 * slotsOfTurn)
       } while (at < chunk.length)
     } finally {
       this.#inLine -= 1

@@ -83,6 +83,12 @@ const { layout, ring, start, blockBytes, memoryPages, slotsAt, slotBytes } = wor
 /** An answer wakes the other thread, and that is dear: those who wait for slots wait for a quarter of them. */
 const SLOTS_AT_ONCE = Math.ceil((memoryPages * 65536 - slotsAt) / slotBytes / 4)
 
+/**
+ * For the same reason a digest waits for another one that has so few blocks left, for so many runs at most. It does not
+ * wait for more than half of the streams: the others keep this thread busy until the next ones begin.
+ */
+const [BLOCKS_WAITED_FOR, RUNS_WAITED_FOR] = [512, 2]
+
 /** Places of the memory, counted in words. */
 const [pointersAt, stateAt, wantedAt] = [layout.pointersAt, layout.stateAt, layout.wantedAt].map((at) => at / 4)
 const [publishedAt, parkedAt, ringAt] = [layout.publishedAt, layout.parkedAt, layout.ringAt].map((at) => at / 4)
@@ -98,6 +104,8 @@ const streams = new Map()
 const ready = []
 let freed = []
 let digests = []
+/** How long the first of the digests has waited. */
+let runsWaited = 0
 
 /** How many entries of the ring were taken. */
 let taken = ring.firstCount
@@ -113,7 +121,7 @@ parentPort.on('message', (requests) => {
     for (let next = receiveMessageOnPort(parentPort); next !== undefined; next = receiveMessageOnPort(parentPort))
       takeAll(next.message)
     if (ready.length > 0) hashInStep()
-    if (ready.length === 0 || digests.length > 0 || isWaitedFor()) answer()
+    if (ready.length === 0 || haveWaited() || isWaitedFor()) answer()
   } while (ready.length > 0 || !park())
 })
 
@@ -237,6 +245,16 @@ function store(state, lane) {
   for (let word = 0; word < 4; word++) state[word] = words[stateAt + word * lanesAtMost + lane]
 }
 
+function haveWaited() {
+  if (digests.length === 0) return false
+  const waits = digests.length <= ready.length / 2 && ready.some(endsSoon)
+  return !waits || runsWaited++ >= RUNS_WAITED_FOR
+}
+
+function endsSoon({ last, runs }) {
+  return last !== undefined && runs.length === 1 && runs[0].blocks <= BLOCKS_WAITED_FOR
+}
+
 function isWaitedFor() {
   return freed.length >= SLOTS_AT_ONCE && Atomics.load(words, wantedAt) !== 0
 }
@@ -246,5 +264,6 @@ function answer() {
   if (freed.length + digests.length > 0) parentPort.postMessage({ freed, digests })
   freed = []
   digests = []
+  runsWaited = 0
 }
 `
