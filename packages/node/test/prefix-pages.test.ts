@@ -42,8 +42,10 @@ async function fiveNodes(folders: number) {
   const names = Array.from({ length: folders }, (_, n) => `${String(n).padStart(4, '0')}/`)
   const { objects } = cluster.node(1)
   await objects.createBucket('reef')
-  for (const file of ['a', 'b'])
-    await Promise.all(names.map((name) => objects.put('reef', `${name}${file}`, '')))
+  const keys = names.flatMap((name) => [`${name}a`, `${name}b`])
+  // Not all at once: a busy machine would not be done with them before the puts time out.
+  for (let at = 0; at < keys.length; at += 100)
+    await Promise.all(keys.slice(at, at + 100).map((key) => objects.put('reef', key, '')))
   const page = async (node: number, limit = 1000) =>
     (await cluster.node(node).objects.list('reef', { delimiter: '/', limit })).prefixes
   return { cluster, between, names, page }
