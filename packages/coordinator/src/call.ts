@@ -1,7 +1,7 @@
 import { ignoreAbort, listenToAbort, type Runtime, type Timer } from '@atoll/core'
 import type { HintNotes } from './hint-notes.ts'
 import type { InFlight } from './in-flight.ts'
-import type { CoordinatorSettings } from './options.ts'
+import { type CoordinatorSettings, checkTimeout } from './options.ts'
 import { aborted } from './outcome.ts'
 import type { Liveness, Replicas } from './ports.ts'
 import type { Repairs } from './repairs.ts'
@@ -20,6 +20,14 @@ export interface Site {
 export interface CallOptions {
   readonly timeoutMs: number
   readonly signal: AbortSignal | undefined
+}
+
+/** What a request says of how long it may take, or else the default. Throws `RangeError` for a time that is none. */
+export function callOptionsOf(
+  { timeoutMs, signal }: Partial<CallOptions>,
+  settings: Pick<CoordinatorSettings, 'timeoutMs'>,
+): CallOptions {
+  return { timeoutMs: timeoutMs === undefined ? settings.timeoutMs : checkTimeout(timeoutMs), signal }
 }
 
 const ignore = () => {}

@@ -1,59 +1,28 @@
-import {
-  type Content,
-  contextOf,
-  decodeContext,
-  encodeContext,
-  hasValue,
-  type MergePolicy,
-  resolve,
-  type StoredRecord,
-  writeOnceRecord,
-} from '@atoll/causality'
-import { AtollError, attempt, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime, wrongType } from '@atoll/core'
-import { type Placement, type PreferenceEntry, partitionOf } from '@atoll/ring'
+import { type Content, contextOf, decodeContext } from '@atoll/causality'
+import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
 import type { BucketProperties } from './bucket-properties.ts'
-import type { BucketTypes } from './bucket-types.ts'
-import type { CallOptions, Site } from './call.ts'
-import { Covers } from './covers.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
-import { GetCall } from './get-call.ts'
+import { callOptionsOf, type Site } from './call.ts'
 import { HintNotes } from './hint-notes.ts'
 import { InFlight } from './in-flight.ts'
+import { IndexScans } from './index-scans.ts'
+import { KeyQuorums } from './key-quorums.ts'
+import { KeyReads } from './key-reads.ts'
+import { KeyWrites } from './key-writes.ts'
 import type {
   DeleteOptions,
   KeyValueStore,
   KvRead,
   KvScan,
   KvScanPage,
-  KvValue,
   KvWrite,
   KvWritten,
   ReadOptions,
   WriteOptions,
 } from './kv.ts'
-import { Latency } from './latency.ts'
-import { NearestCall } from './nearest-call.ts'
-import { aloneAt, guarded, type NewWrite, NOTHING_WRITTEN, TOMBSTONE, writeIdOf } from './new-write.ts'
-import { type CoordinatorOptions, checkTimeout, validateCoordinatorOptions } from './options.ts'
-import { impossible } from './outcome.ts'
-import { patiently, READ_AGAIN, WRITE_AGAIN } from './patience.ts'
-import type { Liveness, Replicas } from './ports.ts'
-import {
-  downPrimaries,
-  furtherOf,
-  isSomeoneAway,
-  type NodesInUse,
-  nearestFirst,
-  nearestOf,
-  notAsked,
-  type SliceView,
-  spareFor,
-} from './preference.ts'
-import { PutCall } from './put-call.ts'
-import type { PutPlan } from './put-machine.ts'
-import { among, type ReadQuorum, readQuorum, writeQuorum } from './quorum.ts'
-import { readOf } from './read-of.ts'
-import { nameOfKey, RecentRecords } from './recent-records.ts'
+import type { CoordinatorMeans } from './means.ts'
+import { NOTHING_WRITTEN, TOMBSTONE } from './new-write.ts'
+import { type CoordinatorOptions, validateCoordinatorOptions } from './options.ts'
+import { RecentRecords } from './recent-records.ts'
 import { Repairs } from './repairs.ts'
 import {
   checkDeleteOptions,
@@ -64,24 +33,8 @@ import {
   checkWriteOptions,
   readBack,
   readPartOf,
-  refuseAccept,
   refuseFilters,
 } from './request-checks.ts'
-import { ScanCall, type ScanRequest } from './scan-call.ts'
-import { areTargets, findTargets, type Needed } from './targets.ts'
-
-export interface CoordinatorMeans {
-  /** The name of this node in the ring. */
-  readonly node: string
-  /**
-   * The placement of this moment, asked for by every request, and by a scan whenever a node fails it. The same one as
-   * long as nothing changed: it keeps what it has computed.
-   */
-  readonly placement: () => Placement
-  readonly replicas: Replicas
-  readonly liveness: Liveness
-  readonly bucketTypes: BucketTypes
-}
 
 const NO_METADATA: ReadonlyMap<string, string> = new Map()
 const NO_OPTIONS = {}
@@ -99,12 +52,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   readonly label: string
   readonly #means: CoordinatorMeans
   readonly #site: Site
-  readonly #latency: Latency
-  readonly #covers: Covers
-  readonly #recent: RecentRecords
-  readonly #isUp: (node: string) => boolean
-  readonly #sha1: (data: Uint8Array) => Uint8Array
-  readonly #crc32: (data: Uint8Array) => number
+  readonly #reads: KeyReads
+  readonly #writes: KeyWrites
+  readonly #scans: IndexScans
   #isDraining = false
   /** The same store for what was begun above it, which finishes in here behind `drain`, until `close`. */
   readonly inner: KeyValueStore = {
@@ -125,12 +75,12 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const requests = new InFlight(settings.maxRequests)
     const hints = new HintNotes(runtime, replicas, settings)
     this.#site = { runtime, replicas, liveness, settings, repairs, requests, hints }
-    this.#latency = new Latency(settings)
-    this.#covers = new Covers(node)
-    this.#isUp = (other) => liveness.isUp(other)
-    this.#sha1 = (data) => runtime.digest.sha1(data)
-    this.#crc32 = (data) => runtime.digest.crc32(data)
-    this.#recent = new RecentRecords(settings.recentBytes, this.#sha1)
+    const { sha1 } = runtime.digest
+    const recent = new RecentRecords(settings.recentBytes, sha1)
+    const parts = { node, site: this.#site, quorums: new KeyQuorums(means, sha1), recent }
+    this.#reads = new KeyReads(parts)
+    this.#writes = new KeyWrites(parts)
+    this.#scans = new IndexScans({ means, site: this.#site, reads: this.#reads })
   }
 
   async get(id: KeyId, options?: ReadOptions): Promise<KvRead> {
@@ -162,11 +112,9 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const type = this.#begin(id, 'atoll_coordinator_reads_total')
     const { clock, metrics } = this.#site.runtime
     const startMs = clock.monotonicMs()
-    const record = await (type.policy.kind === 'write-once'
-      ? this.#readNearest(id, type, options)
-      : this.#readAll(id, type, options))
+    const record = await this.#reads.read(id, type, options)
     metrics.observe('atoll_coordinator_read_ms', clock.monotonicMs() - startMs)
-    return this.#visible(type.policy, record)
+    return this.#reads.visible(type.policy, record)
   }
 
   async #put(id: KeyId, write: KvWrite, options: WriteOptions = NO_OPTIONS): Promise<KvWritten> {
@@ -181,10 +129,10 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
       expiresAtMs: write.expiresAtMs,
       indexes: write.indexes ?? [],
     }
-    const valueCrc32 = write.valueCrc32 ?? this.#crc32(write.value)
+    const valueCrc32 = write.valueCrc32 ?? this.#site.runtime.digest.crc32(write.value)
     const { ifAlone = false, ifUnchanged, writeId, onReleased } = write
     const asked = { type, content, valueCrc32, context, ifAlone, ifUnchanged, writeId, onReleased }
-    return await this.#write(id, asked, options)
+    return await this.#writes.write(id, asked, options)
   }
 
   async #deleteNow(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
@@ -199,30 +147,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const limit = checkScan(scan)
     const type = this.#admit(scan.type, 'atoll_coordinator_scans_total')
     refuseFilters(options)
-    const after = readBack('after', scan.after, decodeCursor)
-    const filled = among(this.#means.bucketTypes.filled(scan.type), { type, options })
-    const quorums = Array.from({ length: filled.type.n }, (_, at) =>
-      readQuorum(filled.type, filled.options, at + 1),
-    )
-    const { placement } = this.#means
-    const cover: ScanRequest['cover'] = (of, { nodes, cause }) => {
-      const isUp = (node: string) => this.#isUp(node) && !nodes.has(node)
-      return this.#covers.cover({ placement: of, quorums, isUp, cause })
-    }
-    const { maxScanReads: maxReads } = this.#site.settings
-    const read: ScanRequest['read'] = (id, shows, callOptions) =>
-      this.#readAll(id, type, { ...options, ...callOptions }, shows)
-    const { groups } = scan
-    const request = { scan, after, limit, groups, maxReads, placement, cover, read }
-    const page = await patiently(
-      {
-        attempt: (callOptions) => new ScanCall(this.#site, callOptions, request).run(),
-        isHopeful: () => this.#covers.isCovered({ placement: placement(), quorums, isUp: this.#isUp }),
-        codes: READ_AGAIN,
-      },
-      { site: this.#site, options: this.#callOptions(options) },
-    )
-    return { entries: page.entries, next: page.next === undefined ? undefined : encodeCursor(page.next) }
+    return await this.#scans.page(scan, { type, limit }, options)
   }
 
   /** Resolves when no call is in progress, and none goes on in the background. */
@@ -275,220 +200,16 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   }
 
   async #delete(id: KeyId, type: BucketProperties, options: DeleteOptions): Promise<KvWritten> {
-    const { clock } = this.#site.runtime
-    const deadlineMs = clock.monotonicMs() + this.#callOptions(options).timeoutMs
+    const { clock, digest } = this.#site.runtime
+    const deadlineMs = clock.monotonicMs() + callOptionsOf(options, this.#site.settings).timeoutMs
     let context = readBack('context', options.context, decodeContext)
     if (context === undefined && type.policy.kind !== 'write-once') {
-      const record = await this.#readAll(id, type, readPartOf(options))
+      const record = await this.#reads.fromQuorum(id, type, readPartOf(options))
       if (record === undefined) return NOTHING_WRITTEN
       context = contextOf(record)
     }
     const timeoutMs = Math.max(1, Math.floor(deadlineMs - clock.monotonicMs()))
-    const write = { type, content: TOMBSTONE, valueCrc32: this.#crc32(EMPTY_BYTES), context }
-    return await this.#write(id, write, { ...options, timeoutMs })
-  }
-
-  /** `shows` says whether a record has what is looked for; by default, whether it has a value. */
-  #readAll(
-    id: KeyId,
-    type: BucketProperties,
-    options: ReadOptions,
-    shows = this.#showing(type, options),
-  ): Promise<StoredRecord | undefined> {
-    refuseAccept(options)
-    const { view, quorum } = this.#reading(id, type, options)
-    const { n, r, pr, sloppy, absence } = quorum
-    const refusal: Needed['refusal'] = (few, down) => impossible('a read', { n, ...few, r, pr }, down)
-    const needed = { sloppy, least: r, primaries: pr, refusal }
-    const { policy } = type
-    const { repair = false } = options
-    const spare = (_: PreferenceEntry, use: NodesInUse) => spareFor(view, use)
-    const down = () => downPrimaries(view)
-    // What a fallback may have is worth a first attempt; another one is for the primaries' sake.
-    const hoped = absence === 'any' ? needed : { ...needed, primaries: Math.max(r, pr) }
-    return patiently(
-      {
-        attempt: async (callOptions) => {
-          const targets = findTargets(view, needed)
-          const nowMs = this.#site.runtime.clock.monotonicMs()
-          const first = nearestOf(targets, { local: this.#means.node, latency: this.#latency, nowMs })
-          // What this node alone is asked for takes less to read than to remember. And a replica may remember the digest of
-          // a record that has rotted since: a read that repairs looks at what is stored.
-          const isAlone = targets.length === 1 && targets[0]?.node === this.#means.node
-          const name = isAlone ? undefined : nameOfKey(id)
-          const known = name === undefined || repair ? undefined : this.#recent.get(name)
-          const means = { spareFor: spare, down, latency: this.#latency }
-          const request = { id, targets, quorum, policy, repair, shows, known, first, ...means }
-          const record = await new GetCall(this.#site, callOptions, request).run()
-          if (name !== undefined && record !== undefined && record !== known?.record)
-            this.#recent.read(name, record)
-          return record
-        },
-        isHopeful: () => areTargets(view, hoped),
-        codes: READ_AGAIN,
-      },
-      { site: this.#site, options: this.#callOptions(options) },
-    )
-  }
-
-  #showing({ policy }: BucketProperties, { shows }: ReadOptions): (record: StoredRecord) => boolean {
-    return (record) =>
-      shows === undefined
-        ? hasValue(policy, record, this.#site.runtime.clock.wallMs())
-        : shows(this.#values(policy, record))
-  }
-
-  async #readNearest(
-    id: KeyId,
-    type: BucketProperties,
-    options: ReadOptions,
-  ): Promise<StoredRecord | undefined> {
-    if (options.shows !== undefined) throw wrongType('shows', 'is not for reads of write-once bucket types')
-    const { view, quorum } = this.#reading(id, type, options)
-    const { n, r, sloppy, absence } = quorum
-    const refusal: Needed['refusal'] = (_, down) => impossible('a read', { n, reachable: 0 }, down)
-    const needed = { sloppy, least: 1, primaries: 0, refusal }
-    const { accept, known = false } = options
-    const request = {
-      id,
-      quorum,
-      latency: this.#latency,
-      repair: options.repair ?? false,
-      known,
-      isSomeoneAway: () => sloppy && isSomeoneAway(view),
-      accept: (record: StoredRecord) =>
-        accept === undefined || this.#values(type.policy, record).every(accept),
-      down: () => downPrimaries(view),
-    }
-    return await patiently(
-      {
-        attempt: async (callOptions) => {
-          const nowMs = this.#site.runtime.clock.monotonicMs()
-          const nearness = { local: this.#means.node, latency: this.#latency, nowMs }
-          const targets = nearestFirst(findTargets(view, needed), nearness)
-          const further = furtherOf(view, targets, { sloppy, known })
-          return await new NearestCall(this.#site, callOptions, { ...request, targets, further }).run()
-        },
-        isHopeful: () => areTargets(view, absence === 'any' ? needed : { ...needed, primaries: r }),
-        codes: READ_AGAIN,
-      },
-      { site: this.#site, options: this.#callOptions(options) },
-    )
-  }
-
-  async #write(id: KeyId, write: NewWrite, options: WriteOptions): Promise<KvWritten> {
-    const { content, valueCrc32, context } = write
-    const filled = this.#means.bucketTypes.filled(id.type)
-    const { type, options: asked } = among(filled + 1, { type: write.type, options })
-    const view = this.#view(id, type)
-    const quorum = guarded(writeQuorum(type, asked, view.n), write)
-    const seen = quorum.n === view.n ? view : { ...view, n: quorum.n }
-    const { n, w, dw, pw } = quorum
-    const refusal: Needed['refusal'] = (few, down) => impossible('a write', { n, ...few, w, dw, pw }, down)
-    const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw, refusal }
-    const { clock, metrics, random } = this.#site.runtime
-    const startMs = clock.monotonicMs()
-    const writeId = writeIdOf(write, random)
-    const finished = type.policy.kind === 'write-once'
-    const { node: local } = this.#means
-    const record = finished ? writeOnceRecord(content, valueCrc32, writeId) : undefined
-    const coordinated = finished ? undefined : { content, valueCrc32, context, writeId }
-    const alone = finished ? undefined : aloneAt(write, n, () => this.#readSize(id, type, seen))
-    const isGuarded = !finished && write.ifUnchanged !== undefined
-    const newcomer = this.#newcomer(seen, filled, { type, options: asked })
-    const spare = (_: PreferenceEntry, use: NodesInUse) => spareFor(seen, use)
-    const written = await patiently(
-      {
-        attempt: (callOptions) => {
-          const targets = findTargets(seen, needed)
-          const absent = () => notAsked(seen, targets)
-          // Where others stand in for all of them, those keep the write for all.
-          const hintFor = targets.length < n ? absent() : undefined
-          return new PutCall(this.#site, callOptions, {
-            id,
-            targets,
-            quorum,
-            local,
-            record,
-            write: coordinated,
-            aloneAt: alone,
-            guarded: isGuarded,
-            newcomer,
-            spareFor: spare,
-            hintFor,
-            notAsked: absent,
-            onReleased: write.onReleased,
-          }).run()
-        },
-        isHopeful: () => areTargets(seen, needed),
-        codes: WRITE_AGAIN,
-      },
-      { site: this.#site, options: this.#callOptions(options) },
-    )
-    metrics.observe('atoll_coordinator_write_ms', clock.monotonicMs() - startMs)
-    if (written === undefined) return NOTHING_WRITTEN
-    if (!finished) this.#recent.written(nameOfKey(id), written.record)
-    const { accepted, durable, primaries } = written.tally
-    const covering = finished ? undefined : encodeContext(contextOf(written.record))
-    return { accepted, durable, primaries, context: covering, alone: written.alone }
-  }
-
-  /** Behind those that are filled. */
-  #newcomer(
-    { placement, slice, n }: SliceView,
-    filled: number,
-    request: { readonly type: BucketProperties; readonly options: WriteOptions },
-  ): PutPlan['newcomer'] {
-    const node = n > filled ? placement.primaries(slice, n)[filled]?.node : undefined
-    if (node === undefined) return undefined
-    const { type, options } = among(filled, request)
-    return { node, others: writeQuorum(type, options, filled) }
-  }
-
-  #reading(id: KeyId, asked: BucketProperties, wanted: ReadOptions): { view: SliceView; quorum: ReadQuorum } {
-    const { type, options } = among(this.#means.bucketTypes.filled(id.type), { type: asked, options: wanted })
-    const view = this.#view(id, type)
-    const quorum = readQuorum(type, options, view.n)
-    return { view: quorum.n === view.n ? view : { ...view, n: quorum.n }, quorum }
-  }
-
-  /** How many replicas a read of n of a slice has to hear. */
-  #readSize({ type: name }: KeyId, asked: BucketProperties, { placement, slice, n }: SliceView): number {
-    const filled = this.#means.bucketTypes.filled(name)
-    const { type, options } = among(filled, { type: asked, options: { n } })
-    return readQuorum(type, options, placement.primaries(slice, type.n).length).r
-  }
-
-  /** n is that of the type, or the number of nodes where these are fewer. */
-  #view(id: KeyId, type: BucketProperties): SliceView {
-    const placement = this.#means.placement()
-    const slice = partitionOf(id, placement.ring.partitions, this.#sha1)
-    return { placement, slice, n: placement.primaries(slice, type.n).length, isUp: this.#isUp }
-  }
-
-  #callOptions({ timeoutMs, signal }: Partial<CallOptions>): CallOptions {
-    const longestMs = timeoutMs === undefined ? this.#site.settings.timeoutMs : checkTimeout(timeoutMs)
-    return { timeoutMs: longestMs, signal }
-  }
-
-  #visible(policy: MergePolicy, record: StoredRecord | undefined): KvRead {
-    if (record === undefined) return { values: [], context: undefined }
-    return readOf(record, this.#values(policy, record))
-  }
-
-  #values(policy: MergePolicy, record: StoredRecord): readonly KvValue[] {
-    const { runtime } = this.#site
-    const means = { wallMs: runtime.clock.wallMs(), crc32: this.#crc32 }
-    // What a user's function cannot merge is shown as it is: siblings, of which nothing is lost.
-    const resolved =
-      policy.kind === 'merge'
-        ? (attempt(runtime, 'merge', () => resolve(policy, record, means)) ??
-          resolve({ kind: 'siblings' }, record, means))
-        : resolve(policy, record, means)
-    return resolved.values.map(({ value, valueCrc32, metadata }) => ({
-      value,
-      valueCrc32,
-      metadata,
-    }))
+    const write = { type, content: TOMBSTONE, valueCrc32: digest.crc32(EMPTY_BYTES), context }
+    return await this.#writes.write(id, write, { ...options, timeoutMs })
   }
 }

@@ -1,7 +1,7 @@
 export type { BucketChanges, BucketProperties, NamedMerge } from './bucket-properties.ts'
 export { BucketTypes, type BucketTypesOptions, type MergeFunctions } from './bucket-types.ts'
 export { decodeBucketProperties, encodeBucketProperties } from './codec.ts'
-export { Coordinator, type CoordinatorMeans } from './coordinator.ts'
+export { Coordinator } from './coordinator.ts'
 export type {
   Absence,
   DeleteOptions,
@@ -17,6 +17,7 @@ export type {
   ReadOptions,
   WriteOptions,
 } from './kv.ts'
+export type { CoordinatorMeans } from './means.ts'
 export { type CoordinatorOptions, validateCoordinatorOptions } from './options.ts'
 export type {
   CoordinatedWrite,

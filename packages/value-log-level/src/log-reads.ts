@@ -29,11 +29,11 @@ export class LogReads {
    * What `take` makes of the value of a key, which may be a pointer into the log; undefined if there is no such key. Where
    * all of it is found at once nobody can come between, and nothing has to be held back.
    */
-  async read<T>(
+  read<T>(
     innerKey: Uint8Array,
     options: ReadOptions,
     take: (stored: Stored) => T | Promise<T>,
-  ): Promise<T | undefined> {
+  ): T | undefined | Promise<T | undefined> {
     if (options.snapshot !== undefined) return this.#held(this.#readAt(innerKey, options, take))
     const { overlay, reads } = this.#log
     const recent = overlay.find(innerKey)
@@ -60,10 +60,10 @@ export class LogReads {
     return reading.finally(() => readers.leave(ticket))
   }
 
-  get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined> {
+  async get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined> {
     const { values } = this.#log
     const innerKey = innerKeyOf(key)
-    return this.read(innerKey, options, (stored) => {
+    return await this.read(innerKey, options, (stored) => {
       if (!isPointer(stored)) return stored
       const run = values.readRun(innerKey, stored)
       return run instanceof Promise ? run.then(({ bytes }) => bytes) : run.bytes

@@ -115,6 +115,7 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
         additionalMethods: {
           getRange: true,
           getSummed: true,
+          findSummed: true,
           batchBytes: true,
           compact: true,
           usage: true,
@@ -164,6 +165,15 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
    */
   async getSummed(key: Uint8Array, options: ReadOptions = {}): Promise<SummedValue | undefined> {
     if (this.status === 'opening') await this.open({ passive: true })
+    return await this.#summed(key, options)
+  }
+
+  /** As `getSummed`, and answers at once, without a promise, what is found without waiting for a disk. Throws at once, too. */
+  findSummed(key: Uint8Array): SummedValue | undefined | Promise<SummedValue | undefined> {
+    return this.status === 'opening' ? this.getSummed(key) : this.#summed(key, {})
+  }
+
+  #summed(key: Uint8Array, options: ReadOptions): SummedValue | undefined | Promise<SummedValue | undefined> {
     const { values, from } = this.#open
     const innerKey = innerKeyOf(checkBytes('key', key, UP_TO_ANY))
     return from.read(innerKey, options, (stored) => {

@@ -69,6 +69,17 @@ describe('values in a directory', () => {
     }
   })
 
+  test('are found without a promise where nothing has to be waited for, and those that are not there as well', async () => {
+    const value = random(8 * KiB)
+    await db.put('k', value, SYNC)
+    const found = db.findSummed(Buffer.from('k'))
+    if (found instanceof Promise || found === undefined) throw new Error('it is not found at once')
+    expect(value.equals(found.value)).toBe(true)
+    expect(found.crc32).toBe(crc32(value))
+    expect(db.findSummed(Buffer.from('other'))).toBeUndefined()
+    expect(() => db.findSummed(Object('k'))).toThrow(TypeError)
+  })
+
   test('come back when many are asked for at a time', async () => {
     const values = Array.from({ length: 12 }, () => random(8 * KiB))
     await db.batch(

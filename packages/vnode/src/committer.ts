@@ -34,17 +34,23 @@ export interface CommitterLimits {
   readonly batchBytes: number
 }
 
-interface Write {
+export interface CommitOptions {
+  /** Where bytes of the operations are: it is released when these are on the disk. */
+  readonly sheet?: Sheet | undefined
+  /** Called when the batch has come to its end, either way, before anybody hears of that. */
+  readonly onOver?: (() => void) | undefined
+}
+
+interface Write extends CommitOptions {
   readonly operations: readonly Operation[]
   readonly steps: readonly CountStep[]
   readonly bytes: number
-  /** Where bytes of its operations are. */
-  readonly sheet: Sheet | undefined
   readonly resolve: () => void
   readonly reject: (error: unknown) => void
 }
 
 const NO_STEPS: readonly CountStep[] = []
+const NO_OPTIONS: CommitOptions = {}
 const NOTHING: Operation[] = [{ type: 'del', key: NOTHING_KEY }]
 
 /** A database that knows chains gets batches of about this size, and gathers them for a write and a sync by itself. */
@@ -120,17 +126,16 @@ export class Committer {
 
   /**
    * Queues operations that become durable together, and that say what large values they replace, with what they do to the
-   * counts; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound. The sheet, on which
-   * bytes of the operations are, is released when these are on the disk.
+   * counts; rejects with `ATOLL_STORAGE` or `ATOLL_DISK_FULL`. How many wait is the caller's to bound.
    */
   commit(
     operations: readonly Operation[],
     steps: readonly CountStep[] = NO_STEPS,
-    sheet?: Sheet,
+    { sheet, onOver }: CommitOptions = NO_OPTIONS,
   ): Promise<void> {
     const bytes = bytesOf(operations)
     const durable = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ operations, steps, bytes, sheet, resolve, reject })
+      this.#queue.push({ operations, steps, bytes, sheet, onOver, resolve, reject })
     })
     this.#parts.counters.queued(steps)
     if (bytes >= LARGE_BYTES) this.#large += 1
@@ -200,6 +205,7 @@ export class Committer {
       metrics.observe('atoll_vnode_batch_ms', clock.monotonicMs() - startMs)
       for (const write of writes) {
         write.sheet?.release()
+        write.onOver?.()
         write.resolve()
       }
     }
@@ -246,9 +252,9 @@ export class Committer {
     this.#parts.metrics.count('atoll_vnode_batch_failures_total')
     const behind = chain === this.#chain ? this.#forgetAll(cause) : []
     const failed = storageFailure('the database failed a batch', cause, known(cause))
-    for (const write of writes) write.reject(failed)
+    for (const write of writes) refuse(write, failed)
     const unwritten = neverBegun(cause)
-    for (const write of behind) write.reject(unwritten)
+    for (const write of behind) refuse(write, unwritten)
   }
 
   /** Nothing that waits, or is known from before, counts any more. Answers what waited. */
@@ -272,13 +278,18 @@ export class Committer {
     } catch (cause) {
       metrics.count('atoll_vnode_batch_failures_total')
       const unwritten = neverBegun(cause)
-      for (const write of this.#forgetAll(cause)) write.reject(unwritten)
+      for (const write of this.#forgetAll(cause)) refuse(write, unwritten)
       throw unwritten
     }
     this.#isSettled = true
     onDone()
     void this.#start()
   }
+}
+
+function refuse({ onOver, reject }: Write, error: AtollError): void {
+  onOver?.()
+  reject(error)
 }
 
 /** A database of Atoll's, or its guard, may know that nothing was written. */

@@ -116,7 +116,7 @@ export function readSummed(
   database: Database,
   key: Uint8Array,
 ): SummedBytes | undefined | Promise<SummedBytes | undefined> {
-  if (database.getSummed !== undefined) return database.getSummed(key)
+  if (database.findSummed !== undefined) return database.findSummed(key)
   const { permanence, getSync } = database.supports
   if (permanence || getSync !== true || database.getSync === undefined)
     return database.get(key, BINARY).then(withoutSum)

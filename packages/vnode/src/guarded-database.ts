@@ -49,7 +49,7 @@ export function guardDatabase(database: Database, parts: GuardParts): Database {
  */
 export class GuardedDatabase implements Database {
   readonly hasRoom?: () => boolean
-  readonly getSummed?: (key: Uint8Array) => Promise<SummedBytes | undefined>
+  readonly findSummed?: (key: Uint8Array) => Promise<SummedBytes | undefined>
   readonly batchBytes?: NonNullable<Database['batchBytes']>
   watcher: GuardWatcher | undefined
   readonly #database: Database
@@ -78,8 +78,8 @@ export class GuardedDatabase implements Database {
       },
     })
     if (database.hasRoom !== undefined) this.hasRoom = () => database.hasRoom?.() ?? true
-    if (database.getSummed !== undefined)
-      this.getSummed = (key) => this.#reading(async () => database.getSummed?.(key))
+    if (database.findSummed !== undefined)
+      this.findSummed = (key) => this.#reading(async () => database.findSummed?.(key))
     if (database.batchBytes !== undefined)
       this.batchBytes = (operations, options) =>
         this.#writing(async () => database.batchBytes?.(operations, options))

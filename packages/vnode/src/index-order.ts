@@ -4,8 +4,8 @@ import { BINARY, hasKeys, NOTED, reading } from './database.ts'
 import { keyText } from './keys.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
+import type { OwnEntry } from './record-moves.ts'
 import type { RecordReader } from './record-reader.ts'
-import type { OwnEntry } from './record-writer.ts'
 import type { Vnode } from './vnode.ts'
 
 export interface IndexOrderParts {

@@ -2,9 +2,13 @@ import type { StoredRecord } from '@atoll/causality'
 import { AtollError, assert } from '@atoll/core'
 import type { Extent } from './envelope.ts'
 
-/** A record that is on its way to the disk. */
-export interface PendingWrite extends Extent {
+/** A record as it is written. */
+export interface Written extends Extent {
   readonly record: StoredRecord
+}
+
+/** A record that is on its way to the disk. */
+export interface PendingWrite extends Written {
   /** Settles with the batch that carries the record. */
   readonly durable: Promise<void>
 }
@@ -44,6 +48,11 @@ export class KeyOrder {
     }
   }
 
+  /** Whether somebody decides on the key. Who does so at once, without any wait, need not `enter`. */
+  isBusy(key: string): boolean {
+    return this.#slots.get(key)?.busy === true
+  }
+
   /** Begins a decision, at once or when the promise resolves. Who has begun calls `leave` in the end. */
   enter(key: string): Promise<void> | undefined {
     const slot = this.#slots.get(key) ?? this.#newSlot(key)
@@ -71,16 +80,24 @@ export class KeyOrder {
     return this.#slots.get(key)?.pending
   }
 
-  /** To be called within the decision on `key`. The record is what the next decision starts from until it is durable. */
-  hold(key: string, pending: PendingWrite): void {
+  /**
+   * To be called within the decision on `key`. The record is what the next decision starts from until it is durable: until
+   * `write` calls back, which it does when the batch has come to its end, before anybody hears of that.
+   */
+  hold(
+    key: string,
+    { record, bytes, bodyBytes }: Written,
+    write: (onOver: () => void) => Promise<void>,
+  ): Promise<void> {
     const slot = this.#slots.get(key) ?? this.#newSlot(key)
-    slot.pending = pending
-    const release = () => {
+    const durable = write(() => {
       this.#onSettled(key)
       if (slot.pending === pending) slot.pending = undefined
       this.#sweep(key, slot)
-    }
-    pending.durable.then(release, release)
+    })
+    const pending = { record, bytes, bodyBytes, durable }
+    slot.pending = pending
+    return durable
   }
 
   /** Forgets every pending record, at once: the batch that carries them has failed. */

@@ -28,8 +28,11 @@ export interface Database {
   get(key: Uint8Array, options: ReadOptions): Promise<Uint8Array | undefined>
   /** Used, where `supports` has it too, of a database in memory, which waits for no disk. */
   getSync?(key: Uint8Array, options: ReadOptions): Uint8Array | undefined
-  /** What a value log has: the value with its CRC-32, where that is known without reading the value again. */
-  getSummed?(key: Uint8Array): Promise<SummedBytes | undefined>
+  /**
+   * What a value log has: the value with its CRC-32, where that is known without reading the value again; at once, without
+   * a promise, where nothing has to be waited for.
+   */
+  findSummed?(key: Uint8Array): SummedBytes | undefined | Promise<SummedBytes | undefined>
   batch(operations: Operation[], options: BatchOptions): Promise<void>
   /**
    * What a value log has: as `batch`, for values in two parts, of which it copies none, and for batches that do not

@@ -43,23 +43,42 @@ export class RecordReader {
     return this.#whole(key, false)
   }
 
-  /** What there is of a record, for those who give no value away: values that lie apart are not read. */
-  head(key: Uint8Array): Promise<StoredHead> {
+  /**
+   * What there is of a record, for those who give no value away: values that lie apart are not read. At once where the
+   * database answers at once.
+   */
+  head(key: Uint8Array): StoredHead | Promise<StoredHead> {
     const older = this.#olderKeyOf(key)
     return older === undefined ? this.headAt(key) : this.#eitherHead(older, key)
   }
 
   /** As `head`, of exactly that key, of whichever build it is. */
-  async headAt(key: Uint8Array): Promise<StoredHead> {
-    let stored: SummedBytes | undefined
+  headAt(key: Uint8Array): StoredHead | Promise<StoredHead> {
     try {
-      stored = await readSummed(this.#database, key)
+      const stored = readSummed(this.#database, key)
+      return stored instanceof Promise ? this.#headIn(key, stored) : this.#headOf(key, stored)
     } catch (error) {
-      if (!isDamage(error)) throw readFailed(error)
-      this.#tell(key)
-      return UNREADABLE
+      return this.#unread(key, error)
     }
+  }
+
+  async #headIn(key: Uint8Array, reading: Promise<SummedBytes | undefined>): Promise<StoredHead> {
+    try {
+      return this.#headOf(key, await reading)
+    } catch (error) {
+      return this.#unread(key, error)
+    }
+  }
+
+  #headOf(key: Uint8Array, stored: SummedBytes | undefined): StoredHead {
     return stored === undefined ? NOTHING_STORED : this.#decode(key, stored.value, stored.crc32)
+  }
+
+  /** Throws what is no damage. */
+  #unread(key: Uint8Array, error: unknown): StoredHead {
+    if (!isDamage(error)) throw readFailed(error)
+    this.#tell(key)
+    return UNREADABLE
   }
 
   /** What lies there of a record, unchecked, with its key. */

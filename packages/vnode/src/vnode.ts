@@ -31,9 +31,11 @@ import {
   type PutReply,
   type PutRequest,
 } from './protocol.ts'
-import { type Converted, type OwnEntry, RecordWriter, type WriterParts } from './record-writer.ts'
+import type { Converted, OwnEntry } from './record-moves.ts'
+import { RecordWriter } from './record-writer.ts'
 import type { Recount } from './recount.ts'
 import { type Group, UnderWay } from './under-way.ts'
+import type { WriterParts } from './writer-parts.ts'
 
 export interface VnodeParts extends WriterParts {
   readonly holdings: Holdings
@@ -41,6 +43,13 @@ export interface VnodeParts extends WriterParts {
 }
 
 type Put = Omit<PutRequest, 'partition'>
+
+/** A write on its way: how it is decided, who hears when it is queued, and what is answered when it is on disk. */
+interface Writing<T> {
+  readonly decide: () => Decided | Promise<Decided>
+  readonly onAccepted: ((decided: Decided) => void) | undefined
+  readonly reply: (decided: Decided) => T
+}
 
 const CLIENTS = { isClients: true, origin: 'client' } as const
 
@@ -99,16 +108,18 @@ export class Vnode {
   /** `onAccepted` is called when the write is queued; the promise resolves when it is on disk. */
   put(put: Put, onAccepted?: () => void): Promise<PutReply> {
     const { id, record, isFresh, hintFor } = put
-    return isFresh && this.#parts.policyOf(id.type).kind === 'write-once'
-      ? this.#stored(() => this.#writer.overwrite(id, record, hintFor), onAccepted)
-      : this.merge(put, 'replica', onAccepted)
+    if (!isFresh || this.#parts.policyOf(id.type).kind !== 'write-once')
+      return this.merge(put, 'replica', onAccepted)
+    // The database has written the values, or has copies of them; whoever built on the record meanwhile has kept them.
+    const reply = ({ changed }: Decided) => ({ changed, released: true })
+    return this.#write({ decide: () => this.#writer.overwrite(id, record, hintFor), onAccepted, reply })
   }
 
   /**
    * As `put` of a record that is not fresh: reads what is there also if the type is write-once, for it may be a deletion
    * that the record is older than.
    */
-  async merge(
+  merge(
     { id, record, tellAlone, tellTwice, hintFor }: Put,
     origin: Origin,
     onAccepted?: () => void,
@@ -124,10 +135,12 @@ export class Vnode {
     }
     const brought = { seen: record.clock, brought: record, isSettled: origin === 'handoff' }
     const decision = { id, ...brought, hintFor, origin, needsValues, decide }
-    const decided = await this.#write(() => this.#writer.update(decision), onAccepted)
-    const { changed, twice } = decided
-    const told = tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }
-    return tellTwice && twice.length > 0 ? { ...told, twice: twice.slice(0, MAX_TWICE) } : told
+    const reply = (decided: Decided): PutReply => {
+      const { changed, twice } = decided
+      const told = tellAlone ? { changed, alone: isAlone(decided, record) } : { changed }
+      return tellTwice && twice.length > 0 ? { ...told, twice: twice.slice(0, MAX_TWICE) } : told
+    }
+    return this.#write({ decide: () => this.#writer.update(decision), onAccepted, reply })
   }
 
   /** Deletes a record that is safe elsewhere, if it still is the expected one; says whether. */
@@ -138,14 +151,14 @@ export class Vnode {
     return removing.finally(() => holdings.shrinking(this.#partition))
   }
 
-  /** Brings index entries of a record into the order of the node (see `RecordWriter`); resolves when they are on disk. */
+  /** Brings index entries of a record into the order of the node (see `RecordMoves`); resolves when they are on disk. */
   moveIndex(id: KeyId, entries: readonly OwnEntry[]): Promise<void> {
-    return this.#track(() => this.#writer.moveIndex(id, entries))
+    return this.#track(() => this.#writer.moves.moveIndex(id, entries))
   }
 
-  /** Brings a record where this build keeps it (see `RecordWriter`); resolves when it is on disk there. */
+  /** Brings a record where this build keeps it (see `RecordMoves`); resolves when it is on disk there. */
   convert(id: KeyId): Promise<Converted> {
-    return this.#track(() => this.#writer.convert(id))
+    return this.#track(() => this.#writer.moves.convert(id))
   }
 
   /** Counts a record, in turn with its writes. */
@@ -187,35 +200,37 @@ export class Vnode {
   }
 
   /** `onDecided` is called with the result when that is queued, before it is on the disk, if there is one. */
-  async coordinate(
+  coordinate(
     { id, context, ifAlone = false, hintFor, ...rest }: CoordinateRequest,
     onDecided?: OnDecided,
   ): Promise<CoordinateReply> {
-    const { policyOf, runtime } = this.#parts
+    const { policyOf, runtime, database } = this.#parts
     const policy = policyOf(id.type)
     const wallMs = wallTimeOf(runtime.clock)
     const write = { content: rest.content, valueCrc32: rest.valueCrc32, writeId: rest.writeId, context }
     const decide: Decision['decide'] = (current, nextDot) =>
       writeRecord({ policy, current, write, dot: nextDot(), wallMs })
-    const { record, declined } = await this.#write(
-      policy.kind === 'write-once'
-        ? () => {
-            const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
-            return this.#writer.overwrite(id, record, hintFor)
-          }
-        : () => {
-            const needsValues = (current: RecordHead) => keepsValues(current, { policy, write })
-            const seen = context?.vector
-            const decision = { id, seen, ifAlone, ...CLIENTS, hintFor, needsValues, decide }
-            return this.#writer.update(decision)
-          },
+    return this.#write({
+      decide:
+        policy.kind === 'write-once'
+          ? () => {
+              const record = writeOnceRecord(write.content, write.valueCrc32, write.writeId)
+              return this.#writer.overwrite(id, record, hintFor)
+            }
+          : () => {
+              const needsValues = (current: RecordHead) => keepsValues(current, { policy, write })
+              const seen = context?.vector
+              const decision = { id, seen, ifAlone, ...CLIENTS, hintFor, needsValues, decide }
+              return this.#writer.update(decision)
+            },
       // Where there is no disk to wait for, it is told together with others of its batch, which costs less.
-      onDecided && this.#parts.database.supports.permanence
-        ? (decided) => tellDecided(decided, onDecided)
-        : undefined,
-    )
-    assert(isWhole(record), 'what a client has written is answered with its values')
-    return { record, declined }
+      onAccepted:
+        onDecided && database.supports.permanence ? (decided) => tellDecided(decided, onDecided) : undefined,
+      reply: ({ record, declined }) => {
+        assert(isWhole(record), 'what a client has written is answered with its values')
+        return { record, declined }
+      },
+    })
   }
 
   /** A batch has failed: the vnode goes on as a new actor. */
@@ -267,19 +282,15 @@ export class Vnode {
     this.#parts.holdings.shrinking(this.#partition)
   }
 
-  async #stored(decide: () => Promise<Decided>, onAccepted?: () => void): Promise<PutReply> {
-    const { changed } = await this.#write(decide, onAccepted)
-    // The database has written the values, or has copies of them; whoever built on the record meanwhile has kept them.
-    return { changed, released: true }
-  }
-
-  async #write(decide: () => Promise<Decided>, onAccepted?: (decided: Decided) => void): Promise<Decided> {
+  /** One that is decided upon at once is queued when this returns. */
+  async #write<T>({ decide, onAccepted, reply }: Writing<T>): Promise<T> {
     const group = this.#begin()
     try {
-      const decided = await decide()
+      const deciding = decide()
+      const decided = deciding instanceof Promise ? await deciding : deciding
       onAccepted?.(decided)
       await decided.durable
-      return decided
+      return reply(decided)
     } finally {
       this.#end(group)
     }

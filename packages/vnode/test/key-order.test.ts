@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { KeyOrder } from '../src/key-order.ts'
 
 const RECORD: StoredRecord = { clock: new Map(), siblings: [] }
+const WRITTEN = { record: RECORD, bytes: 1, bodyBytes: 0 }
 
 function gate() {
   let open: () => void = () => {}
@@ -59,19 +60,19 @@ describe('the order of keys', () => {
     await order.run('k', async () => {})
   })
 
-  it('keeps a pending record until it is durable or fails, and not a newer one with it', async () => {
+  it('keeps a pending record until its batch is over, and not a newer one with it', async () => {
     const order = new KeyOrder(10)
     const [first, second] = [gate(), gate()]
-    const older = { record: RECORD, bytes: 1, bodyBytes: 0, durable: first.passed }
-    const newer = {
-      record: RECORD,
-      bytes: 1,
-      bodyBytes: 0,
-      durable: second.passed.then(() => Promise.reject(new Error('lost'))),
+    const holdUntil = (over: Promise<void>) => (onOver: () => void) => {
+      void over.then(onOver)
+      return over
     }
-    await order.run('k', async () => order.hold('k', older))
-    expect(order.pending('k')).toBe(older)
-    await order.run('k', async () => order.hold('k', newer))
+    await order.run('k', async () => void order.hold('k', WRITTEN, holdUntil(first.passed)))
+    const older = order.pending('k')
+    expect(older).toMatchObject(WRITTEN)
+    await order.run('k', async () => void order.hold('k', WRITTEN, holdUntil(second.passed)))
+    const newer = order.pending('k')
+    expect(newer).not.toBe(older)
     first.open()
     await settle()
     expect(order.pending('k')).toBe(newer)
@@ -83,9 +84,7 @@ describe('the order of keys', () => {
   it('forgets every pending record at once', async () => {
     const order = new KeyOrder(10)
     const { passed } = gate()
-    await order.run('k', async () =>
-      order.hold('k', { record: RECORD, bytes: 1, bodyBytes: 0, durable: passed }),
-    )
+    await order.run('k', async () => void order.hold('k', WRITTEN, () => passed))
     order.dropPending()
     expect(order.pending('k')).toBeUndefined()
   })

@@ -2,14 +2,29 @@ import { utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
 import { describe, expect, it } from 'vitest'
 import type { VnodeHostOptions } from '../src/index.ts'
+import type { Database } from '../src/ports.ts'
 import { content, id, makeHost, testRuntime, write } from './world.ts'
 
 const OVERLOADED = { code: 'ATOLL_OVERLOADED', definite: true, transient: true }
 
-async function openHost(options: Partial<VnodeHostOptions>) {
+/** A database that reads nothing at once, so that decisions wait for each other. */
+function unhurried(database: Database): Database {
+  return new Proxy(database, {
+    get: (target, name) => {
+      if (name === 'supports') return { ...target.supports, getSync: false }
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+async function openHost(
+  options: Partial<VnodeHostOptions>,
+  change: (database: Database) => Database = (database) => database,
+) {
   const database = new MemoryLevel<string, string>()
   const runtime = testRuntime()
-  const host = makeHost(database, runtime, options)
+  const host = makeHost(change(database), runtime, options)
   await host.open()
   return { host, runtime, database }
 }
@@ -37,7 +52,7 @@ describe('limits', () => {
   })
 
   it('refuse writes too many of one key', async () => {
-    const { host } = await openHost({ keyWrites: 2 })
+    const { host } = await openHost({ keyWrites: 2 }, unhurried)
     const start = (name: string) => host.coordinate(write(id(name), content('v')))
     const [first, second, third, fourth, other] = ['k', 'k', 'k', 'k', 'other'].map(start)
     await expect(fourth).rejects.toMatchObject(OVERLOADED)

@@ -92,7 +92,7 @@ describe('a record that is put together on a sheet', () => {
       { batchOperations: 100, batchBytes: 1000 },
     )
     const operation = { type: 'put', key: utf8('key'), value: utf8('value') } as const
-    const written = taken.map((one) => committer.commit([operation], undefined, one?.sheet))
+    const written = taken.map((one) => committer.commit([operation], undefined, { sheet: one?.sheet }))
     await Promise.allSettled(written)
     expect(fill(sheets).next?.room.buffer === buffer).toBe(isReleased)
   })
