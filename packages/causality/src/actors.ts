@@ -11,10 +11,23 @@ export interface PackedVector {
   readonly counters: readonly number[]
 }
 
+/** Of actors that write now, of which there are as many as vnodes. Nobody changes these bytes. */
+let recent = new Map<ActorId, Uint8Array>()
+const MAX_RECENT = 4096
+
+function actorBytes(actor: ActorId): Uint8Array {
+  const known = recent.get(actor)
+  if (known !== undefined) return known
+  const bytes = fromHex(actor)
+  if (recent.size >= MAX_RECENT) recent = new Map()
+  recent.set(actor, bytes)
+  return bytes
+}
+
 export function packVector(vector: VersionVector): PackedVector {
   // Most records have one writer.
   if (vector.size === 1)
-    for (const [actor, counter] of vector) return { actors: fromHex(actor), counters: [counter] }
+    for (const [actor, counter] of vector) return { actors: actorBytes(actor), counters: [counter] }
   const entries = sortedEntries(vector)
   return {
     actors: fromHex(entries.map(([actor]) => actor).join('')),

@@ -10,6 +10,19 @@ export function utf8(text: string): Uint8Array {
   return shortAscii(text) ?? encoder.encode(text)
 }
 
+/** Of names that come again and again. */
+const names = new Map<string, Uint8Array>()
+const MAX_NAMES = 1024
+
+/** As `utf8`, of the name of a bucket type or an index, of which there are few. Nobody may change these bytes. */
+export function nameBytes(name: string): Uint8Array {
+  const known = names.get(name)
+  if (known !== undefined) return known
+  const bytes = utf8(name)
+  if (names.size < MAX_NAMES) names.set(name, bytes)
+  return bytes
+}
+
 const SHORT_TEXT = 32
 
 /** Most texts are short names, which are turned into bytes four times faster by hand than by an encoder. */

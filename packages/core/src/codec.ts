@@ -3,11 +3,12 @@ import { packTuple, type TupleValue, unpackTuple } from './msgpack.ts'
 import { describe } from './validate.ts'
 
 /**
- * Packs a tuple behind a version byte. The result is a fresh array of its exact size. Throws `TypeError` for a text
- * that is not well-formed Unicode, and `RangeError` for a number that is not finite.
+ * Packs a tuple behind a version byte. The result is a fresh array of its exact size, with room behind it if that is
+ * asked for. Throws `TypeError` for a text that is not well-formed Unicode, and `RangeError` for a number that is not
+ * finite.
  */
-export function encodeTuple(version: number, tuple: readonly TupleValue[]): Uint8Array {
-  return packTuple(tuple, version)
+export function encodeTuple(version: number, tuple: readonly TupleValue[], roomBytes = 0): Uint8Array {
+  return packTuple(tuple, version, roomBytes)
 }
 
 export interface TupleCodec<T> {
@@ -21,8 +22,9 @@ export interface TupleCodec<T> {
   readonly migrations?: Readonly<Record<number, (older: TupleReader) => readonly TupleValue[]>>
 }
 
-export function encodeWith<T>(codec: TupleCodec<T>, value: T): Uint8Array {
-  return encodeTuple(codec.version, codec.encode(value))
+/** With `roomBytes` of room behind what is packed. */
+export function encodeWith<T>(codec: TupleCodec<T>, value: T, roomBytes = 0): Uint8Array {
+  return encodeTuple(codec.version, codec.encode(value), roomBytes)
 }
 
 /**

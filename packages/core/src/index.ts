@@ -17,6 +17,7 @@ export {
   fromHex,
   fromUtf8,
   keyText,
+  nameBytes,
   startsWithBytes,
   toHex,
   utf8,

@@ -29,8 +29,9 @@ export class PackedWriter {
     if (version !== undefined) this.#byte(version)
   }
 
-  /** A copy of what was written. */
-  end(): Uint8Array {
+  /** A copy of what was written, and behind it room for so many bytes. */
+  end(roomBytes: number): Uint8Array {
+    for (let room = 0; room < roomBytes; room++) this.#byte(0)
     const written = this.#bytes.slice(0, this.#at)
     if (this.#bytes.length > KEPT_ROOM_BYTES) this.#resize(FIRST_ROOM_BYTES)
     return written

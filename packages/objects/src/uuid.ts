@@ -10,7 +10,9 @@ const TIME_BYTES = 6
 export function newUuid({ clock, random }: Pick<Runtime, 'clock' | 'random'>): string {
   const bytes = new Uint8Array(UUID_BYTES)
   const nowMs = wallTimeOf(clock)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(nowMs) << 16n)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, nowMs / 2 ** 32)
+  view.setUint32(2, nowMs)
   bytes.set(random.bytes(UUID_BYTES - TIME_BYTES), TIME_BYTES)
   bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f)
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f)

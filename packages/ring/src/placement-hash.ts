@@ -1,4 +1,4 @@
-import { DEFAULT_TYPE, type KeyId, utf8, wrongRange } from '@atoll/core'
+import { DEFAULT_TYPE, type KeyId, nameBytes, wrongRange } from '@atoll/core'
 import { sha1 as portableSha1 } from '@noble/hashes/legacy.js'
 import { checkPartitions } from './ring.ts'
 
@@ -30,7 +30,35 @@ export function responsiblePartition(hash: Uint8Array, partitions: number): numb
 
 /** `responsiblePartition` of `placementHash`, in one call and without checks: it runs on every request. */
 export function partitionOf(id: KeyId, partitions: number, sha1: Sha1 = portableSha1): number {
-  return partitionAbove(sha1(encodeTerm(id)), partitions)
+  return partitionAbove(recentHash(id, sha1), partitions)
+}
+
+/** A name that was hashed of late. The term is a copy of all of it. */
+interface Hashed {
+  readonly sha1: Sha1
+  readonly term: Uint8Array
+  readonly hash: Uint8Array
+}
+
+/**
+ * Whoever writes a record asks where it lies when it is coordinated, and again for its index entries: so the names of late
+ * are remembered, each in the place that follows from some of its bytes.
+ */
+const RECENT = 256
+const MOST_TERM_BYTES = 256
+const recent: (Hashed | undefined)[] = new Array<Hashed | undefined>(RECENT).fill(undefined)
+
+function recentHash(id: KeyId, sha1: Sha1): Uint8Array {
+  const key = id.place ?? id.key
+  const { length } = key
+  const slot =
+    ((key[length - 1] ?? 0) + 31 * (key[length - 2] ?? 0) + 7 * (key[length >> 1] ?? 0) + length) % RECENT
+  const known = recent[slot]
+  if (known !== undefined && known.sha1 === sha1 && isTermOf(known.term, id)) return known.hash
+  const term = encodeTerm(id)
+  const hash = sha1(term)
+  if (term.length <= MOST_TERM_BYTES) recent[slot] = { sha1, term, hash }
+  return hash
 }
 
 /**
@@ -50,9 +78,33 @@ function partitionAbove(hash: Uint8Array, partitions: number): number {
   return (slice + 1) % partitions
 }
 
+/** Whether a term is that of a name. */
+function isTermOf(term: Uint8Array, id: KeyId): boolean {
+  const key = id.place ?? id.key
+  const type = id.type === DEFAULT_TYPE ? undefined : nameBytes(id.type)
+  let at = 3
+  if (type !== undefined) {
+    if (term[3] !== TUPLE || !isBinary(term, 5, type)) return false
+    at = 5 + BINARY_HEAD_BYTES + type.length
+  }
+  if (!isBinary(term, at, id.bucket)) return false
+  at += BINARY_HEAD_BYTES + id.bucket.length
+  return isBinary(term, at, key) && term.length === at + BINARY_HEAD_BYTES + key.length
+}
+
+/** Whether a binary stands there that has these bytes. */
+function isBinary(term: Uint8Array, at: number, bytes: Uint8Array): boolean {
+  const { length } = bytes
+  const low = (term[at + 3] ?? 0) * 256 + (term[at + 4] ?? 0)
+  if (term[at] !== BINARY || term[at + 1] !== 0 || term[at + 2] !== 0 || low !== length) return false
+  for (let each = 0; each < length; each++)
+    if (term[at + BINARY_HEAD_BYTES + each] !== bytes[each]) return false
+  return true
+}
+
 function encodeTerm(id: KeyId): Uint8Array {
   const key = id.place ?? id.key
-  const type = id.type === DEFAULT_TYPE ? undefined : utf8(id.type)
+  const type = id.type === DEFAULT_TYPE ? undefined : nameBytes(id.type)
   const typeBytes = type === undefined ? 0 : 2 + BINARY_HEAD_BYTES + type.length
   const term = new Uint8Array(3 + typeBytes + 2 * BINARY_HEAD_BYTES + id.bucket.length + key.length)
   term[0] = TERM_VERSION

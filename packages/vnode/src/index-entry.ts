@@ -4,7 +4,7 @@ import { type IndexSpace, NODE_INDEX } from './index-space.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
-import { type Crc32, seal, unseal } from './seal.ts'
+import { type Crc32, SEAL_BYTES, sealInPlace, unseal } from './seal.ts'
 
 /** What a scan learns of an entry without reading the record. */
 export interface IndexValue {
@@ -54,8 +54,8 @@ export function indexOperations(change: IndexChange, means: IndexMeans): readonl
     const position = { term, bucket: id.bucket, key: id.key, place: id.place }
     const { partition } = layout
     const key = NODE_INDEX.key({ type: id.type, index, scope, position, partition })
-    const value = encodeWith(indexValueCodec, { slice, clockDigest: digest, payloads })
-    return { type: 'put', key, value: seal(key, value, crc32) } as const
+    const value = encodeWith(indexValueCodec, { slice, clockDigest: digest, payloads }, SEAL_BYTES)
+    return { type: 'put', key, value: sealInPlace(key, value, crc32) } as const
   })
   if (old.length === 0) return [...own, ...puts]
   const gone = new Map(old.map((entry) => [keyText(entry.key), entry]))

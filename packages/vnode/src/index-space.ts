@@ -5,6 +5,7 @@ import {
   equalBytes,
   fromUtf8,
   type KeyId,
+  nameBytes,
   type PlacedKey,
   placeOf,
   utf8,
@@ -72,21 +73,25 @@ export class IndexSpace {
 
   /** The entries of one bucket type. */
   typeRange(type: string): KeyRange {
-    const prefix = encodePrefix(this.#head, [utf8(type)])
+    const prefix = encodePrefix(this.#head, [nameBytes(type)])
     return { gte: prefix, lt: endOfPrefix(prefix) }
   }
 
   /** What all keys of one index and scope begin with; behind it lies the position. */
   prefix({ type, index, scope }: IndexPlace): Uint8Array {
-    return encodePrefix(this.#head, [utf8(type), utf8(index), scope])
+    return encodePrefix(this.#head, [nameBytes(type), nameBytes(index), scope])
   }
 
   key({ type, index, scope, position, partition }: IndexKey): Uint8Array {
     const { term, bucket, key } = position
-    const parts = [utf8(type), utf8(index), scope, term, bucket]
+    const [typeName, indexName] = [nameBytes(type), nameBytes(index)]
     return this.owner === undefined
-      ? encodeKey(this.#head, [...parts, key], placeAndPartition(position, partition))
-      : encodeKey(this.#head, parts, key)
+      ? encodeKey(
+          this.#head,
+          [typeName, indexName, scope, term, bucket, key],
+          placeAndPartition(position, partition),
+        )
+      : encodeKey(this.#head, [typeName, indexName, scope, term, bucket], key)
   }
 
   /** The other way round. Throws `ATOLL_CORRUPT` for a key that `key` did not make. */

@@ -1,4 +1,13 @@
-import { concatBytes, EMPTY_BYTES, fromUtf8, type KeyId, keyText, placeOf, utf8 } from '@atoll/core'
+import {
+  concatBytes,
+  EMPTY_BYTES,
+  fromUtf8,
+  type KeyId,
+  keyText,
+  nameBytes,
+  placeOf,
+  utf8,
+} from '@atoll/core'
 import { IndexSpace } from './index-space.ts'
 import { decodeKey, encodeKey, encodePrefix, endOfPrefix, endOfSublevel, type KeyRange } from './keys.ts'
 import { SEGMENT_BYTES, segmentOf } from './segment.ts'
@@ -16,6 +25,7 @@ const BODIES = utf8('body')
 const ZERO = new Uint8Array([0])
 const NO_SEGMENT = new Uint8Array(SEGMENT_BYTES)
 const PART_END_BYTES = 2
+const MAX_FRONTS = 64
 /** Before what stands behind the prefix of a key in `head`, in a cursor. Those of `data` begin with a type. */
 const HEAD_CURSOR = new Uint8Array([0xff])
 
@@ -67,6 +77,8 @@ export class VnodeLayout {
   /** Where a build before has put the index entries of the partition. */
   readonly ownIndex: IndexSpace
   readonly #heads: Uint8Array
+  /** By type. */
+  readonly #fronts = new Map<string, Uint8Array>()
   readonly #olderHeads: Uint8Array
   readonly #notes: Uint8Array
   readonly #meta: string
@@ -165,8 +177,17 @@ export class VnodeLayout {
   }
 
   dataKey(id: KeyId): Uint8Array {
-    const front = encodeKey(this.#heads, [utf8(id.type)], NO_SEGMENT)
+    const front = this.#frontOf(id.type)
     return withSegment(encodeKey(front, partsOf(id), id.key), front.length - SEGMENT_BYTES)
+  }
+
+  /** What the heads of a type begin with, and room for the segment. */
+  #frontOf(type: string): Uint8Array {
+    const known = this.#fronts.get(type)
+    if (known !== undefined) return known
+    const front = encodeKey(this.#heads, [nameBytes(type)], NO_SEGMENT)
+    if (this.#fronts.size < MAX_FRONTS) this.#fronts.set(type, front)
+    return front
   }
 
   /** The other way round, of a key in any sublevel of heads or values. Throws `ATOLL_CORRUPT` for any other. */
