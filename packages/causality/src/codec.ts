@@ -27,6 +27,9 @@ export interface EncodedRecord {
 }
 
 const NAME = 'a record'
+const NO_TEXTS: readonly string[] = []
+/** Of nearly all records. */
+const NO_METADATA: SiblingHead['metadata'] = new Map()
 
 /** The body of a record with one value is that value itself, not a copy. Neither part may be changed by whoever has it. */
 export function encodeRecord(record: StoredRecord): EncodedRecord {
@@ -107,9 +110,10 @@ const headCodec: TupleCodec<RecordHead> = {
   version: 1,
   encode: ({ clock, siblings }) => {
     const { actors, counters } = packVector(clock)
-    const order = sortedEntries(clock).map(([actor]) => actor)
-    const packed = siblings.map((sibling) => packSibling(sibling, order.indexOf(sibling.dot.actor)))
-    return [actors, counters, ...packed]
+    const order = clock.size === 1 ? [...clock.keys()] : sortedEntries(clock).map(([actor]) => actor)
+    const packed: TupleValue[] = [actors, counters]
+    for (const sibling of siblings) packed.push(packSibling(sibling, order.indexOf(sibling.dot.actor)))
+    return packed
   },
   decode: (reader) => {
     const actors = reader.bytes()
@@ -135,9 +139,27 @@ function packSibling(sibling: SiblingHead, actor: number): TupleValue {
     sibling.writeId,
     sibling.tombstone,
     sibling.expiresAtMs ?? null,
-    [...sibling.metadata].flat(),
-    sibling.indexes.flatMap(({ index, scope, term, payload }) => [index, scope, term, payload]),
+    packMetadata(sibling.metadata),
+    packIndexes(sibling.indexes),
   ]
+}
+
+function packMetadata(metadata: SiblingHead['metadata']): readonly string[] {
+  if (metadata.size === 0) return NO_TEXTS
+  const packed: string[] = []
+  for (const [name, value] of metadata) packed.push(name, value)
+  return packed
+}
+
+function packIndexes(indexes: readonly IndexEntry[]): readonly TupleValue[] {
+  const packed: TupleValue[] = []
+  for (const { index, scope, term, payload } of indexes) packed.push(index, scope, term, payload)
+  return packed
+}
+
+function unpackMetadata(reader: TupleReader): SiblingHead['metadata'] {
+  const pairs = reader.list((item) => [item.string(), item.string()] as const)
+  return pairs.length === 0 ? NO_METADATA : new Map(pairs)
 }
 
 function unpackSibling(reader: TupleReader, order: readonly string[]): SiblingHead {
@@ -151,7 +173,7 @@ function unpackSibling(reader: TupleReader, order: readonly string[]): SiblingHe
     writeId: reader.bytes(),
     tombstone: reader.boolean(),
     expiresAtMs: reader.optional((item) => item.number()),
-    metadata: new Map(reader.list((item) => [item.string(), item.string()])),
+    metadata: unpackMetadata(reader),
     indexes: reader.list(unpackIndexEntry),
   }
   reader.end()
@@ -163,7 +185,9 @@ function unpackIndexEntry(reader: TupleReader): IndexEntry {
 }
 
 function checkDots(clock: RecordHead['clock'], siblings: readonly SiblingHead[]): void {
-  for (const [at, { dot }] of siblings.entries()) {
+  for (let at = 0; at < siblings.length; at++) {
+    const dot = siblings[at]?.dot
+    assert(dot !== undefined, 'every sibling has a dot')
     const next = siblings[at + 1]
     if (next !== undefined && compareDots(dot, next.dot) >= 0) throw damaged(NAME, 'siblings out of order')
     if (dot.counter === 0 || !covers(clock, dot))

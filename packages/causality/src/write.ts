@@ -67,10 +67,9 @@ export function writeRecord<S extends SiblingHead = Sibling>(update: RecordUpdat
   const head = { metadata, tombstone, expiresAtMs, indexes, dot, valueCrc32, timestampMs, writeId }
   const sibling = siblingOf(value, head)
   const clock = withDot(mergeVectors(current.clock, seen), dot)
-  return new PackableRecord<S | Sibling>(
-    clock,
-    [...kept, sibling].sort((a, b) => compareDots(a.dot, b.dot)),
-  )
+  const siblings =
+    kept.length === 0 ? [sibling] : [...kept, sibling].sort((a, b) => compareDots(a.dot, b.dot))
+  return new PackableRecord<S | Sibling>(clock, siblings)
 }
 
 /** Whether the record after a write, or what is answered in its place, has values of those that the vnode holds. */

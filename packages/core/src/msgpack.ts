@@ -35,6 +35,8 @@ export function unpackTuple(packed: Uint8Array, from = 0): TupleValue {
  * already.
  */
 const KNOWN_TEXTS = 256
+/** Fields for which there is room from the beginning: arrays that grow get room for sixteen more. */
+const SMALL_TUPLE = 16
 const KNOWN_LENGTH = 32
 const knownTexts: (string | undefined)[] = new Array<string | undefined>(KNOWN_TEXTS).fill(undefined)
 
@@ -109,9 +111,9 @@ class PackedReader {
 
   #tuple(length: number, depth: number): TupleValue[] {
     if (depth === MAX_DEPTH) throw new Error(`tuples go over ${MAX_DEPTH} deep`)
-    // Grown field by field: a length that lies must not cost memory.
-    const fields: TupleValue[] = []
-    for (let at = 0; at < length; at++) fields.push(this.value(depth + 1))
+    // A longer one is grown field by field: a length that lies must not cost memory.
+    const fields = new Array<TupleValue>(length <= SMALL_TUPLE ? length : 0)
+    for (let at = 0; at < length; at++) fields[at] = this.value(depth + 1)
     return fields
   }
 

@@ -82,10 +82,13 @@ export class Activations {
    * it is.
    */
   activate(name: PlacedObject, candidate: Candidate, { signal, quorum }: PutRequest): Promise<PutResult> {
-    const kind = candidate.upload === undefined ? 'inline' : 'blocks'
+    const kind = () => {
+      const where = candidate.upload === undefined ? 'inline' : 'blocks'
+      return `${where} ${name.id.type} ${JSON.stringify(quorum)}`
+    }
     return this.#groups.join({
       key: turnOf(name.id),
-      kind: `${kind} ${name.id.type} ${JSON.stringify(quorum)}`,
+      kind,
       value: candidate,
       signal,
       run: (seats) =>
@@ -216,9 +219,10 @@ function isInBlocks({ ready }: Activation): boolean {
 
 async function allReady(seats: readonly Seat<Candidate, PutResult>[]): Promise<readonly Ready[]> {
   const [first, ...others] = seats
-  const ready =
-    first === undefined || others.length > 0 ? await Promise.all(seats.map(readyOf)) : [await readyOf(first)]
-  return ready.filter((each) => each !== undefined)
+  if (first === undefined || others.length > 0)
+    return (await Promise.all(seats.map(readyOf))).filter((each) => each !== undefined)
+  const ready = await readyOf(first)
+  return ready === undefined ? [] : [ready]
 }
 
 /** Who cannot be finished, since its body is not what was announced, is told so by itself. */

@@ -2,40 +2,44 @@ import { AtollError } from '@atoll/core'
 
 /** One task at a time for each key, in the order of arrival; different keys do not wait for each other. */
 export class KeyTurns {
-  readonly #ends = new Map<string, Promise<void>>()
-  readonly #maxWaiting: number
-  #waiting = 0
+  /** Those that wait, by the key of which a task runs. */
+  readonly #waiting = new Map<string, (() => void)[]>()
+  readonly #maxTasks: number
+  #tasks = 0
 
-  /** Past `maxWaiting` tasks, running ones included, a further one is refused with `ATOLL_OVERLOADED`. */
-  constructor(maxWaiting: number) {
-    this.#maxWaiting = maxWaiting
+  /** Past `maxTasks` tasks, running ones included, a further one is refused with `ATOLL_OVERLOADED`. */
+  constructor(maxTasks: number) {
+    this.#maxTasks = maxTasks
   }
 
   isBusy(key: string): boolean {
-    return this.#ends.has(key)
+    return this.#waiting.has(key)
   }
 
   /** Throws if there are too many. */
   checkRoom(): void {
-    if (this.#waiting >= this.#maxWaiting)
-      throw new AtollError('ATOLL_OVERLOADED', `${this.#maxWaiting} writes are in progress already`)
+    if (this.#tasks >= this.#maxTasks)
+      throw new AtollError('ATOLL_OVERLOADED', `${this.#maxTasks} writes are in progress already`)
   }
 
   async run<T>(key: string, task: () => Promise<T>): Promise<T> {
     this.checkRoom()
-    this.#waiting += 1
-    const before = this.#ends.get(key)
-    const running = before === undefined ? task() : before.then(task)
-    const end = running.then(
-      () => {},
-      () => {},
-    )
-    this.#ends.set(key, end)
+    this.#tasks += 1
+    const line = this.#waiting.get(key)
+    if (line === undefined) this.#waiting.set(key, [])
+    else await new Promise<void>((resolve) => line.push(resolve))
     try {
-      return await running
+      return await task()
     } finally {
-      this.#waiting -= 1
-      if (this.#ends.get(key) === end) this.#ends.delete(key)
+      this.#tasks -= 1
+      this.#handOn(key)
     }
+  }
+
+  /** The turn is handed over, not given up: whoever arrives in between goes behind. */
+  #handOn(key: string): void {
+    const next = this.#waiting.get(key)?.shift()
+    if (next === undefined) this.#waiting.delete(key)
+    else next()
   }
 }

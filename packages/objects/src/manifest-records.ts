@@ -51,6 +51,8 @@ const MAX_WRITING_BYTES = 32 * MiB
 /** How long a client waits for its turn, unless a call says how long its requests may take. */
 const PATIENCE_MS = 30 * SECOND_MS
 
+const NOTHING_TO_DO = Promise.resolve()
+
 /** What a writer knows of a record. */
 export interface Known {
   readonly history: History
@@ -174,7 +176,7 @@ export class ManifestRecords {
   announce(id: KeyId, manifest: Manifest): Promise<Known | undefined> {
     return this.#announcements.join({
       key: turnOf(id),
-      kind: `announcements ${id.type}`,
+      kind: () => `announcements ${id.type}`,
       value: manifest,
       run: (seats) =>
         this.#seatsIn({ line: this.#announcing, patienceMs: PATIENCE_MS }, seats, async (present) => {
@@ -239,16 +241,16 @@ export class ManifestRecords {
   }
 
   /** As long as the last one has patience: the others would be told hardly sooner. */
-  async #seatsIn<Value, Result>(
+  #seatsIn<Value, Result>(
     { line, patienceMs }: { readonly line: Line; readonly patienceMs: number },
     seats: readonly Seat<Value, Result>[],
     task: (present: readonly Seat<Value, Result>[]) => Promise<void>,
   ): Promise<void> {
-    const begin = async () => {
+    const begin = () => {
       const present = seats.filter((seat) => !this.#isLate(seat, patienceMs))
-      if (present.length > 0) await task(present)
+      return present.length > 0 ? task(present) : NOTHING_TO_DO
     }
-    await line.run(patienceMs, begin, seats.at(-1)?.sinceMs)
+    return line.run(patienceMs, begin, seats.at(-1)?.sinceMs)
   }
 
   /** Refuses one that has waited for too long. */

@@ -23,13 +23,13 @@ export class ObjectWriter {
   }
 
   /** A body that is at hand and small: it is one piece, and nothing of it has to be waited for. */
-  async putWhole(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
+  putWhole(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
     const { settings, buckets } = this.#layer
     const { length, signal } = request
     throwIfAborted(signal)
     const whole = wholeOf(body, { length, maxBytes: settings.maxObjectBytes })
     const bucket = buckets.writable(name.bucket, signal)
-    return await this.#putInline(name, { body: whole, bucket }, request)
+    return this.#putInline(name, { body: whole, bucket }, request)
   }
 
   async put(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
@@ -85,13 +85,16 @@ export class ObjectWriter {
     const { runtime } = this.#layer
     const bucket = opening instanceof Promise ? await abortable(request.signal, opening) : opening
     const finish = async () => {
-      const md5 = await this.#md5(body)
+      const digest = runtime.digest.stream('md5')
+      const fed = digest.update(body)
+      if (fed instanceof Promise) await fed
+      const md5 = await digest.digest()
       const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
       return this.#finish(uploaded, body, request)
     }
     const placed = placedIn(name, bucket)
     const result = await this.#activations.activate(placed, { finish, upload: undefined }, request)
-    await this.#confirm(placed, bucket, request)
+    if (!this.#layer.buckets.isHeld(bucket)) await this.#confirm(placed, bucket, request)
     request.onProgress({ bytes: body.length })
     return result
   }
@@ -103,7 +106,7 @@ export class ObjectWriter {
   ): Promise<PutResult> {
     const placed = placedIn(name, body.bucket)
     const { result, bucket } = await this.#upload(placed, body, request)
-    await this.#confirm(placed, bucket, request)
+    if (!this.#layer.buckets.isHeld(bucket)) await this.#confirm(placed, bucket, request)
     return result
   }
 
@@ -139,7 +142,6 @@ export class ObjectWriter {
   /** What is stored is acknowledged only if the bucket is there: else nobody will see it, and it is taken out of use. */
   async #confirm(name: PlacedObject, bucket: Bucket, { signal }: PutRequest): Promise<void> {
     const { buckets, manifests, runtime } = this.#layer
-    if (buckets.isHeld(bucket)) return
     try {
       await buckets.confirm(bucket, signal)
     } catch (error) {
@@ -161,12 +163,6 @@ export class ObjectWriter {
       throw invalid(`the body has the MD5 ${toHex(md5)}, ${describe(contentMd5)} was announced`)
     const { blockBytes } = this.#layer.settings
     return { uuid, blocks, content: { size, md5, contentType, metadata, blockBytes, inline, checksums } }
-  }
-
-  async #md5(body: Uint8Array): Promise<Uint8Array> {
-    const digest = this.#layer.runtime.digest.stream('md5')
-    await digest.update(body)
-    return digest.digest()
   }
 
   #nowMs(): number {

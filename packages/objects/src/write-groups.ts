@@ -71,8 +71,8 @@ interface Settled<Result> {
 
 export interface Joining<Value, Result> {
   readonly key: string
-  /** Of those that wait for one key, the ones of one kind go together. */
-  readonly kind: string
+  /** Of those that wait for one key, the ones of one kind go together. Asked only where somebody waits. */
+  readonly kind: () => string
   readonly value: Value
   readonly signal?: AbortSignal | undefined
   /** Called with the seats in the order of arrival, one or more. What it throws is the answer of those that are not over. */
@@ -107,7 +107,7 @@ export class WriteGroups<Value, Result> {
       const sinceMs = isBusy ? this.#clock.monotonicMs() : undefined
       const seat = new Seat({ value, signal, sinceMs }, { resolve, reject })
       if (isBusy) this.#wait(seat, { key, kind, run })
-      else void this.#take([seat], key, () => run([seat]))
+      else this.#take([seat], key, () => run([seat]))
     })
   }
 
@@ -117,7 +117,7 @@ export class WriteGroups<Value, Result> {
   ): void {
     if (this.#waiting >= MAX_WAITING)
       throw new AtollError('ATOLL_OVERLOADED', `${MAX_WAITING} writes wait for others of their keys`)
-    const name = `${kind} ${key}`
+    const name = `${kind()} ${key}`
     const group = this.#groups.get(name)
     if (group !== undefined && group.length < MAX_SEATS) {
       group.push(seat)
@@ -133,18 +133,16 @@ export class WriteGroups<Value, Result> {
       this.#waiting -= seats.length
       return seats.filter(({ isOver }) => !isOver)
     }
-    void this.#take(seats, key, async () => {
+    this.#take(seats, key, async () => {
       const present = close()
       if (present.length > 0) await run(present)
     })
   }
 
-  async #take(seats: readonly Seat<Value, Result>[], key: string, task: () => Promise<void>): Promise<void> {
-    try {
-      await this.#turns.run(key, task)
-    } catch (error) {
+  #take(seats: readonly Seat<Value, Result>[], key: string, task: () => Promise<void>): void {
+    this.#turns.run(key, task).catch((error: unknown) => {
       for (const seat of seats) seat.reject(error)
-    }
+    })
   }
 }
 

@@ -319,7 +319,7 @@ function packContent({ metadata, tombstone, expiresAtMs, indexes }: Content): re
   return [
     tombstone,
     expiresAtMs ?? null,
-    [...metadata].flat(),
+    metadata.size === 0 ? [] : [...metadata].flat(),
     indexes.flatMap(({ index, scope, term, payload }) => [index, scope, term, payload]),
   ]
 }

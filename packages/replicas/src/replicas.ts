@@ -5,6 +5,7 @@ import type {
   CoordinateReply,
   CoordinateRequest,
   GetReply,
+  GetRequest,
   PutReply,
   ScanReply,
   ScanRequest,
@@ -96,16 +97,20 @@ export class VnodeReplicas {
     this.#router = new VnodeRouter(parts)
   }
 
-  async get(target: VnodeTarget, id: KeyId, options: VnodeGetOptions): Promise<GetReply> {
-    const { host, endpoint } = this.#parts
+  get(target: VnodeTarget, id: KeyId, options: VnodeGetOptions): Promise<GetReply> {
+    const { endpoint } = this.#parts
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
     const digestOnly = options.digestOnly && (isOwn || isCapable(endpoint, node, DIGEST_READS))
     const request = { partition, id, digestOnly, routing: routingOf(target) }
-    if (isOwn) return this.#router.get(request, () => options)
-    checkPlaceKnown(node, endpoint.capabilitiesOf(node), id)
+    return isOwn ? this.#router.get(request, () => options) : this.#getAt(node, request, options)
+  }
+
+  async #getAt(node: string, request: Routed<GetRequest>, options: VnodeGetOptions): Promise<GetReply> {
+    const { host, endpoint } = this.#parts
+    checkPlaceKnown(node, endpoint.capabilitiesOf(node), request.id)
     const call = { node, method: getMethod, request, isLarge: false }
-    const means = this.#meansFor(digestOnly === true && options.signal === undefined)
+    const means = this.#meansFor(request.digestOnly === true && options.signal === undefined)
     const reply = await callOrStream(means, call, options)
     if (reply.record !== undefined) checkValues(reply.record, host.crc32)
     return reply
@@ -139,30 +144,40 @@ export class VnodeReplicas {
     return { endpoint: mayBatch ? this.#together : endpoint, clock: host.runtime.clock }
   }
 
-  async coordinate(
+  coordinate(
     target: VnodeTarget,
     id: KeyId,
     write: Omit<CoordinateRequest, 'partition' | 'id'>,
     options: VnodeCoordinateOptions,
   ): Promise<CoordinateReply> {
-    const { host, endpoint } = this.#parts
+    const { endpoint } = this.#parts
     const { node, partition } = target
     const isOwn = this.#isOwn(node)
     const { content, valueCrc32, context, writeId, ifAlone } = write
     const hintFor = isOwn || isCapable(endpoint, node, HINTS) ? write.hintFor : undefined
-    const { onDecided, timeoutMs, signal } = options
+    const { onDecided } = options
     const tellDecided = onDecided !== undefined && !isOwn && isCapable(endpoint, node, DECISIONS)
     const routing = routingOf(target)
-    const asked = { content, valueCrc32, context, writeId, ifAlone, hintFor, tellDecided }
-    const request = { partition, id, ...asked, routing }
-    if (isOwn) return this.#router.coordinate(request, () => options, onDecided)
-    checkPlaceKnown(node, endpoint.capabilitiesOf(node), id)
+    const written = { content, valueCrc32, context, writeId, ifAlone, hintFor, tellDecided }
+    const request = { partition, id, ...written, routing }
+    return isOwn
+      ? this.#router.coordinate(request, () => options, onDecided)
+      : this.#coordinateAt(node, request, options)
+  }
+
+  async #coordinateAt(
+    node: string,
+    request: Routed<CoordinateRequest>,
+    { onDecided, timeoutMs, signal }: VnodeCoordinateOptions,
+  ): Promise<CoordinateReply> {
+    const { host, endpoint } = this.#parts
+    checkPlaceKnown(node, endpoint.capabilitiesOf(node), request.id)
     const call = { node, method: coordinateMethod, request, isLarge: false }
     const onProgress = (head: Uint8Array) => {
-      const record = writtenAlone(head, write)
+      const record = writtenAlone(head, request)
       if (record !== undefined) onDecided?.(record)
     }
-    const heard = tellDecided ? { timeoutMs, signal, onProgress } : { timeoutMs, signal }
+    const heard = request.tellDecided ? { timeoutMs, signal, onProgress } : { timeoutMs, signal }
     const reply = await callOrStream({ endpoint, clock: host.runtime.clock }, call, heard)
     await behindWrite(() => checkValues(reply.record, host.crc32))
     return reply

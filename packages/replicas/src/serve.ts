@@ -32,18 +32,19 @@ export function serveVnodes(
     (request, call) => router.get(request, patienceOf(call)),
     ({ record }) => isLargeRecord(record),
   )
-  large.handle(putMethod, async (request, call) => {
+  large.handle(putMethod, (request, call) => {
     checkValues(request.record, host.crc32)
     const onAccepted = request.quiet ? undefined : () => call.progress('accepted')
-    const reply = await router.put(request, patienceOf(call), onAccepted)
-    // Between nodes of one process they are those of the node that asks, which takes them back when it is answered.
-    if (reply.released !== true) keepValues(request.record)
-    return reply
+    return router.put(request, patienceOf(call), onAccepted).then((reply) => {
+      // Between nodes of one process they are those of the node that asks, which takes them back when it is answered.
+      if (reply.released !== true) keepValues(request.record)
+      return reply
+    })
   })
   // Asked for once more, by a stream, it is the same write, and answers what is there.
   large.handle(
     coordinateMethod,
-    async (request, call) => {
+    (request, call) => {
       checkValue({ value: request.content.value, valueCrc32: request.valueCrc32 }, host.crc32)
       const { writeId, tellDecided } = request
       const onDecided = (record: StoredRecord) => {

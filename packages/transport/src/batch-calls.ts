@@ -45,7 +45,10 @@ interface BatchCall<Request, Response, Progress> {
  */
 export class BatchCalls {
   readonly #parts: BatchCallsParts
+  /** By node: those that others may still join. */
   readonly #open = new Map<string, Batch>()
+  /** All of this turn. */
+  #going: Batch[] = []
   readonly #underWay = new Map<string, number>()
 
   constructor(parts: BatchCallsParts) {
@@ -114,11 +117,18 @@ export class BatchCalls {
     if (open?.timeoutMs === timeoutMs && open.hasRoomFor(bytes)) return open
     const batch = new Batch(node, timeoutMs)
     this.#open.set(node, batch)
-    void turnEnds().then(() => {
-      if (this.#open.get(node) === batch) this.#open.delete(node)
-      return batch.send(this.#parts)
-    })
+    this.#going.push(batch)
+    if (this.#going.length === 1) void this.#sendAll()
     return batch
+  }
+
+  /** One end of the turn for all of its batches. */
+  async #sendAll(): Promise<void> {
+    await turnEnds()
+    const going = this.#going
+    this.#going = []
+    this.#open.clear()
+    for (const batch of going) void batch.send(this.#parts)
   }
 
   #enter(node: string): void {

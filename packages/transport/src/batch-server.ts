@@ -44,10 +44,9 @@ export class BatchServer {
     handler: CallHandler<Request, Response, Progress>,
   ): void {
     this.#endpoint.handle(method, handler)
-    this.#methods.set(method.name, async ({ fields, body }, caller) => {
+    this.#methods.set(method.name, ({ fields, body }, caller) => {
       const request = readRequest(method, readerOf(fields), body)
-      const response = await handler(request, new BatchedContext(caller))
-      return answered(method, response)
+      return handler(request, new BatchedContext(caller)).then((response) => answered(method, response))
     })
   }
 

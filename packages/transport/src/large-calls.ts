@@ -129,13 +129,14 @@ export class LargeServer {
   handle<Request, Response, Progress>(
     method: Method<Request, Response, Progress>,
     handler: CallHandler<Request, Response, Progress>,
-    isLarge: (response: Response) => boolean = () => false,
+    isLarge?: (response: Response) => boolean,
   ): void {
-    this.#endpoint.handle(method, async (request, context) => {
-      const response = await handler(request, context)
-      if (isLarge(response)) throw askByStream()
-      return response
-    })
+    const answering = (request: Request, context: CallContext<Progress>) =>
+      handler(request, context).then((response) => {
+        if (isLarge?.(response)) throw askByStream()
+        return response
+      })
+    this.#endpoint.handle(method, isLarge === undefined ? handler : answering)
     this.#endpoint.handleStream(streamOf(method), ({ bytes, timeoutMs }, stream, { from, signal }) =>
       this.#admission.run(bytes, async () => {
         const request = decoded(method.request, await readAll(stream, bytes), method.name)

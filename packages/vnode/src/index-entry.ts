@@ -34,6 +34,7 @@ export interface IndexChange {
 }
 
 const NONE: readonly Operation[] = []
+const NO_ENTRIES: readonly StoredEntry[] = []
 
 /** What an entry takes besides its payloads, at most: seal, slice, digest, and what is before each payload. */
 const ENTRY_BYTES = 128
@@ -44,10 +45,10 @@ export function indexOperations(change: IndexChange, means: IndexMeans): readonl
   const { id, before, after } = change
   const { layout, hasOwn, crc32, sha1, sliceOf } = means
   if (after === undefined) return before === undefined ? NONE : deletesOf(id, before, means)
-  const old = before === undefined ? [] : entriesOf(id, before, NODE_INDEX, layout)
+  const old = before === undefined ? NO_ENTRIES : entriesOf(id, before, NODE_INDEX, layout)
   const entries = visibleIndexEntries(after)
   if (old.length === 0 && entries.length === 0) return NONE
-  const own = hasOwn ? ownDeletes(id, before === undefined ? [after] : [before, after], layout) : []
+  const own = hasOwn ? ownDeletes(id, before === undefined ? [after] : [before, after], layout) : NONE
   const digest = clockDigest(after, sha1)
   const slice = sliceOf(id)
   const puts = entries.map(({ index, scope, term, payloads }) => {
@@ -57,7 +58,7 @@ export function indexOperations(change: IndexChange, means: IndexMeans): readonl
     const value = encodeWith(indexValueCodec, { slice, clockDigest: digest, payloads }, SEAL_BYTES)
     return { type: 'put', key, value: sealInPlace(key, value, crc32) } as const
   })
-  if (old.length === 0) return [...own, ...puts]
+  if (old.length === 0) return own.length === 0 ? puts : [...own, ...puts]
   const gone = new Map(old.map((entry) => [keyText(entry.key), entry]))
   const told = puts.map((put) => {
     const name = keyText(put.key)
