@@ -11,12 +11,33 @@ interface Written {
   readonly sequence: number
 }
 
+/** Writes of keys of one class: those that are not in the map yet, each with the sequence of its record. */
+interface Class {
+  readonly recent: Map<string, Recent>
+  unread: LoggedOp[]
+  sequences: number[]
+}
+
 /** Writes that were acknowledged between two times that the inner database was told of some. */
 interface Generation {
-  readonly recent: Map<string, Recent>
-  /** Those that are not in the map yet. */
-  unread: Written[]
+  /** By `classOf` their keys; those that nobody has put there yet are in `unsorted`. */
+  readonly classes: (Class | undefined)[]
+  unsorted: Written[]
   newest: number
+}
+
+/**
+ * Keys of one class have a few bytes in common that stand near their beginning. Who looks for a key has writes of its
+ * class put into a map, and leaves all others as they are: most are gone before anyone asks for them.
+ */
+const CLASSES = 64
+const FIRST_BYTE = 2
+const LAST_BYTE = 5
+
+function classOf(innerKey: Uint8Array): number {
+  let mix = 0
+  for (let at = FIRST_BYTE; at <= LAST_BYTE; at++) mix = 10 * mix + (innerKey[at] ?? 0)
+  return mix % CLASSES
 }
 
 /**
@@ -43,7 +64,7 @@ export class Overlay {
   /** Adds all operations of a record, or some: then all of them may follow. */
   add(ops: readonly LoggedOp[], sequence: number): void {
     const generation = this.#youngest()
-    generation.unread.push({ ops, sequence })
+    generation.unsorted.push({ ops, sequence })
     generation.newest = Math.max(generation.newest, sequence)
     this.#newest = Math.max(this.#newest, sequence)
   }
@@ -51,12 +72,16 @@ export class Overlay {
   /** What was written under the key of the inner database; `undefined` if it must be asked. */
   find(innerKey: Uint8Array): { readonly stored: Stored | undefined } | undefined {
     if (this.isEmpty) return undefined
-    const id = keyId(innerKey)
+    const number = classOf(innerKey)
+    let id: string | undefined
     let found: Recent | undefined
     for (const generation of this.#generations) {
-      for (const written of generation.unread) index(generation.recent, written)
-      if (generation.unread.length > 0) generation.unread = []
-      const recent = generation.recent.get(id)
+      if (generation.unsorted.length > 0) sort(generation)
+      const those = generation.classes[number]
+      if (those === undefined) continue
+      if (those.unread.length > 0) index(those)
+      id ??= keyId(innerKey)
+      const recent = those.recent.get(id)
       if (recent !== undefined && recent.sequence >= (found?.sequence ?? 0)) found = recent
     }
     // What the inner database has is read there: the value may have been moved since.
@@ -74,18 +99,43 @@ export class Overlay {
     const last = this.#generations.at(-1)
     if (last !== undefined && !this.#isNextDue) return last
     this.#isNextDue = false
-    const generation: Generation = { recent: new Map(), unread: [], newest: 0 }
+    const classes = new Array<Class | undefined>(CLASSES).fill(undefined)
+    const generation: Generation = { classes, unsorted: [], newest: 0 }
     this.#generations.push(generation)
     return generation
   }
 }
 
 /** A move is not a write: whether it counts is known when it is applied, and until then the old place is good. */
-function index(recent: Map<string, Recent>, { ops, sequence }: Written): void {
-  for (const { type, id, inline, pointer } of ops) {
-    if (type === OP_MOVE) continue
+function sort(generation: Generation): void {
+  for (const { ops, sequence } of generation.unsorted) {
+    for (const op of ops) {
+      if (op.type === OP_MOVE) continue
+      const number = classOf(op.key)
+      const those = generation.classes[number] ?? newClass(generation, number)
+      those.unread.push(op)
+      those.sequences.push(sequence)
+    }
+  }
+  generation.unsorted = []
+}
+
+function newClass({ classes }: Generation, number: number): Class {
+  const those: Class = { recent: new Map(), unread: [], sequences: [] }
+  classes[number] = those
+  return those
+}
+
+function index(those: Class): void {
+  const { recent, unread, sequences } = those
+  for (let at = 0; at < unread.length; at++) {
+    const [op, sequence = 0] = [unread[at], sequences[at]]
+    if (op === undefined) continue
+    const id = keyId(op.key)
     if ((recent.get(id)?.sequence ?? 0) > sequence) continue
-    const stored = inline === undefined ? pointer : decodeStored(inline)
+    const stored = op.inline === undefined ? op.pointer : decodeStored(op.inline)
     recent.set(id, { stored, sequence })
   }
+  those.unread = []
+  those.sequences = []
 }
