@@ -1,3 +1,4 @@
+import { equalBytes } from '@atoll/core'
 import { type LoggedOp, OP_MOVE } from './operation.ts'
 import { decodeStored, keyId, type Stored } from './pointer.ts'
 
@@ -27,8 +28,8 @@ interface Generation {
 }
 
 /**
- * Keys of one class have a few bytes in common that stand near their beginning. Who looks for a key has writes of its
- * class put into a map, and leaves all others as they are: most are gone before anyone asks for them.
+ * Keys of one class have a few bytes in common that stand near their beginning. Who looks for a key looks at writes of its
+ * class, and leaves all others as they are: most are gone before anyone asks for them.
  */
 const CLASSES = 64
 const FIRST_BYTE = 2
@@ -73,15 +74,12 @@ export class Overlay {
   find(innerKey: Uint8Array): { readonly stored: Stored | undefined } | undefined {
     if (this.isEmpty) return undefined
     const number = classOf(innerKey)
-    let id: string | undefined
     let found: Recent | undefined
     for (const generation of this.#generations) {
       if (generation.unsorted.length > 0) sort(generation)
       const those = generation.classes[number]
       if (those === undefined) continue
-      if (those.unread.length > 0) index(those)
-      id ??= keyId(innerKey)
-      const recent = those.recent.get(id)
+      const recent = latestOf(those, innerKey)
       if (recent !== undefined && recent.sequence >= (found?.sequence ?? 0)) found = recent
     }
     // What the inner database has is read there: the value may have been moved since.
@@ -126,15 +124,40 @@ function newClass({ classes }: Generation, number: number): Class {
   return those
 }
 
+/** Few are gone through, and more than that put into the map first. */
+const MOST_UNREAD = 8
+
+function latestOf(those: Class, innerKey: Uint8Array): Recent | undefined {
+  if (those.unread.length > MOST_UNREAD) index(those)
+  const known = those.recent.size === 0 ? undefined : those.recent.get(keyId(innerKey))
+  return latestUnread(those, innerKey, known)
+}
+
+function latestUnread(
+  { unread, sequences }: Class,
+  innerKey: Uint8Array,
+  known: Recent | undefined,
+): Recent | undefined {
+  let latest = known
+  for (let at = 0; at < unread.length; at++) {
+    const [op, sequence = 0] = [unread[at], sequences[at]]
+    if (op === undefined || sequence < (latest?.sequence ?? 0) || !equalBytes(op.key, innerKey)) continue
+    latest = recentOf(op, sequence)
+  }
+  return latest
+}
+
+function recentOf({ inline, pointer }: LoggedOp, sequence: number): Recent {
+  return { stored: inline === undefined ? pointer : decodeStored(inline), sequence }
+}
+
 function index(those: Class): void {
   const { recent, unread, sequences } = those
   for (let at = 0; at < unread.length; at++) {
     const [op, sequence = 0] = [unread[at], sequences[at]]
     if (op === undefined) continue
     const id = keyId(op.key)
-    if ((recent.get(id)?.sequence ?? 0) > sequence) continue
-    const stored = op.inline === undefined ? op.pointer : decodeStored(op.inline)
-    recent.set(id, { stored, sequence })
+    if ((recent.get(id)?.sequence ?? 0) <= sequence) recent.set(id, recentOf(op, sequence))
   }
   those.unread = []
   those.sequences = []

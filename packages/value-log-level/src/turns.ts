@@ -1,8 +1,11 @@
 import type { ValueLogRuntime } from './ports.ts'
 
-/** How many reads are made in place before others must have had their turn, and for how long. */
+/**
+ * How many reads are made in place before others must have had their turn, and for how long: as long as so many take with
+ * what their callers do in between. One that waits costs its caller as much as two reads.
+ */
 const READS_IN_A_TURN = 64
-const TURN_MS = 1
+const TURN_MS = 4
 /** A read in place that takes longer than this went to a disk. */
 const SLOW_MS = 1
 /** How many reads are not made in place after a slow one; twice as many after the next, up to the most. */
@@ -18,7 +21,7 @@ export interface Ways<T> {
 
 /**
  * Which reads are made in place. A hop to another thread and back costs many times what it takes to read what is in
- * memory, so they are, within limits: only so often, and for a millisecond with all that their callers do in between.
+ * memory, so they are, within limits: only so often, and for four milliseconds with all that their callers do in between.
  * Then those that come wait until everyone else has had a turn, and go on. For a while after one that had to wait for a
  * disk none is made in place, and all go side by side.
  */
