@@ -69,20 +69,18 @@ interface AnyCall<Request, Response, Progress> {
  * Calls, or where the request is too large for a frame, or the answer turns out to be, asks by a stream: so for methods
  * that may be asked twice. Rejects as `call` does, and with `ATOLL_TOO_LARGE` if the other node serves no streams.
  */
-export async function callOrStream<Request, Response, Progress>(
+export function callOrStream<Request, Response, Progress>(
   means: Means,
   call: AnyCall<Request, Response, Progress>,
   options: RpcCallOptions<Progress>,
 ): Promise<Response> {
   const { node, method, request, isLarge } = call
-  if (isLarge) return await callByStream(means, call, options)
-  try {
-    return await means.endpoint.call(node, method, request, options)
-  } catch (error) {
+  if (isLarge) return callByStream(means, call, options)
+  return means.endpoint.call(node, method, request, options).catch((error: unknown) => {
     if (!isAtollError(error, 'ATOLL_TOO_LARGE') || error.details['streamed'] !== true) throw error
     // What was asked for has been done already; only the answer to that is missing.
-    return await behindWrite(() => callByStream(means, call, options))
-  }
+    return behindWrite(() => callByStream(means, call, options))
+  })
 }
 
 async function callByStream<Request, Response, Progress>(
