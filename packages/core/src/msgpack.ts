@@ -8,8 +8,8 @@ export type TupleValue = null | boolean | number | string | Uint8Array | readonl
 const writer = new PackedWriter()
 
 /**
- * The tuple, behind a version byte if one is given, and before as many zeros as there shall be room. Throws `TypeError` or `RangeError` for what `unpackTuple` would
- * refuse: nothing is stored that cannot be read.
+ * The tuple, behind a version byte if one is given, and before as many zeros as there shall be room. Throws `TypeError`
+ * or `RangeError` for what `unpackTuple` would refuse: nothing is stored that cannot be read.
  */
 export function packTuple(tuple: readonly TupleValue[], version?: number, roomBytes = 0): Uint8Array {
   writer.begin(version)

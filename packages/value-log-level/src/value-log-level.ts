@@ -168,7 +168,10 @@ export class ValueLogLevel<K = string, V = string> extends AbstractLevel<Format,
     return await this.#summed(key, options)
   }
 
-  /** As `getSummed`, and answers at once, without a promise, what is found without waiting for a disk. Throws at once, too. */
+  /**
+   * As `getSummed`, and answers at once, without a promise, what is found without waiting for a disk. Throws at once,
+   * too.
+   */
   findSummed(key: Uint8Array): SummedValue | undefined | Promise<SummedValue | undefined> {
     return this.status === 'opening' ? this.getSummed(key) : this.#summed(key, {})
   }

@@ -1,10 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from '../src/operation.ts'
 import { Overlay } from '../src/overlay.ts'
 import { DATA_PREFIX, INLINE_TAG } from '../src/pointer.ts'
-import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from '../src/record.ts'
 
-/** Some of one class, some that differ from others in a late byte alone, and some that are shorter than what is looked at. */
+/**
+ * Some of one class, some that differ from others in a late byte alone, and some that are shorter than what is looked
+ * at.
+ */
 const KEYS = [
   '',
   'a',

@@ -61,7 +61,10 @@ export class Grounds {
     return { layout: this.#layout, hasOwn: ownIndexes.has(this.#layout.partition) }
   }
 
-  /** To be asked in the key's turn. Answers at once what needs no waiting: then nothing can fail until it is decided upon. */
+  /**
+   * To be asked in the key's turn. Answers at once what needs no waiting: then nothing can fail until it is decided
+   * upon.
+   */
   of(wanted: Wanted): Ground | Promise<Ground> {
     const { place, needsValues } = wanted
     const pending = this.#pending(place)
