@@ -15,6 +15,7 @@ import type { Log } from './log.ts'
 import { LogReader } from './log-reader.ts'
 import { OP_MOVE, type Op } from './operation.ts'
 import type { ValueLogSettings } from './options.ts'
+import type { Others } from './others.ts'
 import { decodeStored, isPointer, type Pointer, samePlace } from './pointer.ts'
 import { BYTES, type Files, type InnerLevel, type ValueLogRuntime } from './ports.ts'
 import type { Readers } from './readers.ts'
@@ -39,6 +40,7 @@ export interface CompactorContext {
   readonly checkpointer: Checkpointer
   readonly files: Pick<Files, 'freeBytes' | 'label'>
   readonly room: Room
+  readonly others: Others
 }
 
 /** A large value in a segment. */
@@ -54,7 +56,7 @@ const LOOKUP_ENTRIES = 256
 const MOVE_BYTES = 256 * KiB
 /** How many segments are emptied before a checkpoint says so. */
 const SETTLED_TOGETHER = 8
-/** How many times as slow it is while others wait for the disk. */
+/** How many times as slow it is while others use the disk. */
 const BUSY_SLOWNESS = 16
 /** How much may be dead, whatever is in use, before others no longer go first. */
 const PATIENT_BYTES = GiB
@@ -262,7 +264,7 @@ export class Compactor {
     const { doubts } = segments
     const { changes } = segment
     // As a reader it keeps the file from being written again, or removed.
-    const ticket = readers.enter()
+    const ticket = readers.enterOwn()
     try {
       if (segment.state !== 'full') return
       let liveBytes = 0
@@ -341,15 +343,15 @@ export class Compactor {
   }
 
   /**
-   * Whoever waits for the disk goes first, unless so much is dead that it must not become more. It is looked after the
-   * pause: by then what was moved waits for nothing any more.
+   * Whoever uses the disk goes first, unless so much is dead that it must not become more. It is looked after the pause:
+   * by then what was moved waits for nothing any more.
    */
   async #pause(bytes: number, signal: AbortSignal): Promise<void> {
-    const { log, segments, settings, runtime } = this.#context
+    const { log, others, segments, settings, runtime } = this.#context
     const pauseMs = (1000 * bytes) / settings.compactBytesPerSecond
     await runtime.clock.sleep(pauseMs, { signal })
     const isUrgent = segments.deadBytes(log.applied) > segments.totalLive + PATIENT_BYTES
-    if (log.isBusy && !isUrgent) await runtime.clock.sleep((BUSY_SLOWNESS - 1) * pauseMs, { signal })
+    if (others.areBusy() && !isUrgent) await runtime.clock.sleep((BUSY_SLOWNESS - 1) * pauseMs, { signal })
   }
 }
 

@@ -1,6 +1,6 @@
 import { AtollError, KiB, MiB } from '@atoll/core'
 import type { Applier } from './applier.ts'
-import type { Log } from './log.ts'
+import type { Others } from './others.ts'
 import { DATA_PREFIX } from './pointer.ts'
 import type { Files, InnerLevel, ValueLogRuntime } from './ports.ts'
 import type { Readers } from './readers.ts'
@@ -12,7 +12,7 @@ export interface IndexCompactorContext {
   /** The directory of the inner database, if it is known. */
   readonly innerFiles: Pick<Files, 'usedBytes'> | undefined
   readonly applier: Applier
-  readonly log: Log
+  readonly others: Others
   readonly readers: Readers
   readonly room: Room
 }
@@ -23,7 +23,7 @@ const LEAST_GONE_BYTES = 4 * MiB
 const GONE_SHARE = 1 / 2
 /** How much is compacted at a time, about: as long as that takes, a thread that others need stands still. */
 const STEP_BYTES = 8 * MiB
-/** How many times as long it rests after each step, and while somebody waits for the disk. */
+/** How many times as long it rests after each step, and while others use the disk. */
 const REST = 1
 const BUSY_REST = 15
 /** A range that takes less holds little that could go. */
@@ -124,11 +124,11 @@ export class IndexCompactor {
   }
 
   async #call({ from, to }: KeyRange): Promise<void> {
-    const { inner, log, runtime } = this.#context
+    const { inner, others, runtime } = this.#context
     const startMs = runtime.clock.monotonicMs()
     await inner.compactRange?.(from, to, { keyEncoding: 'view' })
     const tookMs = runtime.clock.monotonicMs() - startMs
-    const rest = log.isBusy ? BUSY_REST : REST
+    const rest = others.areBusy() ? BUSY_REST : REST
     await runtime.clock.sleep(rest * tookMs, { signal: this.#stopping.signal })
   }
 

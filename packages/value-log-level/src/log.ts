@@ -60,6 +60,8 @@ export class Log {
   readonly #sync: SyncStage
   readonly #apply: ApplyStage
   #writing = false
+  #waiters = 0
+  #waiting = 0
   #aheadBytes = 0
   #onRoom: (() => void) | undefined
   #onIdle: (() => void)[] = []
@@ -112,7 +114,9 @@ export class Log {
   /** Appends a batch, which is applied as a whole or not at all. Resolves when it has come as far as `until`. */
   append(ops: readonly Op[], until: Stage, chain?: BatchChain): Promise<void> {
     if (chain?.failure !== undefined) return Promise.reject(unbuilt(chain.failure))
-    return this.#enqueue(ops, until, { chain })
+    const appended = this.#enqueue(ops, until, { chain })
+    if (until === 'durable') this.#awaited(appended)
+    return appended
   }
 
   /** Calls `run` when all batches so far have been applied, and none after them. */
@@ -128,9 +132,14 @@ export class Log {
     return this.#enqueue([], 'applied', { leaves: true })
   }
 
-  /** True while somebody waits for the disk. */
-  get isBusy(): boolean {
-    return this.#queue.length > 0 || this.#writing || this.#sync.isUrgent
+  /** How many batches somebody has waited for until they were durable, ever. */
+  get waiters(): number {
+    return this.#waiters
+  }
+
+  /** True while somebody waits for one. */
+  get isAwaited(): boolean {
+    return this.#waiting > 0
   }
 
   /** Calls `run` when all that was acknowledged has been applied, and nothing that is still to come. */
@@ -153,6 +162,15 @@ export class Log {
       if (!this.#writing && !this.#sync.isAtWork && !this.#apply.isAtWork) return
       await new Promise<void>((resolve) => this.#onIdle.push(resolve))
     }
+  }
+
+  #awaited(appended: Promise<void>): void {
+    this.#waiters += 1
+    this.#waiting += 1
+    const ends = () => {
+      this.#waiting -= 1
+    }
+    appended.then(ends, ends)
   }
 
   #enqueue(ops: readonly Op[], until: Stage, options: PushOptions): Promise<void> {

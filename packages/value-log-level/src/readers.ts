@@ -9,11 +9,18 @@ export class Readers {
   /** In order of their beginning. */
   readonly #active = new Set<Ticket>()
   #next: Ticket = 0
+  #others = 0
   #onIdle: (() => void) | undefined
   /** Called when a reader goes. */
   onLeave: () => void = () => {}
 
   enter(): Ticket {
+    this.#others += 1
+    return this.enterOwn()
+  }
+
+  /** As `enter`, for what the log itself reads in the background. */
+  enterOwn(): Ticket {
     const ticket = this.#next++
     this.#active.add(ticket)
     return ticket
@@ -32,6 +39,11 @@ export class Readers {
         this.#onIdle = resolve
       })
     }
+  }
+
+  /** How many have come that were not the log itself, ever. */
+  get others(): number {
+    return this.#others
   }
 
   /** Whoever comes from now on has at least this ticket. */

@@ -41,10 +41,6 @@ export class SyncStage {
     return this.#syncing
   }
 
-  get isUrgent(): boolean {
-    return this.#urgent
-  }
-
   push(group: Group, isUrgent: boolean): void {
     this.#written.push(group)
     this.#urgent ||= isUrgent

@@ -20,6 +20,7 @@ import {
   writeNote,
 } from './open-directory.ts'
 import type { ValueLogSettings } from './options.ts'
+import { Others } from './others.ts'
 import { Overlay } from './overlay.ts'
 import { unpaired } from './pairing.ts'
 import type { Files, InnerLevel, ValueLogRuntime } from './ports.ts'
@@ -130,7 +131,8 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   )
   const checkpointer = new Checkpointer({ runtime, inner, segments, readers, log, opened, note })
   const room = new Room(runtime, files, settings.spareBytes)
-  const parts = { files, room, inner, pool, segments, readers, values, log, checkpointer }
+  const others = new Others(runtime.clock, log, readers)
+  const parts = { files, room, inner, pool, segments, readers, values, log, others, checkpointer }
   const context = { runtime, settings, crc32, ...parts }
   const compactor = new Compactor(context)
   runtime.metrics.gauge('atoll_value_log_live_bytes', segments.totalLive)
