@@ -45,7 +45,7 @@ test('a swarm with a bug says what is wrong, and how to see it again', async () 
   const { code, out } = await run('--seeds', '10', '--bug', 'forget-sibling')
   expect(code).toBe(1)
   expect(out).toMatch(/^options \{"theme":"none","nodes":\d/m)
-  expect(out).toMatch(/^broken promises: \d+\n {2}lost-element s\d\S*: c\d add/m)
+  expect(out).toMatch(/^broken promises: \d+\n {2}lost-element s\d\S*: (?:c\d|after) add/m)
   expect(out).toMatch(/ after add s1\S* = after\.n1 /m)
   const [, args = ''] = /^to see it again: npm run sim -- (.*) \(commit .+\)$/m.exec(out) ?? []
   const [, hash] = /\(trace ([0-9a-f]{32})\)/.exec(out) ?? []
