@@ -15,7 +15,7 @@ const ROUNDS = 7
 
 /**
  * What comes before the first round makes V8 compile what is measured. There are few keys of 1 MiB: with three copies of
- * 32 in memory, on either side, a PUT spent nine tenths of its time in the collector.
+ * 32 in memory, on either side, V8 collected all of its heap for every PUT or so.
  */
 const SHAPES = [
   {

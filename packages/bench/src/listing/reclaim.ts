@@ -10,8 +10,11 @@ import { BUCKET, eachOf, onDisk, withBucket } from './means.ts'
 const BLOCKS = { objects: 683, bytes: MiB } as const
 const DEAD_BYTES = 512 * MiB
 const CONCURRENCY = 8
-/** How much of what was deleted has to be back on the disk for a round to end, and after how long it ends in any case. */
-const BACK_SHARE = 0.75
+/**
+ * How much of what was deleted has to be back on the disk for a round to end, and after how long it ends in any case. The
+ * log keeps some of it for what is written meanwhile.
+ */
+const BACK_SHARE = 2 / 3
 const LONGEST_MS = 120_000
 const LOOK_MS = 250
 /** One without a reclaim, and then one with it. The first two do not count: code is new. */
