@@ -1,7 +1,7 @@
 // Makes one module of each public package, in the place of the `dist/index.js` that the compiler has written: whoever
 // imports Atoll waits for twenty files, not for hundreds. `npm run compile` does this behind the compiler.
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { isAbsolute, join, resolve } from 'node:path'
 import { rolldown } from 'rolldown'
 
 const PACKAGES = resolve(import.meta.dirname, '..')
@@ -11,7 +11,7 @@ async function bundle(folder) {
     input: join(folder, 'src/index.ts'),
     platform: 'neutral',
     // Everything that another package has stays there, so that all programs share it.
-    external: (id) => !id.startsWith('.') && !id.startsWith('/'),
+    external: (id) => !id.startsWith('.') && !isAbsolute(id),
     treeshake: false,
   })
   await made.write({ file: join(folder, 'dist/index.js'), format: 'esm', sourcemap: true })

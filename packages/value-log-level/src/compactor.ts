@@ -92,6 +92,8 @@ export class Compactor {
   #saidFull = false
   /** The disk had less room than is kept, and has not twice as much since. */
   #isPressed = false
+  /** Somebody has asked for it, and waits. */
+  #isForced = false
 
   constructor(context: CompactorContext) {
     this.#context = context
@@ -125,10 +127,12 @@ export class Compactor {
     while (this.#running !== undefined) await this.#running
     const ending =
       signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal])
+    this.#isForced = true
     const running = this.#compactAll(ending, onProgress)
     this.#running = running
       .catch(() => {})
       .finally(() => {
+        this.#isForced = false
         this.#running = undefined
       })
     await running
@@ -343,14 +347,16 @@ export class Compactor {
   }
 
   /**
-   * Whoever uses the disk goes first, unless so much is dead that it must not become more. It is looked after the pause:
-   * by then what was moved waits for nothing any more.
+   * Whoever uses the disk goes first, unless somebody waits for the room, or so much is dead that it must not become more.
    */
   async #pause(bytes: number, signal: AbortSignal): Promise<void> {
-    const { log, others, segments, settings, runtime } = this.#context
+    const { log, others, room, segments, settings, runtime } = this.#context
     const pauseMs = (1000 * bytes) / settings.compactBytesPerSecond
     await runtime.clock.sleep(pauseMs, { signal })
-    const isUrgent = segments.deadBytes(log.applied) > segments.totalLive + PATIENT_BYTES
+    const isUrgent =
+      this.#isForced ||
+      !room.isEnough() ||
+      segments.deadBytes(log.applied) > segments.totalLive + PATIENT_BYTES
     if (others.areBusy() && !isUrgent) await runtime.clock.sleep((BUSY_SLOWNESS - 1) * pauseMs, { signal })
   }
 }

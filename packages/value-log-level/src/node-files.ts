@@ -37,14 +37,24 @@ export function nodeFiles(path: string): Files {
  * ENOENT of what it does not make, as /proc does.
  */
 export function makeDirectories(path: string): void {
+  const missing = made(path)
+  if (missing === undefined) return
   const above = dirname(path)
+  if (isDirectory(above)) throw missing
+  makeDirectories(above)
+  const stillMissing = made(path)
+  if (stillMissing !== undefined) throw stillMissing
+}
+
+/** Makes a directory, whoever else does so at the same time; the error if the one above it is missing. */
+function made(path: string): unknown {
   try {
     mkdirSync(path)
+    return undefined
   } catch (error) {
-    if (isDirectory(path)) return
-    if (!isMissing(error) || isDirectory(above)) throw error
-    makeDirectories(above)
-    mkdirSync(path)
+    if (isMissing(error)) return error
+    if (isDirectory(path)) return undefined
+    throw error
   }
 }
 

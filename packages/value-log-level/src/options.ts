@@ -36,8 +36,9 @@ export interface ValueLogOptions {
   /** A segment is compacted when at most this share of it, 0 to 1, is still in use. Default 0.5. */
   readonly compactAtLiveShare?: number
   /**
-   * How fast compaction copies at most, in bytes per second. Default 128 MiB. While others wait for the disk, and for half a
-   * second after that, it copies at a sixteenth of it, unless more is dead than is in use, and a GiB or more.
+   * How fast compaction copies at most, in bytes per second. Default 128 MiB. While others use the disk, and for half a
+   * second after that was seen, it copies at a sixteenth of it, unless that was asked for, the disk has too little
+   * room, or more is dead than is in use, and a GiB or more.
    */
   readonly compactBytesPerSecond?: number
   /**

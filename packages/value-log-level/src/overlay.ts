@@ -156,8 +156,7 @@ function index(those: Class): void {
   for (let at = 0; at < unread.length; at++) {
     const [op, sequence = 0] = [unread[at], sequences[at]]
     if (op === undefined) continue
-    const id = keyId(op.key)
-    if ((recent.get(id)?.sequence ?? 0) <= sequence) recent.set(id, recentOf(op, sequence))
+    if ((recent.get(op.id)?.sequence ?? 0) <= sequence) recent.set(op.id, recentOf(op, sequence))
   }
   those.unread = []
   those.sequences = []

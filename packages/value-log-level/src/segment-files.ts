@@ -43,9 +43,14 @@ export class SegmentFiles {
     }
   }
 
+  /** It goes even if it cannot be closed. */
   async remove(slot: number): Promise<void> {
-    await this.#context.pool.drop(slot)
-    await this.#context.files.remove(segmentName(slot))
+    const { pool, files } = this.#context
+    try {
+      await pool.drop(slot)
+    } finally {
+      await files.remove(segmentName(slot))
+    }
   }
 
   /**

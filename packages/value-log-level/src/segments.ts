@@ -296,11 +296,16 @@ export class Segments {
       const usual = segment.sizeBytes === this.#standardBytes
       if (usual && spare <= this.reserveBytes) continue
       spare -= segment.sizeBytes
-      await this.remove(segment)
+      await this.#remove(segment)
     }
   }
 
-  async remove(segment: Segment): Promise<void> {
+  /** Removes a file that is none of the segments. */
+  discard(slot: number): Promise<void> {
+    return this.#files.remove(slot)
+  }
+
+  async #remove(segment: Segment): Promise<void> {
     this.setLive(segment, 0)
     this.#table.delete(segment.slot)
     this.#emptied.delete(segment)

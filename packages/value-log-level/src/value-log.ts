@@ -29,7 +29,7 @@ import type { Origin } from './record-decoder.ts'
 import { Recovery, type RecoveryContext } from './recovery.ts'
 import { Room } from './room.ts'
 import { SALT_BYTES, saltOf } from './salt.ts'
-import { decodeSegmentHeader, FIRST_RECORD_OFFSET, segmentName } from './segment-file.ts'
+import { decodeSegmentHeader, FIRST_RECORD_OFFSET } from './segment-file.ts'
 import { Segments } from './segments.ts'
 import { storing } from './storage-error.ts'
 import { ValueReader } from './value-reader.ts'
@@ -111,10 +111,10 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const reads = new InnerReads(inner, runtime.clock)
   const applier = new Applier(inner, reads, { segments, thresholdBytes: settings.thresholdBytes })
   const origin = originOf(checkpoint)
+  await checkUnfinished({ crc32, pool, origin, label: files.label }, unfinished)
   const position = await recover({ crc32, pool, segments, applier, values, origin }, checkpoint, runtime)
   for (const slot of unfinished) {
-    await pool.drop(slot)
-    await storing(`removing a segment of ${files.label}`, () => files.remove(segmentName(slot)))
+    await storing(`removing a segment of ${files.label}`, () => segments.discard(slot))
   }
   await storing('preallocating segments', () => segments.preallocate(settings.preallocateBytes))
   if (position.sequence !== checkpoint.position?.sequence) await settleInner(inner)
@@ -168,6 +168,19 @@ async function checkUnwritten({ crc32, pool, segments, label }: Reaching): Promi
     const first = await storing('reading the log', () => reader.record(FIRST_RECORD_OFFSET))
     if (first === undefined) continue
     throw unpaired('index-older', `the index of ${label} is an older copy: it is from before the first write`)
+  }
+}
+
+/** Throws if a record stands in a file that was taken for unfinished: then its header is what was lost. */
+async function checkUnfinished(
+  { crc32, pool, origin, label }: Omit<Reaching, 'segments'> & { readonly origin: Origin },
+  unfinished: readonly number[],
+): Promise<void> {
+  for (const slot of unfinished) {
+    const reader = new LogReader({ crc32, pool, origin }, { slot, sizeBytes: Number.MAX_SAFE_INTEGER })
+    const first = await storing('reading the log', () => reader.record(FIRST_RECORD_OFFSET))
+    if (first === undefined) continue
+    throw corrupt(`segment ${slot} of ${label} has lost its header, and records are in it`, { slot })
   }
 }
 

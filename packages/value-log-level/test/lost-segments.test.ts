@@ -87,6 +87,30 @@ describe('a segment in which the log goes on, and that no checkpoint knows', () 
     }
   })
 
+  test('has a damaged header, while the index is far behind: the log is refused, and nothing is changed', async () => {
+    const disk = new SimDisk(emptyImage())
+    const db = openOn(disk, LATE)
+    await db.open()
+    // What the index has is from before the first write: a power cut may leave it so.
+    const { inner } = copyOf(disk.image)
+    for (let n = 0; n < VALUES; n++)
+      await db.put(`${n}`.padStart(3, '0'), Buffer.alloc(VALUE_BYTES, n), { sync: true })
+    const whole = { ...copyOf(disk.image), inner }
+    await db.close()
+    await holdsAll(whole)
+    const later = segmentsOf(whole)
+      .slice(1)
+      .filter((name) => isWritten(whole.files.get(name)))
+    expect(later.length, 'segments behind the checkpoint').toBeGreaterThan(1)
+    for (const name of later) {
+      const image = copyOf(whole)
+      image.files.get(name)?.fill(1, 1, 2)
+      const { error, changes } = await refused(image)
+      expect(error, name).toMatchObject({ cause: { code: 'ATOLL_CORRUPT' } })
+      expect(changes, `changes of files, without the header of ${name}`).toBe(0)
+    }
+  })
+
   test('lacks an end in which nothing was written: the log has all', async () => {
     const image = await killed()
     const last = segmentsOf(image).at(-1) ?? ''

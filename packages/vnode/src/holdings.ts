@@ -6,6 +6,7 @@ export class Holdings {
   readonly #known = new Map<number, boolean>()
   /** Counts what could have changed a vnode, so that a look which took its time is not believed. */
   readonly #changes = new Map<number, number>()
+  #clears = 0
 
   /** A record may come, or may have come. */
   growing(partition: number): void {
@@ -21,14 +22,16 @@ export class Holdings {
   async has(partition: number, look: () => Promise<boolean>): Promise<boolean> {
     const known = this.#known.get(partition)
     if (known !== undefined) return known
-    const before = this.#changes.get(partition)
+    const [before, clears] = [this.#changes.get(partition), this.#clears]
     const found = await look()
-    if (this.#changes.get(partition) === before) this.#known.set(partition, found)
+    if (this.#changes.get(partition) === before && this.#clears === clears) this.#known.set(partition, found)
     return found
   }
 
+  /** Nothing is known any more, and no look that is under way is believed. */
   clear(): void {
     this.#known.clear()
+    this.#clears += 1
   }
 
   #forget(partition: number): void {

@@ -120,6 +120,6 @@ export class KeyOrder {
   }
 
   #sweep(key: string, slot: Slot): void {
-    if (!slot.busy && slot.pending === undefined) this.#slots.delete(key)
+    if (!slot.busy && slot.pending === undefined && this.#slots.get(key) === slot) this.#slots.delete(key)
   }
 }

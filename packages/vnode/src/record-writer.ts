@@ -121,7 +121,8 @@ export class RecordWriter {
     const turn = order.enter(name)
     if (turn !== undefined) await turn
     try {
-      return decide(await (reading ?? this.#grounds.of(wanted)))
+      const found = reading ?? this.#grounds.of(wanted)
+      return decide(found instanceof Promise ? await found : found)
     } finally {
       order.leave(name)
     }

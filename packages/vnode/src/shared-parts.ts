@@ -31,9 +31,16 @@ export function sharedParts({
     means.hints.batchFailed()
     onFailed(cause)
   }
-  const told = { counters, reload, onDone, onFailed: failed }
+  const holdings = new Holdings()
+  const reloaded = async () => {
+    await reload()
+    // What was seen since the failure may have been that of a database which was opened again since.
+    holdings.clear()
+    means.digests.clear()
+  }
+  const told = { counters, reload: reloaded, onDone, onFailed: failed }
   const committer = new Committer({ database: means.database, clock, metrics, ...told }, options)
   const { recordBytes, inlineBytes } = options
   const sheets = means.database.batchBytes === undefined ? undefined : new Sheets()
-  return { ...means, committer, order, recordBytes, inlineBytes, sheets, holdings: new Holdings() }
+  return { ...means, committer, order, recordBytes, inlineBytes, sheets, holdings }
 }

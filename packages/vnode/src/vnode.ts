@@ -288,7 +288,13 @@ export class Vnode {
     try {
       const deciding = decide()
       const decided = deciding instanceof Promise ? await deciding : deciding
-      onAccepted?.(decided)
+      try {
+        onAccepted?.(decided)
+      } catch (error) {
+        // Nobody waits for the batch then.
+        decided.durable.catch(() => {})
+        throw error
+      }
       await decided.durable
       return reply(decided)
     } finally {

@@ -32,6 +32,18 @@ test('a look is not believed if something came meanwhile', async () => {
   expect(await holdings.has(3, async () => true)).toBe(true)
 })
 
+test('nothing is known any more, nor will be by a look under way, once all of it is forgotten', async () => {
+  const holdings = new Holdings()
+  expect(await holdings.has(2, async () => true)).toBe(true)
+  const found = await holdings.has(3, async () => {
+    holdings.clear()
+    return true
+  })
+  expect(found).toBe(true)
+  expect(await holdings.has(2, async () => false)).toBe(false)
+  expect(await holdings.has(3, async () => false)).toBe(false)
+})
+
 test('a host tells where its records are, as they come and go', async () => {
   const { database } = memoryStore()
   const host = makeHost(database)

@@ -37,6 +37,25 @@ describe('the order of keys', () => {
     expect(events.slice(2)).toEqual(['end 0', 'begin 1', 'end 1', 'begin 2', 'end 2'])
   })
 
+  it('keeps the turn of a key to whoever has it, though what was on its way before is refused only now', async () => {
+    const order = new KeyOrder(10)
+    const over: (() => void)[] = []
+    const held = () =>
+      order.hold('k', WRITTEN, (onOver) => {
+        over.push(onOver)
+        return Promise.resolve()
+      })
+    await order.run('k', held)
+    await order.run('k', held)
+    order.dropPending()
+    over[0]!()
+    expect(order.enter('k')).toBeUndefined()
+    over[1]!()
+    expect(order.isBusy('k')).toBe(true)
+    order.leave('k')
+    expect(order.isBusy('k')).toBe(false)
+  })
+
   it('goes on after a decision that throws', async () => {
     const order = new KeyOrder(10)
     const bad = order.run('k', async () => {
