@@ -5,19 +5,25 @@ import { inWords } from '../src/report.ts'
 import { houseScenario } from '../src/scenario.ts'
 import { FOUND } from './found.ts'
 
-test('thirty houses keep every promise', { timeout: 300_000 }, async () => {
+test('thirty houses and more keep every promise', { timeout: 300_000 }, async () => {
   const warnings: string[] = []
   const onWarning = ({ message }: Error) => warnings.push(message)
   process.on('warning', onWarning)
-  const summary = await runSeeds(houseScenario(), { from: 0, count: 30 })
+  const seen = new Set<string>()
+  // Thirty, and as many more as it takes to come by what is rare.
+  for (let from = 0; from < 30 || (from < 120 && WAYS.some((mark) => !seen.has(mark))); from += 10) {
+    const range = { from, count: 10 }
+    const summary = await runSeeds(houseScenario(), range)
+    const report = inWords(summary, { ...range, bug: undefined, kinds: [], json: false }, 1)
+    expect(summary.failures, report).toEqual([])
+    for (const mark of summary.marks.keys()) seen.add(mark)
+  }
   process.off('warning', onWarning)
-  const report = inWords(summary, { from: 0, count: 30, bug: undefined, kinds: [], json: false }, 1)
-  expect(summary.failures, report).toEqual([])
   expect(warnings).toEqual([])
-  for (const mark of WAYS) expect(summary.marks.get(mark), mark).toBeGreaterThan(0)
+  expect(WAYS.filter((mark) => !seen.has(mark))).toEqual([])
 })
 
-/** Where the thirty have to come by, or they prove little. */
+/** Where they have to come by, or they prove little. */
 const WAYS = [
   'client.add unknown',
   'client.delete ok',
