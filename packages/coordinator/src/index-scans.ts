@@ -40,15 +40,15 @@ export class IndexScans {
     const quorums = Array.from({ length: filled.type.n }, (_, at) =>
       readQuorum(filled.type, filled.options, at + 1),
     )
+    const isUp = (node: string) => liveness.isUp(node)
     const cover: ScanRequest['cover'] = (of, { nodes, cause }) => {
-      const isUp = (node: string) => liveness.isUp(node) && !nodes.has(node)
-      return this.#covers.cover({ placement: of, quorums, isUp, cause })
+      const isAskable = (node: string) => isUp(node) && !nodes.has(node)
+      return this.#covers.cover({ placement: of, quorums, isUp: isAskable, cause })
     }
     const { maxScanReads: maxReads } = site.settings
     const read: ScanRequest['read'] = (id: KeyId, shows, callOptions) =>
       reads.fromQuorum(id, type, { ...options, ...callOptions }, shows)
     const request = { scan, after, limit, groups: scan.groups, maxReads, placement, cover, read }
-    const isUp = (node: string) => liveness.isUp(node)
     const page = await patiently(
       {
         attempt: (callOptions) => new ScanCall(site, callOptions, request).run(),

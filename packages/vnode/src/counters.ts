@@ -13,7 +13,7 @@ import { hasAnyKeys, NOTED } from './database.ts'
 import { VnodeLayout } from './layout.ts'
 import type { Database, Operation } from './ports.ts'
 import type { Recount } from './recount.ts'
-import { countKeys, readCounts } from './stored-counts.ts'
+import { keysOfCounts, readCounts } from './stored-counts.ts'
 import { type StoredCounts, Tallies, type TypeTally } from './tallies.ts'
 
 export interface CountersParts {
@@ -249,7 +249,7 @@ export class Counters {
     this.clear()
     for (const partition of held) this.#forget(partition)
     const replacesBytes = this.#mostBytes
-    const old = (await countKeys({ database })).map((key): Operation => ({ type: 'del', key, replacesBytes }))
+    const old = (await keysOfCounts({ database })).map((key): Operation => ({ type: 'del', key, replacesBytes }))
     const fresh = this.#told(this.#pages(held))
     const operations = [...old, ...fresh]
     try {

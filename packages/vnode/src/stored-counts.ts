@@ -51,7 +51,7 @@ export async function readCounts(means: Means): Promise<StoredCountRows> {
 }
 
 /** The keys of all rows, whatever they say. */
-export async function countKeys({ database }: Pick<Means, 'database'>): Promise<readonly Uint8Array[]> {
+export async function keysOfCounts({ database }: Pick<Means, 'database'>): Promise<readonly Uint8Array[]> {
   return reading(async () => {
     const iterator = database.keys({ ...BINARY, ...COUNT_RANGE })
     try {
