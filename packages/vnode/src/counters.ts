@@ -249,7 +249,9 @@ export class Counters {
     this.clear()
     for (const partition of held) this.#forget(partition)
     const replacesBytes = this.#mostBytes
-    const old = (await keysOfCounts({ database })).map((key): Operation => ({ type: 'del', key, replacesBytes }))
+    const old = (await keysOfCounts({ database })).map(
+      (key): Operation => ({ type: 'del', key, replacesBytes }),
+    )
     const fresh = this.#told(this.#pages(held))
     const operations = [...old, ...fresh]
     try {
