@@ -61,11 +61,27 @@ export class Grounds {
     return { layout: this.#layout, hasOwn: ownIndexes.has(this.#layout.partition) }
   }
 
-  /**
-   * To be asked in the key's turn. Answers at once what needs no waiting: then nothing can fail until it is decided
-   * upon.
-   */
-  of(wanted: Wanted): Ground | Promise<Ground> {
+  /** Decides in the key's turn. What is found at once is decided upon at once, so that nothing can fail in between. */
+  upon<T>(wanted: Wanted, decide: (ground: Ground) => T): T | Promise<T> {
+    if (this.#parts.order.isBusy(wanted.place.name)) return this.inTurn(wanted, decide)
+    const ground = this.#of(wanted)
+    return ground instanceof Promise ? this.inTurn(wanted, decide, ground) : decide(ground)
+  }
+
+  /** The turn lasts until what `decide` promises has come about. A `reading` is one that was begun at this moment. */
+  inTurn<T>(
+    wanted: Wanted,
+    decide: (ground: Ground) => T | Promise<T>,
+    reading?: Promise<Ground>,
+  ): Promise<T> {
+    return this.#parts.order.run(wanted.place.name, async () => {
+      const found = reading ?? this.#of(wanted)
+      return decide(found instanceof Promise ? await found : found)
+    })
+  }
+
+  /** Answers at once what needs no waiting. */
+  #of(wanted: Wanted): Ground | Promise<Ground> {
     const { place, needsValues } = wanted
     const pending = this.#pending(place)
     if (pending !== undefined) return pending
@@ -77,7 +93,7 @@ export class Grounds {
     return isPlain ? groundOf(place, head, NO_OPERATIONS) : this.#read(wanted, { head, failures })
   }
 
-  /** As `of` reads, for who decides nothing. */
+  /** What `read` finds while no batch fails, for who decides nothing. */
   async settled<T>(read: () => T | Promise<T>): Promise<T> {
     const { committer } = this.#parts
     for (;;) {

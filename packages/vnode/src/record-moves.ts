@@ -38,9 +38,7 @@ export class RecordMoves {
    */
   async moveIndex(id: KeyId, entries: readonly OwnEntry[]): Promise<void> {
     const place = this.#grounds.placeOf(id)
-    const durable = await this.#parts.order.run(place.name, async () => {
-      const found = this.#grounds.of({ place, id, needsValues: undefined })
-      const ground = found instanceof Promise ? await found : found
+    const durable = await this.#grounds.inTurn({ place, id, needsValues: undefined }, (ground) => {
       const { record } = ground
       const deletes = entries.map(
         ({ key, value }) => ({ type: 'del', key, replacesBytes: value.length }) as const,

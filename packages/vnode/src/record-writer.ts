@@ -5,7 +5,7 @@ import { checkClock } from './clock-watch.ts'
 import { countsOf } from './counts.ts'
 import { type Decided, type Decision, isExactly, knowsMore } from './decision.ts'
 import type { Derived, RecordChange } from './derivation.ts'
-import { type Ground, Grounds, isLost, type RecordPlace, type Wanted } from './ground.ts'
+import { type Ground, Grounds, isLost, type RecordPlace } from './ground.ts'
 import type { Claim, Incarnation } from './incarnation.ts'
 import { keyText } from './keys.ts'
 import type { VnodeLayout } from './layout.ts'
@@ -86,7 +86,8 @@ export class RecordWriter {
 
   #update(deciding: Deciding): Decided | Promise<Decided> {
     const { id, needsValues } = deciding.decision
-    return this.#upon({ place: deciding.place, id, needsValues }, (ground) => this.#decide(deciding, ground))
+    const wanted = { place: deciding.place, id, needsValues }
+    return this.#grounds.upon(wanted, (ground) => this.#decide(deciding, ground))
   }
 
   /**
@@ -95,7 +96,7 @@ export class RecordWriter {
    */
   overwrite(id: KeyId, record: StoredRecord, hintFor?: readonly string[]): Decided | Promise<Decided> {
     const place = this.#grounds.placeOf(id)
-    return this.#upon({ place, id, needsValues: undefined }, (ground) => {
+    return this.#grounds.upon({ place, id, needsValues: undefined }, (ground) => {
       checkDisk(this.#parts.database, undefined, record)
       const { key, name, record: before } = ground
       const puts = recordPuts({ key, record, before: ground, isSettled: true }, this.#parts)
@@ -106,26 +107,6 @@ export class RecordWriter {
       const durable = this.#queue(name, { record, puts }, derived)
       return { ...DECLINED, record, changed: true, declined: false, durable }
     })
-  }
-
-  /** In the key's turn. What is found at once is decided upon at once, so that nothing can fail in between. */
-  #upon<T>(wanted: Wanted, decide: (ground: Ground) => T): T | Promise<T> {
-    if (this.#parts.order.isBusy(wanted.place.name)) return this.#later(wanted, decide)
-    const ground = this.#grounds.of(wanted)
-    return ground instanceof Promise ? this.#later(wanted, decide, ground) : decide(ground)
-  }
-
-  async #later<T>(wanted: Wanted, decide: (ground: Ground) => T, reading?: Promise<Ground>): Promise<T> {
-    const { order } = this.#parts
-    const { name } = wanted.place
-    const turn = order.enter(name)
-    if (turn !== undefined) await turn
-    try {
-      const found = reading ?? this.#grounds.of(wanted)
-      return decide(found instanceof Promise ? await found : found)
-    } finally {
-      order.leave(name)
-    }
   }
 
   /** Notes that holders miss the record of a key; resolves when that is on disk. */
@@ -142,9 +123,7 @@ export class RecordWriter {
   async remove(id: KeyId, isExpected: (record: RecordHead) => boolean): Promise<boolean> {
     const place = this.#grounds.placeOf(id)
     const incarnation = await this.#actor.incarnation
-    return this.#parts.order.run(place.name, async () => {
-      const found = this.#grounds.of({ place, id, needsValues: undefined })
-      const ground = found instanceof Promise ? await found : found
+    return this.#grounds.inTurn({ place, id, needsValues: undefined }, async (ground) => {
       const { record, corrupt } = ground
       if (record === undefined || corrupt || !isExpected(record)) return false
       const gone = { before: record, after: undefined, isLost: false }
@@ -161,10 +140,8 @@ export class RecordWriter {
   look(key: Uint8Array, recount: Recount): Promise<void> {
     const name = keyText(key)
     const id = this.#layout.idOf(key)
-    return this.#parts.order.run(name, async () => {
-      const place = { key, name }
-      const found = this.#grounds.of({ place, id, needsValues: undefined })
-      const { record, corrupt } = found instanceof Promise ? await found : found
+    const wanted = { place: { key, name }, id, needsValues: undefined }
+    return this.#grounds.inTurn(wanted, ({ record, corrupt }) => {
       const isThere = record !== undefined || corrupt
       recount.looked(name, id.type, isThere ? countsOf(id, record) : undefined)
     })
