@@ -1,5 +1,5 @@
 import { type Content, contextOf, decodeContext } from '@atoll/causality'
-import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, type Runtime } from '@atoll/core'
+import { AtollError, EMPTY_BYTES, type KeyId, Lifecycle, LoopTurns, type Runtime } from '@atoll/core'
 import type { BucketProperties } from './bucket-properties.ts'
 import { callOptionsOf, type Site } from './call.ts'
 import { HintNotes } from './hint-notes.ts'
@@ -55,6 +55,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   readonly #reads: KeyReads
   readonly #writes: KeyWrites
   readonly #scans: IndexScans
+  readonly #turns: LoopTurns
   #isDraining = false
   /** The same store for what was begun above it, which finishes in here behind `drain`, until `close`. */
   readonly inner: KeyValueStore = {
@@ -71,6 +72,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
     const { node, replicas, liveness } = means
     this.label = `coordinator ${node}`
     this.#means = means
+    this.#turns = new LoopTurns(runtime.clock)
     const repairs = new Repairs(runtime, replicas, settings)
     const requests = new InFlight(settings.maxRequests)
     const hints = new HintNotes(runtime, replicas, settings)
@@ -109,6 +111,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   async #get(id: KeyId, options: ReadOptions = NO_OPTIONS): Promise<KvRead> {
     checkReadOptions(options)
+    if (this.#turns.isDue) await this.#turns.next()
     const type = this.#begin(id, 'atoll_coordinator_reads_total')
     const { clock, metrics } = this.#site.runtime
     const startMs = clock.monotonicMs()
@@ -120,6 +123,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async #put(id: KeyId, write: KvWrite, options: WriteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkWriteOptions(options)
     checkWrite(write)
+    if (this.#turns.isDue) await this.#turns.next()
     const type = this.#begin(id, 'atoll_coordinator_writes_total')
     const context = readBack('context', write.context, decodeContext)
     const content: Content = {
@@ -137,6 +141,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
 
   async #deleteNow(id: KeyId, options: DeleteOptions = NO_OPTIONS): Promise<KvWritten> {
     checkDeleteOptions(options)
+    if (this.#turns.isDue) await this.#turns.next()
     const type = this.#begin(id, 'atoll_coordinator_deletes_total')
     // Two calls, between which a coordinator that closes must not take itself for idle.
     return await this.#site.requests.run(() => this.#delete(id, type, options))
@@ -145,6 +150,7 @@ export class Coordinator extends Lifecycle implements KeyValueStore {
   async #scan(scan: KvScan, options: ReadOptions = NO_OPTIONS): Promise<KvScanPage> {
     checkReadOptions(options)
     const limit = checkScan(scan)
+    if (this.#turns.isDue) await this.#turns.next()
     const type = this.#admit(scan.type, 'atoll_coordinator_scans_total')
     refuseFilters(options)
     return await this.#scans.page(scan, { type, limit }, options)

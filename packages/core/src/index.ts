@@ -64,6 +64,7 @@ export { LazySignal } from './lazy-signal.ts'
 export { borrowBuffer, borrowedCopy, keepBuffer, poisonReturned, returnBuffer } from './lent-buffers.ts'
 export { closeInOrder, Lifecycle, type LifecycleState } from './lifecycle.ts'
 export { LineLimit } from './line-limit.ts'
+export { LoopTurns } from './loop-turns.ts'
 export { METRICS, type MetricEntry } from './metrics-catalogue.ts'
 export {
   createMetrics,
