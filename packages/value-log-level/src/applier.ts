@@ -1,5 +1,6 @@
 import { storedBytes } from './checksum.ts'
 import type { InnerReads } from './inner-reads.ts'
+import { writeInner } from './inner-writes.ts'
 import { type LoggedOp, OP_DELETE, OP_MOVE, OP_SMALL } from './operation.ts'
 import {
   APPLIED_KEY,
@@ -63,7 +64,7 @@ export class Applier {
       this.goneBytes += this.#goneBy(op)
     }
     batch.put(APPLIED_KEY, encodeSequence(sequence), this.#encodings)
-    await batch.write({})
+    await writeInner(this.#inner, batch, { sync: false })
     const isUnsure = ops.some(({ type, replaces }) => type === OP_SMALL && replaces === undefined)
     if (isUnsure) this.#segments.doubt()
   }

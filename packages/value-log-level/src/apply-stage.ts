@@ -78,6 +78,12 @@ export class ApplyStage {
     void this.#apply()
   }
 
+  /** Applies nothing more; answers what waited for it. */
+  stop(): readonly Group[] {
+    this.#canApply = false
+    return this.#durable.splice(0)
+  }
+
   #count(groups: readonly Group[]): void {
     for (const { ops, bytes, waiting } of groups) {
       this.#gatheredOps += ops.length
@@ -110,8 +116,8 @@ export class ApplyStage {
       try {
         await applier.apply(ops, sequence)
       } catch (error) {
-        this.#canApply = false
-        refuseGroups([...groups, ...this.#durable.splice(0)], onFailed(error))
+        const others = this.stop()
+        refuseGroups([...groups, ...others], onFailed(error))
         break
       }
       overlay.applied(sequence)

@@ -1,4 +1,5 @@
 import { type Checkpoint, encodeCheckpoint } from './checkpoint.ts'
+import { isFenced, writeInner } from './inner-writes.ts'
 import type { Log } from './log.ts'
 import { ABOVE_ALL_KEYS, CHECKPOINT_KEY } from './pointer.ts'
 import { BYTES, type InnerLevel, type ValueLogRuntime } from './ports.ts'
@@ -22,7 +23,7 @@ export async function writeCheckpoint(inner: InnerLevel, checkpoint: Checkpoint)
   await storing('writing a checkpoint to the inner database', async () => {
     const batch = inner.batch()
     batch.put(CHECKPOINT_KEY, value, BYTES)
-    await batch.write({ sync: true })
+    await writeInner(inner, batch, { sync: true })
   })
 }
 
@@ -84,7 +85,13 @@ export class Checkpointer {
     if (position.sequence !== this.#settledSequence) await settleInner(inner)
     const number = this.#last.number + 1
     const next = { ...this.#last, number, clean, position, nextSlot, segments: rows }
-    await writeCheckpoint(inner, next)
+    try {
+      await writeCheckpoint(inner, next)
+    } catch (error) {
+      // Then nothing can be applied either, and nobody may come for whom something has to be.
+      if (isFenced(inner)) log.innerFailed(error)
+      throw error
+    }
     this.#last = next
     this.#isNoted = false
     await this.#note()

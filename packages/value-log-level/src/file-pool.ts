@@ -111,6 +111,8 @@ export class FilePool {
 
   async #rest(slot: number, entry: Entry): Promise<void> {
     if (entry.dropped) return entry.file?.close()
+    // It could not be opened: the next use tries anew.
+    if (this.#entries.get(slot) !== entry) return
     if (this.#entries.size <= this.#maxOpen) return
     // The last used goes to the end; the first that rests is closed.
     this.#entries.delete(slot)

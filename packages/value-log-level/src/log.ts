@@ -1,4 +1,4 @@
-import type { AtollError } from '@atoll/core'
+import { type AtollError, withDefinite } from '@atoll/core'
 import type { Applier } from './applier.ts'
 import { ApplyStage } from './apply-stage.ts'
 import type { LogPosition } from './checkpoint.ts'
@@ -155,6 +155,13 @@ export class Log {
     })
   }
 
+  /** A write of the inner database has failed, and nothing can be applied behind it. */
+  innerFailed(error: unknown): void {
+    if (!this.canApply) return
+    const groups = this.#apply.stop()
+    refuseGroups(groups, this.#fail('writing to the inner database', error))
+  }
+
   /** Resolves when no stage is at work: after a failure, too. */
   async idle(): Promise<void> {
     for (;;) {
@@ -294,7 +301,8 @@ export class Log {
   }
 
   #fail(doing: string, error: unknown): AtollError {
-    const failure = storageError(doing, error)
+    // What was refused before the inner database may be in the log all the same.
+    const failure = withDefinite(storageError(doing, error), false)
     this.#failure ??= failure
     this.#context.runtime.log.error({ err: error }, `the value log takes no more writes: ${failure.message}`)
     this.#sync.stop(failure)

@@ -1,4 +1,4 @@
-import type { Clock, Digests, Log, Metrics, Random } from '@atoll/core'
+import type { Clock, Digests, FencedDatabase, Log, Metrics, Random } from '@atoll/core'
 import type { AbstractSnapshot } from 'abstract-level'
 
 /** What this package needs of the world; any `Runtime` fits. */
@@ -12,10 +12,11 @@ export interface ValueLogRuntime {
 
 /**
  * What is used of the database below, whatever its default encodings: every `AbstractLevel` fits. A write with
- * `sync: true` must make all earlier writes durable too, where the database is permanent. Where it has
- * `compactRange` (classic-level), that is called first, since LevelDB does not sync a log that it has left.
+ * `sync: true` must make all earlier writes durable too, where the database is permanent. Where it has `compactRange`
+ * (classic-level), that is called first, since LevelDB does not sync a log that it has left. After a write that failed
+ * it is given no other before it was closed, unless it says `safeAfterFailedWrite` or is not permanent.
  */
-export interface InnerLevel {
+export interface InnerLevel extends FencedDatabase {
   readonly supports: {
     readonly explicitSnapshots: boolean
     readonly implicitSnapshots: boolean
