@@ -28,6 +28,8 @@ export class Transfer {
   readonly #site: Site
   readonly #vnode: HandoffVnode
   readonly #rules: TransferRules
+  /** What is sent in a pause. It may last longer than that: then writes go on, and it comes to its end. */
+  #sendingLast: Promise<void> = Promise.resolve()
 
   constructor(site: Site, plan: TransferPlan) {
     this.plan = plan
@@ -43,7 +45,7 @@ export class Transfer {
     }
   }
 
-  /** Resolves when the vnode is sealed and the other node knows. */
+  /** Resolves when the vnode is sealed and the other node knows. Nothing of an attempt goes on after it has ended. */
   async attempt(signal: AbortSignal): Promise<void> {
     const pages = new SentPages(this.#vnode, this.#site.options)
     let pausedMs: number | undefined
@@ -59,6 +61,7 @@ export class Transfer {
       }
     } finally {
       await pages.close()
+      await this.#sendingLast.catch(() => {})
     }
     if (pausedMs !== undefined) this.#tellPause(pausedMs)
   }
@@ -137,14 +140,28 @@ export class Transfer {
   async #sendNoted({ maxPages, ...push }: SendNoted): Promise<void> {
     let next: Uint8Array | undefined
     for (let pages = 0; pages < maxPages; pages++) {
-      const changed = this.#vnode.watch()
+      push.signal.throwIfAborted()
+      next = await this.#sendNotedPage(next, push)
+      if (next === undefined) return
+    }
+  }
+
+  async #sendNotedPage(
+    after: Uint8Array | undefined,
+    push: Omit<SendNoted, 'maxPages'>,
+  ): Promise<Uint8Array | undefined> {
+    const changed = this.#vnode.watch()
+    try {
       await this.#vnode.idle()
-      const page = await this.#vnode.notedPage(next, this.#site.options)
+      const page = await this.#vnode.notedPage(after, this.#site.options)
       await this.#push(page, push)
+      push.signal.throwIfAborted()
       // A note whose record has changed again is another one, under the same key.
-      await this.#vnode.forgetNotes(page.notes.filter((key) => !changed.has(this.#vnode.nameOfNote(key))))
-      if (page.next === undefined) return
-      next = page.next
+      const isSent = (key: Uint8Array) => !changed.touched.has(this.#vnode.nameOfNote(key))
+      await this.#vnode.forgetNotes(page.notes.filter(isSent))
+      return page.next
+    } finally {
+      changed.end()
     }
   }
 
@@ -161,9 +178,9 @@ export class Transfer {
       })
     })
     const last = { signal: abort.signal, hurried: true, maxPages: Number.POSITIVE_INFINITY }
-    const sending = this.#vnode.idle().then(() => this.#sendNoted(last))
+    this.#sendingLast = this.#vnode.idle().then(() => this.#sendNoted(last))
     try {
-      await Promise.race([sending, timeout])
+      await Promise.race([this.#sendingLast, timeout])
     } finally {
       timer?.cancel()
     }

@@ -83,6 +83,8 @@ export class Island {
   replicas!: VnodeReplicas
   /** Blows at an operation of the disk. */
   fuse: Fuse | undefined
+  /** Batches that are on the disk are answered when this has resolved. */
+  syncing: Promise<void> = Promise.resolve()
   isUp = false
   /** The largest record that the node takes. */
   recordBytes: number | undefined
@@ -211,7 +213,9 @@ function fused(database: Database, island: Island): Database {
       if (typeof value !== 'function') return value
       return (...args: unknown[]) => {
         if (counted.includes(String(name))) burn()
-        return value.apply(target, args)
+        const { syncing } = island
+        const done = value.apply(target, args)
+        return name === 'batch' ? Promise.all([done, syncing]).then(() => {}) : done
       }
     },
   })

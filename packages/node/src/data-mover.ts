@@ -125,6 +125,8 @@ export class DataMover extends Lifecycle {
       this.#lookAgain = false
       try {
         const all = await this.#work()
+        // What would begin now would be begun behind the back of whoever closes this, and be waited for.
+        if (this.#stopped) return
         this.#endGivingBack(all)
         for (const work of all) this.#begin(work)
       } catch (error) {

@@ -1,5 +1,6 @@
 import { clockDigest, type RecordHead, type StoredRecord, writesDigest } from '@atoll/causality'
 import { type Admission, equalBytes, type KeyId } from '@atoll/core'
+import type { Watch } from './change-log.ts'
 import { BINARY, readBytes, reading } from './database.ts'
 import { countKeys } from './fold.ts'
 import { openCursor, openTransfer, packCursor, packTransfer, type TransferNote } from './handoff-notes.ts'
@@ -16,6 +17,9 @@ import { VnodeLayout } from './layout.ts'
 import type { Operation } from './ports.ts'
 import type { GetReply } from './protocol.ts'
 import type { Vnode, VnodeParts } from './vnode.ts'
+
+/** Nobody notes any. */
+const NO_CHANGES: Watch = { touched: new Set(), end: () => {} }
 
 export interface HandoffVnodeParts extends VnodeParts {
   readonly admission: Admission
@@ -48,10 +52,10 @@ export class HandoffVnode {
     this.#vnode().stopNoting()
   }
 
-  /** The names of records that change from now on. */
-  watch(): ReadonlySet<string> {
+  /** Tells the names of records that change from now on, of which notes are kept. */
+  watch(): Watch {
     const { changes } = this.#vnode()
-    return changes?.watch() ?? new Set()
+    return changes?.watch() ?? NO_CHANGES
   }
 
   /** Records behind a cursor, as they are on disk now; of one bucket type if it is named. */
