@@ -1,5 +1,5 @@
 import type { StoredRecord } from '@atoll/causality'
-import type { KeyId } from '@atoll/core'
+import { attempt, type KeyId } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import { Call, type CallOptions, type Site } from './call.ts'
 import { aborted, asAtollError, unmetWrite } from './outcome.ts'
@@ -147,7 +147,8 @@ export class PutCall extends Call<Written | undefined> {
   /** Who was asked and failed, such as one whose answer was lost, may have missed the write as well. */
   protected override onOver(): Promise<void> | undefined {
     const { id, hintFor, notAsked, onReleased } = this.#request
-    if (this.#isMet && this.#holding === 0) onReleased?.()
+    if (onReleased !== undefined && this.#isMet && this.#holding === 0)
+      attempt(this.site.runtime, 'onReleased', onReleased)
     // Those that are noted with the write are so by all that have it.
     const missed = this.#machine.missed(() => (hintFor === undefined ? notAsked() : []))
     if (missed.length === 0) return undefined

@@ -78,6 +78,26 @@ test('what a replica coordinates is never released: others may build on it', asy
   })
 })
 
+test('what throws when it is told, at once or later, stops nothing: it is counted, and the coordinator gets idle', async () => {
+  const { world, runtime, coordinator, id } = await withBlock()
+  const failures = () => runtime.metrics.value('atoll_port_failures_total', { port: 'onReleased' })
+  await world.run(async () => {
+    const onReleased = () => {
+      throw new Error('cannot take it back')
+    }
+    expect(await coordinator.put(id, { value: utf8('block'), onReleased })).toMatchObject({ durable: 2 })
+    await coordinator.idle()
+    expect(failures()).toBe(1)
+    const later = Reflect.apply(coordinator.put, coordinator, [
+      id,
+      { value: utf8('block'), onReleased: async () => onReleased() },
+    ])
+    expect(await later).toMatchObject({ durable: 2 })
+    await coordinator.close()
+    expect(failures()).toBe(2)
+  })
+})
+
 test('what is called must be a function', async () => {
   const { world, coordinator, id } = await withBlock()
   await world.run(async () => {

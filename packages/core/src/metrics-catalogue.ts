@@ -191,7 +191,7 @@ export const METRICS = {
   atoll_port_failures_total: {
     type: 'counter',
     help: 'Calls of something that the user gave, such as a log or a listener, that threw.',
-    labels: { port: ['listener', 'log', 'merge', 'metrics', 'onProgress', 'probe'] },
+    labels: { port: ['listener', 'log', 'merge', 'metrics', 'onProgress', 'onReleased', 'probe'] },
   },
   atoll_rpc_held_total: {
     type: 'counter',

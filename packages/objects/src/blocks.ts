@@ -1,4 +1,5 @@
 import { AtollError, describe, fromHex, isAtollError, type KeyId, type Runtime } from '@atoll/core'
+import { throwIfAborted } from './abort.ts'
 import { InFlight } from './in-flight.ts'
 import type { KvStore, KvStoreValue, KvStoreWritten } from './ports.ts'
 import type { ReadQuorumOptions, WriteQuorumOptions } from './quorums.ts'
@@ -39,6 +40,11 @@ export interface BlockWrite {
   readonly quorum: WriteQuorumOptions
   /** Called once nobody looks at the value any more, if that is ever known. */
   readonly onReleased?: (() => void) | undefined
+}
+
+export interface BlockDeletion {
+  readonly concurrency: number
+  readonly signal?: AbortSignal | undefined
 }
 
 const UUID_BYTES = 16
@@ -90,8 +96,11 @@ export class Blocks {
     return new AtollError('ATOLL_CORRUPT', message, { cause, details: { bucket, key, uuid, sequence } })
   }
 
-  /** Deletes the first `count` blocks; those that never were are no error. Throws the first failure, after all tries. */
-  async delete(set: BlockSet, count: number, concurrency: number): Promise<void> {
+  /**
+   * Deletes the first `count` blocks; those that never were are no error. Throws the first failure, after all tries; and as
+   * `throwIfAborted`, when what was begun by then is done.
+   */
+  async delete(set: BlockSet, count: number, { concurrency, signal }: BlockDeletion): Promise<void> {
     const deletions = new InFlight(concurrency)
     let failure: { readonly error: unknown } | undefined
     const remove = async (sequence: number) => {
@@ -101,8 +110,10 @@ export class Blocks {
         failure ??= { error }
       }
     }
-    for (let sequence = 0; sequence < count; sequence++) await deletions.add(() => remove(sequence))
+    for (let sequence = 0; sequence < count && !signal?.aborted; sequence++)
+      await deletions.add(() => remove(sequence))
     await deletions.settle()
+    throwIfAborted(signal)
     if (failure !== undefined) throw failure.error
   }
 }

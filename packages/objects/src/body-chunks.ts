@@ -12,7 +12,8 @@ export interface ReadableStreamLike {
 
 /**
  * What can be put: bytes, text (stored as UTF-8), or a stream of bytes. Bytes that were handed over must not change
- * until the call is over. A stream belongs to the call, which ends it whatever becomes of the object.
+ * until the call is over; of a stream, each chunk must not before the next one is asked for. A stream belongs to the
+ * call, which ends it whatever becomes of the object.
  *
  * A stream that was read before, is locked, or is at its end already is refused, so that a put that is tried again with
  * the same stream replaces nothing by an empty object. Of a generator only the uses by `put` are known: one that was
@@ -67,6 +68,11 @@ export function chunksOf(body: unknown): Chunks {
     if (isIterable(body)) return iteratorOf(body, body[Symbol.iterator]())
   }
   throw wrongType('body', `must be bytes, text or a stream of bytes, got ${describe(body)}`)
+}
+
+/** Whether nothing of a body is still to come. */
+export function isAtHand(body: unknown): body is Uint8Array | string | readonly unknown[] {
+  return body instanceof Uint8Array || typeof body === 'string' || Array.isArray(body)
 }
 
 /** How many bytes a body has at most of which nothing is still to come; infinity for others, and for what is no body. */

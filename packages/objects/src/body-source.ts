@@ -7,6 +7,7 @@ import {
   incomplete,
   inOnePiece,
   invalid,
+  isAtHand,
   type ObjectBody,
   piecesAtHand,
 } from './body-chunks.ts'
@@ -21,30 +22,43 @@ interface BodyLimits {
   readonly signal: AbortSignal | undefined
 }
 
-export interface BodyMeans extends BodyLimits {
-  readonly clock: Pick<Clock, 'timer'>
-}
+const NO_LIMITS: BodyLimits = { length: undefined, maxBytes: Number.POSITIVE_INFINITY, signal: undefined }
 
 /**
  * A body as chunks of bytes, whatever it was given as. One that fails or ends too early is `ATOLL_INCOMPLETE_BODY`;
- * whatever else is wrong with it is `ATOLL_INVALID_BODY`.
+ * whatever else is wrong with it is `ATOLL_INVALID_BODY`. Whoever has made one closes it, also if nothing of it was read: a
+ * stream that nobody ends keeps its file or connection.
  */
 export class BodySource {
-  /** How many bytes the body has, if that was announced or can be seen. */
-  readonly knownBytes: number | undefined
+  /** Whether the chunks stay as they are until the call is over; else each does until the next one is asked for. */
+  readonly staying: boolean
+  readonly #clock: Pick<Clock, 'timer'>
   readonly #chunks: Chunks
-  readonly #limits: BodyMeans
+  /** How many bytes the body has, if that can be seen. */
+  readonly #seenBytes: number | undefined
+  #limits = NO_LIMITS
   #bytes = 0
   #ended = false
   #waiting = false
   #begun = false
 
-  /** Throws as `chunksOf`, and `ATOLL_TOO_LARGE` if more is announced than an object may have. */
-  constructor(body: ObjectBody, limits: BodyMeans) {
-    if (limits.length !== undefined) checkSize(limits.length, limits.maxBytes)
+  /** Throws as `chunksOf`. */
+  constructor(body: ObjectBody, clock: Pick<Clock, 'timer'>) {
     this.#chunks = chunksOf(body)
+    this.#clock = clock
+    this.staying = isAtHand(body)
+    this.#seenBytes = body instanceof Uint8Array ? body.length : undefined
+  }
+
+  /** Before the first chunk is asked for. Throws `ATOLL_TOO_LARGE` if more is announced than an object may have. */
+  limitTo(limits: BodyLimits): void {
+    if (limits.length !== undefined) checkSize(limits.length, limits.maxBytes)
     this.#limits = limits
-    this.knownBytes = limits.length ?? (body instanceof Uint8Array ? body.length : undefined)
+  }
+
+  /** How many bytes the body has, if that was announced or can be seen. */
+  get knownBytes(): number | undefined {
+    return this.#limits.length ?? this.#seenBytes
   }
 
   /** True once `next` has answered undefined. */
@@ -80,7 +94,7 @@ export class BodySource {
 
   #withinPatience(leaving: Promise<unknown>): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#limits.clock.timer(LEAVE_MS, resolve)
+      const timer = this.#clock.timer(LEAVE_MS, resolve)
       void leaving.then(() => {
         timer.cancel()
         resolve()

@@ -20,6 +20,7 @@ import { COLLECT_INDEX, type ObjectType, objectTypesOf } from './kv-types.ts'
 import type { Layer } from './layer.ts'
 import type { Manifest } from './manifest.ts'
 import type { HistoryRead } from './manifest-records.ts'
+import { LONGEST_LEASE_MS } from './options.ts'
 import type { ClusterClocks, KvStore, KvStoreScan, KvStoreScanEntry } from './ports.ts'
 import type { Collected } from './requests.ts'
 
@@ -37,6 +38,8 @@ export interface CollectRequest {
   readonly signal: AbortSignal | undefined
   readonly onProgress: (progress: Collected) => void
 }
+
+interface Run extends CollectRequest, Times {}
 
 interface Sweep {
   readonly type: ObjectType
@@ -101,7 +104,7 @@ export class Collector {
   /** Where no majority of the clocks can be read this node goes by its own, and believes every mark. */
   async #times({ now, leewayMs, signal }: CollectRequest): Promise<Times> {
     const { runtime, settings } = this.#layer
-    const { clockSkewMs, leaseMs } = settings
+    const { clockSkewMs } = settings
     const agreed = agreedTime(await abortable(signal, this.#clocks.read({ signal })))
     if (agreed === undefined) return { nowMs: now ?? wallTimeOf(runtime.clock), leewayMs, belief: undefined }
     const { earliestMs, latestMs } = agreed
@@ -110,59 +113,64 @@ export class Collector {
       const fields = { ownMs, earliestMs, latestMs }
       runtime.log.warn(fields, 'the wall clock of this node differs from those of most members: set it')
     }
-    const belief = { untilMs: latestMs + clockSkewMs, leaseMs, seenMs: latestMs }
+    const belief = { untilMs: latestMs + clockSkewMs, leaseMs: LONGEST_LEASE_MS, seenMs: latestMs }
     return { nowMs: now ?? earliestMs, leewayMs, belief }
   }
 
   /**
    * Clears every record that has an index entry of that scope in that range: a page is read while the one before is
-   * cleared.
+   * cleared. However it ends, nothing is cleared any more when it is over.
    */
-  async #sweep(
-    { type, scope, range, total }: Sweep,
-    { signal, onProgress, ...times }: CollectRequest & Times,
-  ): Promise<void> {
+  async #sweep({ type, scope, range, total }: Sweep, request: Run): Promise<void> {
+    const { signal, onProgress } = request
     const limit = pLimit(RECORDS_AT_ONCE)
     const scan = { type: type.manifests, index: COLLECT_INDEX, scope, ...range, limit: PAGE }
     let after: Uint8Array | undefined
     let clearing: Promise<unknown> = Promise.resolve()
-    do {
-      const page = await abortable(signal, this.#kv.scan({ ...scan, after }, { signal }))
-      const next = limit.map(page.entries, async (entry) => {
-        throwIfAborted(signal)
-        const cleared = await this.#clear(type, entry, times)
-        total.objects += cleared.objects
-        total.versions += cleared.versions
-        total.blocks += cleared.blocks
-        total.failed += cleared.failed
-        onProgress({ ...total })
-      })
-      // Whoever waits hears of it, here or below.
-      next.catch(() => {})
-      await abortable(signal, clearing)
-      clearing = next
-      after = page.next
-    } while (after !== undefined)
-    await abortable(signal, clearing)
+    const clear = async (entry: KvStoreScanEntry) => {
+      throwIfAborted(signal)
+      const cleared = await this.#clear(type, entry, request)
+      total.objects += cleared.objects
+      total.versions += cleared.versions
+      total.blocks += cleared.blocks
+      total.failed += cleared.failed
+      onProgress({ ...total })
+    }
+    try {
+      do {
+        const page = await abortable(signal, this.#kv.scan({ ...scan, after }, { signal }))
+        const before = clearing
+        clearing = Promise.allSettled([before, ...page.entries.map((entry) => limit(() => clear(entry)))])
+        await before
+        after = page.next
+      } while (after !== undefined)
+    } finally {
+      await clearing
+    }
+    throwIfAborted(signal)
   }
 
-  async #clear(type: ObjectType, { bucket, key }: KvStoreScanEntry, times: Times): Promise<Collected> {
+  async #clear(type: ObjectType, { bucket, key }: KvStoreScanEntry, request: Run): Promise<Collected> {
     try {
-      return await this.#clearRecord(type, { type: type.manifests, bucket, key }, times)
+      return await this.#clearRecord(type, { type: type.manifests, bucket, key }, request)
     } catch (error) {
+      throwIfAborted(request.signal)
       this.#layer.runtime.log.warn({ err: error }, 'an object is left to the next collection')
       return { objects: 0, versions: 0, blocks: 0, failed: 1 }
     }
   }
 
-  async #clearRecord(type: ObjectType, id: KeyId, times: Times): Promise<Collected> {
+  async #clearRecord(type: ObjectType, id: KeyId, request: Run): Promise<Collected> {
     const { manifests, blocks, settings, runtime } = this.#layer
-    const beforeMs = times.nowMs - times.leewayMs
-    const { hidden, dead, read } = await this.#hide(id, times)
+    const { signal } = request
+    const beforeMs = request.nowMs - request.leewayMs
+    const { hidden, dead, read } = await this.#hide(id, request)
     const due = dueManifests(hidden, beforeMs)
     const doomed = [...new Set([...due, ...dead])]
     await this.#limited(doomed, async ({ uuid, blocks: count }) => {
-      await blocks.delete({ type: type.blocks, bucket: id.bucket, uuid }, count, settings.writeConcurrency)
+      throwIfAborted(signal)
+      const set = { type: type.blocks, bucket: id.bucket, uuid }
+      await blocks.delete(set, count, { concurrency: settings.writeConcurrency, signal })
     })
     const gone = due.map(({ uuid }) => uuid)
     const cleared = doomed.map(({ uuid }) => uuid)
@@ -190,26 +198,28 @@ export class Collector {
 
   /**
    * Marks what is out of use, and decides against uploads that look dead. Where replicas differ that takes a second look,
-   * which heals them.
+   * which heals them. What is answered was read so, or decided: what was only about to be written may have been declined,
+   * and then a version that was to be hidden is the one that readers see.
    */
-  async #hide(id: KeyId, { nowMs, belief }: Times): Promise<Hidden> {
+  async #hide(id: KeyId, { nowMs, belief, signal }: Run): Promise<Hidden> {
     const { manifests, runtime } = this.#layer
     const inTime = (history: History) => (belief === undefined ? history : believed(history, belief))
     const hide = (history: History) => settle(expire(inTime(history), nowMs), nowMs)
+    let written: HistoryRead | undefined
     for (let round = 0; round < DECIDE_ROUNDS; round++) {
-      const read = await manifests.read(id, { repair: round > 0 })
+      const read: HistoryRead = written ?? (await manifests.read(id, { repair: round > 0, signal }))
+      written = undefined
       if (inTime(read.history) !== read.history) runtime.metrics.count('atoll_objects_future_marks_total')
       const hidden = hide(read.history)
       const dead = deadUploads(hidden)
-      if (dead.length === 0) {
-        if (hidden === read.history) return { hidden, dead, read }
-        await manifests.rewrite(id, { change: hide, known: read, strict: true })
-        return { hidden, dead, read: undefined }
-      }
-      if (await manifests.decide(id, { history: hidden, context: read.context }))
-        return { hidden, dead, read: undefined }
+      if (dead.length > 0) {
+        const isDecided = await manifests.decide(id, { history: hidden, context: read.context })
+        if (isDecided) return { hidden, dead, read: undefined }
+      } else if (hidden === read.history) return { hidden, dead, read }
+      else written = await manifests.rewrite(id, { change: hide, known: read, strict: true })
     }
-    const message = 'not every primary has confirmed that nothing became of an upload'
+    const message =
+      'others change the object, or not every primary has confirmed that nothing became of an upload'
     throw new AtollError('ATOLL_QUORUM_UNMET', message)
   }
 }

@@ -5,7 +5,10 @@ import type { Manifest } from './manifest.ts'
 export interface Belief {
   /** Nothing was overwritten, deleted or written later than this. */
   readonly untilMs: number
-  /** No lease ends later than so long after that. */
+  /**
+   * No lease ends later than so long after that: the longest that any store may give. Who has one that is longer than this
+   * store's renews it more seldom, and would be taken for dead.
+   */
   readonly leaseMs: number
   /** When a mark that is not believed counts as made: now. At most `untilMs`. */
   readonly seenMs: number

@@ -28,15 +28,22 @@ export interface ObjectPage {
   readonly next: string | undefined
 }
 
+/** What a page shows, and the keys among that of which several versions lie beside each other. */
+export interface Listed {
+  readonly page: ObjectPage
+  readonly torn: readonly string[]
+}
+
 export async function listObjects(
   kv: KvStore,
   { objects: type, place: scope }: Bucket,
   options: ListOptions,
-): Promise<ObjectPage> {
+): Promise<Listed> {
   const place = { type: type.manifests, scope }
   const walk = await walkIndex(kv, place, options)
+  const torn = walk.entries.flatMap(({ name, payloads }) => (payloads.length > 1 ? [name] : []))
   const objects = walk.entries.map(({ name, payloads }) => listed(name, latest(payloads)))
-  return { objects, prefixes: walk.prefixes, next: walk.next }
+  return { page: { objects, prefixes: walk.prefixes, next: walk.next }, torn }
 }
 
 /** Walks over one page of the index `list`. */

@@ -202,9 +202,9 @@ export class ManifestRecords {
   /**
    * Changes a record, until a read shows it done and no siblings left. So of several that write at once the last one sees
    * what the others wrote, and no sibling keeps an index entry alive of a version that is gone. The change, applied again,
-   * changes nothing.
+   * changes nothing. Answers the read that shows it done; undefined if others have gone on behind every one of its writes.
    */
-  rewrite(id: KeyId, change: Change): Promise<void> {
+  rewrite(id: KeyId, change: Change): Promise<HistoryRead | undefined> {
     const task = () => this.#rewrite(id, change)
     const { isInLine = false, quorum = {} } = change
     if (!isInLine) return this.inTurn(id, task)
@@ -272,28 +272,30 @@ export class ManifestRecords {
     return this.#turns.isBusy(turnOf(id))
   }
 
-  async #rewrite(id: KeyId, change: Change): Promise<void> {
+  async #rewrite(id: KeyId, change: Change): Promise<HistoryRead | undefined> {
     let isWritten = false
     for (let round = 0; round < REWRITE_ROUNDS; round++) {
       const step = () => this.#rewriteOnce(id, change, round)
       const outcome = await (isWritten ? behindWrite(step) : step())
-      if (outcome === 'done') return
       if (outcome === 'written') isWritten = true
-      else await this.pause(round)
+      else if (outcome === 'declined') await this.pause(round)
+      else return outcome
     }
     if (!isWritten) throw crowded()
+    return undefined
   }
 
+  /** Answers what was read if there is nothing left to do. */
   async #rewriteOnce(
     id: KeyId,
     { change, own, known, strict = false, quorum = {}, reading = {} }: Change,
     round: number,
-  ): Promise<'done' | 'written' | 'declined'> {
+  ): Promise<HistoryRead | 'written' | 'declined'> {
     const read = (round === 0 ? known : undefined) ?? (await this.read(id, reading))
     const { history, context, siblings } = read
-    if (siblings.length === 0) return 'done'
+    if (siblings.length === 0) return read
     const changed = change(history)
-    if (changed === history && siblings.length === 1) return 'done'
+    if (changed === history && siblings.length === 1) return read
     if (isEmpty(changed)) {
       // A record with nothing in it is deleted: that takes away no more than the context covers.
       await this.#kv.delete(id, { ...quorum, context })

@@ -1,4 +1,4 @@
-import { AtollError, assert, returnBuffer } from '@atoll/core'
+import { AtollError, assert, ignoreAbort, listenToAbort, returnBuffer } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import type { Block, BlockOwner, BlockSet } from './blocks.ts'
 import type { ResolvedRange } from './byte-range.ts'
@@ -89,12 +89,18 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
         ahead.push({ fetched: this.#fetch(sequence++, signal), release })
       }
     }
+    const giveBack = () => {
+      for (const { release } of ahead) release()
+    }
     try {
       throwIfAborted(signal)
+      // Whoever has aborted may never ask for the next chunk, and then nothing below happens.
+      listenToAbort(signal, giveBack)
       readOn()
       for (let next = ahead.shift(); next !== undefined; next = ahead.shift()) {
         next.release()
         const block = await abortable(signal, next.fetched)
+        throwIfAborted(signal)
         readOn()
         yield block.subarray(Math.max(0, range.start - at), Math.min(block.length, range.end - at))
         if (chunks === 'lent') returnBuffer(block)
@@ -102,7 +108,8 @@ export class BodyReader implements AsyncIterable<Uint8Array> {
       }
       complete = true
     } finally {
-      for (const { release } of ahead) release()
+      giveBack()
+      ignoreAbort(signal, giveBack)
       // With nothing on its way there is nothing to cancel, and the reason that an abort makes takes 70 µs.
       if (!complete) stay.cancel()
       stay.end()

@@ -115,16 +115,14 @@ export class ObjectReader {
   }
 
   async #visibleIn(name: PlacedObject, asked: VisibleOptions): Promise<Found | undefined> {
-    const { manifests, runtime } = this.#layer
+    const { manifests } = this.#layer
     const { signal, repair } = asked
     const quorum = readQuorumOf(asked)
     // Nearly always nothing is said: an object that is spread costs more than the rest of the asking.
     const isPlain = repair !== true && saysNothing(quorum)
     const options = isPlain ? { signal } : { ...quorum, ...(repair ? { signal, repair } : { signal }) }
     const { history, listedInVain } = await abortable(signal, manifests.readVisible(name.id, options))
-    // A clock before 1970 keeps nothing from being read.
-    const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))
-    if (listedInVain || settle(history, nowMs) !== history) await abortable(signal, this.#heal(name, nowMs))
+    if (listedInVain || settle(history, 0) !== history) await abortable(signal, this.heal(name))
     const version = visibleOf(history)
     if (version === undefined) return undefined
     const set = { type: name.type.blocks, bucket: name.id.bucket, uuid: version.uuid }
@@ -135,8 +133,10 @@ export class ObjectReader {
    * Joins what was written at the same time, so that what lost is collected and not listed. A read lives without it: of many
    * at once the first does it, and the others do not wait, nor does a read wait for who writes the object.
    */
-  async #heal(name: PlacedObject, nowMs: number): Promise<void> {
+  async heal(name: PlacedObject): Promise<void> {
     const { manifests, runtime } = this.#layer
+    // A clock before 1970 keeps nothing from being read.
+    const nowMs = Math.max(0, Math.floor(runtime.clock.wallMs()))
     const text = `${name.bucket}/${name.key}`
     if (this.#healing.has(text) || this.#healing.size >= MAX_HEALING || manifests.isBusy(name.id)) return
     this.#healing.add(text)

@@ -10,7 +10,8 @@ import {
 import type { PutResult } from './activations.ts'
 import { Blocks } from './blocks.ts'
 import { bytesAtHand, type ObjectBody } from './body-chunks.ts'
-import { type BucketInfo, isSamePlace } from './bucket-knowledge.ts'
+import { BodySource } from './body-source.ts'
+import { type Bucket, type BucketInfo, isSamePlace } from './bucket-knowledge.ts'
 import { checkBucketName } from './bucket-name.ts'
 import type { BucketPage } from './bucket-records.ts'
 import { Buckets } from './buckets.ts'
@@ -19,7 +20,7 @@ import { Collector } from './collector.ts'
 import type { Layer } from './layer.ts'
 import { type ListedObject, listObjects, type ObjectPage } from './listing.ts'
 import { ManifestRecords } from './manifest-records.ts'
-import { objectName } from './object-name.ts'
+import { objectName, placedIn } from './object-name.ts'
 import { type ObjectInfo, ObjectReader, type StoredObject } from './object-reader.ts'
 import { ObjectWriter } from './object-writer.ts'
 import { type ObjectStoreOptions, validateObjectStoreOptions } from './options.ts'
@@ -147,15 +148,24 @@ export class ObjectStore {
    * the object is visible, and its blocks are deleted.
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {
-    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
     const { settings, runtime, traffic } = this.#layer
-    const request = checkPut(options, settings, runtime)
+    const nameOf = () => objectName(bucket, key, settings.maxKeyBytes)
+    const requestOf = () => checkPut(options, settings, runtime)
     // What is here already, and small, ends by itself before long: a signal to cut it by costs as much as its digest.
-    if (bytesAtHand(body) <= settings.inlineBytes)
+    if (bytesAtHand(body) <= settings.inlineBytes) {
+      const [name, request] = [nameOf(), requestOf()]
       return traffic.serve(() => this.#writer.putWhole(name, body, request))
-    return traffic.serveStream(request.signal, (signal) =>
-      this.#writer.put(name, body, { ...request, signal }),
-    )
+    }
+    // A stream belongs to the call from here on, which ends it also where it is refused.
+    const source = new BodySource(body, runtime.clock)
+    try {
+      const [name, request] = [nameOf(), requestOf()]
+      return await traffic.serveStream(request.signal, (signal) =>
+        this.#writer.put(name, source, { ...request, signal }),
+      )
+    } finally {
+      await source.close()
+    }
   }
 
   /**
@@ -265,11 +275,20 @@ export class ObjectStore {
     const { buckets, runtime } = this.#layer
     const sinceMs = runtime.clock.monotonicMs()
     const likely = await buckets.lookUp(bucket, options)
-    if (buckets.isSure(likely, sinceMs)) return await listObjects(this.#kv, likely, options)
-    const [page, now] = await Promise.all([
-      listObjects(this.#kv, likely, options),
-      buckets.require(bucket, options),
-    ])
-    return isSamePlace(now, likely) ? page : await listObjects(this.#kv, now, options)
+    if (buckets.isSure(likely, sinceMs)) return await this.#page(likely, options)
+    const [page, now] = await Promise.all([this.#page(likely, options), buckets.require(bucket, options)])
+    return isSamePlace(now, likely) ? page : await this.#page(now, options)
+  }
+
+  /** Nobody waits for what it heals: a version that was overtaken unseen tells of itself only here, or when it is read. */
+  async #page(bucket: Bucket, options: ListOptions): Promise<ObjectPage> {
+    const { traffic, settings } = this.#layer
+    const { page, torn } = await listObjects(this.#kv, bucket, options)
+    for (const key of torn) {
+      const name = placedIn(objectName(bucket.info.name, key, settings.maxKeyBytes), bucket)
+      // Once the store closes nothing is begun any more.
+      void traffic.serve(() => this.#reader.heal(name)).catch(() => {})
+    }
+    return page
   }
 }

@@ -2,7 +2,7 @@ import { describe, EMPTY_BYTES, isAtollError, messageOf, toHex, wallTimeOf } fro
 import { abortable, throwIfAborted } from './abort.ts'
 import { Activations, type PutResult } from './activations.ts'
 import { inOnePiece, invalid, type ObjectBody } from './body-chunks.ts'
-import { BodySource, wholeOf } from './body-source.ts'
+import { type BodySource, wholeOf } from './body-source.ts'
 import { type Bucket, isSamePlace, noBucket } from './bucket-knowledge.ts'
 import { type Upload as Finished, type History, latestMark, retire, visibleOf } from './history.ts'
 import type { Layer } from './layer.ts'
@@ -32,11 +32,11 @@ export class ObjectWriter {
     return this.#putInline(name, { body: whole, bucket }, request)
   }
 
-  async put(name: ObjectName, body: ObjectBody, request: PutRequest): Promise<PutResult> {
+  /** Has the source take leave, if it was read at all, while the put still counts as under way. */
+  async put(name: ObjectName, source: BodySource, request: PutRequest): Promise<PutResult> {
     const { settings, buckets } = this.#layer
     const { length, signal } = request
-    const { clock } = this.#layer.runtime
-    const source = new BodySource(body, { length, maxBytes: settings.maxObjectBytes, signal, clock })
+    source.limitTo({ length, maxBytes: settings.maxObjectBytes, signal })
     const bucket = Promise.resolve(buckets.writable(name.bucket, signal))
     bucket.catch(() => {})
     try {
@@ -170,15 +170,18 @@ export class ObjectWriter {
   }
 }
 
-/** Reads until the body has ended or is too long to be inline. */
+/**
+ * Reads until the body has ended or is too long to be inline. Of what passes a copy is made before more is asked for: the
+ * chunks of another object may be lent, and a source may use one array for all that it yields.
+ */
 async function gather(source: BodySource, inlineBytes: number): Promise<readonly Uint8Array[]> {
   const chunks: Uint8Array[] = []
   let bytes = 0
   while (bytes <= inlineBytes) {
     const chunk = await source.next()
     if (chunk === undefined) break
-    chunks.push(chunk)
     bytes += chunk.length
+    chunks.push(source.staying || bytes > inlineBytes ? chunk : new Uint8Array(chunk))
   }
   return chunks
 }

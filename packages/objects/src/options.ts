@@ -53,6 +53,8 @@ export interface ObjectStoreOptions {
 export type ObjectStoreSettings = Required<ObjectStoreOptions>
 
 const MAX_BLOCKS = 1_048_576
+/** The longest lease that a store may give its uploads. Those of others are not known to a collection. */
+export const LONGEST_LEASE_MS = 7 * 24 * HOUR_MS
 
 const DEFAULTS: Omit<ObjectStoreSettings, 'maxObjectBytes'> = {
   blockBytes: MiB,
@@ -86,7 +88,7 @@ export function validateObjectStoreOptions(options: ObjectStoreOptions): ObjectS
   checkInteger('maxKeyBytes', given.maxKeyBytes, { min: 1, max: 4000 })
   checkInteger('maxMetadataBytes', given.maxMetadataBytes, { min: 0, max: 64 * KiB })
   checkInteger('maxVersions', given.maxVersions, { min: 10, max: 100_000 })
-  checkInteger('leaseMs', given.leaseMs, { min: SECOND_MS, max: 7 * 24 * HOUR_MS })
+  checkInteger('leaseMs', given.leaseMs, { min: SECOND_MS, max: LONGEST_LEASE_MS })
   checkInteger('blockPatienceMs', given.blockPatienceMs, { min: 0, max: 10 * MINUTE_MS })
   checkInteger('clockSkewMs', given.clockSkewMs, { min: SECOND_MS, max: 7 * 24 * HOUR_MS })
   checkInteger('collectConcurrency', given.collectConcurrency, CONCURRENCY)

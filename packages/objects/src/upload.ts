@@ -77,12 +77,12 @@ export class Upload {
   /** Hands the body to the store: first the chunks that were read already, then the rest. */
   async write(head: readonly Uint8Array[], source: BodySource): Promise<void> {
     const { settings } = this.#layer
-    const { knownBytes } = source
+    const { knownBytes, staying } = source
     this.#announcing = this.#announce(
       knownBytes === undefined ? FIRST_BLOCKS : Math.ceil(knownBytes / settings.blockBytes),
     )
     this.#announcing.catch(() => {})
-    const cutter = new BlockCutter(settings.blockBytes)
+    const cutter = new BlockCutter(settings.blockBytes, { staying, knownBytes })
     for (const chunk of head) await this.#addAll(cutter.push(chunk))
     for (let chunk = await this.#next(source); chunk !== undefined; chunk = await this.#next(source))
       await this.#addAll(cutter.push(chunk))
@@ -134,7 +134,7 @@ export class Upload {
     )
     await this.#window.settle()
     try {
-      await blocks.delete(this.#set, written, settings.writeConcurrency)
+      await blocks.delete(this.#set, written, { concurrency: settings.writeConcurrency })
       const { uuid } = this.#set
       const change = (history: History) => forgetUpload(history, uuid)
       if (!this.#uncertain) await manifests.rewrite(id, { change, own: uuid, strict: true })

@@ -106,8 +106,13 @@ export class WriteGroups<Value, Result> {
       const isBusy = this.#turns.isBusy(key)
       const sinceMs = isBusy ? this.#clock.monotonicMs() : undefined
       const seat = new Seat({ value, signal, sinceMs }, { resolve, reject })
-      if (isBusy) this.#wait(seat, { key, kind, run })
-      else this.#take([seat], key, () => run([seat]))
+      try {
+        if (isBusy) this.#wait(seat, { key, kind, run })
+        else this.#take([seat], key, () => run([seat]))
+      } catch (error) {
+        // By the seat, which hears its signal already.
+        seat.reject(error)
+      }
     })
   }
 

@@ -14,6 +14,8 @@ const BLOCK = 4 * KiB
 const OPTIONS = { blockBytes: BLOCK, inlineBytes: 100, leaseMs: HOUR_MS }
 const DAY_MS = 24 * HOUR_MS
 const FAR_MS = 10 * 365 * DAY_MS
+/** The longest lease that a store may give, which an upload has of which nobody knows the right one. */
+const LEASE_MS = 7 * DAY_MS
 
 /** Nodes over one key-value store, each with a clock that may be ahead of the right one. */
 async function cluster(nodes: number) {
@@ -72,10 +74,17 @@ describe('a clock was ten years ahead for a while: what was deleted then', () =>
     expect(left()).toEqual(before)
     world.advance(DAY_MS - 1)
     await store(collector).collect()
-    expect(left(), 'only the upload that died, of which the lease is over').toEqual([4, 4])
-    world.advance(HOUR_MS)
+    expect(left()).toEqual(before)
+    world.advance(1)
     await store(collector).collect()
-    world.advance(HOUR_MS)
+    expect(left(), 'only the upload that died is left').toEqual([1, 1])
+    world.advance(LEASE_MS - DAY_MS - 1)
+    await store(collector).collect()
+    expect(left()).toEqual([1, 1])
+    world.advance(1)
+    await store(collector).collect()
+    expect(left(), 'its lease is over').toEqual([0, 1])
+    world.advance(DAY_MS)
     await store(collector).collect()
     expect(left()).toEqual([0, 0])
   })
@@ -89,9 +98,12 @@ describe('a clock was ten years ahead for a while: what was deleted then', () =>
     expect(left()).toEqual([5, 4])
     world.advance(DAY_MS - 1)
     await store(2).collect()
-    expect(left()).toEqual([4, 4])
-    for (let hours = 0; hours < 3; hours++) {
-      world.advance(HOUR_MS)
+    expect(left()).toEqual([5, 4])
+    world.advance(1)
+    await store(2).collect()
+    expect(left()).toEqual([1, 1])
+    for (let days = 1; days < 8; days++) {
+      world.advance(DAY_MS)
       await store(2).collect()
     }
     expect(left()).toEqual([0, 0])
@@ -124,9 +136,10 @@ describe('a clock was ten years ahead for a while: what was deleted then', () =>
     await makeGarbage(atoll, 0)
     atoll.set(0, 0)
     await store(0).collect()
-    world.advance(DAY_MS + HOUR_MS)
+    world.advance(DAY_MS)
     await store(0).collect()
-    world.advance(HOUR_MS)
+    expect(left()).toEqual([1, 1])
+    world.advance(LEASE_MS)
     await store(0).collect()
     expect(left()).toEqual([0, 0])
   })
@@ -181,11 +194,12 @@ describe('a collector whose own clock is wrong', () => {
     expect(left()).toEqual([5, 4])
     world.advance(DAY_MS - 1)
     await store(4).collect()
-    expect(left()).toEqual([4, 4])
-    for (let hours = 0; hours < 3; hours++) {
-      world.advance(HOUR_MS)
-      await store(0).collect()
-    }
+    expect(left()).toEqual([5, 4])
+    world.advance(1)
+    await store(4).collect()
+    expect(left()).toEqual([1, 1])
+    world.advance(LEASE_MS)
+    await store(0).collect()
     expect(left()).toEqual([0, 0])
   })
 
@@ -235,6 +249,38 @@ test('beside collections an upload goes on by a clock that is ten years ahead, s
   await store(0).put('reef', 'a', body())
   const { body: read } = await store(1).get('reef', 'a')
   expect((await readAll(read)).length).toBe(20 * BLOCK)
+})
+
+describe('beside collections of a store with a short lease', () => {
+  test.each([
+    ['right', 0],
+    ['two hours fast', 2 * HOUR_MS],
+    ['a day fast', DAY_MS],
+    ['ten years fast', FAR_MS],
+    ['a day slow', -DAY_MS],
+  ])('an upload with the longest one goes on in its own time, by a clock that is %s', async (_, aheadMs) => {
+    const atoll = await cluster(3)
+    const { kv, store, world, left } = atoll
+    const wallMs = () => world.clock.wallMs() + aheadMs
+    const patient = new ObjectStore(
+      { ...world, clock: { ...world.clock, wallMs } },
+      { kv },
+      { ...OPTIONS, leaseMs: LEASE_MS },
+    )
+    async function* body() {
+      for (let block = 0; block < 10; block++) {
+        yield pattern(BLOCK, block)
+        for (let days = 0; days < 3; days++) {
+          world.advance(DAY_MS)
+          await store(1).collect({ leewayMs: 0 })
+          await store(2).collect({ leewayMs: 0 })
+        }
+      }
+    }
+    expect((await patient.put('reef', 'a', body())).size).toBe(10 * BLOCK)
+    expect((await readAll((await store(1).get('reef', 'a')).body)).length).toBe(10 * BLOCK)
+    expect(left()).toEqual([10, 1])
+  })
 })
 
 describe('what a collection believes', () => {

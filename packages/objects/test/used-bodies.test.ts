@@ -164,6 +164,88 @@ describe('a put that is aborted ends a source that hangs', () => {
   })
 })
 
+describe('a put that is refused ends the source that it was given', () => {
+  const KINDS: [string, () => { readonly body: ObjectBody; readonly isOver: () => boolean }][] = [
+    [
+      'a Node stream',
+      () => {
+        const body = new PassThrough()
+        return { body, isOver: () => body.destroyed }
+      },
+    ],
+    [
+      'a web stream',
+      () => {
+        let isOver = false
+        const cancel = () => {
+          isOver = true
+        }
+        return { body: new ReadableStream<Uint8Array>({ cancel }), isOver: () => isOver }
+      },
+    ],
+    [
+      'an iterator',
+      () => {
+        let isOver = false
+        const body: AsyncIterableIterator<Uint8Array> = {
+          [Symbol.asyncIterator]: () => body,
+          next: async () => ({ done: false, value: NEW }),
+          return: async () => {
+            isOver = true
+            return { done: true, value: undefined }
+          },
+        }
+        return { body, isOver: () => isOver }
+      },
+    ],
+  ]
+  const REFUSALS: [string, (store: ObjectStore, body: ObjectBody) => Promise<unknown>, string][] = [
+    [
+      'the store closes',
+      async (store, body) => {
+        await store.close()
+        return store.put('reef', 'a', body)
+      },
+      'ATOLL_CLOSED',
+    ],
+    [
+      'more is announced than an object may have',
+      (store, body) => store.put('reef', 'a', body, { length: Number.MAX_SAFE_INTEGER }),
+      'ATOLL_TOO_LARGE',
+    ],
+    [
+      'the call is aborted already',
+      (store, body) => store.put('reef', 'a', body, { signal: AbortSignal.abort() }),
+      'ATOLL_ABORTED',
+    ],
+    ['there is no such bucket', (store, body) => store.put('lagoon', 'a', body), 'ATOLL_BUCKET_NOT_FOUND'],
+    ['the key is none', (store, body) => store.put('reef', '', body), 'ATOLL_INVALID_ARGUMENT'],
+    [
+      'an option is none',
+      (store, body) => store.put('reef', 'a', body, { length: -1 }),
+      'ATOLL_INVALID_ARGUMENT',
+    ],
+  ]
+  test.each(
+    KINDS.flatMap(([kind, make]) => REFUSALS.map(([why, put, code]) => ({ kind, make, why, put, code }))),
+  )('$kind, since $why', async ({ make, put, code }) => {
+    const { store } = await setUp()
+    const { body, isOver } = make()
+    await expect(put(store, body)).rejects.toMatchObject({ code })
+    expect(isOver()).toBe(true)
+  })
+
+  test('but not one that somebody else reads', async () => {
+    const { store } = await setUp()
+    const body = new PassThrough()
+    const put = store.put('reef', 'b', body)
+    await expect(store.put('reef', 'c', body)).rejects.toMatchObject({ code: 'ATOLL_INVALID_BODY' })
+    expect(body.destroyed).toBe(false)
+    body.end(NEW)
+    expect(await put).toMatchObject({ size: NEW.length })
+  })
+})
+
 test('a client that hangs up is told from a wrong body', async () => {
   const { store, expectOld } = await setUp()
   const puts = new EventEmitter()
