@@ -37,7 +37,7 @@ export class LogReads {
     if (options.snapshot !== undefined) return this.#held(this.#readAt(innerKey, options, take))
     const { overlay, reads } = this.#log
     const recent = overlay.find(innerKey)
-    if (recent !== undefined) return recent.stored && this.#held(take(recent.stored))
+    if (recent !== undefined) return recent.stored && this.#held(take(ownCopy(recent.stored)))
     const found = reads.get(innerKey)
     const taken = (value: Uint8Array | undefined) => value && take(decodeStored(value))
     return this.#held(found instanceof Promise ? found.then(taken) : taken(found))
@@ -81,7 +81,8 @@ export class LogReads {
         innerKeys.map((key, index) => {
           const value = found[index]
           const known = recent[index]
-          const stored = known === undefined ? value && decodeStored(value) : known.stored
+          const stored =
+            known === undefined ? value && decodeStored(value) : known.stored && ownCopy(known.stored)
           return isPointer(stored) ? values.read(key, stored) : stored
         }),
       )
@@ -132,6 +133,11 @@ export class LogReads {
       }),
     )
   }
+}
+
+/** A value belongs to whoever reads it, and what waits to be applied to the inner database must stay as it was written. */
+function ownCopy(stored: Stored): Stored {
+  return isPointer(stored) ? stored : Buffer.from(stored)
 }
 
 /** Whoever uses the promise hears of its failure; nobody has to. */

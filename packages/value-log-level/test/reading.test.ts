@@ -309,3 +309,31 @@ describe('options', () => {
     await db.close()
   })
 })
+
+test('a value belongs to whoever reads it, though it is in the log alone and has yet to reach the index', async () => {
+  const disk = new SimDisk()
+  const db = openOn(disk, { thresholdBytes: 4 * KiB })
+  await db.open()
+  const value = Buffer.alloc(200, 1)
+  const key = Buffer.from('k')
+  const ways: Record<string, () => Promise<Uint8Array | undefined>> = {
+    get: () => db.get('k'),
+    getMany: async () => (await db.getMany(['k']))[0],
+    getRange: () => db.getRange('k', { start: 0, end: 200 }),
+    getSummed: async () => (await db.getSummed(key))?.value,
+    findSummed: async () => (await db.findSummed(key))?.value,
+  }
+  for (const [way, read] of Object.entries(ways)) {
+    const inner = held()
+    disk.delay = (op) => (op === 'inner' ? inner.hold() : Promise.resolve())
+    await db.put('k', value, { sync: true })
+    const read1 = await read()
+    expect(read1, way).toEqual(value)
+    read1?.fill(2)
+    expect(await read(), way).toEqual(value)
+    inner.letGo()
+    await db.keys().all()
+    expect(await db.get('k'), way).toEqual(value)
+  }
+  await db.close()
+})
