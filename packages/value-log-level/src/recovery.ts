@@ -105,7 +105,7 @@ export class Recovery {
     return true
   }
 
-  /** Looks for proof in the inner database, in the rest of this segment, and at the start of the others. */
+  /** Looks for proof in the inner database, in the rest of this segment, and in those that begin behind it. */
   async #wasDurable(): Promise<boolean> {
     const { offset, sequence } = this.#position
     if (sequence <= this.#lastApplied) return true
@@ -113,8 +113,11 @@ export class Recovery {
     for (const segment of this.#context.segments.all()) {
       // What was full at the checkpoint holds nothing younger.
       if (segment.state !== 'free') continue
-      const header = (await this.#readerOf(segment).record(FIRST_RECORD_OFFSET))?.header
-      if (header !== undefined && header.sequence > sequence && header.synced >= sequence) return true
+      const reader = this.#readerOf(segment)
+      const first = await reader.record(FIRST_RECORD_OFFSET)
+      if (first === undefined || first.header.sequence <= sequence) continue
+      // The first record becomes durable with the seal before it: if that is what is missing, it is a later one that knows.
+      if (await reader.provesDurable(FIRST_RECORD_OFFSET, sequence)) return true
     }
     return false
   }

@@ -250,16 +250,20 @@ export class Segments {
     this.#emptied.add(segment)
   }
 
-  /** For the checkpoint. A segment is noted as free once it is empty, unless the log is still there. */
+  /**
+   * For the checkpoint. A segment is noted as free once it is empty, unless the log is still there; and so is one that
+   * the log has gone on to of which nothing is applied yet: whatever is in it is found behind the checkpoint, if
+   * anything is.
+   */
   rows(positionSlot: number): { rows: SegmentRow[]; emptied: Segment[] } {
     const emptied = [...this.#emptied].filter(({ slot }) => slot !== positionSlot)
-    const rows = [...this.#table.values()].map((segment) => ({
-      slot: segment.slot,
-      sizeBytes: segment.sizeBytes,
-      free: segment.state === 'free' || emptied.includes(segment),
-      liveBytes: segment.liveBytes,
-      isCounted: segment.countedAt >= this.#doubts,
-    }))
+    const rows = [...this.#table.values()].map((segment) => {
+      const { slot, sizeBytes, state } = segment
+      const isAhead = state === 'active' && slot !== positionSlot
+      const free = state === 'free' || isAhead || emptied.includes(segment)
+      const liveBytes = free ? 0 : segment.liveBytes
+      return { slot, sizeBytes, free, liveBytes, isCounted: segment.countedAt >= this.#doubts }
+    })
     return { rows, emptied }
   }
 
