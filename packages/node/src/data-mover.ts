@@ -2,7 +2,7 @@ import { isAtollError, Lifecycle, messageOf, type Runtime, type Timer } from '@a
 import type { ClusterDocument } from '@atoll/membership'
 import { MAX_REPLICAS, type NodeName, overlapping } from '@atoll/ring'
 import { DataTasks, type DataTasksParts } from './data-tasks.ts'
-import { type DataWork, heldBy, nameOfWork, type Surplus, workFor } from './data-work.ts'
+import { type DataWork, heldBy, lostBetween, nameOfWork, type Surplus, workFor } from './data-work.ts'
 
 export interface DataMoverCollaborators extends Omit<DataTasksParts, 'runtime' | 'node'> {
   readonly isUp: (node: NodeName) => boolean
@@ -98,8 +98,11 @@ export class DataMover extends Lifecycle {
   }
 
   /** A new holder is known now; or it will not be one, and gets nothing any more. */
-  #settleMirrors({ epoch, replicas, moves, ring }: ClusterDocument): void {
+  #settleMirrors(document: ClusterDocument, previous: ClusterDocument | undefined): void {
+    const { epoch, replicas, moves, ring } = document
     const { mirrors, filed } = this.#means.vnodes
+    for (const node of lostBetween(previous, document)) mirrors.lost(node)
+    this.#oweUnseen(document, previous)
     for (const { partition, to, stage } of mirrors.all()) {
       const [part = partition] = overlapping(partition, filed, ring.partitions)
       const isComing = moves.some((move) => move.kind === 'add' && move.partition === part && move.to === to)
@@ -108,9 +111,21 @@ export class DataMover extends Lifecycle {
     }
   }
 
+  /** What was written here since an earlier life of this node has said that its copy is done, no copy has had. */
+  #oweUnseen({ replicas, ring }: ClusterDocument, previous: ClusterDocument | undefined): void {
+    const { vnodes } = this.#means
+    if (previous === undefined || previous.ring.partitions !== vnodes.filed) return
+    for (const { kind, partition, to } of previous.moves) {
+      const [part = partition] = overlapping(partition, vnodes.filed, ring.partitions)
+      const wasHolder = previous.replicas[partition]?.includes(this.#options.node) === true
+      if (kind !== 'add' || !wasHolder || replicas[part]?.includes(to) !== true) continue
+      if (vnodes.mirrors.of(partition)?.get(to) === undefined) void vnodes.owe({ partition, node: to })
+    }
+  }
+
   /** A node that came back with other data has lost what was sent to it: to go on behind that would leave a gap. */
   readonly #onDocument = (document: ClusterDocument, previous: ClusterDocument | undefined): void => {
-    this.#settleMirrors(document)
+    this.#settleMirrors(document, previous)
     const idIn = (of: ClusterDocument | undefined, node: NodeName) => of?.members.get(node)?.id
     for (const [partition, to] of this.#means.handoffs.outgoing()) {
       const before = idIn(previous, to)

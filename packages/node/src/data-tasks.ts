@@ -120,6 +120,8 @@ export class DataTasks {
     const position = placement().primaries(partition, MAX_REPLICAS).length
     const target = [{ node: to, partition }]
     const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > position ? target : [])
+    // An attempt before has copied everything, and whoever was told of that may have heard it.
+    if (vnodes.mirrors.isWhole(partition, to)) return
     // A copy that missed a write does not go on where it stopped, but begins anew.
     if (vnodes.mirrors.of(partition)?.get(to)?.spoilt === true) this.#spoiltCopies += 1
     vnodes.mirrors.begin(partition, to)

@@ -16,6 +16,18 @@ export function heldBy({ replicas }: Pick<ClusterDocument, 'replicas'>, node: No
   return new Set(replicas.flatMap((holders, partition) => (holders.includes(node) ? [partition] : [])))
 }
 
+/** The nodes of which the data is another than it was: made anew, or an older copy. What was copied there may be gone. */
+export function lostBetween(
+  before: ClusterDocument | undefined,
+  { members, refills }: ClusterDocument,
+): readonly NodeName[] {
+  if (before === undefined) return []
+  const known = new Set(before.refills.map(({ id }) => id))
+  const older = refills.flatMap((refill) => (isRestored(refill) && !known.has(refill.id) ? refill.node : []))
+  const anew = [...before.members].filter(([node, { id }]) => (members.get(node)?.id ?? id) !== id)
+  return [...older, ...anew.map(([node]) => node)]
+}
+
 /** Something that a node has to do about data that lies, or shall lie, elsewhere than the document says. */
 export type DataWork =
   /** Hand a replica to the node that takes its place, or that stays, and say so when that has everything. */

@@ -10,6 +10,7 @@ import {
   type GetRequest,
   type HintRequest,
   type Mirror,
+  type Mirrors,
   type PutReply,
   type PutRequest,
   QUIET_PUTS,
@@ -130,7 +131,7 @@ export class MirroredVnodes {
       const copy = { partition: place.in(ring()), id, record, quiet, routing: AS_FALLBACK }
       const sending = this.#call(to, putMethod, copy, patience())
       if (mirror.stage === 'copying') {
-        sendBeside(mirror, sending)
+        sendBeside(host.mirrors, mirror, sending)
         isOver = false
       } else awaited.set(to, sending)
     }
@@ -191,12 +192,10 @@ function mergeReplies(policy: MergePolicy, reply: GetReply, other: GetReply): Ge
 }
 
 /** A node that is only being filled must not hold up anybody. */
-function sendBeside(mirror: Mirror, sending: Promise<PutReply>): void {
+function sendBeside(mirrors: Mirrors, mirror: Mirror, sending: Promise<PutReply>): void {
   const arriving = sending.then(
     () => {},
-    () => {
-      mirror.spoilt = true
-    },
+    () => mirrors.spoil(mirror),
   )
   mirror.underWay.add(arriving)
   void arriving.then(() => mirror.underWay.delete(arriving))

@@ -132,6 +132,56 @@ it('a write that does not reach the other node spoils a copy; it fails once that
   })
 })
 
+it('who lacks a write when it becomes a holder, or finds out later that it does, is owed the whole partition', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+    const { hints, mirrors } = n1.host
+    const select = () => [{ node: 'n2', partition: 1 }]
+    const owed = [{ partition: 1, node: 'n2', keys: 0, isWhole: true }]
+    for (const isSettledFirst of [false, true]) {
+      const key = `settled ${isSettledFirst ? 'before' : 'after'}`
+      mirrors.begin(1, 'n2')
+      atoll.network.partition(['n1'], ['n2'])
+      await n3.write(at(1), id(key), key)
+      const arriving = [...(mirrors.of(1)?.get('n2')?.underWay ?? [])]
+      expect(arriving).toHaveLength(1)
+      if (isSettledFirst) mirrors.settle(1, 'n2', 5)
+      await Promise.all(arriving)
+      if (!isSettledFirst) mirrors.settle(1, 'n2', 5)
+      expect(hints.all()).toEqual(owed)
+      atoll.network.heal()
+      // What comes from now on reaches it again, or is noted.
+      await n3.write(at(4), id(`${key}, later`), 'later')
+      expect(await heldBy(n2, `${key}, later`)).toEqual(['later'])
+      expect(await heldBy(n2, key)).toEqual([])
+      await n1.handoffs.deliverHints({ partition: 1, node: 'n2', select })
+      expect(await heldBy(n2, key)).toEqual([key])
+      expect(hints.all()).toEqual([])
+      mirrors.end(1, 'n2')
+    }
+  })
+})
+
+it('a copy that has everything does not begin anew, and one that missed something, or was lost, does', async () => {
+  await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+    const { mirrors } = atoll.node('n1').host
+    expect(mirrors.isWhole(1, 'n2')).toBe(false)
+    mirrors.begin(1, 'n2')
+    expect(mirrors.isWhole(1, 'n2')).toBe(false)
+    expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+    expect(mirrors.isWhole(1, 'n2')).toBe(true)
+    mirrors.lost('n3')
+    expect(mirrors.isWhole(1, 'n2')).toBe(true)
+    mirrors.lost('n2')
+    expect(mirrors.isWhole(1, 'n2')).toBe(false)
+    mirrors.begin(1, 'n2')
+    mirrors.settle(1, 'n2', 5)
+    // The document was faster than the copy, which ends now.
+    expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+    expect(mirrors.of(1)?.get('n2')?.stage).toBe(5)
+  })
+})
+
 it('a deletion that only one of two holders knows is not undone, by a mirrored write or in an answer', async () => {
   await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
     const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]

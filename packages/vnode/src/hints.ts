@@ -38,8 +38,6 @@ interface Entry {
   touched: Set<string>
   /** Names the refill that the whole partition is owed by; undefined if it is not. */
   whole: string | undefined
-  /** False if the note that says so may not be on disk. */
-  isSure: boolean
   /** Whether that refill may have begun: what is missed thereafter is noted by key again. */
   isFilling: boolean
 }
@@ -95,8 +93,8 @@ export class Hints {
     const operations = nodes.flatMap((node) => {
       const place = { partition: layout.partition, node }
       const entry = this.#entryOf(place)
-      if (entry.whole !== undefined && !entry.isFilling)
-        return entry.isSure ? [] : [this.#markOf(entry, entry.whole)]
+      // Said each time: the batch that said it before may be under way, or fail.
+      if (entry.whole !== undefined && !entry.isFilling) return [this.#markOf(entry, entry.whole)]
       const text = keyText(dataKey)
       entry.touched.add(text)
       this.#add(entry, text)
@@ -109,9 +107,11 @@ export class Hints {
     return operations
   }
 
-  /** A batch has failed: what it said of whole partitions has to be said again. */
-  batchFailed(): void {
-    for (const entry of this.#entries.values()) entry.isSure = false
+  /** To be written: that a node may lack anything of a partition. */
+  owe(place: HintPlace): readonly Operation[] {
+    const entry = this.#entryOf(place)
+    const { whole, isFilling } = entry
+    return whole === undefined || isFilling ? this.#oweWhole(entry) : [this.#markOf(entry, whole)]
   }
 
   /** The names of keys that are noted from now on, until it is asked again. */
@@ -215,7 +215,6 @@ export class Hints {
       keys: new Set(),
       touched: new Set(),
       whole: undefined,
-      isSure: true,
       isFilling: false,
     }
     this.#entries.set(name, entry)
@@ -244,16 +243,15 @@ export class Hints {
     this.#tell()
     this.#parts.runtime.log.warn(
       { ...place },
-      `${place.node} has missed so much of a partition that it is owed all of it`,
+      `${place.node} may lack so much of a partition that it is owed all of it`,
     )
     const forgotten =
       before === undefined ? [] : [new VnodeLayout(place.partition).refillKey(refillName(before))]
     return [this.#markOf(entry, stamp), ...forgotten.map((key) => ({ type: 'del', key }) as const)]
   }
 
-  #markOf(entry: Entry, stamp: string): Operation {
-    entry.isSure = true
-    return this.#mark(entry.place, this.#partitions, stamp)
+  #markOf({ place }: Entry, stamp: string): Operation {
+    return this.#mark(place, this.#partitions, stamp)
   }
 
   #mark(place: HintPlace, partitions: number, stamp: string): Operation {

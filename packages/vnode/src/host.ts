@@ -23,6 +23,7 @@ import { GuardedDatabase, guardDatabase } from './guarded-database.ts'
 import { HandoffVnode } from './handoff-vnode.ts'
 import { HeadDigests } from './head-digests.ts'
 import { HeldPartitions } from './held-partitions.ts'
+import type { HintPlace } from './hint-layout.ts'
 import { Hints } from './hints.ts'
 import type { VnodeHostParts } from './host-parts.ts'
 import { type Lineage, newLineage } from './incarnation.ts'
@@ -67,7 +68,7 @@ export class VnodeHost extends Lifecycle {
   /** Which vnodes are on their way to other nodes. */
   readonly gates: Gates
   /** Nodes that get what is written here as well. */
-  readonly mirrors = new Mirrors()
+  readonly mirrors = new Mirrors((partition, node) => void this.owe({ partition, node }))
   /** What other holders missed, because they could not be reached. */
   readonly hints: Hints
   /** In which line of lives the database is, asked when a vnode gives its first dot. */
@@ -265,6 +266,20 @@ export class VnodeHost extends Lifecycle {
   async hint({ partition, id, hintFor }: HintRequest): Promise<void> {
     const vnode = this.#vnode(partition, id)
     return this.#serving.run(() => this.#admission.run(0, () => vnode.hint(id, hintFor)))
+  }
+
+  /**
+   * Notes that another holder may lack anything of a partition: it is owed all of it. Where that cannot be written it is
+   * known as long as the node runs.
+   */
+  async owe({ partition, node }: HintPlace): Promise<void> {
+    try {
+      await this.#serving.run(() => this.#vnode(partition).owe(node))
+    } catch (error) {
+      const { log, metrics } = this.#runtime
+      log.warn({ partition, node, err: error }, 'that a holder is owed a partition could not be noted')
+      metrics.count('atoll_coordinator_hints_lost_total')
+    }
   }
 
   /** A page ends at `limit` entries or at `scanBytes`, whichever comes first: `done` says whether it is the last. */

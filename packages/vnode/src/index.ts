@@ -26,7 +26,7 @@ export type { Hinted } from './hints.ts'
 export { VnodeHost } from './host.ts'
 export type { VnodeHostParts } from './host-parts.ts'
 export type { Lineage } from './incarnation.ts'
-export type { Mirror } from './mirrors.ts'
+export type { Mirror, Mirrors } from './mirrors.ts'
 export { type VnodeHostOptions, validateVnodeHostOptions } from './options.ts'
 export type { Database } from './ports.ts'
 export {

@@ -8,6 +8,7 @@ export interface Mirror {
    * - a number: the epoch from which on it is a holder. Who goes by that or a later one writes to it himself.
    */
   stage: 'copying' | 'firm' | number
+  /** Whether it may lack a write that nobody has noted for it. */
   spoilt: boolean
   /** While it is being filled: writes that are stored here, or on their way to it, and are part of the copy. */
   readonly underWay: Set<Promise<void>>
@@ -19,9 +20,15 @@ export interface Mirror {
  * one: so a holder hands on what it writes, from before the copying begins for as long as somebody may have the old list.
  */
 export class Mirrors {
+  readonly #onLacking: (partition: number, node: string) => void
   readonly #mirrors = new Map<number, Map<string, Mirror>>()
   /** Of what came to lists by this epoch or an earlier one nothing is known here. */
   #sinceEpoch = 0
+
+  /** `onLacking` is told of each holder that may lack anything of a partition, which has to be owed to it. */
+  constructor(onLacking: (partition: number, node: string) => void) {
+    this.#onLacking = onLacking
+  }
 
   get isEmpty(): boolean {
     return this.#mirrors.size === 0
@@ -47,6 +54,16 @@ export class Mirrors {
     return [...mirrors.values()].some(({ stage }) => typeof stage === 'number')
   }
 
+  /**
+   * Whether a node has everything of a partition, as a copy that was made before and what was handed on since. Such a copy
+   * does not begin anew: it may count as a holder already, for others than this node, and what is only being filled misses
+   * writes.
+   */
+  isWhole(partition: number, to: string): boolean {
+    const mirror = this.#mirrors.get(partition)?.get(to)
+    return mirror !== undefined && mirror.stage !== 'copying' && !mirror.spoilt
+  }
+
   /** To be called before the copying begins. */
   begin(partition: number, to: string): void {
     const mirrors = this.#mirrors.get(partition) ?? new Map<string, Mirror>()
@@ -58,16 +75,40 @@ export class Mirrors {
   async makeFirm(partition: number, to: string): Promise<boolean> {
     const mirror = this.#mirrors.get(partition)?.get(to)
     if (mirror === undefined) return false
-    // From here on every write waits for it; those before have to have arrived.
-    mirror.stage = 'firm'
+    // From here on every write waits for it; those before have to have arrived. Of a holder that is so already.
+    if (mirror.stage === 'copying') mirror.stage = 'firm'
     await Promise.all(mirror.underWay)
     return !mirror.spoilt
   }
 
-  /** The document of this epoch has it in the list. */
+  /** The document of this epoch has it in the list. What it lacks it is owed, for no copy will be made of that any more. */
   settle(partition: number, to: string, epoch: number): void {
     const mirror = this.#mirrors.get(partition)?.get(to)
-    if (mirror !== undefined && typeof mirror.stage !== 'number') mirror.stage = epoch
+    if (mirror === undefined || typeof mirror.stage === 'number') return
+    mirror.stage = epoch
+    if (mirror.spoilt) this.#owe(partition, to, mirror)
+  }
+
+  /** A write did not reach it, and nobody has noted that. */
+  spoil(mirror: Mirror): void {
+    mirror.spoilt = true
+    if (typeof mirror.stage !== 'number') return
+    for (const [partition, mirrors] of this.#mirrors)
+      for (const [to, other] of mirrors) if (other === mirror) this.#owe(partition, to, mirror)
+  }
+
+  /** The data of a node is another than it was: what was copied there may be gone. */
+  lost(to: string): void {
+    for (const mirrors of this.#mirrors.values()) {
+      const mirror = mirrors.get(to)
+      if (mirror !== undefined && typeof mirror.stage !== 'number') mirror.spoilt = true
+    }
+  }
+
+  /** From now on it gets what is written again. */
+  #owe(partition: number, to: string, mirror: Mirror): void {
+    mirror.spoilt = false
+    this.#onLacking(partition, to)
   }
 
   end(partition: number, to: string): void {
@@ -82,8 +123,8 @@ export class Mirrors {
     this.#mirrors.clear()
     for (const [partition, mirrors] of before) {
       for (const part of overlapping(partition, from, to)) {
-        const own = [...mirrors].map(([node, mirror]) => [node, { ...mirror }] as const)
-        this.#mirrors.set(part, new Map(own))
+        // What is on its way to one of them may be of any part.
+        this.#mirrors.set(part, new Map(mirrors))
       }
     }
   }

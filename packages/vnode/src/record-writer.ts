@@ -115,6 +115,12 @@ export class RecordWriter {
     return operations.length === 0 ? DURABLE : this.#parts.committer.commit(operations)
   }
 
+  /** Notes that a holder may lack any record; resolves when that is on disk. */
+  owe(node: string): Promise<void> {
+    const { committer, hints } = this.#parts
+    return committer.commit(hints.owe({ partition: this.#layout.partition, node }))
+  }
+
   /**
    * Deletes a record if it still is the expected one, and says whether; a change that is on its way counts. It must be
    * safe elsewhere. The vnode goes on as a new actor if the record knows it: its next event of the key must not seem to

@@ -28,7 +28,6 @@ export function sharedParts({
     order.dropPending()
     // A database that has failed may be opened again without what it was believed to have.
     means.digests.clear()
-    means.hints.batchFailed()
     onFailed(cause)
   }
   const holdings = new Holdings()

@@ -199,6 +199,11 @@ export class Vnode {
     return this.#track(() => this.#writer.hint(id, hintFor))
   }
 
+  /** As `hint`, of all records. */
+  owe(node: string): Promise<void> {
+    return this.#track(() => this.#writer.owe(node))
+  }
+
   /** `onDecided` is called with the result when that is queued, before it is on the disk, if there is one. */
   coordinate(
     { id, context, ifAlone = false, hintFor, ...rest }: CoordinateRequest,

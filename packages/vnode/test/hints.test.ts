@@ -112,6 +112,55 @@ describe.each(STORES)('what another holder missed, on %s', (_name, make) => {
   })
 })
 
+test('what is missed of a partition that is owed as a whole is noted when the disk says so, and not before', async () => {
+  const store = opened(memoryStore)
+  const host = makeHost(store.database, testRuntime(), { hintKeys: 1 })
+  await host.open()
+  const { record } = await host.coordinate(write(id('there'), content('there already')))
+  await host.coordinate(missed(id('a')))
+  // From here on nothing comes to the disk.
+  const batch = store.database.batch.bind(store.database)
+  let openGate = () => {}
+  const gate = new Promise<void>((resolve) => {
+    openGate = resolve
+  })
+  store.database.batch = async (...request) => {
+    await gate
+    return batch(...request)
+  }
+  const heard: string[] = []
+  const hear = (name: string, writing: Promise<unknown>) => writing.then(() => void heard.push(name))
+  const all = [hear('past the limit', host.coordinate(missed(id('b'))))]
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(owed(host)).toEqual(['n3 1: all'])
+  all.push(hear('a note alone', host.hint({ partition: 1, id: id('c'), hintFor: ['n3'] })))
+  const put = { partition: 1, id: id('there'), record, hintFor: ['n3'] }
+  all.push(hear('of what is there', host.put(put)))
+  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve))
+  expect(heard).toEqual([])
+  openGate()
+  await Promise.all(all)
+  expect(heard).toHaveLength(3)
+  await host.close()
+})
+
+test('that a whole partition is owed is said again with what is missed after a batch that failed', async () => {
+  const store = opened(memoryStore)
+  const host = makeHost(store.database, testRuntime(), { hintKeys: 1 })
+  await host.open()
+  await host.coordinate(missed(id('a')))
+  const batch = store.database.batch.bind(store.database)
+  store.database.batch = () => Promise.reject(new Error('the disk is full'))
+  await expect(host.coordinate(missed(id('b')))).rejects.toMatchObject({ code: 'ATOLL_STORAGE' })
+  store.database.batch = batch
+  await host.hint({ partition: 1, id: id('c'), hintFor: ['n3'] })
+  await host.close()
+  const again = makeHost(store.again())
+  await again.open()
+  expect(owed(again)).toEqual(['n3 1: all'])
+  await again.close()
+})
+
 test('a damaged note of a whole partition says which partition, and that is enough', async () => {
   const store = opened(classicStore)
   const { database } = store
