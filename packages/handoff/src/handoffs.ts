@@ -246,7 +246,7 @@ export class Handoffs extends Lifecycle {
     const { filed, node } = this.#site.host
     if (partitions === undefined || partitions === filed) return
     const message = `${node} has filed its records by ${filed} partitions, not by ${partitions}; later`
-    throw new AtollError('ATOLL_OVERLOADED', message)
+    throw new AtollError('ATOLL_OVERLOADED', message, { details: { filed } })
   }
 
   async #forget(partition: number): Promise<void> {

@@ -60,7 +60,10 @@ export class Seals {
     return 'done'
   }
 
-  /** Asks for a partition back until it is here. */
+  /**
+   * Asks for a partition back until it is here. A node that has filed its records by more partitions since gives back what
+   * it has of it, as it does what lies there for nobody.
+   */
   async askBack(partition: number, signal: AbortSignal): Promise<void> {
     const { host, endpoint, options } = this.#site
     for (;;) {
@@ -76,6 +79,7 @@ export class Seals {
         )
       } catch (error) {
         if (isAtollError(error, 'ATOLL_CHANGE_REFUSED')) throw error
+        if (isAtollError(error) && Number(error.details['filed']) > host.filed) return this.#unseal(partition)
         // It has restarted, and takes part again once it has heard of the seal.
         if (isAtollError(error) && error.details['unsealed'] === true) await this.#tell(partition, to)
       }

@@ -1,7 +1,7 @@
 import { utf8 } from '@atoll/core'
 import { describe, expect, it } from 'vitest'
 import { collect, content, id, valuesOf, write } from '../../vnode/test/world.ts'
-import { Atoll, CALL, type Island, MOVED, OWNED_BY_N1 } from './atoll.ts'
+import { Atoll, CALL, type Island, MOVED, OWNED_BY_N1, PARTITIONS } from './atoll.ts'
 
 const AT_N1 = { node: 'n1', partition: 1, role: 'primary', epoch: 1 } as const
 const NAMES = ['n1', 'n2', 'n3']
@@ -171,6 +171,29 @@ describe('a transfer', () => {
       expect((await n2.handoffs.giveBack({ partition: 1, to: ['n1'] })).left).toBe(0)
       expect(await n2.host.partitions()).toEqual([])
       expect(await n1.host.count(1)).toBe(41)
+    })
+  })
+
+  it('that is cancelled is over also if the other node has filed its records by more partitions since', async () => {
+    await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+      const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+      await fill(n1, 5)
+      await n1.handoffs.transfer(1, 'n2')
+      await n3.write(AT_N1, id('over the seal'), 'v')
+      await n2.handoffs.refile(2 * PARTITIONS)
+      const cancelling = n1.handoffs.cancel(1)
+      await Promise.race([cancelling, atoll.sleep(5000)])
+      expect(n1.host.gates.all().size).toBe(0)
+      await cancelling
+      await n3.write(AT_N1, id('here again'), 'v')
+      // What came over the seal is given back, as what lies anywhere for others is.
+      await n1.handoffs.refile(2 * PARTITIONS)
+      for (const partition of await n2.host.partitions())
+        expect((await n2.handoffs.giveBack({ partition, to: ['n1'] })).left).toBe(0)
+      const counts = await Promise.all(
+        (await n1.host.partitions()).map((partition) => n1.host.count(partition)),
+      )
+      expect(counts.reduce((sum, count) => sum + count, 0)).toBe(7)
     })
   })
 

@@ -60,28 +60,28 @@ export async function openDatabase(database: Database): Promise<void> {
 
 /**
  * Sees that an open database holds the vnodes of this node and ring, or nothing at all; only then is anything written.
- * Answers what is still to be done: records are not filed as they should be if the ring has got more partitions since.
- * From here on a build before refuses the database, for it would find neither index entries nor records. Throws
+ * Answers what is noted: the records are filed by the ring of that note, of which the ring may have got more partitions
+ * since. From here on a build before refuses the database, for it would find neither index entries nor records. Throws
  * `ATOLL_FORMAT` or `ATOLL_STORAGE`.
  */
 export async function claimDatabase(
   database: Database,
   format: DatabaseFormat,
   crc32: Crc32,
-): Promise<FormatState> {
+): Promise<StoredFormat> {
   const stored = await readBytes(database, FORMAT_KEY)
   if (stored !== undefined) {
     const found = readFormat(stored, crc32)
     checkFormat(found, format)
     if (!found.headsInSegments) await noteFormat(database, found, crc32)
-    const { filedByKey, indexesInOrder, headsInSegments, partitions } = found
-    return { filedByKey: filedByKey && partitions === format.partitions, indexesInOrder, headsInSegments }
+    return found
   }
   if (await hasKeys(database, { gte: EMPTY_BYTES })) {
     throw new AtollError('ATOLL_FORMAT', 'the database holds the data of another program')
   }
-  await noteFormat(database, { ...format, ...CONVERTED }, crc32)
-  return CONVERTED
+  const begun = { ...format, ...CONVERTED }
+  await noteFormat(database, begun, crc32)
+  return begun
 }
 
 /** Notes whose the database is, and what is still to be done. */

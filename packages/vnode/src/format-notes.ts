@@ -1,4 +1,11 @@
-import { CONVERTED, claimDatabase, type DatabaseFormat, type FormatState, noteFormat } from './database.ts'
+import {
+  CONVERTED,
+  claimDatabase,
+  type DatabaseFormat,
+  type FormatState,
+  noteFormat,
+  type StoredFormat,
+} from './database.ts'
 import type { Database } from './ports.ts'
 import type { Crc32 } from './seal.ts'
 
@@ -19,11 +26,13 @@ export class FormatNotes {
     this.#parts = parts
   }
 
-  /** Answers what is still to be done, of a database that is open. Throws as `claimDatabase`. */
-  async claim(): Promise<FormatState> {
+  /** Answers what is noted in a database that is open. Throws as `claimDatabase`. */
+  async claim(): Promise<StoredFormat> {
     const { database, crc32, format } = this.#parts
-    this.#state = await claimDatabase(database, format(), crc32)
-    return this.#state
+    const found = await claimDatabase(database, format(), crc32)
+    const { filedByKey, indexesInOrder, headsInSegments } = found
+    this.#state = { filedByKey, indexesInOrder, headsInSegments }
+    return found
   }
 
   /** Resolves when it is noted. */

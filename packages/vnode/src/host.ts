@@ -403,23 +403,32 @@ export class VnodeHost extends Lifecycle {
     await this.#format.note({ filedByKey: false })
     await this.hints.refile(partitions)
     await refile({ ...this.#shared, derivations: this.derivations, partitions, signal })
+    await this.#vnodes.forgetTransfers(partitions)
     await this.#format.note({ filedByKey: true })
     this.#filed = partitions
     await this.hints.load(partitions)
   }
 
+  /** What is on its way to other nodes goes by these numbers: the records stay filed so until it is over. */
+  async #resumeTransfers(partitions: number): Promise<void> {
+    await this.#vnodes.resume(partitions)
+    if (this.gates.all().size === 0) return
+    this.#wanted = partitions
+    this.#filed = partitions
+  }
+
   protected async onOpen(): Promise<void> {
-    const partitions = this.#wanted
     await openDatabase(this.#database)
     this.#health.open()
     this.#clocks.open()
-    const state = await this.#format.claim()
-    await this.#older.load(state, partitions)
+    const found = await this.#format.claim()
+    if (found.filedByKey) await this.#resumeTransfers(found.partitions)
+    const partitions = this.#wanted
+    await this.#older.load(found, partitions)
     await this.#counters.load(partitions)
-    if (state.filedByKey) await this.hints.load(partitions)
+    if (found.filedByKey && found.partitions === partitions) await this.hints.load(partitions)
     else await this.#refileAll(partitions)
     this.#serving.resume()
-    await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#vnodes.resume(partition)))
     this.#older.start()
     this.#recounter.start()
   }

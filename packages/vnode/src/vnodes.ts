@@ -1,6 +1,8 @@
 import type { Admission } from '@atoll/core'
+import { readBytes } from './database.ts'
 import type { Gates } from './gates.ts'
 import { HandoffVnode } from './handoff-vnode.ts'
+import { VnodeLayout } from './layout.ts'
 import { Vnode, type VnodeParts } from './vnode.ts'
 
 export interface VnodesParts {
@@ -30,8 +32,12 @@ export class Vnodes {
     return vnode
   }
 
-  /** A vnode that was being handed over, or was already, is served as such from the first request on. */
-  async resume(partition: number): Promise<void> {
+  /** Vnodes that were being handed over, or were already, are served as such from the first request on. */
+  async resume(partitions: number): Promise<void> {
+    await Promise.all(Array.from({ length: partitions }, (_, partition) => this.#resume(partition)))
+  }
+
+  async #resume(partition: number): Promise<void> {
     const { gates, shared, admission } = this.#parts
     const vnode = new Vnode(partition, shared)
     const note = await new HandoffVnode(partition, () => vnode, { ...shared, admission }).readTransfer()
@@ -40,6 +46,18 @@ export class Vnodes {
     this.#made.set(partition, vnode)
     const phase = note.phase === 'sealed' ? 'resealing' : 'copying'
     gates.set(partition, { to: note.to, phase, isReturn: note.isReturn })
+  }
+
+  /**
+   * While records are filed anew nothing is on its way to another node. A build before has begun to file them all the same,
+   * and its notes of that name partitions of another ring.
+   */
+  async forgetTransfers(partitions: number): Promise<void> {
+    const { committer, database } = this.#parts.shared
+    const keys = Array.from({ length: partitions }, (_, partition) => new VnodeLayout(partition).transferKey)
+    const stored = await Promise.all(keys.map((key) => readBytes(database, key)))
+    const stale = keys.filter((_, partition) => stored[partition] !== undefined)
+    if (stale.length > 0) await committer.commit(stale.map((key) => ({ type: 'del', key })))
   }
 
   /** Deletes a vnode with all that it has, and with what other nodes miss of it; a second call joins the first. */
