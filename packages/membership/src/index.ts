@@ -32,6 +32,7 @@ export { type Plan, type PlannedMove, type PlanOptions, planOf } from './plan.ts
 export { planText } from './plan-text.ts'
 export type { MembershipStorage } from './ports.ts'
 export { exited, type Handed, handed, refilled } from './progress.ts'
+export { type ReplicasOf, withPromotions } from './promotions.ts'
 export type { Edit } from './proposal.ts'
 export { filesNext, refiled } from './resize.ts'
 export type { SpacingViolation } from './spacing.ts'

@@ -46,8 +46,20 @@ export function applyMove(holders: readonly NodeName[], move: Move): readonly No
     case 'add':
       return [...holders, move.to]
     case 'drop':
-      return holders.filter((node) => node !== move.from)
+      return withoutDropped(holders, move)
   }
+}
+
+/**
+ * Who has everything of the node that goes stands where that stood, unless it stands before it: a bucket type may have
+ * fewer replicas than the list is long, and those behind lack its records.
+ */
+function withoutDropped(
+  holders: readonly NodeName[],
+  { from, to }: { readonly from: NodeName; readonly to: NodeName },
+): readonly NodeName[] {
+  if (holders.indexOf(to) < holders.indexOf(from)) return holders.filter((node) => node !== from)
+  return holders.filter((node) => node !== to).map((node) => (node === from ? to : node))
 }
 
 /** Who holds each partition when all moves are done. */

@@ -25,11 +25,11 @@ import { acceptMethod, joinMethod, prepareMethod, tellMethod } from './methods.t
 import { type MembershipOptions, validateMembershipOptions } from './options.ts'
 import { type Plan, type PlanOptions, planOf } from './plan.ts'
 import type { MembershipStorage } from './ports.ts'
-import { type Edit, memberDocument, Proposal } from './proposal.ts'
+import { type ReplicasOf, withPromotions } from './promotions.ts'
+import { type Edit, memberDocument, Proposal, type ProposalParts } from './proposal.ts'
 import type { JoinAnswer, JoinRequest } from './protocol.ts'
 import { refused } from './refusal.ts'
 import { clearStaged, stage, unstage } from './staging.ts'
-import type { VotingParts } from './voting.ts'
 
 export interface ProposeOptions {
   readonly signal?: AbortSignal | undefined
@@ -46,6 +46,11 @@ export interface MembershipCollaborators {
    * counts only beside enough others that do, or if all agree. Default is that it does.
    */
   readonly remembers?: ((document: ClusterDocument) => boolean) | undefined
+  /**
+   * How many replicas a bucket type has by its properties, for types that have fewer than the lists are long: where a list
+   * gets shorter, who moves up gets copies of them. Default is that no type has fewer.
+   */
+  readonly replicasOf?: ReplicasOf | undefined
 }
 
 export interface MembershipEvents {
@@ -80,6 +85,7 @@ export class Membership extends Lifecycle {
   readonly #endpoint: RpcEndpoint
   readonly #options: Required<MembershipOptions>
   readonly #ledger: Ledger
+  readonly #replicasOf: ReplicasOf
   readonly #running = new Set<AbortController>()
 
   /** Throws `TypeError` or `RangeError` for invalid options. */
@@ -87,6 +93,7 @@ export class Membership extends Lifecycle {
     super()
     this.#runtime = runtime
     this.#endpoint = collaborators.endpoint
+    this.#replicasOf = collaborators.replicasOf ?? (() => undefined)
     this.#options = validateMembershipOptions(options)
     const { node, maxQueued } = this.#options
     this.label = `membership ${node}`
@@ -160,7 +167,7 @@ export class Membership extends Lifecycle {
    */
   propose(edit: Edit, options: ProposeOptions = {}): Promise<ClusterDocument> {
     return this.#within(options, (signal) =>
-      new Proposal(this.#runtime, this.#votingParts(), this.#options).decide(edit, signal),
+      new Proposal(this.#runtime, this.#proposalParts(), this.#options).decide(edit, signal),
     )
   }
 
@@ -182,7 +189,7 @@ export class Membership extends Lifecycle {
     const forced = forcedDocument(document, edit, { by: node, atMs, missing, reason, isForked })
     const id = toHex(this.#runtime.random.bytes(8))
     const recent = [...document.recent, id].slice(-MAX_RECENT)
-    const next = withGrowth(document, { ...forced, recent })
+    const next = withPromotions(document, withGrowth(document, { ...forced, recent }), this.#replicasOf)
     this.#runtime.log.warn({ epoch: next.epoch, missing, reason }, 'a cluster document was forced')
     this.#runtime.metrics.count('atoll_membership_forced_total')
     const taken = await this.#ledger.learn(encodeDocument(next))
@@ -273,9 +280,10 @@ export class Membership extends Lifecycle {
     }
   }
 
-  #votingParts(): VotingParts {
+  #proposalParts(): ProposalParts {
     const { node, callTimeoutMs } = this.#options
-    return { endpoint: this.#endpoint, ledger: this.#ledger, node, callTimeoutMs }
+    const replicasOf = this.#replicasOf
+    return { endpoint: this.#endpoint, ledger: this.#ledger, node, callTimeoutMs, replicasOf }
   }
 
   /** Runs with a signal that the caller's, the clock and the end of this aborts. */

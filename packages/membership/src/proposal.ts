@@ -6,6 +6,7 @@ import { withGrowth } from './layout.ts'
 import type { Known } from './ledger.ts'
 import { MAX_RECENT } from './limits.ts'
 import { tellMethod } from './methods.ts'
+import { type ReplicasOf, withPromotions } from './promotions.ts'
 import { refused } from './refusal.ts'
 import { isMajority, votersOf } from './voters.ts'
 import { Vote, type VotingParts } from './voting.ts'
@@ -24,10 +25,14 @@ export interface ProposalLimits {
 const ID_BYTES = 8
 const MAX_BACKOFF_MS = 1000
 
+export interface ProposalParts extends VotingParts {
+  readonly replicasOf: ReplicasOf
+}
+
 /** One edit on its way to become the next document, in as many rounds as it takes. */
 export class Proposal {
   readonly #runtime: Runtime
-  readonly #parts: VotingParts
+  readonly #parts: ProposalParts
   readonly #limits: ProposalLimits
   readonly #id: string
   /** The last failure of a vote. */
@@ -35,7 +40,7 @@ export class Proposal {
   /** The epoch by which the first vote was held whose document may be decided all the same. */
   #doubtedAt: number | undefined
 
-  constructor(runtime: Runtime, parts: VotingParts, limits: ProposalLimits) {
+  constructor(runtime: Runtime, parts: ProposalParts, limits: ProposalLimits) {
     this.#runtime = runtime
     this.#parts = parts
     this.#limits = limits
@@ -54,11 +59,21 @@ export class Proposal {
       const base = memberDocument(this.#parts)
       const edited = edit(base.document)
       if (edited === base.document) return edited
-      await this.#vote(base, withProposal(base, edited, this.#id), signal)
+      await this.#vote(base, this.#next(base, edited), signal)
     }
     const done = this.#decided()
     if (done !== undefined) return done
     throw this.#givenUp(signal)
+  }
+
+  /** The edited document as the one after `base`, whatever epochs the edit went through, with what follows from it. */
+  #next(base: Known, edited: ClusterDocument): ClusterDocument {
+    const { document: before, basis } = base
+    const epoch = before.epoch + 1
+    const recent = [...before.recent, this.#id].slice(-MAX_RECENT)
+    const history = historyAfter({ document: before, digest: basis.digest }, edited)
+    const next = withGrowth(before, { ...edited, epoch, recent, history })
+    return withPromotions(before, next, this.#parts.replicasOf)
   }
 
   /** The newest document, if the edit is in it. */
@@ -147,13 +162,4 @@ export function memberDocument({ ledger, node }: Pick<VotingParts, 'ledger' | 'n
   if (!ledger.isMember(known.document))
     throw refused(what, `it is no member of ${known.document.clusterId} with its data`)
   return known
-}
-
-/** The edited document as the one after `before`, whatever epochs the edit went through. */
-function withProposal(base: Known, edited: ClusterDocument, id: string): ClusterDocument {
-  const { document: before, basis } = base
-  const epoch = before.epoch + 1
-  const recent = [...before.recent, id].slice(-MAX_RECENT)
-  const history = historyAfter({ document: before, digest: basis.digest }, edited)
-  return withGrowth(before, { ...edited, epoch, recent, history })
 }

@@ -39,10 +39,13 @@ function planCourse(pending: readonly Move[], course: Course): readonly Move[] {
   const goal = kept.reduce(applyMove, holders)
   const leaving = goal.filter((node) => !wanted.includes(node))
   const coming = wanted.filter((node) => !goal.includes(node))
-  const heir = goal.find((node) => wanted.includes(node)) ?? coming[0]
+  const staying = goal.filter((node) => wanted.includes(node))
+  // The last ones: then nobody moves up in the list to where it has nothing of some bucket types.
+  const heirs = staying.length > 0 ? staying.reverse() : coming.slice(0, 1)
   const moves = [...kept]
   for (const [at, from] of leaving.entries()) {
     const to = coming[at]
+    const heir = heirs[(at - coming.length) % heirs.length]
     if (to !== undefined) replaceBy(moves, course, { kind: 'replace', partition, from, to })
     else if (heir !== undefined) moves.push({ kind: 'drop', partition, from, to: heir })
   }

@@ -436,6 +436,6 @@ it('a plan says whom it waits for, and what to do if that is gone for good', () 
 it('a plan says where replicas are missing, with the names of those that are there', () => {
   const staged = stage(clusterOf(['n1', 'n2', 'n3']), { kind: 'leave', node: 'n1' })
   expect(planText(staged, planOf(staged)).split('\n').at(-1)).toBe(
-    'Warning: 64 of 64 partitions will have fewer than 3 replicas; partition 0 is on n2, n3',
+    'Warning: 64 of 64 partitions will have fewer than 3 replicas; partition 0 is on n3, n2',
   )
 })

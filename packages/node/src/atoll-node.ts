@@ -1,7 +1,8 @@
-import { type BucketTypes, Coordinator, type Replicas } from '@atoll/coordinator'
+import { type BucketTypes, Coordinator, decodeBucketProperties, type Replicas } from '@atoll/coordinator'
 import {
   assert,
   closeInOrder,
+  isAtollError,
   isMetricsRegistry,
   Lifecycle,
   type MetricsReader,
@@ -129,7 +130,7 @@ export class AtollNode extends Lifecycle {
     const { endpoint } = this.#others
     this.#endpoint = endpoint
     const remembers = (known: ClusterDocument) => generation.remembers(known)
-    const stored = { endpoint, storage: storage.cluster, remembers }
+    const stored = { endpoint, storage: storage.cluster, remembers, replicasOf: replicasBy }
     const membership = new Membership(runtime, stored, { node: name })
     this.#membership = membership
     const document = documentOf(membership)
@@ -317,4 +318,14 @@ function documentOf(membership: Membership): DocumentPort {
 function metricsOf({ metrics }: Runtime): MetricsReader {
   assert(isMetricsRegistry(metrics), 'createNode and createCluster see to it that metrics can be read')
   return metrics
+}
+
+/** Of properties that another program has written this one may be unable to read anything. */
+function replicasBy(properties: Uint8Array): number | undefined {
+  try {
+    return decodeBucketProperties(properties).n
+  } catch (error) {
+    if (isAtollError(error)) return undefined
+    throw error
+  }
 }
