@@ -61,12 +61,15 @@ export class MirroredVnodes {
     const { host, ring } = this.#parts
     const unknown = host.mirrors.unknownHolders(request.partition, routing.epoch)
     if (unknown.length === 0) return host.get(request)
-    const reply = host.get({ partition: request.partition, id: request.id })
     const call = patience()
     const asking = { partition: place.in(ring()), id: request.id, routing: AS_FALLBACK }
-    const others = await Promise.all(unknown.map((to) => this.#call(to, getMethod, asking, call)))
+    // All are waited for at once: whichever fails first, nobody is left to fail with nobody to hear it.
+    const [reply, ...others] = await Promise.all([
+      host.get({ partition: request.partition, id: request.id }),
+      ...unknown.map((to) => this.#call(to, getMethod, asking, call)),
+    ])
     const policy = host.policyOf(request.id.type)
-    return others.reduce((merged, other) => mergeReplies(policy, merged, other), await reply)
+    return others.reduce((merged, other) => mergeReplies(policy, merged, other), reply)
   }
 
   /** What is known to a holder that the coordinator does not know of is not known here: so no record is alone. */

@@ -226,6 +226,31 @@ it('a holder hands on what is written by an old list only if it has seen all com
   })
 })
 
+it.each(['here', 'there'] as const)(
+  'a read that fails %s first fails the reader and nothing else',
+  async (where) => {
+    await new Atoll(NAMES, OWNED_BY_N1).run(async (atoll) => {
+      const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+      const { mirrors } = n1.host
+      mirrors.begin(1, 'n2')
+      expect(await mirrors.makeFirm(1, 'n2')).toBe(true)
+      mirrors.settle(1, 'n2', 5)
+      const [failing, slow] = where === 'here' ? [n1, n2] : [n2, n1]
+      const get = slow.host.get.bind(slow.host)
+      failing.host.get = () => Promise.reject(new AtollError('ATOLL_OVERLOADED', 'no turn for a read'))
+      // The other one fails as well, when nobody waits for it any more.
+      slow.host.get = async (request) => {
+        await atoll.sleep(50)
+        await get(request)
+        throw new AtollError('ATOLL_STORAGE', 'a read that failed late')
+      }
+      const reading = n3.replicas.get(at(4), id('k'), { timeoutMs: 400 })
+      await expect(reading).rejects.toMatchObject({ code: 'ATOLL_OVERLOADED' })
+      await atoll.sleep(100)
+    })
+  },
+)
+
 function neverCalled(): never {
   throw new Error('nobody else is to be asked')
 }

@@ -77,13 +77,15 @@ export class LogReads {
     try {
       const recent = innerKeys.map((key) => (options.snapshot ? undefined : overlay.find(key)))
       const found = await this.#inner.getMany(innerKeys, await bytesAt(options))
+      // Before any value is read: what cannot be decoded would leave those that are being read to nobody.
+      const stored = recent.map((known, index) => {
+        const value = found[index]
+        return known === undefined ? value && decodeStored(value) : known.stored && ownCopy(known.stored)
+      })
       return await Promise.all(
         innerKeys.map((key, index) => {
-          const value = found[index]
-          const known = recent[index]
-          const stored =
-            known === undefined ? value && decodeStored(value) : known.stored && ownCopy(known.stored)
-          return isPointer(stored) ? values.read(key, stored) : stored
+          const one = stored[index]
+          return isPointer(one) ? values.read(key, one) : one
         }),
       )
     } finally {

@@ -12,6 +12,13 @@ export interface IteratorSource {
 
 type Entry = [Uint8Array | undefined, Uint8Array | undefined]
 
+/** An entry whose value lies in a segment. */
+interface Apart {
+  readonly entry: Entry
+  readonly key: Uint8Array
+  readonly pointer: Pointer
+}
+
 /** How many bytes of large values one `nextv` reads, about; it then returns fewer entries than asked for. */
 const READ_BYTES = 16 * 1024 * 1024
 
@@ -47,7 +54,8 @@ export class ValueLogIterator<Database> extends AbstractIterator<
     const inner = this.#inner ?? (await this.#ready())
     if (this.#ahead.length === 0) this.#ahead = await inner.nextv(size)
     const entries: Entry[] = []
-    const reading: Promise<void>[] = []
+    // They are read when all are decoded: what cannot be would leave those that are being read to nobody.
+    const apart: Apart[] = []
     let bytes = 0
     for (const [key, value] of this.#ahead) {
       if (entries.length === size || bytes >= READ_BYTES) break
@@ -56,11 +64,11 @@ export class ValueLogIterator<Database> extends AbstractIterator<
       entries.push(entry)
       if (isPointer(stored)) {
         bytes += stored.bytes
-        reading.push(this.#read(entry, key, stored))
+        apart.push({ entry, key, pointer: stored })
       } else entry[1] = stored
     }
     this.#ahead = entries.length === this.#ahead.length ? [] : this.#ahead.slice(entries.length)
-    if (reading.length > 0) await Promise.all(reading)
+    if (apart.length > 0) await Promise.all(apart.map((one) => this.#read(one)))
     return entries
   }
 
@@ -94,7 +102,7 @@ export class ValueLogIterator<Database> extends AbstractIterator<
     this.#target = undefined
   }
 
-  async #read(entry: Entry, key: Uint8Array, pointer: Pointer): Promise<void> {
+  async #read({ entry, key, pointer }: Apart): Promise<void> {
     entry[1] = await this.#source.values.read(key, pointer)
   }
 }

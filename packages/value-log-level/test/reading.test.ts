@@ -1,10 +1,11 @@
+import assert from 'node:assert/strict'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { nodeRuntime } from '../src/index.ts'
 import { held } from './held.ts'
 import { drawFrom, SimDisk } from './sim-disk.ts'
-import { openOn } from './workload.ts'
+import { type Db, openOn } from './workload.ts'
 
 const KiB = 1024
 
@@ -336,4 +337,51 @@ test('a value belongs to whoever reads it, though it is in the log alone and has
     expect(await db.get('k'), way).toEqual(value)
   }
   await db.close()
+})
+
+describe('two values of which one cannot be decoded, and the other one cannot be read later', () => {
+  test.each([
+    ['asked for together', (db: Db) => db.getMany(['a', 'b'])],
+    ['gone over', (db: Db) => db.iterator().nextv(2)],
+  ])('%s, fail whoever reads, and nothing else', async (_, read) => {
+    const unheard: unknown[] = []
+    const hear = (reason: unknown) => void unheard.push(reason)
+    process.on('unhandledRejection', hear)
+    try {
+      const { image } = await withDamagedIndex()
+      const disk = new SimDisk(image)
+      const db = openOn(disk)
+      await db.open()
+      const file = held()
+      disk.delay = (op) => (op === 'read' ? file.hold() : Promise.resolve())
+      disk.fault = (_number, op, name) =>
+        op === 'read' && name.endsWith('.segment') ? new Error('the disk cannot read this') : undefined
+      await expect(read(db)).rejects.toMatchObject({ code: 'ATOLL_CORRUPT' })
+      file.letGo()
+      await db.close()
+      // What nobody hears of is told when the turn is over.
+      await new Promise(setImmediate)
+    } finally {
+      process.off('unhandledRejection', hear)
+    }
+    expect(unheard).toEqual([])
+  })
+
+  /** The value of b is none that a log has written. */
+  async function withDamagedIndex(): Promise<SimDisk> {
+    const disk = new SimDisk()
+    const db = openOn(disk)
+    await db.batch(
+      [
+        { type: 'put', key: 'a', value: Buffer.alloc(40 * KiB, 1) },
+        { type: 'put', key: 'b', value: Buffer.from('small') },
+      ],
+      { sync: true },
+    )
+    await db.close()
+    const key = [...disk.image.inner.keys()].find((hex) => Buffer.from(hex, 'hex').toString().endsWith('b'))
+    assert(key !== undefined, 'the inner database has the key of a small value')
+    disk.image.inner.set(key, Uint8Array.of(99))
+    return disk
+  }
 })
