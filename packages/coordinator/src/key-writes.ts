@@ -9,6 +9,7 @@ import { impossible } from './outcome.ts'
 import { patiently, WRITE_AGAIN } from './patience.ts'
 import { type NodesInUse, notAsked, spareFor } from './preference.ts'
 import { PutCall, type Written } from './put-call.ts'
+import type { WriteQuorum } from './quorum.ts'
 import { nameOfKey, type RecentRecords } from './recent-records.ts'
 import { areTargets, findTargets, type Needed } from './targets.ts'
 
@@ -48,9 +49,9 @@ export class KeyWrites {
     const { node: local, quorums, site } = this.#parts
     const { content, valueCrc32, context, type, onReleased } = write
     const { view, quorum, newcomer, aloneAt } = quorums.ofWrite(id, write, options)
-    const { n, w, dw, pw } = quorum
-    const refusal: Needed['refusal'] = (few, down) => impossible('a write', { n, ...few, w, dw, pw }, down)
-    const needed = { sloppy: quorum.sloppy, least: Math.max(w, dw), primaries: pw, refusal }
+    const { n, sloppy } = quorum
+    const others = newcomer && { ...leastOf(newcomer.others, n - 1), without: newcomer.node }
+    const needed = { ...leastOf(quorum, n), sloppy, others }
     const writeId = writeIdOf(write, site.runtime.random)
     const isOnce = type.policy.kind === 'write-once'
     const record = isOnce ? writeOnceRecord(content, valueCrc32, writeId) : undefined
@@ -80,5 +81,17 @@ export class KeyWrites {
       { attempt: put, isHopeful: () => areTargets(view, needed), codes: WRITE_AGAIN },
       { site, options: callOptionsOf(options, site.settings) },
     )
+  }
+}
+
+/** What a write takes of n replicas. */
+function leastOf(
+  { w, dw, pw }: Pick<WriteQuorum, 'w' | 'dw' | 'pw'>,
+  n: number,
+): Pick<Needed, 'least' | 'primaries' | 'refusal'> {
+  return {
+    least: Math.max(w, dw),
+    primaries: pw,
+    refusal: (few, down) => impossible('a write', { n, ...few, w, dw, pw }, down),
   }
 }

@@ -109,7 +109,10 @@ export interface KvWrite {
 }
 
 export interface KvWritten {
-  /** Replicas that hold the write: in memory, on disk, and how many of the latter are primaries. */
+  /**
+   * Replicas that hold the write: in memory, on disk, and how many of the latter are primaries that reads hear. While n
+   * goes up, the one that is being filled is not among these.
+   */
   readonly accepted: number
   readonly durable: number
   readonly primaries: number

@@ -49,7 +49,7 @@ export type PutEffect =
 export interface WriteTally {
   readonly accepted: number
   readonly durable: number
-  /** Primaries among the durable ones. */
+  /** Primaries among the durable ones, but for one that is being filled: no read hears that one. */
   readonly primaries: number
   readonly failed: number
 }
@@ -169,7 +169,7 @@ export class PutMachine {
     return {
       accepted: this.#accepted,
       durable: this.#durable,
-      primaries: this.#primaries,
+      primaries: this.#filledPrimaries,
       failed: this.#failed,
     }
   }
@@ -355,14 +355,27 @@ export class PutMachine {
     return alone === undefined ? effects : [...effects, ...this.#answer({ kind: 'met', record, alone })]
   }
 
+  /** That of the replica that is being filled, if it was asked. */
+  get #newcomer(): Slot | undefined {
+    const { newcomer } = this.#plan
+    return newcomer && this.#slots.find(({ target }) => target.node === newcomer.node)
+  }
+
+  /** Durable primaries, but for one that is being filled. */
+  get #filledPrimaries(): number {
+    const slot = this.#newcomer
+    const isCounted = slot?.state === 'durable' && slot.target.role === 'primary'
+    return isCounted ? this.#primaries - 1 : this.#primaries
+  }
+
   #isMetByOthers(): boolean {
     const { newcomer } = this.#plan
     if (newcomer === undefined) return true
     const { w, dw, pw } = newcomer.others
-    const state = this.#slots.find(({ target }) => target.node === newcomer.node)?.state
+    const state = this.#newcomer?.state
     const durable = state === 'durable' ? 1 : 0
     const accepted = state === 'accepted' ? 1 : durable
-    return this.#accepted - accepted >= w && this.#durable - durable >= dw && this.#primaries - durable >= pw
+    return this.#accepted - accepted >= w && this.#durable - durable >= dw && this.#filledPrimaries >= pw
   }
 
   /** Undefined while it may still turn out either way. A fallback knows little, and has no voice in this. */

@@ -1,7 +1,7 @@
-import { utf8 } from '@atoll/core'
+import { AtollError, utf8 } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { type BucketChanges, BucketTypes } from '../src/index.ts'
-import { type Islands, islands, keyId, texts } from './islands.ts'
+import { failure, type Islands, islands, keyId, keyOn, texts } from './islands.ts'
 
 const KEYS = Array.from({ length: 40 }, (_, at) => `k${at}`)
 const LIST = { type: 'notes', index: 'list', scope: utf8('s') }
@@ -84,3 +84,54 @@ describe.each([
     })
   })
 })
+
+const NODES = ['n1', 'n2', 'n3', 'n4', 'n5']
+const COURSES = ['', ...NODES].flatMap((down) =>
+  ['', ...NODES].flatMap((failing) => NODES.map((frozen) => ({ down, failing, frozen }))),
+)
+
+test('no read denies what as many primaries have confirmed as a reader by the new n would have to meet', async () => {
+  let denied = 0
+  let firm = 0
+  for (const { down, failing, frozen } of COURSES) {
+    const setting = await islands()
+    await setting.world.run(async () => {
+      raise(setting, 4, { filled: 3 })
+      const { coordinator, replicas } = setting
+      const id = keyOn(setting, ['n1', 'n2', 'n3', 'n4'], 'notes')
+      if (down !== '') setting.down.add(down)
+      replicas.fault = (node) =>
+        node === failing ? { kind: 'before', error: new AtollError('ATOLL_OVERLOADED', 'busy') } : undefined
+      const written = await coordinator.put(id, { value: utf8('x') }).catch(() => undefined)
+      if (written === undefined) return
+      await coordinator.idle()
+      setting.down.clear()
+      replicas.fault = (node) => (node === frozen ? { kind: 'hang' } : undefined)
+      const read = await coordinator.get(id).catch(() => undefined)
+      const isDenied = read !== undefined && read.values.length === 0
+      if (isDenied) denied += 1
+      if (written.primaries < 2) return
+      firm += 1
+      expect({ down, failing, frozen, isDenied }).toEqual({ down, failing, frozen, isDenied: false })
+    })
+  }
+  expect({ denied: denied > 0, firm: firm > COURSES.length / 2 }).toEqual({ denied: true, firm: true })
+})
+
+test.each([{ pw: 2 }, { w: 2, sloppy: false }, { dw: 2, sloppy: false }])(
+  'what the filled replicas cannot give is impossible, though the one that is being filled is there: %j',
+  async (options) => {
+    const setting = await islands()
+    await setting.world.run(async () => {
+      raise(setting, 3, { filled: 2, w: 'one', dw: 'one' })
+      const id = keyOn(setting, ['n1', 'n2', 'n3'], 'notes')
+      setting.down.add('n2')
+      const writing = setting.coordinator.put(id, { value: utf8('x') }, options)
+      expect(await failure(writing)).toMatchObject({
+        code: 'ATOLL_QUORUM_IMPOSSIBLE',
+        details: { n: 2, primaries: 1, down: ['n2'] },
+      })
+      expect(setting.replicas.calls).toEqual([])
+    })
+  },
+)

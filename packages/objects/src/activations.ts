@@ -34,7 +34,7 @@ export interface PutResult {
   /**
    * How many primaries had each part of the object on disk when the call was answered: the fewest of any part. With n -
    * r + 1 (2 of 3 replicas), no reader takes the object for absent whatever happens; with 0, all of it lies with nodes
-   * that stood in.
+   * that stood in. A replica that is being filled, while n goes up, does not count.
    */
   readonly primaries: number
 }
