@@ -20,18 +20,22 @@ export class RetryLoop {
   #timer: Timer | undefined
   #attempt: Promise<void> | undefined
   #delayMs = 0
+  /** Whether it was started since the last attempt began: what that finds says nothing of what came later. */
+  #isStartedAnew = false
 
   constructor(clock: Pick<Clock, 'timer'>, options: RetryLoopOptions) {
     this.#clock = clock
     this.#options = options
   }
 
-  /** The first attempt comes after `firstDelayMs`. Does nothing while it runs. */
+  /**
+   * The first attempt comes after `firstDelayMs`. While it runs, only an attempt that begins from now on can end it.
+   */
   start(): void {
+    this.#isStartedAnew = true
     if (this.#run !== undefined) return
     this.#run = {}
-    this.#delayMs = this.#options.firstDelayMs
-    this.#wait()
+    this.#waitAnew()
   }
 
   /** Tries at once, if it runs and no attempt is under way. */
@@ -53,6 +57,11 @@ export class RetryLoop {
     while (this.#attempt !== undefined) await this.#attempt
   }
 
+  #waitAnew(): void {
+    this.#delayMs = this.#options.firstDelayMs
+    this.#wait()
+  }
+
   #wait(): void {
     this.#timer = this.#clock.timer(this.#delayMs, () => this.#begin(), { background: true })
     this.#delayMs = Math.min(this.#options.longestDelayMs, 2 * this.#delayMs)
@@ -71,9 +80,11 @@ export class RetryLoop {
   async #try(run: object | undefined, before: Promise<void> | undefined): Promise<void> {
     await before
     if (run === undefined || this.#run !== run) return
+    this.#isStartedAnew = false
     const isDone = await this.#options.attempt().catch(() => false)
     if (this.#run !== run) return
-    if (isDone) this.#run = undefined
-    else this.#wait()
+    if (!isDone) this.#wait()
+    else if (this.#isStartedAnew) this.#waitAnew()
+    else this.#run = undefined
   }
 }

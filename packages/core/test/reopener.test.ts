@@ -50,6 +50,26 @@ describe('a retry loop', () => {
     expect(waiting()).toEqual([10])
   })
 
+  test('tries again what was started while it was tried, though that has succeeded', async () => {
+    const { clock, fire, delays: waiting } = handClock()
+    const ends: ((isDone: boolean) => void)[] = []
+    const attempt = () => new Promise<boolean>((resolve) => ends.push(resolve))
+    const loop = new RetryLoop(clock, { ...delays, attempt })
+    loop.start()
+    await fire()
+    ends.shift()?.(false)
+    await settle()
+    await fire()
+    loop.start()
+    ends.shift()?.(true)
+    await settle()
+    expect(waiting()).toEqual([10])
+    await fire()
+    ends.shift()?.(true)
+    await settle()
+    expect(waiting()).toEqual([])
+  })
+
   test('has one timer, whatever is called while an attempt is under way', async () => {
     const { clock, fire, delays: waiting } = handClock()
     const ends: ((isDone: boolean) => void)[] = []
@@ -106,6 +126,27 @@ describe('a reopener', () => {
     await fire()
     expect(seen).toEqual([first, second])
     expect(reopener.failure).toBeUndefined()
+  })
+
+  test.each([0, 1, 2, 3, 4, 5])('opens once more what fails %i turns after it was opened', async (turns) => {
+    const again = new AtollError('ATOLL_STORAGE', 'again')
+    let opened = 0
+    const { reopener, fire, delays, seen } = make({
+      onReopened: () => {
+        opened += 1
+        if (opened === 1) void failIn(turns)
+      },
+    })
+    const failIn = async (left: number): Promise<void> => {
+      for (let turn = 0; turn < left; turn++) await Promise.resolve()
+      reopener.failed(again)
+    }
+    reopener.failed(new Error('it broke'))
+    const [firstDelayMs] = delays()
+    await fire()
+    expect([reopener.failure, delays()]).toEqual([again, [firstDelayMs]])
+    await fire()
+    expect([reopener.failure, delays(), seen]).toEqual([undefined, [], ['reopen', 'reopen']])
   })
 
   test('leaves a database on a full disk open, for reads, until there is room to open it', async () => {
