@@ -41,6 +41,8 @@ export class DataTasks {
   /** Copies that an earlier life of this node began may not be gone on with: the copy of a copy may be gone. */
   #life = ''
   #spoiltCopies = 0
+  /** By partition and node: how long the list was when what was copied last was chosen. */
+  readonly #reaches = new Map<string, number>()
 
   constructor(parts: DataTasksParts) {
     this.#parts = parts
@@ -48,6 +50,7 @@ export class DataTasks {
   }
 
   begin(): void {
+    this.#reaches.clear()
     this.#life = toHex(this.#parts.runtime.random.bytes(6))
     this.#reports.begin()
   }
@@ -65,8 +68,7 @@ export class DataTasks {
         await handoffs.transfer(work.move.partition, work.move.to, { signal })
         return this.#reports.report(work.move)
       case 'copy':
-        await this.#copy(work.move, signal)
-        return this.#reports.report(work.move)
+        return this.#reports.report({ ...work.move, reach: await this.#copy(work.move, signal) })
       case 'cancel':
         return handoffs.cancel(work.partition, { signal, isLost: work.isLost })
       case 'release':
@@ -112,22 +114,26 @@ export class DataTasks {
   }
 
   /**
-   * Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far. What is written
-   * meanwhile, and for as long as somebody may not know of the new holder, is handed on to it.
+   * Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far, which is how long
+   * the list is; answers that. What is written meanwhile, and for as long as somebody may not know of the new holder, is
+   * handed on to it.
    */
-  async #copy({ partition, to }: Move, signal: AbortSignal): Promise<void> {
+  async #copy({ partition, to }: Move, signal: AbortSignal): Promise<number> {
     const { handoffs, placement, replicasOf, vnodes } = this.#parts
-    const position = placement().primaries(partition, MAX_REPLICAS).length
+    const reach = placement().primaries(partition, MAX_REPLICAS).length
     const target = [{ node: to, partition }]
-    const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > position ? target : [])
+    const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > reach ? target : [])
+    const name = `${partition}.${to}`
+    const isWhole = vnodes.mirrors.isWhole(partition, to)
     // An attempt before has copied everything, and whoever was told of that may have heard it.
-    if (vnodes.mirrors.isWhole(partition, to)) return
+    if (isWhole && (this.#reaches.get(name) ?? MAX_REPLICAS) <= reach) return reach
     // A copy that missed a write does not go on where it stopped, but begins anew.
     if (vnodes.mirrors.of(partition)?.get(to)?.spoilt === true) this.#spoiltCopies += 1
-    vnodes.mirrors.begin(partition, to)
-    const id = `add.${this.#life}.${this.#spoiltCopies}.${partition}.${to}`
+    if (!isWhole) vnodes.mirrors.begin(partition, to)
+    const id = `add.${this.#life}.${this.#spoiltCopies}.${name}.${reach}`
     await handoffs.refill({ id, partition, select, signal })
-    if (await vnodes.mirrors.makeFirm(partition, to)) return
+    this.#reaches.set(name, reach)
+    if (await vnodes.mirrors.makeFirm(partition, to)) return reach
     throw new AtollError(
       'ATOLL_UNREACHABLE',
       `${to} missed writes of partition ${partition} while it was filled`,

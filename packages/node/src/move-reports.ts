@@ -15,9 +15,18 @@ export interface MoveReportsParts {
   readonly membership: Membership
 }
 
+/** A move that is done. */
+export interface Done extends Handed {
+  /**
+   * Of a copy: how long the list was by which bucket types were chosen. Where it is shorter by now, those lack that
+   * reach less far, and the move is not done.
+   */
+  readonly reach?: number
+}
+
 /** Moves that are done and will be reported in one edit. */
 interface Batch {
-  readonly moves: Handed[]
+  readonly moves: Done[]
   readonly reported: Promise<void>
 }
 
@@ -47,7 +56,7 @@ export class MoveReports {
   }
 
   /** Says that a move is done; rejects if the document cannot be brought to say so. */
-  report(move: Handed): Promise<void> {
+  report(move: Done): Promise<void> {
     this.#batch ??= this.#openBatch()
     this.#batch.moves.push(move)
     return this.#batch.reported
@@ -55,7 +64,7 @@ export class MoveReports {
 
   #openBatch(): Batch {
     const { runtime, node, membership } = this.#parts
-    const moves: Handed[] = []
+    const moves: Done[] = []
     const stop = new AbortController()
     this.#stops.add(stop)
     const before = this.#reporting
@@ -81,7 +90,7 @@ export async function proposeEdit(membership: Membership, edit: Edit, signal: Ab
  * One after the other, since the first may be the end of the second: who waited for a copy from here waits for one from
  * the new owner. A document that was decided meanwhile may have given up some of them as well.
  */
-function reported(document: ClusterDocument, node: NodeName, done: readonly Handed[]): ClusterDocument {
+export function reported(document: ClusterDocument, node: NodeName, done: readonly Done[]): ClusterDocument {
   const isCopy = ({ kind }: Handed) => kind === 'add'
   const inOrder = [...done.filter(isCopy), ...done.filter((move) => !isCopy(move))]
   return inOrder.reduce(
@@ -90,7 +99,12 @@ function reported(document: ClusterDocument, node: NodeName, done: readonly Hand
   )
 }
 
-function awaits(document: ClusterDocument, node: NodeName, { partition, kind, to }: Handed): boolean {
+function awaits(
+  document: ClusterDocument,
+  node: NodeName,
+  { partition, kind, to, reach = 0 }: Done,
+): boolean {
+  if ((document.replicas[partition]?.length ?? 0) < reach) return false
   return document.moves.some((move) => {
     if (move.partition !== partition || move.kind !== kind || move.to !== to) return false
     return (move.kind === 'add' ? move.waiting.includes(node) : move.from === node) && isReady(document, move)
