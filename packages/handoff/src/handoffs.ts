@@ -1,5 +1,6 @@
 import { AtollError, checkInteger, checkText, Lifecycle, type Runtime, wrongRange } from '@atoll/core'
 import { LargeServer } from '@atoll/transport'
+import type { Gate } from '@atoll/vnode'
 import type { HandoffStatus, Job } from './jobs.ts'
 import { endMethod, offerMethod, returnMethod, sealMethod, sendMethod } from './methods.ts'
 import { type HandoffOptions, validateHandoffOptions } from './options.ts'
@@ -61,7 +62,8 @@ export class Handoffs extends Lifecycle {
     )
     this.#seals = new Seals(this.#site, {
       start: (plan) => this.#start(plan),
-      end: (partition) => this.#runs.end(`transfer ${partition}`),
+      end: (partition) => this.#runs.end(nameOfTransfer(partition)),
+      without: (partition, work) => this.#withoutTransfer(partition, work),
     })
   }
 
@@ -71,7 +73,8 @@ export class Handoffs extends Lifecycle {
    * earlier life of the node has stopped, and tries again after failures until it is aborted or cancelled. A second call
    * for the same move joins the first.
    *
-   * Throws `ATOLL_CHANGE_REFUSED` if the vnode is on its way to yet another node, `ATOLL_ABORTED`, `ATOLL_CLOSED`.
+   * Throws `ATOLL_CHANGE_REFUSED` if the vnode is on its way to yet another node, or (transient) while it is being taken
+   * back or an earlier move of it is forgotten, `ATOLL_ABORTED`, `ATOLL_CLOSED`.
    */
   async transfer(
     partition: number,
@@ -79,22 +82,34 @@ export class Handoffs extends Lifecycle {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     this.assertOpen()
+    if (this.#runs.has(nameOfReturn(partition))) {
+      const message = `partition ${partition} is being taken back`
+      throw new AtollError('ATOLL_CHANGE_REFUSED', message, { transient: true })
+    }
     const gate = this.#site.host.gates.get(partition)
-    if (gate?.phase === 'sealed' && gate.to === to) return
+    const isOver = gate?.phase === 'sealed' && gate.to === to
+    if (isOver && !this.#runs.has(nameOfTransfer(partition))) return
     return this.#start({ partition, to, isReturn: false }, options.signal)
   }
 
-  /** The moves of own vnodes that have begun, sealed ones included: the nodes that they go to, by partition. */
+  /**
+   * The moves of own vnodes that have begun, sealed ones included: the nodes that they go to, by partition. A return that
+   * stopped when the node was restarted is one as well if the document says since that the partition is this node's own:
+   * nobody asks for that any more, and it is to be cancelled.
+   */
   outgoing(): ReadonlyMap<number, string> {
-    const moves = [...this.#site.host.gates.all()].filter(([, { isReturn }]) => !isReturn)
+    const { host, isOwn } = this.#site
+    const isMove = ([partition, { isReturn }]: readonly [number, Gate]) =>
+      !isReturn || (isOwn?.(partition) === true && !this.#runs.has(nameOfTransfer(partition)))
+    const moves = [...host.gates.all()].filter(isMove)
     return new Map(moves.map(([partition, { to }]) => [partition, to]))
   }
 
   /** The document says that a vnode has moved: from now on the document alone decides who serves it. */
   async release(partition: number): Promise<void> {
     this.assertOpen()
-    await this.#runs.end(`return ${partition}`)
-    await this.#runs.end(`transfer ${partition}`)
+    await this.#runs.end(nameOfReturn(partition))
+    await this.#runs.end(nameOfTransfer(partition))
     await this.#forget(partition)
     this.#site.host.gates.revoke(partition)
   }
@@ -109,14 +124,14 @@ export class Handoffs extends Lifecycle {
     options: { readonly isLost?: boolean; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     this.assertOpen()
-    await this.#runs.end(`transfer ${partition}`)
+    await this.#runs.end(nameOfTransfer(partition))
     const gate = this.#site.host.gates.get(partition)
     if (gate === undefined) return
     const { signal, isLost = false } = options
     if (gate.phase === 'copying' || isLost) await this.#forget(partition)
     else {
       const askBack = (running: AbortSignal) => this.#seals.askBack(partition, running)
-      await this.#runs.run(`return ${partition}`, { job: undefined, signal }, askBack)
+      await this.#runs.run(nameOfReturn(partition), { job: undefined, signal }, askBack)
     }
     await this.#site.sender.end({ node: gate.to, partition }, { kind: 'transfer' })
   }
@@ -133,7 +148,8 @@ export class Handoffs extends Lifecycle {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): Promise<GivenBack> {
     this.assertOpen()
-    await this.#checkGivable(plan)
+    await this.#forgetReturn(plan.partition)
+    this.#checkGivable(plan)
     const pass = new Pass(this.#site, givingBack(plan))
     const { signal } = options
     const name = `give-back ${plan.partition}`
@@ -227,18 +243,19 @@ export class Handoffs extends Lifecycle {
   }
 
   async #start(plan: TransferPlan, signal?: AbortSignal): Promise<void> {
-    const name = `transfer ${plan.partition}`
-    const gate = this.#site.host.gates.get(plan.partition)
-    const isOther = gate !== undefined && (gate.to !== plan.to || gate.isReturn !== plan.isReturn)
-    if (isOther && (gate.phase !== 'copying' || this.#runs.has(name))) {
-      const message = `partition ${plan.partition} is on its way to ${gate.to}`
+    const { partition, to, isReturn } = plan
+    const gate = this.#site.host.gates.get(partition)
+    const isOther = gate !== undefined && (gate.to !== to || gate.isReturn !== isReturn)
+    if (isOther && gate.phase !== 'copying') {
+      const message = `partition ${partition} is on its way to ${gate.to}`
       throw new AtollError('ATOLL_CHANGE_REFUSED', message)
     }
     const transfer = new Transfer(this.#site, plan)
     // Requests wait for a vnode that is sealed and not announced: it does not wait for others to be copied.
     const atOnce = gate?.phase === 'resealing' || gate?.phase === 'cut-off'
-    const attempt = (running: AbortSignal) => transfer.attempt(running)
-    return this.#runs.retry(name, { job: transfer.job, signal, atOnce }, attempt)
+    const aim = isReturn ? `back to ${to}` : `to ${to}`
+    const options = { job: transfer.job, aim, signal, atOnce }
+    return this.#runs.retry(nameOfTransfer(partition), options, (running) => transfer.attempt(running))
   }
 
   /** By another number of partitions they are others. */
@@ -249,26 +266,46 @@ export class Handoffs extends Lifecycle {
     throw new AtollError('ATOLL_OVERLOADED', message, { details: { filed } })
   }
 
+  /** Does something while no transfer of the partition may begin. */
+  #withoutTransfer(partition: number, work: () => Promise<void>): Promise<void> {
+    return this.#runs.run(nameOfTransfer(partition), { job: undefined, signal: undefined }, work)
+  }
+
   async #forget(partition: number): Promise<void> {
     const gate = this.#site.host.gates.get(partition)
     if (gate === undefined) return
-    await new Transfer(this.#site, { partition, ...gate }).forget()
+    const transfer = new Transfer(this.#site, { partition, ...gate })
+    await this.#withoutTransfer(partition, () => transfer.forget())
   }
 
-  async #checkGivable({ partition, to, type }: GiveBackPlan): Promise<void> {
+  /** Nobody asks any more for what was to be returned in one piece: it goes back as everything else does. */
+  async #forgetReturn(partition: number): Promise<void> {
+    const isReturn = this.#site.host.gates.get(partition)?.isReturn === true
+    if (isReturn && !this.#runs.has(nameOfTransfer(partition))) await this.#forget(partition)
+  }
+
+  #checkGivable({ partition, to, type }: GiveBackPlan): void {
     const { isOwn, host } = this.#site
     if (to.length === 0) throw wrongRange('to', 'must name the nodes that hold the partition, got none')
     if (type === undefined && isOwn?.(partition)) {
       throw new AtollError('ATOLL_CHANGE_REFUSED', `partition ${partition} belongs to this node`)
     }
     if (this.#receiver.isTaking(partition)) {
-      throw new AtollError('ATOLL_OVERLOADED', `partition ${partition} is being taken over`)
+      throw new AtollError('ATOLL_OVERLOADED', `partition ${partition} is being taken over or filled`)
     }
     const gate = host.gates.get(partition)
     if (gate === undefined) return
-    // Nobody asks any more for what was to be returned in one piece: it goes back as everything else does.
-    if (gate.isReturn && !this.#runs.has(`transfer ${partition}`)) return this.#forget(partition)
     const message = `partition ${partition} is on its way to ${gate.to}`
     throw new AtollError('ATOLL_CHANGE_REFUSED', message, { transient: true })
   }
+}
+
+/** A partition is in one transfer at a time, and in none while one is being forgotten. */
+function nameOfTransfer(partition: number): string {
+  return `transfer ${partition}`
+}
+
+/** A partition that was handed over is asked back. */
+function nameOfReturn(partition: number): string {
+  return `return ${partition}`
 }

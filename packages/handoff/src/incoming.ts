@@ -13,17 +13,15 @@ export interface Receiving {
 
 /**
  * Why records of another node are not taken now; undefined if they are. What comes for a vnode that is just leaving would be
- * overlooked, and what is about to be sent must not be given back. `isGiving` says that this node gives the partition away.
+ * overlooked, and what is about to be sent must not be given back. `isGiving` says that this node gives the partition away:
+ * then what is here, and is offered, is not here for long.
  */
 export function whyNotTaken(
   { kind, from }: { readonly kind: HandoffKind; readonly from: string },
   { gate, isGiving }: { readonly gate: Gate | undefined; readonly isGiving: boolean },
 ): string | undefined {
-  if (kind === 'transfer') {
-    if (isGiving) return 'is just being given away'
-    if (gate === undefined || gate.to === from) return undefined
-  }
-  if (gate === undefined) return undefined
+  if (isGiving && kind !== 'give-back') return 'is just being given away'
+  if (gate === undefined || (kind === 'transfer' && gate.to === from)) return undefined
   if (gate.phase !== 'copying') return `is being handed over to ${gate.to}`
   return kind === 'give-back' && gate.to === from ? `moves to ${from}` : undefined
 }

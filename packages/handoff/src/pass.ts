@@ -162,8 +162,13 @@ export class Pass {
       throw new AtollError('ATOLL_CHANGE_REFUSED', message)
     }
     signal.throwIfAborted()
-    const removed = await Promise.all(items.map((record) => vnode.remove(record)))
-    return items.filter((_, at) => removed[at] === true)
+    // All have ended when the pass does: one that waits for its turn would delete what comes after that.
+    const outcomes = await Promise.allSettled(items.map((record) => vnode.remove(record)))
+    return items.filter((_, at) => {
+      const outcome = outcomes[at]
+      if (outcome?.status === 'rejected') throw outcome.reason
+      return outcome?.value === true
+    })
   }
 }
 

@@ -19,7 +19,7 @@ import { mergeAll, returnValues } from './sender.ts'
 
 export interface ReceiverParts {
   readonly host: VnodeHost
-  /** Stops giving a partition away, if this node does; resolves when it has. */
+  /** Stops giving a partition away, and says whether this node does: until it has ended, nothing may come. */
   readonly stopGiving: (partition: number) => boolean
   /** Throws if the sender goes by another ring than the one by which the records here are filed. */
   readonly checkRing: (ring: OfRing) => void
@@ -83,10 +83,10 @@ export class Receiver {
     this.#places.look()
   }
 
-  /** Whether a vnode is being taken over. */
+  /** Whether a vnode is being taken over or filled: what is here counts as held from then on. */
   isTaking(partition: number): boolean {
     return this.jobs().some(
-      ({ identity }) => identity.partition === partition && identity.kind === 'transfer',
+      ({ identity }) => identity.partition === partition && identity.kind !== 'give-back',
     )
   }
 
@@ -111,7 +111,7 @@ export class Receiver {
 
   #refuseInMotion({ partition, kind, partitions }: Incoming, from: string): void {
     this.#parts.checkRing({ partitions })
-    const isGiving = kind === 'transfer' && this.#parts.stopGiving(partition)
+    const isGiving = kind !== 'give-back' && this.#parts.stopGiving(partition)
     const why = whyNotTaken({ kind, from }, { gate: this.#parts.host.gates.get(partition), isGiving })
     if (why === undefined) return
     throw new AtollError('ATOLL_OVERLOADED', `partition ${partition} ${why}; try again later`)

@@ -14,6 +14,8 @@ export interface Transfers {
   start(plan: TransferPlan): Promise<void>
   /** Resolves when none of the partition is under way any more. */
   end(partition: number): Promise<void>
+  /** Does something while none of the partition may begin. Throws `ATOLL_OVERLOADED` if one is under way. */
+  without(partition: number, work: () => Promise<void>): Promise<void>
 }
 
 /** What nodes tell each other of partitions that were handed over, or are wanted back. */
@@ -36,7 +38,8 @@ export class Seals {
       case 'later':
         throw new AtollError('ATOLL_UNREACHABLE', `partition ${partition} is just being returned`)
       case 'come-back':
-        await this.#unseal(partition)
+        await this.#transfers.end(partition)
+        await this.#transfers.without(partition, () => this.#unseal(partition))
         break
       case 'accept':
         gates.accept(partition, from)
@@ -117,7 +120,6 @@ export class Seals {
 
   async #unseal(partition: number): Promise<void> {
     const { gates } = this.#site.host
-    await this.#transfers.end(partition)
     const gate = gates.get(partition)
     if (gate === undefined) return
     gates.set(partition, { ...gate, phase: 'resealing' })

@@ -3,7 +3,7 @@ import { AtollError, type KeyId } from '@atoll/core'
 import { type Ownership, ownerOfFiled, serveVnodes, VnodeReplicas, type VnodeTarget } from '@atoll/replicas'
 import { createWorld, type SimDisk, type SimRuntime, type World } from '@atoll/sim'
 import { MemoryNetwork, RpcEndpoint } from '@atoll/transport'
-import { type Database, type PutRequest, VnodeHost, WRITE_IDS } from '@atoll/vnode'
+import { type Database, type HandoffVnode, type PutRequest, VnodeHost, WRITE_IDS } from '@atoll/vnode'
 import { expectCounts } from '../../vnode/test/counts.ts'
 import { content, policyOf, valuesOf, write } from '../../vnode/test/world.ts'
 import { type HandoffOptions, Handoffs } from '../src/index.ts'
@@ -182,6 +182,29 @@ export class Island {
     }
   }
 }
+
+/** Alters every vnode that handoffs of a node get to see. */
+export function alter({ host }: Island, how: (vnode: HandoffVnode) => Partial<HandoffVnode>): void {
+  const handoffOf = host.handoffOf.bind(host)
+  host.handoffOf = (partition) => {
+    const vnode = handoffOf(partition)
+    return Object.assign(vnode, how(vnode))
+  }
+}
+
+/** What the driver of a node does: again until it succeeds, whatever happens to the node meanwhile. */
+export async function insist(atoll: Atoll, island: Island, work: () => Promise<unknown>): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      if (island.isUp) return void (await work())
+    } catch (error) {
+      if (tries >= MAX_TRIES) throw error
+    }
+    await atoll.sleep(5)
+  }
+}
+
+const MAX_TRIES = 200
 
 /** Its handlers are given no request that a build of before would not have read to its end. */
 function readOnlyBefore(endpoint: RpcEndpoint): void {

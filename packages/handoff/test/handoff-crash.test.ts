@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { id, valuesOf } from '../../vnode/test/world.ts'
-import { Atoll, type Island, MOVED, OWNED_BY_N1 } from './atoll.ts'
+import { Atoll, type Island, insist, MOVED, OWNED_BY_N1 } from './atoll.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
 const HANDOFF = { pageRecords: 3, retryBaseMs: 10, retryCapMs: 40, callTimeoutMs: 200, pauseTimeoutMs: 100 }
@@ -45,18 +45,6 @@ class Clients {
       if (answer !== undefined) this.acknowledged.push(name)
       await this.#atoll.sleep(6)
     }
-  }
-}
-
-/** What the driver of a node does: again until it succeeds, whatever happens to the node meanwhile. */
-async function insist(atoll: Atoll, island: Island, work: () => Promise<unknown>): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      if (island.isUp) return void (await work())
-    } catch (error) {
-      expect(tries, String(error)).toBeLessThan(200)
-    }
-    await atoll.sleep(5)
   }
 }
 

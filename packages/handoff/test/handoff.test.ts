@@ -316,6 +316,40 @@ describe('giving back', () => {
   })
 })
 
+describe('a return that a restart has stopped', () => {
+  it('is forgotten when the partition is this node’s own, and the former owner can give back', async () => {
+    await new Atoll(NAMES, OWNED_BY_N1, { handoff: { pageRecords: 4 } }).run(async (atoll) => {
+      const [n1, n2, n3] = NAMES.map((name) => atoll.node(name)) as [Island, Island, Island]
+      await fill(n1, 20)
+      await n1.handoffs.transfer(1, 'n2')
+      const abort = new AbortController()
+      const asking = n1.handoffs.cancel(1, { signal: abort.signal }).catch((error: unknown) => error)
+      while (n2.host.gates.get(1) === undefined) await atoll.sleep(1)
+      abort.abort()
+      expect(await asking).toMatchObject({ code: 'ATOLL_ABORTED' })
+      await n2.crash()
+      expect(n2.host.gates.get(1)).toMatchObject({ to: 'n1', isReturn: true })
+      // It is not this node's own yet.
+      expect(n2.handoffs.outgoing()).toEqual(new Map())
+      // The same move is decided again, and done.
+      await n1.handoffs.transfer(1, 'n2')
+      atoll.decide(MOVED)
+      await n1.handoffs.release(1)
+      const circle = n1.handoffs.giveBack({ partition: 1, to: ['n2'] })
+      await expect(circle).rejects.toMatchObject({ message: expect.stringContaining('moves to n1') })
+      // Nobody's wish any more, and so it is cancelled.
+      expect(n2.handoffs.outgoing()).toEqual(new Map([[1, 'n1']]))
+      await n2.handoffs.cancel(1)
+      expect(n2.handoffs.outgoing()).toEqual(new Map())
+      expect(await n1.handoffs.giveBack({ partition: 1, to: ['n2'] })).toMatchObject({ left: 0 })
+      expect(await n1.host.partitions()).toEqual([])
+      const target = { node: 'n2', partition: 1, role: 'primary', epoch: 2 } as const
+      await n3.write(target, id('later'), 'v')
+      expect(await n2.host.handoffOf(1).countNotes()).toBe(0)
+    })
+  })
+})
+
 describe('a refill', () => {
   it('copies what is chosen to where it is lacking, and goes on where it was', async () => {
     await new Atoll(NAMES, OWNED_BY_N1, { handoff: { pageRecords: 4 } }).run(async (atoll) => {

@@ -25,9 +25,9 @@ describe('records that n2 sends', () => {
     ),
   )
 
-  it('are taken where nothing moves, but for a transfer of what this node gives away', () => {
+  it('are taken where nothing moves, but for what shall stay here of what this node gives away', () => {
     for (const { kind, isGiving, gate, why } of taken) {
-      if (gate === undefined) expect(why === undefined).toBe(!(kind === 'transfer' && isGiving))
+      if (gate === undefined) expect(why === undefined).toBe(kind === 'give-back' || !isGiving)
     }
   })
 

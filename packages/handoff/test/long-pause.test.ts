@@ -1,22 +1,12 @@
 import type { KeyId } from '@atoll/core'
-import type { HandoffVnode } from '@atoll/vnode'
 import { describe, expect, it } from 'vitest'
 import { content, id, write } from '../../vnode/test/world.ts'
-import { Atoll, type Island, OWNED_BY_N1 } from './atoll.ts'
+import { Atoll, alter, type Island, OWNED_BY_N1 } from './atoll.ts'
 
 const AT_N1 = { node: 'n1', partition: 1, role: 'primary', epoch: 1 } as const
 const HANDOFF = { pageRecords: 1, retryBaseMs: 10, pauseTimeoutMs: 100 }
 /** Longer than writes may wait, and than the pause before the next attempt takes. */
 const STALL_MS = 300
-
-/** Alters every vnode that handoffs of a node get to see. */
-function alter({ host }: Island, how: (vnode: HandoffVnode) => Partial<HandoffVnode>): void {
-  const handoffOf = host.handoffOf.bind(host)
-  host.handoffOf = (partition) => {
-    const vnode = handoffOf(partition)
-    return Object.assign(vnode, how(vnode))
-  }
-}
 
 /** What is on the disk from now on is answered after a while. */
 function stall(atoll: Atoll, island: Island): Promise<void> {
