@@ -33,6 +33,7 @@ import {
 import { bucketTypesOf, checkRuntime } from './part-checks.ts'
 import { readableRuntime } from './readable-runtime.ts'
 import { nodeDigests, systemRuntime } from './system-runtime.ts'
+import { Turns } from './turns.ts'
 
 /** What a node that opens with its cluster cannot say within it is said later. */
 const HOME_TIMEOUT_MS = 10_000
@@ -59,6 +60,8 @@ export class Cluster extends Lifecycle {
   readonly #digest = nodeDigests()
   readonly #runtimes = new Map<NodeName, Runtime>()
   readonly #running = new Map<NodeName, AtollNode>()
+  /** Two nodes of one name would share its storage. */
+  readonly #turns = new Turns()
   /** What a node knew when it was last heard of, for the questions that are asked while all are down. */
   #last: Placement | undefined
   #closing: CloseOptions = {}
@@ -113,9 +116,11 @@ export class Cluster extends Lifecycle {
   /** Closes a node in order, as `AtollNode.close`. `restart` starts it again. */
   async stop(name: NodeName, options: CloseOptions = {}): Promise<void> {
     checkClose(options)
-    const node = this.node(name)
-    this.#running.delete(name)
-    await node.close(options)
+    await this.#turns.take(name, async () => {
+      const node = this.node(name)
+      this.#running.delete(name)
+      await node.close(options)
+    })
   }
 
   /** Closes all nodes in order, as `AtollNode.close`: none of them before no node has requests under way. */
@@ -132,7 +137,7 @@ export class Cluster extends Lifecycle {
     this.#running.delete(name)
     this.network.cut(name)
     this.#options.onCrash?.(name)
-    await node.abandon().catch(() => {})
+    await this.#turns.interrupt(name, () => node.abandon().catch(() => {}))
   }
 
   /**
@@ -144,6 +149,11 @@ export class Cluster extends Lifecycle {
     this.assertOpen()
     checkKnown('restart', options, ['restored'])
     const restored = checkBoolean('restored', options.restored ?? false)
+    await this.#turns.take(name, () => this.#restart(name, restored))
+  }
+
+  async #restart(name: NodeName, restored: boolean): Promise<void> {
+    this.assertOpen()
     if (this.isRunning(name)) return
     const data = await this.#openData(name)
     const storage = await this.#openAgain(name, data, restored)
@@ -159,6 +169,11 @@ export class Cluster extends Lifecycle {
     checkKnown('add', options, ['zone'])
     const { zone } = options
     if (zone !== undefined) checkZoneName(zone)
+    return this.#turns.take(name, () => this.#add(name, zone))
+  }
+
+  async #add(name: NodeName, zone: string | undefined): Promise<AtollNode> {
+    this.assertOpen()
     if (this.#names.includes(name))
       throw wrongRange('name', `must be new, and the cluster has a node "${name}" already`)
     const { document } = this.#someMember().cluster
@@ -172,11 +187,13 @@ export class Cluster extends Lifecycle {
 
   /** Forgets a node, which is closed if it runs: for one that has left the cluster, or shall never come back. */
   async forget(name: NodeName): Promise<void> {
-    this.#assertMember(name)
-    const node = this.#running.get(name)
-    this.#running.delete(name)
-    this.#names.splice(this.#names.indexOf(name), 1)
-    await node?.close()
+    await this.#turns.take(name, async () => {
+      this.#assertMember(name)
+      const node = this.#running.get(name)
+      this.#running.delete(name)
+      this.#names.splice(this.#names.indexOf(name), 1)
+      await node?.close()
+    })
   }
 
   /** Lets nothing pass between two groups of nodes, in either direction, until `heal`. */
@@ -256,11 +273,18 @@ export class Cluster extends Lifecycle {
 
   protected async onClose(): Promise<void> {
     await Promise.all(this.nodes.map((node) => node.drain(this.#closing)))
-    const nodes = this.nodes
-    this.#running.clear()
-    const outcomes = await Promise.allSettled(nodes.map((node) => node.close(this.#closing)))
+    const outcomes = await this.#closeNodes()
+    // Nodes that were being started, or stopped, when they all were to be closed.
+    await this.#turns.idle()
+    outcomes.push(...(await this.#closeNodes()))
     await this.#digest.close()
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  #closeNodes(): Promise<PromiseSettledResult<void>[]> {
+    const { nodes } = this
+    this.#running.clear()
+    return Promise.allSettled(nodes.map((node) => node.close(this.#closing)))
   }
 
   #runtimeOf(name: NodeName): Runtime {

@@ -128,11 +128,17 @@ export async function openStorage(
       { ...options.vnodes, node: name, partitions },
     )
     await vnodes.open()
-    await generation.begin()
-    const legacy = document && legacyIdOf(document.clusterId, name, runtime.digest.sha1)
-    const migrating = document?.members.get(name)?.id === legacy
-    const id = await cluster.nodeId(runtime, migrating ? legacy : undefined)
-    return { name, id, runtime, options, bucketTypes, vnodes, space, cluster, generation }
+    try {
+      await generation.begin()
+      const legacy = document && legacyIdOf(document.clusterId, name, runtime.digest.sha1)
+      const migrating = document?.members.get(name)?.id === legacy
+      const id = await cluster.nodeId(runtime, migrating ? legacy : undefined)
+      return { name, id, runtime, options, bucketTypes, vnodes, space, cluster, generation }
+    } catch (error) {
+      // What the vnodes do by themselves would go on. That they cannot be closed either matters less than why.
+      await vnodes.close().catch(() => {})
+      throw error
+    }
   } catch (error) {
     await database.close()
     throw error

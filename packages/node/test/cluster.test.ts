@@ -188,3 +188,48 @@ test('many nodes, and a signal that goes to all of them, give Node no reason for
   }
   expect(warnings).toEqual([])
 })
+
+describe('what is done with one node at once is done one after the other', () => {
+  const expectWhole = async (cluster: Cluster) => {
+    for (const node of cluster.nodes) {
+      await node.objects.put('photos', `by ${node.name}`, 'text')
+      expect(node.vnodes.state).toBe('open')
+      expect(node.vnodes.storage.failure).toBeUndefined()
+    }
+  }
+
+  test('starts of it, and one beside a stop that is not over', async () => {
+    await using cluster = await createCluster({ nodes: 3, storage: inMemory() })
+    await cluster.node(1).objects.createBucket('photos')
+    await cluster.stop('n3')
+    await Promise.all([cluster.restart('n3'), cluster.restart('n3')])
+    await expectWhole(cluster)
+    await Promise.all([cluster.stop('n3'), cluster.restart('n3')])
+    await expectWhole(cluster)
+    await Promise.all([cluster.crash('n3'), cluster.restart('n3'), cluster.stop('n3'), cluster.restart('n3')])
+    await expectWhole(cluster)
+    const [stopped, late] = await Promise.allSettled([cluster.stop('n3'), cluster.stop('n3')])
+    expect(stopped.status).toBe('fulfilled')
+    expect(late).toMatchObject({ status: 'rejected', reason: { code: 'ATOLL_UNREACHABLE' } })
+  })
+
+  test('additions of it: the second one finds that there is such a node', async () => {
+    await using cluster = await createCluster({ nodes: 3, storage: inMemory() })
+    await cluster.node(1).objects.createBucket('photos')
+    const [added, again] = await Promise.allSettled([cluster.add('n4'), cluster.add('n4')])
+    expect(added.status).toBe('fulfilled')
+    expect(again).toMatchObject({ status: 'rejected', reason: { code: 'ATOLL_INVALID_ARGUMENT' } })
+    expect(cluster.names).toEqual(['n1', 'n2', 'n3', 'n4'])
+    await expectWhole(cluster)
+  })
+
+  test('a start beside the end of the cluster leaves nothing open', async () => {
+    const storage = inMemory()
+    const cluster = await createCluster({ nodes: 3, storage })
+    await cluster.stop('n3')
+    const starting = cluster.restart('n3')
+    await Promise.allSettled([cluster.close(), starting])
+    expect(['n1', 'n2', 'n3'].map((node) => storage(node).status)).toEqual(['closed', 'closed', 'closed'])
+    await expect(cluster.restart('n3')).rejects.toMatchObject({ code: 'ATOLL_CLOSED' })
+  })
+})

@@ -468,7 +468,7 @@ export class VnodeHost extends Lifecycle {
       olderHeads: this.#olderHeads,
       policyOf: this.#parts.policyOf,
       lineage: () => (this.#health.hasFailed ? { ...this.lineage(), continues: false } : this.lineage()),
-      reload: () => this.#counters.load(this.#filed),
+      reload: () => this.#counters.load(this.#wanted),
       onDone: () => this.#health.succeeded(),
       onFailed: (cause) => {
         this.#health.failed(cause)

@@ -107,6 +107,8 @@ export class Recounter {
     if (this.#due().length === 0) return
     this.#running = this.#run(this.#stop.signal).finally(() => {
       this.#running = undefined
+      // What is not known since the last look has found somebody who was counting still.
+      this.look()
     })
   }
 

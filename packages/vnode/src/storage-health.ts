@@ -34,6 +34,7 @@ export class StorageHealth {
   #failure: { readonly reason: string; readonly sinceMs: number; readonly missed: number } | undefined
   #missed = 0
   #hasFailed = false
+  #isOpen = false
 
   constructor(parts: StorageHealthParts) {
     this.#parts = parts
@@ -63,12 +64,13 @@ export class StorageHealth {
   /** The database was opened. */
   open(): void {
     this.#hasFailed = false
+    this.#isOpen = true
     this.#parts.metrics.gauge('atoll_vnode_storage_failed', 0)
   }
 
   failed(cause: unknown): void {
     this.#hasFailed = true
-    if (this.#failure !== undefined) return
+    if (!this.#isOpen || this.#failure !== undefined) return
     const { clock, log, metrics } = this.#parts
     this.#failure = { reason: messageOf(cause), sinceMs: clock.wallMs(), missed: this.#missed }
     metrics.gauge('atoll_vnode_storage_failed', 1)
@@ -101,6 +103,7 @@ export class StorageHealth {
 
   /** Of a database that is closed nothing is known, and nothing is tried. Resolves when no attempt is under way. */
   async close(): Promise<void> {
+    this.#isOpen = false
     this.#loop.stop()
     await this.#loop.ended()
     if (this.#failure !== undefined) this.#parts.metrics.gauge('atoll_vnode_storage_failed', 0)

@@ -1,6 +1,7 @@
 import { encodeTuple } from '@atoll/core'
 import { partitionOf } from '@atoll/ring'
 import { expect, test } from 'vitest'
+import { COUNT_RANGE } from '../src/count-rows.ts'
 import { BINARY } from '../src/database.ts'
 import { FORMAT_KEY } from '../src/layout.ts'
 import { seal } from '../src/seal.ts'
@@ -57,5 +58,34 @@ test('it is done once: what a later version files elsewhere stays', async () => 
   const { record } = await again.get({ partition: elsewhere, id: id('stray') })
   expect(valuesOf(record)).toEqual(['stray'])
   await again.close()
+  store.dispose()
+})
+
+test('counts are right where their rows are damaged, and a batch fails, while records are filed anew', async () => {
+  const store = memoryStore()
+  const { database } = store
+  // So that a batch has few of them.
+  const large = 'x'.repeat(400_000)
+  const host = makeHost(database)
+  await host.open()
+  for (const key of KEYS) await host.coordinate({ ...write(id(key), content(large)), partition: homeOf(key) })
+  const counts = (await database.keys({ ...BINARY, ...COUNT_RANGE }).nextv(100)).map((key) => ({ key }))
+  expect(counts.length).toBeGreaterThan(0)
+  const batch = database.batch.bind(database)
+  let batches = 0
+  database.batch = async (operations, options) => {
+    const moves = operations.length > 20
+    if (moves) batches += 1
+    if (moves && batches === 3) throw new Error('no room')
+    await batch(operations, options)
+  }
+  const damaged = counts.map(({ key }) => ({ type: 'put', key, value: new Uint8Array(9) }) as const)
+  await batch(damaged, { ...BINARY, sync: true })
+  await expect(host.refile(16)).rejects.toMatchObject({ code: 'ATOLL_STORAGE' })
+  database.batch = batch
+  await host.refile(16)
+  await host.counted
+  await expectCounts(host)
+  await host.close()
   store.dispose()
 })

@@ -1,8 +1,9 @@
 import { INDEX_LIMITS } from '@atoll/causality'
 import { type Runtime, utf8 } from '@atoll/core'
 import { MemoryLevel } from 'memory-level'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { VnodeHost } from '../src/index.ts'
+import { StorageHealth } from '../src/storage-health.ts'
 import { content, id, policyOf, type TestRuntime, testRuntime, valuesOf, write } from './world.ts'
 
 /** A memory-level on a disk that fills, and that can say how full it is. */
@@ -177,4 +178,31 @@ it('a clock before 1970 coordinates nothing, and says so', async () => {
   runtime.wallMs = 0
   await host.coordinate(write(id('l'), content('v')))
   await host.close()
+})
+
+test('of a database that is closed nothing is tried, whatever was under way fails with', async () => {
+  const { runtime, fire, waiting } = patient()
+  let tries = 0
+  const tryWrite = async () => {
+    tries += 1
+    throw new Error('the database is not open')
+  }
+  const health = new StorageHealth({ ...runtime, hasRoom: () => true, tryWrite })
+  health.open()
+  health.failed(new Error('a batch failed'))
+  expect(waiting()).toBe(1)
+  await fire()
+  expect(tries).toBe(1)
+  await health.close()
+  expect(waiting()).toBe(0)
+  health.failed(new Error('what was under way'))
+  expect(waiting()).toBe(0)
+  expect(health.state.failure).toBeUndefined()
+  // Whoever closes says by that whether all that was written is known.
+  expect(health.hasFailed).toBe(true)
+  health.open()
+  expect(health.hasFailed).toBe(false)
+  health.failed(new Error('a batch failed'))
+  expect(waiting()).toBe(1)
+  await health.close()
 })
