@@ -10,6 +10,7 @@ import {
   toHex,
 } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
+import { MANIFESTS_TYPE } from '@atoll/objects'
 import type { VnodeHost } from '@atoll/vnode'
 import { passing } from './mutants.ts'
 import { nameOf } from './names.ts'
@@ -18,6 +19,11 @@ type Types = Readonly<Record<string, Partial<BucketProperties>>>
 
 export function believingAnybody(types: Types): Types {
   return Object.fromEntries(Object.entries(types).map(([name, type]) => [name, { ...type, absence: 'any' }]))
+}
+
+/** The same of objects alone, so that nothing but what objects are held to can tell. */
+export function believingAnybodyOfObjects(types: Types): Types {
+  return { ...types, [MANIFESTS_TYPE]: { ...types[MANIFESTS_TYPE], absence: 'any' } }
 }
 
 export function takingSilenceForDamage(replicas: Replicas): Replicas {

@@ -2,6 +2,7 @@ import type { AtollNode, ClusterOptions } from '@atoll/node'
 import type { VnodeHost } from '@atoll/vnode'
 import {
   believingAnybody,
+  believingAnybodyOfObjects,
   countingAllAtOnce,
   freezingDigests,
   judgingFoldersByTheirFirst,
@@ -113,6 +114,10 @@ export const BUGS: Readonly<Record<string, Bug>> = {
   'fallback-absence': {
     about: 'that there is nothing is believed of any replica, fallbacks among them',
     build: (options) => ({ ...options, bucketTypes: believingAnybody(options.bucketTypes) }),
+  },
+  'fallback-absence-of-objects': {
+    about: 'that there is no such object is believed of any replica, fallbacks among them',
+    build: (options) => ({ ...options, bucketTypes: believingAnybodyOfObjects(options.bucketTypes) }),
   },
   'unreachable-is-corrupt': {
     about: 'a replica that is out of reach counts as one whose copy is damaged',

@@ -1,8 +1,11 @@
 import type { Operation, Violation } from '@atoll/sim'
-import type { Confirmed } from './confirmations.ts'
+import { type Confirmed, isFirm } from './confirmations.ts'
 
 export interface Absences {
-  /** Writes, and reads of which no value means that nothing was there. */
+  /**
+   * Writes, and reads of which no value means that nothing was there. A deletion that said so is among them two times: as
+   * itself, and as a read that began when it did.
+   */
   readonly operations: readonly Operation[]
   readonly confirmed: ReadonlyMap<Operation, Confirmed>
   /** Whether a deletion that came before a write may count as the later one, since clocks were wrong. */
@@ -20,10 +23,11 @@ export function checkAbsence({ operations, confirmed, skewed }: Absences): Viola
   return denials.flatMap((read) => {
     const same = operations.filter(({ key }) => key === read.key)
     const deletions = same.filter(
-      ({ kind, outcome, began }) => kind === 'delete' && outcome !== 'fail' && began < read.ended,
+      ({ kind, outcome, began }) =>
+        kind === 'delete' && outcome !== 'fail' && began < read.ended && began !== read.began,
     )
     const there = same.find((write) => {
-      if (!isFirm(write, confirmed.get(write)) || write.ended >= read.began) return false
+      if (!isKept(write, confirmed.get(write)) || write.ended >= read.began) return false
       return deletions.every(
         (deletion) => !skewed && deletion.outcome === 'ok' && deletion.ended < write.began,
       )
@@ -34,9 +38,9 @@ export function checkAbsence({ operations, confirmed, skewed }: Absences): Viola
   })
 }
 
-function isFirm({ kind, outcome }: Operation, confirmed: Confirmed | undefined): boolean {
+function isKept({ kind, outcome }: Operation, confirmed: Confirmed | undefined): boolean {
   const isWrite = kind === 'put' || kind === 'add'
-  return isWrite && outcome === 'ok' && confirmed !== undefined && confirmed.primaries >= confirmed.needed
+  return isWrite && outcome === 'ok' && confirmed !== undefined && isFirm(confirmed)
 }
 
 /** What a listing names was put, and that put did not certainly fail. */

@@ -24,10 +24,11 @@ function checkRead(read: Operation, operations: readonly Operation[]): Violation
 
 const LOOKS: readonly Operation['kind'][] = ['get', 'list', 'folders']
 
-/** What a reader may know of, as it looked then. */
+/** What a reader may know of, as it looked then. A deletion that says that there was nothing did not make it so. */
 function writesBefore(read: Operation, operations: readonly Operation[]): Operation[] {
   return operations
     .filter(({ kind, key, began }) => !LOOKS.includes(kind) && key === read.key && began < read.ended)
+    .filter(({ began }) => began !== read.began)
     .map((write) =>
       write.outcome === 'ok' && write.ended > read.began ? { ...write, outcome: 'unknown' } : write,
     )

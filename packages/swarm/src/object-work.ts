@@ -1,8 +1,10 @@
+import type { AtollNode } from '@atoll/node'
+import { MANIFESTS_TYPE, type PutResult } from '@atoll/objects'
 import type { Operation } from '@atoll/sim'
 import { broken, inChunks, slowly } from './bodies.ts'
 import { orNothing, type Work } from './client.ts'
 import { BUCKET } from './names.ts'
-import { manifestId, objectKeys, readObject, record, type Scene } from './scene.ts'
+import { objectKeys, readObject, record, type Scene } from './scene.ts'
 
 const SMALL = { min: 12, max: 400 }
 const LARGE = { min: 300, max: 16_000 }
@@ -11,12 +13,16 @@ const MOST_IN_BURST = 5
 const BURST_MS = 60
 
 /** Whoever puts is told of its own body, also where several are written together. */
-async function own(scene: Scene, name: string, put: Promise<{ readonly etag: string }>): Promise<void> {
-  const { etag } = await put
-  const told = scene.bodies.byEtag(etag)?.name
+async function own(scene: Scene, name: string, put: Promise<PutResult>): Promise<PutResult> {
+  const result = await put
+  const told = scene.bodies.byEtag(result.etag)?.name
   if (told !== name)
     scene.complaints.push(`a put of ${name} was answered with the etag of ${told ?? 'nothing'}`)
+  return result
 }
+
+/** Where the record of an object is. */
+const at = (through: AtollNode) => ({ through, type: MANIFESTS_TYPE })
 
 const put =
   (size: typeof SMALL): Work =>
@@ -25,9 +31,9 @@ const put =
     const { name, bytes } = scene.bodies.make(nextName(), prng.between(size.min, size.max), prng)
     await record(scene, scene.objects, {
       intent: { client, kind: 'put', key, value: name },
-      run: () =>
+      write: () =>
         own(scene, name, node.objects.put(BUCKET, key, prng.chance(500) ? bytes : inChunks(bytes, prng))),
-      writes: { node, id: manifestId(scene, key) },
+      ...at(node),
     })
   }
 
@@ -41,7 +47,8 @@ export const putInBurst: Work = async (scene, { name: client, prng, nextName }, 
     await clock.sleep(prng.between(0, BURST_MS))
     await record(scene, scene.objects, {
       intent: { client, kind: 'put', key, value: name },
-      run: () => own(scene, name, node.objects.put(BUCKET, key, bytes)),
+      write: () => own(scene, name, node.objects.put(BUCKET, key, bytes)),
+      ...at(node),
     })
   })
   await Promise.all(puts)
@@ -55,13 +62,13 @@ export const putSlowly: Work = async (scene, { name: client, prng, nextName }, n
   const pauseMs = prng.between(1, scene.options.durationMs / 4)
   await record(scene, scene.objects, {
     intent: { client, kind: 'put', key, value: name },
-    run: () =>
+    write: () =>
       node.objects.put(
         BUCKET,
         key,
         slowly(inChunks(bytes, prng), () => clock.sleep(pauseMs)),
       ),
-    writes: { node, id: manifestId(scene, key) },
+    ...at(node),
   })
 }
 
@@ -71,7 +78,8 @@ const putBroken: Work = async (scene, { name: client, prng, nextName }, node) =>
   const { name, bytes } = scene.bodies.make(nextName(), prng.between(LARGE.min, LARGE.max), prng)
   const operation = await record(scene, scene.objects, {
     intent: { client, kind: 'put', key, value: name },
-    run: () => node.objects.put(BUCKET, key, broken(bytes, prng)),
+    write: () => node.objects.put(BUCKET, key, broken(bytes, prng)),
+    ...at(node),
     mayFail: true,
   })
   if (operation.outcome === 'ok') scene.complaints.push(`a put of a broken body was acknowledged: ${name}`)
@@ -86,7 +94,8 @@ const putAborted: Work = async (scene, { name: client, prng, nextName }, node) =
   const timer = clock.timer(prng.between(0, 20), () => patience.abort(new Error('no patience')))
   await record(scene, scene.objects, {
     intent: { client, kind: 'put', key, value: name },
-    run: () => node.objects.put(BUCKET, key, inChunks(bytes, prng), { signal: patience.signal }),
+    write: () => node.objects.put(BUCKET, key, inChunks(bytes, prng), { signal: patience.signal }),
+    ...at(node),
     mayFail: true,
   })
   timer.cancel()
@@ -100,10 +109,11 @@ const remove: Work = async (scene, { name: client, prng }, node) => {
     run: async () => {
       deleted = (await node.objects.delete(BUCKET, key)).deleted
     },
-    writes: { node, id: manifestId(scene, key) },
   })
   // To say that there was nothing is to have looked.
-  if (operation.outcome === 'ok' && !deleted) scene.denials.push({ ...operation, kind: 'get' })
+  if (operation.outcome !== 'ok' || deleted) return
+  scene.denials.push({ ...operation, kind: 'get' })
+  scene.world.runtime(client).probe.mark('client.delete of nothing')
 }
 
 /** Every second client gives back what it has read. */

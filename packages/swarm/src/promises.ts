@@ -39,6 +39,7 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
   const { operations } = objects
   const keys = objectKeys(options)
   const listings = absencesOf(asListings(operations, keys), keys)
+  const looks = [...operations, ...listings, ...scene.denials]
   return [
     ...complaints.map((message) => ({ rule: 'never', key: '', message })),
     ...watch.violations,
@@ -61,11 +62,11 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     ...checkFolders(operations, keys),
     ...checkCorrupt(scene, damage),
     ...checkSound(scene, damage),
-    ...[[...operations, ...listings, ...scene.denials], sets.operations, registers.operations].flatMap(
-      (all) => (damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed })),
+    ...[looks, sets.operations, registers.operations].flatMap((all) =>
+      damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed }),
     ),
     ...(meet ? scene.bucketWords : []),
-    ...(meet ? checkFreshness([...operations, ...listings]) : []),
+    ...(meet ? checkFreshness(looks) : []),
     ...(meet ? checkSetFreshness(sets.operations) : []),
     ...checkConvergence(finals.replicas),
   ]

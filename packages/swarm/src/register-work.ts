@@ -12,11 +12,14 @@ const write: Work = async (scene, { name: client, prng, nextName }, node) => {
   const blind = prng.chance(500)
   await record(scene, scene.registers, {
     intent: { client, kind: 'put', key, value },
-    run: async () => {
+    write: async () => {
       const context = blind ? undefined : (await node.kv.get(id)).context
-      stamp(scene, { key, name: value, value }, await node.kv.put(id, { value: utf8(value), context }))
+      const written = await node.kv.put(id, { value: utf8(value), context })
+      stamp(scene, { key, name: value, value }, written)
+      return written
     },
-    writes: { node, id },
+    through: node,
+    type: id.type,
   })
 }
 

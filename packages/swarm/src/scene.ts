@@ -1,8 +1,7 @@
 import type { KvRead } from '@atoll/coordinator'
-import { AtollError, fromUtf8, isAtollError, type KeyId, messageOf, utf8 } from '@atoll/core'
+import { AtollError, fromUtf8, isAtollError, messageOf } from '@atoll/core'
 import type { ClusterDocument } from '@atoll/membership'
 import type { AtollNode, Cluster } from '@atoll/node'
-import { MANIFESTS_TYPE } from '@atoll/objects'
 import {
   type DiskCopy,
   describeOperation,
@@ -15,7 +14,7 @@ import {
 import { Bodies } from './bodies.ts'
 import type { Builds } from './builds.ts'
 import type { ChangeKind } from './change-plan.ts'
-import { type Confirmed, confirming } from './confirmations.ts'
+import { type Confirmed, isFirm, neededOf } from './confirmations.ts'
 import { Doors } from './doors.ts'
 import { BUCKET, placed } from './names.ts'
 import type { HouseOptions } from './options.ts'
@@ -124,11 +123,6 @@ export function newScene(
   }
 }
 
-/** The record of an object. */
-export function manifestId({ place }: Scene, key: string): KeyId {
-  return { type: MANIFESTS_TYPE, bucket: place, key: utf8(key) }
-}
-
 export const objectKeys = ({ keys }: HouseOptions) => numbered('o', keys)
 export const setKeys = (options: HouseOptions) => withPlaces(numbered('s', options.keys), options)
 export const registerKeys = (options: HouseOptions) => withPlaces(numbered('r', options.keys), options)
@@ -153,24 +147,38 @@ export function newestDocument({ nodes }: Pick<Cluster, 'nodes'>): ClusterDocume
 
 interface Step {
   readonly intent: Intent
-  readonly run: () => Promise<unknown>
   readonly mayFail?: boolean
-  /** The record that is written, and through which node. */
-  readonly writes?: { readonly node: AtollNode; readonly id: KeyId }
+}
+
+interface Look extends Step {
+  readonly run: () => Promise<unknown>
+}
+
+/** What is answered tells on how many primaries the write is: whoever puts is told of that by every layer. */
+interface Write extends Step {
+  readonly write: () => Promise<{ readonly primaries: number }>
+  /** Through which node, and of which type the record is. */
+  readonly through: AtollNode
+  readonly type: string
 }
 
 /** Runs an operation, keeps it in the history and tells the timeline. */
-export async function record(scene: Scene, history: OperationHistory, step: Step): Promise<Operation> {
+export async function record(
+  scene: Scene,
+  history: OperationHistory,
+  step: Look | Write,
+): Promise<Operation> {
   const { world, options, complaints } = scene
   let reason = ''
   let confirmed: Confirmed | undefined
   let isCorrupt = false
   let isElsewhere = false
   const run = async () => {
-    if (step.writes === undefined) return step.run()
-    const written = await confirming(step.writes.node, step.writes.id, step.run)
-    confirmed = written.confirmed
-    return written.result
+    if (!('write' in step)) return step.run()
+    const needed = neededOf(step.through, step.type)
+    const { primaries } = await step.write()
+    confirmed = { primaries, needed }
+    return undefined
   }
   const operation = await history.record(step.intent, () =>
     run().catch((error: unknown) => {
@@ -180,13 +188,16 @@ export async function record(scene: Scene, history: OperationHistory, step: Step
       throw error
     }),
   )
+  const { probe } = world.runtime(operation.client)
   if (confirmed !== undefined) scene.confirmed.set(operation, confirmed)
+  if (confirmed !== undefined && 'write' in step && isFirm(confirmed))
+    probe.mark(`client.${operation.kind} firm in ${step.type}`)
   if (isCorrupt) scene.saidCorrupt.push(operation)
   world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
   // Who is inside a node when that leaves is told to ask another one.
   if (mustSucceed(options, operation) && operation.outcome !== 'ok' && step.mayFail !== true && !isElsewhere)
     complaints.push(`nothing was wrong, and ${describeOperation(operation)}: ${reason}`)
-  world.runtime(operation.client).probe.mark(`client.${operation.kind} ${operation.outcome}`)
+  probe.mark(`client.${operation.kind} ${operation.outcome}`)
   return operation
 }
 

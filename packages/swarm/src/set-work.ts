@@ -21,9 +21,10 @@ export async function addTo(
   const { client, key, value, node } = add
   await record(scene, scene.sets, {
     intent: { client, kind: 'add', key, value },
-    run: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value), metadata: padding(scene) }),
+    write: () => node.kv.put(recordId(SETS_TYPE, key), { value: utf8(value), metadata: padding(scene) }),
     mayFail: mayBeTooLarge(scene),
-    writes: { node, id: recordId(SETS_TYPE, key) },
+    through: node,
+    type: SETS_TYPE,
   })
 }
 
@@ -37,13 +38,14 @@ const addSeen: Work = async (scene, { name: client, prng, nextName }, node) => {
   const id = recordId(SETS_TYPE, key)
   await record(scene, scene.sets, {
     intent: { client, kind: 'add', key, value },
-    run: async () => {
+    write: async () => {
       const seen = await node.kv.get(id)
       const all = [...elementsOf(seen), value].join(' ')
-      await node.kv.put(id, { value: utf8(all), context: seen.context, metadata: padding(scene) })
+      return node.kv.put(id, { value: utf8(all), context: seen.context, metadata: padding(scene) })
     },
     mayFail: mayBeTooLarge(scene),
-    writes: { node, id },
+    through: node,
+    type: SETS_TYPE,
   })
 }
 

@@ -79,6 +79,18 @@ const CAUGHT: Readonly<Record<string, Caught>> = {
   },
   'always-alone': { within: 50, rules: [...LOST, 'left-behind'] },
   'fallback-absence': { within: 50, rules: ['false-absence', 'false-corrupt'], fixed: about('few') },
+  'fallback-absence-of-objects': {
+    within: 20,
+    rules: ['false-absence'],
+    fixed: {
+      ...APART,
+      nodes: () => 5,
+      operations: () => 40,
+      sloppy: () => true,
+      faults: () => ({ partition: 8, freeze: 8 }),
+      clearance: () => false,
+    },
+  },
   'unreachable-is-corrupt': { within: 50, rules: ['false-corrupt'] },
   'blind-repair': { within: 50, rules: ['left-behind'], fixed: about('residue') },
   'merge-past-the-limit-refused': { within: 100, rules: ['convergence', 'undelivered', 'left-behind'] },

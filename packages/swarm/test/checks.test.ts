@@ -1,5 +1,6 @@
 import type { Operation } from '@atoll/sim'
 import { describe, expect, test } from 'vitest'
+import { checkAbsence } from '../src/check-absence.ts'
 import { absencesOf, checkFreshness, checkSetFreshness } from '../src/check-freshness.ts'
 import { checkRegisters } from '../src/check-registers.ts'
 
@@ -53,6 +54,59 @@ describe('freshness', () => {
     expect(rules(checkSetFreshness(history(...adds, 'get s = a ok 4-5')))).toEqual([])
     expect(rules(checkSetFreshness(history(...adds, 'get s = a c ok 7-8')))).toEqual(['stale-set s'])
     expect(rules(checkSetFreshness(history(...adds, 'get s =  ok 4-5')))).toEqual(['stale-set s'])
+  })
+})
+
+describe('absence', () => {
+  const said = ['false-absence k']
+  /** Of the writes, so many are on two primaries of three, from the first on. */
+  const check = (operations: readonly Operation[], { firm = 1, skewed = false } = {}) => {
+    const confirmed = new Map(
+      operations
+        .filter(({ kind, outcome }) => kind === 'put' && outcome === 'ok')
+        .map((write, at) => [write, { primaries: at < firm ? 2 : 1, needed: 2 }]),
+    )
+    return rules(checkAbsence({ operations, confirmed, skewed }))
+  }
+
+  test('what is on so many primaries that a reader meets one is not said to be absent', () => {
+    const read = ['put k = a ok 1-2', 'get k ok 3-4']
+    expect(check(history(...read))).toEqual(said)
+    expect(check(history(...read), { firm: 0 })).toEqual([])
+    expect(check(history('put k = a ok 1-2', 'get k = a ok 3-4'))).toEqual([])
+    expect(check(history('put k = a ok 1-4', 'get k ok 3-5'))).toEqual([])
+    expect(check(history('put k = a ok 1-2', 'get k fail 3-4'))).toEqual([])
+  })
+
+  test('a deletion makes it absent, unless it was over before the write', () => {
+    for (const deletion of ['delete k ok 3-4', 'delete k unknown 3-4', 'delete k ok 1-3', 'delete k ok 5-8'])
+      expect(check(history('put k = a ok 1-2', deletion, 'get k ok 6-7')), deletion).toEqual([])
+    const late = history('delete k ok 1-2', 'put k = a ok 3-4', 'get k ok 5-6')
+    expect(check(late)).toEqual(said)
+    expect(check(late, { skewed: true })).toEqual([])
+    expect(check(history('put k = a ok 1-2', 'delete k fail 3-4', 'get k ok 5-6'))).toEqual(said)
+  })
+
+  test('a deletion that says that there was nothing is judged as a read, and does not excuse itself', () => {
+    const denied = (...lines: string[]) => {
+      const operations = history(...lines, 'delete k ok 7-8')
+      const last = operations.slice(-1)
+      return [...operations, ...last.map((deletion): Operation => ({ ...deletion, kind: 'get' }))]
+    }
+    expect(check(denied('put k = a ok 1-2'))).toEqual(said)
+    expect(rules(checkFreshness(denied('put k = a ok 1-2')))).toEqual(['stale-read k'])
+    expect(check(denied('put k = a ok 1-2'), { firm: 0 })).toEqual([])
+    for (const before of [['put k = a ok 1-9'], ['put k = a ok 1-2', 'delete k ok 3-9'], []]) {
+      expect(check(denied(...before))).toEqual([])
+      expect(rules(checkFreshness(denied(...before)))).toEqual([])
+    }
+  })
+
+  test('a listing that leaves it out says that it is absent', () => {
+    const operations = history('put o1 = a ok 1-2', 'put o2 = b ok 1-2', 'list reef = o2 ok 3-4')
+    const all = [...operations, ...absencesOf(operations, ['o1', 'o2', 'o3'])]
+    expect(check(all, { firm: 2 })).toEqual(['false-absence o1'])
+    expect(check(all, { firm: 0 })).toEqual([])
   })
 })
 

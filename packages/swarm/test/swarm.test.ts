@@ -25,10 +25,14 @@ test('thirty houses and more keep every promise', { timeout: 300_000 }, async ()
 
 /** Where they have to come by, or they prove little. */
 const WAYS = [
+  'client.add firm in sets',
   'client.add unknown',
+  'client.delete of nothing',
   'client.delete ok',
   'client.list ok',
   'client.put fail',
+  'client.put firm in atoll.manifests',
+  'client.put firm in registers',
   'client.put ok',
   'client.put unknown',
   'coordinator.get_unmet',
