@@ -1,4 +1,4 @@
-import type { Operation, Violation } from '@atoll/sim'
+import { describeOperation, type Operation, type Violation } from '@atoll/sim'
 import { type Confirmed, isFirm } from './confirmations.ts'
 
 export interface Absences {
@@ -41,6 +41,15 @@ export function checkAbsence({ operations, confirmed, skewed }: Absences): Viola
 function isKept({ kind, outcome }: Operation, confirmed: Confirmed | undefined): boolean {
   const isWrite = kind === 'put' || kind === 'add'
   return isWrite && outcome === 'ok' && confirmed !== undefined && isFirm(confirmed)
+}
+
+/** The bucket was there before anybody asked for anything, and nobody deletes it. */
+export function checkBucketThere(saidNoBucket: readonly Operation[]): Violation[] {
+  return saidNoBucket.map((operation) => ({
+    rule: 'false-absence',
+    key: operation.key,
+    message: `${describeOperation(operation)} was told that there is no bucket`,
+  }))
 }
 
 /** What a listing names was put, and that put did not certainly fail. */

@@ -1,4 +1,4 @@
-import type { Operation, Violation } from '@atoll/sim'
+import { describeOperation, type Operation, type Violation } from '@atoll/sim'
 import type { Stamp } from './scene.ts'
 
 export interface RegisterFinal {
@@ -22,15 +22,37 @@ export interface Registers {
  */
 export function checkRegisters({ operations, stamps, finals, skewed }: Registers): Violation[] {
   return [...finals].flatMap(([key, final]) => {
-    const acknowledged = stamps.filter((stamp) => stamp.key === key)
+    const acknowledged = writesOf(stamps, key)
     const last = acknowledged.reduce((latest, { timestampMs }) => Math.max(latest, timestampMs), 0)
     const possible = new Set<string | undefined>(unknownValues(operations, key))
-    for (const { value, timestampMs } of acknowledged) if (skewed || timestampMs === last) possible.add(value)
+    for (const { operation, timestampMs } of acknowledged)
+      if (skewed || timestampMs === last) possible.add(operation.value)
     if (acknowledged.length === 0) possible.add(undefined)
     if (final.timestampMs >= last && possible.has(final.value)) return []
-    const message = `it holds ${final.value} of ${final.timestampMs}; acknowledged: ${JSON.stringify(acknowledged)}`
+    const message = `it holds ${final.value} of ${final.timestampMs}; acknowledged: ${acknowledged.map(inWords).join('; ')}`
     return [{ rule: 'lost-register', key, message }]
   })
+}
+
+/** What is read is not older, by its logical time, than anything that was acknowledged before. */
+export function checkRegisterFreshness(stamps: readonly Stamp[]): Violation[] {
+  return stamps.flatMap((read) => {
+    const { kind, key, began } = read.operation
+    if (kind !== 'get') return []
+    const missed = writesOf(stamps, key).filter(
+      ({ operation, timestampMs }) => operation.ended < began && timestampMs > read.timestampMs,
+    )
+    const message = `${inWords(read)} did not see ${missed.map(inWords).join('; ')}`
+    return missed.length === 0 ? [] : [{ rule: 'stale-register', key, message }]
+  })
+}
+
+function writesOf(stamps: readonly Stamp[], key: string): readonly Stamp[] {
+  return stamps.filter(({ operation }) => operation.key === key && operation.kind !== 'get')
+}
+
+function inWords({ operation, timestampMs }: Stamp): string {
+  return `${describeOperation(operation)} of ${timestampMs}`
 }
 
 function unknownValues(operations: readonly Operation[], key: string): (string | undefined)[] {

@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { decodeContext, encodeRecord, type StoredRecord } from '@atoll/causality'
+import { encodeRecord, type StoredRecord } from '@atoll/causality'
 import { type KeyId, messageOf } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { ReplicaValues } from '@atoll/sim'
 import type { RegisterFinal } from './check-registers.ts'
 import { orNothing } from './client.ts'
 import { BUCKET, nameOf, recordId } from './names.ts'
+import { timestampOf } from './register-work.ts'
 import {
   elementsOf,
   objectKeys,
@@ -62,11 +63,7 @@ async function readObjects(scene: Scene, node: AtollNode): Promise<Pick<Finals, 
 
 async function readRegister(node: AtollNode, key: string): Promise<RegisterFinal> {
   const read = await node.kv.get(recordId(REGISTERS_TYPE, key))
-  const { context } = read
-  return {
-    value: onlyValue(read),
-    timestampMs: context === undefined ? 0 : decodeContext(context).timestampMs,
-  }
+  return { value: onlyValue(read), timestampMs: timestampOf(read) }
 }
 
 /** Asks the storage of every primary itself: what it answers is there. */

@@ -4,7 +4,7 @@ import type { Operation } from '@atoll/sim'
 import { broken, inChunks, slowly } from './bodies.ts'
 import { orNothing, type Work } from './client.ts'
 import { BUCKET } from './names.ts'
-import { objectKeys, readObject, record, type Scene } from './scene.ts'
+import { deny, objectKeys, readObject, record, type Scene } from './scene.ts'
 
 const SMALL = { min: 12, max: 400 }
 const LARGE = { min: 300, max: 16_000 }
@@ -110,10 +110,7 @@ const remove: Work = async (scene, { name: client, prng }, node) => {
       deleted = (await node.objects.delete(BUCKET, key)).deleted
     },
   })
-  // To say that there was nothing is to have looked.
-  if (operation.outcome !== 'ok' || deleted) return
-  scene.denials.push({ ...operation, kind: 'get' })
-  scene.world.runtime(client).probe.mark('client.delete of nothing')
+  if (operation.outcome === 'ok' && !deleted) deny(scene, operation)
 }
 
 /** Every second client gives back what it has read. */

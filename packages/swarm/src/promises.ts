@@ -8,10 +8,10 @@ import {
   type Violation,
   type WriteOrder,
 } from '@atoll/sim'
-import { checkAbsence, checkListed } from './check-absence.ts'
+import { checkAbsence, checkBucketThere, checkListed } from './check-absence.ts'
 import { asListings, checkFolders } from './check-folders.ts'
 import { absencesOf, checkFreshness, checkSetFreshness } from './check-freshness.ts'
-import { checkRegisters } from './check-registers.ts'
+import { checkRegisterFreshness, checkRegisters } from './check-registers.ts'
 import type { Damage } from './damage.ts'
 import type { Finals } from './finals.ts'
 import { newestDocument, objectKeys, type Scene } from './scene.ts'
@@ -53,7 +53,7 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     ...checkSets(sets.operations, finals.sets),
     ...checkRegisters({
       operations: registers.operations,
-      stamps: [...stamps.values()],
+      stamps,
       finals: finals.registers,
       skewed: damage.skewed,
     }),
@@ -62,12 +62,14 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
     ...checkFolders(operations, keys),
     ...checkCorrupt(scene, damage),
     ...checkSound(scene, damage),
-    ...[looks, sets.operations, registers.operations].flatMap((all) =>
+    ...(damage.forced ? [] : checkBucketThere(scene.saidNoBucket)),
+    ...[looks, sets.operations, [...registers.operations, ...scene.denials]].flatMap((all) =>
       damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed }),
     ),
     ...(meet ? scene.bucketWords : []),
     ...(meet ? checkFreshness(looks) : []),
     ...(meet ? checkSetFreshness(sets.operations) : []),
+    ...(meet && !damage.skewed ? checkRegisterFreshness(stamps) : []),
     ...checkConvergence(finals.replicas),
   ]
 }

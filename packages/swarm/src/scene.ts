@@ -62,8 +62,10 @@ export interface Scene {
   readonly denials: Operation[]
   /** Operations that failed with the word that data is damaged or lost. */
   readonly saidCorrupt: Operation[]
-  /** Logical time of what a register has acknowledged, by value; of a deletion, under its own name. */
-  readonly stamps: Map<string, Stamp>
+  /** Operations that failed with the word that the bucket which nobody ever deletes is not there. */
+  readonly saidNoBucket: Operation[]
+  /** What registers have acknowledged, and what was read of them. */
+  readonly stamps: Stamp[]
   /** What no client may ever see, and did. */
   readonly complaints: string[]
   readonly doors: Doors
@@ -88,9 +90,10 @@ export interface Allowance {
   widenings: number
 }
 
+/** An operation of a register that was acknowledged. */
 export interface Stamp {
-  readonly key: string
-  readonly value: string | undefined
+  readonly operation: Operation
+  /** The logical time of the record, as it was written or read; 0 for none. */
   readonly timestampMs: number
 }
 
@@ -113,7 +116,8 @@ export function newScene(
     bucketWords: [],
     denials: [],
     saidCorrupt: [],
-    stamps: new Map(),
+    saidNoBucket: [],
+    stamps: [],
     complaints: [],
     doors: new Doors(),
     grounded: new Set(),
@@ -169,10 +173,8 @@ export async function record(
   step: Look | Write,
 ): Promise<Operation> {
   const { world, options, complaints } = scene
-  let reason = ''
+  let failure: unknown
   let confirmed: Confirmed | undefined
-  let isCorrupt = false
-  let isElsewhere = false
   const run = async () => {
     if (!('write' in step)) return step.run()
     const needed = neededOf(step.through, step.type)
@@ -182,9 +184,7 @@ export async function record(
   }
   const operation = await history.record(step.intent, () =>
     run().catch((error: unknown) => {
-      reason = messageOf(error)
-      isCorrupt = isAtollError(error, 'ATOLL_CORRUPT')
-      isElsewhere = isAtollError(error, 'ATOLL_CLOSED') && error.details['reason'] === 'left'
+      failure = error
       throw error
     }),
   )
@@ -192,7 +192,10 @@ export async function record(
   if (confirmed !== undefined) scene.confirmed.set(operation, confirmed)
   if (confirmed !== undefined && 'write' in step && isFirm(confirmed))
     probe.mark(`client.${operation.kind} firm in ${step.type}`)
-  if (isCorrupt) scene.saidCorrupt.push(operation)
+  if (isAtollError(failure, 'ATOLL_CORRUPT')) scene.saidCorrupt.push(operation)
+  if (isAtollError(failure, 'ATOLL_BUCKET_NOT_FOUND')) scene.saidNoBucket.push(operation)
+  const isElsewhere = isAtollError(failure, 'ATOLL_CLOSED') && failure.details['reason'] === 'left'
+  const reason = failure === undefined ? '' : messageOf(failure)
   world.note(reason === '' ? describeOperation(operation) : `${describeOperation(operation)}: ${reason}`)
   // Who is inside a node when that leaves is told to ask another one.
   if (mustSucceed(options, operation) && operation.outcome !== 'ok' && step.mayFail !== true && !isElsewhere)
@@ -222,6 +225,12 @@ const DISTURBING: readonly ChangeKind[] = [
   'upgrade',
   'bounce',
 ]
+
+/** To say of a deletion that there was nothing is to have looked. */
+export function deny({ denials, world }: Scene, deletion: Operation): void {
+  denials.push({ ...deletion, kind: 'get' })
+  world.runtime(deletion.client).probe.mark('client.delete of nothing')
+}
 
 /** The elements of a set, in order. */
 export function elementsOf({ values }: KvRead): string[] {

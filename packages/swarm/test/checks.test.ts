@@ -1,8 +1,8 @@
 import type { Operation } from '@atoll/sim'
 import { describe, expect, test } from 'vitest'
-import { checkAbsence } from '../src/check-absence.ts'
+import { checkAbsence, checkBucketThere } from '../src/check-absence.ts'
 import { absencesOf, checkFreshness, checkSetFreshness } from '../src/check-freshness.ts'
-import { checkRegisters } from '../src/check-registers.ts'
+import { checkRegisterFreshness, checkRegisters } from '../src/check-registers.ts'
 
 /** `put k = v ok 1-3`: what, of what, what came of it, and from when to when. */
 function operation(line: string): Operation {
@@ -12,6 +12,8 @@ function operation(line: string): Operation {
   const times = { began, ended, beganMs: began, endedMs: ended }
   return { client: 'c1', kind, key, value, outcome, ...times } as Operation
 }
+
+const stamp = (line: string, timestampMs: number) => ({ operation: operation(line), timestampMs })
 
 const history = (...lines: string[]) => lines.map(operation)
 const rules = (violations: readonly { rule: string; key: string }[]) =>
@@ -110,6 +112,11 @@ describe('absence', () => {
   })
 })
 
+test('the bucket that nobody deletes is there', () => {
+  expect(rules(checkBucketThere([]))).toEqual([])
+  expect(rules(checkBucketThere(history('put o1 = a fail 1-2')))).toEqual(['false-absence o1'])
+})
+
 describe('registers', () => {
   const operations = history(
     'put r = a ok 1-2',
@@ -117,10 +124,7 @@ describe('registers', () => {
     'put r = c unknown 5-6',
     'put r = d fail 7-8',
   )
-  const stamps = [
-    { key: 'r', value: 'a', timestampMs: 20 },
-    { key: 'r', value: 'b', timestampMs: 10 },
-  ]
+  const stamps = [stamp('put r = a ok 1-2', 20), stamp('put r = b ok 3-4', 10)]
   const check = (value: string | undefined, timestampMs: number, skewed = false) =>
     rules(checkRegisters({ operations, stamps, finals: new Map([['r', { value, timestampMs }]]), skewed }))
 
@@ -142,5 +146,25 @@ describe('registers', () => {
     expect(check('b', 25)).toEqual(['lost-register r'])
     expect(check('b', 25, true)).toEqual([])
     expect(check('b', 15, true)).toEqual(['lost-register r'])
+  })
+
+  test('a read is not older, by its time, than what was acknowledged before', () => {
+    const written = [
+      stamp('put r = a ok 1-2', 20),
+      stamp('put r = b ok 3-4', 10),
+      stamp('delete q ok 1-2', 99),
+    ]
+    const reading = (line: string, timestampMs: number) =>
+      rules(checkRegisterFreshness([...written, stamp(line, timestampMs)]))
+    expect(reading('get r = a ok 5-6', 20)).toEqual([])
+    expect(reading('get r = c ok 5-6', 21)).toEqual([])
+    expect(reading('get r = b ok 5-6', 10)).toEqual(['stale-register r'])
+    expect(reading('get r ok 5-6', 0)).toEqual(['stale-register r'])
+    expect(reading('get q ok 5-6', 0)).toEqual(['stale-register q'])
+    // What is acknowledged while a read is under way it may miss.
+    expect(reading('get q ok 2-6', 99)).toEqual([])
+    expect(rules(checkRegisterFreshness([stamp('put r = a ok 1-6', 20), stamp('get r ok 5-7', 0)]))).toEqual(
+      [],
+    )
   })
 })
