@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto'
 import { concatBytes, utf8 } from '@atoll/core'
 import type { Prng } from '@atoll/sim'
 
+/** Small ones, so that an object has several and a run costs little. */
+export const BLOCKS = { blockBytes: 4096, inlineBytes: 256 }
+
 /** What was put: its name stands for it in the history. */
 export interface Body {
   readonly name: string
@@ -38,6 +41,19 @@ export async function* inChunks(bytes: Uint8Array, prng: Prng): AsyncGenerator<U
 export async function* broken(bytes: Uint8Array, prng: Prng): AsyncGenerator<Uint8Array, void, void> {
   yield* inChunks(bytes.slice(0, prng.below(bytes.length)), prng)
   throw new Error('the source of the body broke')
+}
+
+/** A body that tells, whenever it is asked for more, how many bytes it has given by then. */
+export async function* heeding(
+  chunks: AsyncIterable<Uint8Array>,
+  onAsked: (givenBytes: number) => void,
+): AsyncGenerator<Uint8Array> {
+  let givenBytes = 0
+  for await (const chunk of chunks) {
+    yield chunk
+    givenBytes += chunk.length
+    onAsked(givenBytes)
+  }
 }
 
 /** A body that takes its time. */

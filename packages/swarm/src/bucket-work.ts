@@ -1,14 +1,13 @@
 import { isAtollError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
-import { inChunks, slowly } from './bodies.ts'
+import type { Outcome } from '@atoll/sim'
+import { BLOCKS, heeding, inChunks, slowly } from './bodies.ts'
+import { FIRST, LATE, NEXT, type OwnBucket } from './check-buckets.ts'
 import type { Client, Work } from './client.ts'
 import { OWN_TYPE, type Scene } from './scene.ts'
 
 const NO_BUCKET = 'ATOLL_BUCKET_NOT_FOUND'
 const NO_OBJECT = 'ATOLL_OBJECT_NOT_FOUND'
-
-/** What is put first, what is put while the bucket is deleted, and what is put into the next one of the name. */
-const [FIRST, LATE, NEXT] = ['pearl', 'late', 'coral']
 
 /**
  * A bucket of the client's own: made, used, emptied, deleted, and made anew, each through some node. Nobody else touches
@@ -22,9 +21,11 @@ const ownBucket: Work = async (scene, client, node) => {
   const isOwn = scene.options.changes.upgrade === undefined && prng.chance(500)
   const own = { type: isOwn ? OWN_TYPE : undefined }
   const { bytes } = scene.bodies.make(bucket, prng.between(20, 9000), prng)
-  const round: Round = { scene, client, bucket, node, ids: [] }
+  const done: OwnBucket = { name: bucket, ids: [], steps: new Map(), late: undefined }
+  scene.ownBuckets.push(done)
+  const round: Round = { scene, client, bucket, node, done }
   const create = async ({ objects }: AtollNode) => {
-    round.ids.push((await objects.createBucket(bucket, own)).id)
+    done.ids.push((await objects.createBucket(bucket, own)).id)
   }
   const isUsed = await take(round, [
     ['create', create],
@@ -42,7 +43,7 @@ const ownBucket: Work = async (scene, client, node) => {
     ['list of buckets', listedAs(bucket, false)],
   ])
   if (isDeleted) await makeAnew(round, { create, bytes, late })
-  await late?.over
+  await late
 }
 
 interface Round {
@@ -51,14 +52,13 @@ interface Round {
   readonly bucket: string
   /** Through which the client has come. */
   readonly node: AtollNode
-  /** Of the buckets of that name, one after the other. */
-  readonly ids: (string | undefined)[]
+  readonly done: OwnBucket
 }
 
 interface Anew {
   readonly create: (at: AtollNode) => Promise<void>
   readonly bytes: Uint8Array
-  readonly late: Late | undefined
+  readonly late: Promise<void> | undefined
 }
 
 /** A put that was acknowledged before the bucket was deleted, or that is acknowledged afterwards, was lied to. */
@@ -66,15 +66,16 @@ async function makeAnew(round: Round, { create, bytes, late }: Anew): Promise<vo
   const { bucket } = round
   const listed = (at: AtollNode) => listNothingOld(round, at)
   // A bucket of the build before is filed under its name, and does not wait for who puts.
-  const hasId = round.ids[0] !== undefined
+  const { ids, late: lateOne } = round.done
+  const hasId = ids[0] !== undefined
   const isMade = await take(round, [
     ['create again', create],
     ['list', listed, NO_BUCKET],
     ['put again', (at) => at.objects.put(bucket, NEXT, bytes), NO_BUCKET],
     ['head again', (at) => at.objects.head(bucket, NEXT), NO_BUCKET, NO_OBJECT],
   ])
-  await late?.over
-  if (hasId && late?.outcome === 'ok')
+  await late
+  if (hasId && lateOne?.outcome === 'ok' && lateOne.isPlaced)
     complain(round, 'that something was put into it, and that it was empty and is deleted')
   if (isMade) await take(round, [['list again', listed, NO_BUCKET]])
 }
@@ -102,41 +103,44 @@ const deletedFull = (bucket: string) => async (at: AtollNode) => {
 }
 
 /** Where one of the two buckets has an id, they are not filed at one place. */
-async function listNothingOld({ bucket, ids }: Round, { objects }: AtollNode): Promise<void> {
+async function listNothingOld({ bucket, done: { ids, late } }: Round, { objects }: AtollNode): Promise<void> {
   const keys = (await objects.list(bucket)).objects.map(({ key }) => key)
   if (ids.every((id) => id === undefined)) return
-  const old = keys.filter((key) => key !== NEXT)
+  const old = keys.filter((key) => key !== NEXT && !(key === LATE && late?.isPlaced === false))
   if (old.length > 0) throw new Error(`${old.join()} of an old bucket shows in a new one`)
-}
-
-interface Late {
-  outcome: 'open' | 'ok' | 'failed'
-  readonly over: Promise<void>
 }
 
 /** Longer than it takes to delete a bucket and to make it anew. */
 const LATE_MS = 4000
 
-/** Begins to put something that nobody waits for, of which the body takes its time. */
-function putLate({ scene, client, bucket, node }: Round, bytes: Uint8Array): Late {
+/**
+ * Begins to put something that nobody waits for, of which the body takes its time. Whoever puts while a bucket is being
+ * deleted waits, and may go on in the next one of its name. But no more than is kept in a record is asked of a body
+ * before it is known where it goes.
+ */
+async function putLate({ scene, client, bucket, node, done }: Round, bytes: Uint8Array): Promise<void> {
   const { doors, world } = scene
   const { name, prng } = client
   const { clock } = world.runtime(name)
   const pauseMs = prng.between(0, LATE_MS / 2)
-  const body = slowly(inChunks(bytes, prng), () => clock.sleep(pauseMs))
-  const end = (outcome: Late['outcome']) => {
-    late.outcome = outcome
-    world.note(`${name} late put into ${bucket} at ${node.name}: ${outcome}`)
-    world.runtime(name).probe.mark(`client.bucket late put ${outcome}`)
+  const late: OwnBucket['late'] = { outcome: 'unknown', isPlaced: false }
+  done.late = late
+  const onAsked = (givenBytes: number) => {
+    late.isPlaced ||= givenBytes > BLOCKS.inlineBytes && !done.steps.has('create again')
   }
-  const over = doors
-    .through(node, () => node.objects.put(bucket, LATE, body))
-    .then(
-      () => end('ok'),
-      () => end('failed'),
-    )
-  const late: Late = { outcome: 'open', over }
-  return late
+  const body = heeding(
+    slowly(inChunks(bytes, prng), () => clock.sleep(pauseMs)),
+    onAsked,
+  )
+  try {
+    await doors.through(node, () => node.objects.put(bucket, LATE, body))
+    late.outcome = 'ok'
+  } catch (error) {
+    late.outcome = outcomeOf(error)
+  }
+  const told = late.outcome === 'ok' ? 'ok' : 'failed'
+  world.note(`${name} late put into ${bucket} at ${node.name}: ${told}`)
+  world.runtime(name).probe.mark(`client.bucket late put ${told}`)
 }
 
 /** Answers whether all steps were acknowledged. */
@@ -152,19 +156,26 @@ async function take(round: Round, steps: readonly Step[]): Promise<boolean> {
 }
 
 async function takeOne(round: Round, [what, run, ...never]: Step, at: AtollNode): Promise<boolean> {
-  const { scene, client, bucket } = round
+  const { scene, client, bucket, done } = round
   const { world } = scene
+  done.steps.set(what, 'unknown')
   try {
     await run(at)
+    done.steps.set(what, 'ok')
     world.runtime(client.name).probe.mark(`client.bucket ${what}`)
     return true
   } catch (error) {
+    done.steps.set(what, outcomeOf(error))
     const code = isAtollError(error) ? error.code : 'no error of ours'
     const message = error instanceof Error ? error.message : ''
     world.note(`${client.name} ${what} of ${bucket} at ${at.name}: ${code} ${message}`)
     if (!isAtollError(error) || never.includes(code)) complain(round, `at ${what}: ${message}`)
     return false
   }
+}
+
+function outcomeOf(error: unknown): Outcome {
+  return isAtollError(error) && error.definite ? 'fail' : 'unknown'
 }
 
 function complain({ scene, client, bucket }: Round, told: string): void {

@@ -3,6 +3,7 @@ import { createCluster, createNode } from '@atoll/node'
 import { BLOCKS_TYPE, BUCKETS_TYPE, MANIFESTS_TYPE } from '@atoll/objects'
 import { DiskCopy, type World } from '@atoll/sim'
 import { MemoryNetwork } from '@atoll/transport'
+import { BLOCKS } from './bodies.ts'
 import type { Bug, Composition } from './bugs.ts'
 import { Builds } from './builds.ts'
 import { readingLate } from './lending.ts'
@@ -12,9 +13,6 @@ import { type House, OWN_TYPE, REGISTERS_TYPE, SETS_TYPE } from './scene.ts'
 import { Watch } from './watch.ts'
 import { watchEndpoints } from './watched-endpoints.ts'
 import { watchHosts } from './watched-hosts.ts'
-
-/** Small ones, so that an object has several and a run costs little. */
-const BLOCKS = { blockBytes: 4096, inlineBytes: 256 }
 
 /** A cluster of which everything comes out of the world: time, chance, network, disks. */
 export async function buildHouse(world: World, options: HouseOptions, bug: Bug): Promise<House> {

@@ -1,3 +1,4 @@
+import { assert } from '@atoll/core'
 import {
   checkConvergence,
   checkListing,
@@ -9,6 +10,7 @@ import {
   type WriteOrder,
 } from '@atoll/sim'
 import { checkAbsence, checkBucketThere, checkListed } from './check-absence.ts'
+import { checkOwnBucket, type OwnFinal } from './check-buckets.ts'
 import { asListings, checkFolders } from './check-folders.ts'
 import { absencesOf, checkFreshness, checkSetFreshness } from './check-freshness.ts'
 import { checkRegisterFreshness, checkRegisters } from './check-registers.ts'
@@ -31,7 +33,11 @@ export class BrokenPromises extends Error {
 }
 
 /** Everything that Atoll promises, held against what the clients saw and what is there in the end. */
-export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): readonly Violation[] {
+export function brokenPromises(
+  scene: Scene,
+  finals: Finals & { readonly own: readonly OwnFinal[] },
+  damage: Damage,
+): readonly Violation[] {
   const { objects, sets, registers, stamps, options, complaints, watch, confirmed } = scene
   // Majorities of primaries meet, unless one of them lost its memory or fallbacks stood in.
   const meet = damage.onlyCopies && !damage.forced && !(options.sloppy && damage.apart)
@@ -67,11 +73,20 @@ export function brokenPromises(scene: Scene, finals: Finals, damage: Damage): re
       damage.forced ? [] : checkAbsence({ operations: all, confirmed, skewed: damage.skewed }),
     ),
     ...(meet ? scene.bucketWords : []),
+    ...(damage.forced ? [] : checkOwnBuckets(scene, finals.own, meet)),
     ...(meet ? checkFreshness(looks) : []),
     ...(meet ? checkSetFreshness(sets.operations) : []),
     ...(meet && !damage.skewed ? checkRegisterFreshness(stamps) : []),
     ...checkConvergence(finals.replicas),
   ]
+}
+
+function checkOwnBuckets({ ownBuckets }: Scene, finals: readonly OwnFinal[], meet: boolean): Violation[] {
+  return ownBuckets.flatMap((own, at) => {
+    const final = finals[at]
+    assert(final !== undefined, 'every bucket of a client was looked at in the end')
+    return checkOwnBucket(own, final, meet)
+  })
 }
 
 /** Where no disk is damaged nothing can be found damaged or lost, whoever is out of reach. */

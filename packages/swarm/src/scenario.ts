@@ -13,6 +13,7 @@ import { convergence } from './liveness.ts'
 import { BUCKET } from './names.ts'
 import { Operator } from './operator.ts'
 import { DRAWS, drawsWith, type HouseOptions } from './options.ts'
+import { readOwnBuckets } from './own-finals.ts'
 import { BrokenPromises, brokenPromises } from './promises.ts'
 import { drawFaults, rage } from './safety.ts'
 import { newScene, type Scene } from './scene.ts'
@@ -70,7 +71,8 @@ async function play(scene: Scene): Promise<void> {
   const { ids, violations: undelivered } = await convergence(scene, healing)
   const finals = await readFinals(scene, ids)
   const left = options.clearance ? await clearAway(scene, ids) : []
-  const broken = brokenPromises(scene, finals, damage)
+  const own = await readOwnBuckets(scene)
+  const broken = brokenPromises(scene, { ...finals, own }, damage)
   const stored = [...(await checkConverted(scene)), ...(await checkCounts(scene))]
   const violations = [...undelivered, ...broken, ...left, ...stored, ...checkDots(world)]
   if (violations.length > 0) throw new BrokenPromises(violations)

@@ -14,6 +14,7 @@ import {
 import { Bodies } from './bodies.ts'
 import type { Builds } from './builds.ts'
 import type { ChangeKind } from './change-plan.ts'
+import type { OwnBucket } from './check-buckets.ts'
 import { type Confirmed, isFirm, neededOf } from './confirmations.ts'
 import { Doors } from './doors.ts'
 import { BUCKET, placed } from './names.ts'
@@ -58,6 +59,8 @@ export interface Scene {
   readonly confirmed: Map<Operation, Confirmed>
   /** What clients were told of buckets of their own that cannot be, unless reads may miss writes. */
   readonly bucketWords: Violation[]
+  /** Of clients: each has its name from one client, and nobody else touches it. */
+  readonly ownBuckets: OwnBucket[]
   /** Deletions that said that there was nothing, as reads. */
   readonly denials: Operation[]
   /** Operations that failed with the word that data is damaged or lost. */
@@ -114,6 +117,7 @@ export function newScene(
     registers: history(),
     confirmed: new Map(),
     bucketWords: [],
+    ownBuckets: [],
     denials: [],
     saidCorrupt: [],
     saidNoBucket: [],
@@ -251,6 +255,8 @@ export async function readObject(
   node: AtollNode,
   read: {
     readonly key: string
+    /** Default the one of all clients. */
+    readonly bucket?: string
     readonly repair?: boolean
     readonly range?: { start: number; end: number }
     readonly chunks?: 'own' | 'lent'
@@ -258,8 +264,8 @@ export async function readObject(
     readonly pause?: () => Promise<void>
   },
 ): Promise<string> {
-  const { key, pause, ...options } = read
-  const object = await node.objects.get(BUCKET, key, options)
+  const { key, bucket = BUCKET, pause, ...options } = read
+  const object = await node.objects.get(bucket, key, options)
   const known = bodies.byEtag(object.etag)
   if (known === undefined) return `an unknown body with etag ${object.etag}`
   const { start, end } = object.range
