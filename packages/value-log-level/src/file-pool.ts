@@ -69,10 +69,12 @@ export class FilePool {
     if (entry.users === 0) await entry.file?.close()
   }
 
+  /** Closes all, and then throws what the first has thrown of those that could not be closed. */
   async closeAll(): Promise<void> {
     this.#isClosed = true
     await this.#closeDurable()
-    await Promise.all([...this.#entries.keys()].map((slot) => this.drop(slot)))
+    const closed = await Promise.allSettled([...this.#entries.keys()].map((slot) => this.drop(slot)))
+    for (const one of closed) if (one.status === 'rejected') throw one.reason
   }
 
   #open(slot: number): Entry {

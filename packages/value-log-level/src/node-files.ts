@@ -1,4 +1,4 @@
-import { constants, mkdirSync, readSync, statSync, writev } from 'node:fs'
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readSync, statSync, writev } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { IDENTITY_NAME } from './checkpoint.ts'
@@ -15,7 +15,10 @@ export function nodeFiles(path: string): Files {
   return {
     label: path,
     list: () => readdir(path).catch(undefinedIfMissing),
-    prepare: async () => makeDirectories(path),
+    prepare: async () => {
+      makeDirectories(path)
+      syncName(path)
+    },
     readWhole: (name) => readFile(join(path, name)).catch(undefinedIfMissing),
     writeWhole: (name, bytes) => writeWhole(path, name, bytes),
     open: async (name) => new NodeFile(await openOrCreate(join(path, name))),
@@ -33,8 +36,8 @@ export function nodeFiles(path: string): Files {
 }
 
 /**
- * Makes a directory, and those above it that are missing. Node.js's own `recursive` tries for ever where a file system says
- * ENOENT of what it does not make, as /proc does.
+ * Makes a directory, and those above it that are missing, so that a power cut leaves them. Node.js's own `recursive`
+ * tries for ever where a file system says ENOENT of what it does not make, as /proc does.
  */
 export function makeDirectories(path: string): void {
   const missing = made(path)
@@ -50,11 +53,30 @@ export function makeDirectories(path: string): void {
 function made(path: string): unknown {
   try {
     mkdirSync(path)
-    return undefined
   } catch (error) {
     if (isMissing(error)) return error
     if (isDirectory(path)) return undefined
     throw error
+  }
+  syncName(path)
+  return undefined
+}
+
+/** What a file system says that syncs no directory, or not for this user: whoever is above it answers for its names. */
+const NOT_SYNCED = ['EACCES', 'EPERM', 'EINVAL', 'ENOTSUP']
+
+/** Makes the name of a directory durable: that is for the one above it to keep. */
+function syncName(path: string): void {
+  // Windows opens no directories, and makes names durable by itself.
+  if (process.platform === 'win32') return
+  let above: number | undefined
+  try {
+    above = openSync(dirname(path), 'r')
+    fsyncSync(above)
+  } catch (error) {
+    if (!NOT_SYNCED.some((code) => hasCode(error, code))) throw error
+  } finally {
+    if (above !== undefined) closeSync(above)
   }
 }
 

@@ -120,6 +120,8 @@ interface Loaded {
 interface Halves {
   readonly files: Files
   readonly inner: InnerLevel
+  /** Where the inner database is, if that is known. */
+  readonly innerFiles?: Pick<Files, 'label'> & Partial<Pick<Files, 'prepare'>>
 }
 
 async function readCheckpoint(inner: InnerLevel): Promise<Checkpoint | undefined> {
@@ -128,7 +130,10 @@ async function readCheckpoint(inner: InnerLevel): Promise<Checkpoint | undefined
 }
 
 /** First the inner database learns the identity, then the directory, and only then is the log used (generation 1). */
-async function createLog(runtime: ValueLogRuntime, { files, inner }: Halves): Promise<Checkpoint> {
+async function createLog(
+  runtime: ValueLogRuntime,
+  { files, inner, innerFiles }: Halves,
+): Promise<Checkpoint> {
   // What an interrupted creation has left.
   const begun = await readCheckpoint(inner)
   if (begun !== undefined && begun.generation > 0)
@@ -136,6 +141,7 @@ async function createLog(runtime: ValueLogRuntime, { files, inner }: Halves): Pr
   if (begun === undefined && !(await isEmpty(inner)))
     throw new AtollError('ATOLL_FORMAT', 'the inner database holds data of another program')
   await storing(`creating ${files.label}`, () => files.prepare())
+  await storing(`creating ${innerFiles?.label}`, async () => innerFiles?.prepare?.())
   const identity = begun?.identity ?? runtime.random.bytes(IDENTITY_BYTES)
   const none = { position: undefined, nextSlot: 0, segments: [] }
   const checkpoint: Checkpoint = { identity, ...UNSALTED, generation: 0, clean: true, ...none }

@@ -94,7 +94,7 @@ export interface Files {
   readonly label: string
   /** The names in the directory; `undefined` if there is no directory. */
   list(): Promise<string[] | undefined>
-  /** Creates the directory unless it exists. */
+  /** Creates the directory unless it exists, so that a power cut leaves it. */
   prepare(): Promise<void>
   /** The bytes of a small file; `undefined` if there is none. */
   readWhole(name: string): Promise<Uint8Array | undefined>

@@ -48,8 +48,11 @@ export interface ValueLogParts {
    * some databases delete or rename files as soon as they are opened.
    */
   readonly innerExists?: () => Promise<boolean>
-  /** The directory of the inner database, for what `space` says of it: `nodeFiles(path)`. */
-  readonly innerFiles?: Pick<Files, 'label' | 'usedBytes'>
+  /**
+   * The directory of the inner database, for what `space` says of it: `nodeFiles(path)`. It is prepared when a log
+   * begins: by then the inner database has made it, and a power cut must leave it.
+   */
+  readonly innerFiles?: Pick<Files, 'label' | 'usedBytes'> & Partial<Pick<Files, 'prepare'>>
 }
 
 interface Opening extends ValueLogParts {
@@ -100,7 +103,7 @@ export async function openValueLog(opening: Opening, choice: OpenChoice): Promis
 async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const { runtime, inner, files, settings } = opening
   const { crc32 } = runtime.digest
-  const { checkpoint, isNoted } = await loadCheckpoint(runtime, { files, inner })
+  const { checkpoint, isNoted } = await loadCheckpoint(runtime, opening)
   const { segments, unfinished } = await loadSegments(opening, pool, checkpoint)
   if (checkpoint.position === undefined) await checkUnwritten({ crc32, pool, segments, label: files.label })
   if (!isNoted) {
@@ -139,21 +142,20 @@ async function assemble(opening: Opening, pool: FilePool): Promise<ValueLog> {
   const index = new IndexCompactor({ ...context, innerFiles: opening.innerFiles, applier })
   const housekeeper = new Housekeeper({ ...context, compactor, index })
   housekeeper.start()
+  const closeBoth = () => pool.closeAll().finally(() => inner.close())
   const close = async () => {
     await Promise.all([compactor.stop(), index.stop()])
     await readers.idle()
     await drain(log)
     await housekeeper.stop()
     await finish(runtime, checkpointer)
-    await pool.closeAll()
-    await inner.close()
+    await closeBoth()
   }
   const abandon = async () => {
     await Promise.all([compactor.stop(), index.stop()])
     await log.idle()
     await housekeeper.stop()
-    await pool.closeAll()
-    await inner.close()
+    await closeBoth()
   }
   return { log, overlay, reads, readers, segments, values, compactor, room, close, abandon }
 }
