@@ -145,6 +145,9 @@ interface Moment {
   readonly place: string
 }
 
+/** No checkpoint comes by itself: LevelDB would delete files while they are copied. */
+const QUIET = { checkpointBytes: 1e9, idleMs: 3_600_000 }
+
 /** One log over three openings, copied again and again: also in the middle of one, after a checkpoint. */
 async function moments(): Promise<Moment[]> {
   const place = join(work, 'lived')
@@ -155,7 +158,7 @@ async function moments(): Promise<Moment[]> {
     taken.push({ name, place: copy })
   }
   for (const opening of [1, 2, 3]) {
-    const db = openAt(place)
+    const db = openAt(place, QUIET)
     await db.open()
     for (const part of [1, 2]) {
       await fill(db, `${opening}.${part}`, 60)
