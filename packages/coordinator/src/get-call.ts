@@ -73,7 +73,7 @@ export class GetCall extends ReadCall {
     this.#step({ kind: 'silence' })
   }
 
-  protected override onTimeout(): void {
+  protected override onTimeUp(): void {
     this.#isOver = true
     this.#step({ kind: 'timeout' })
   }

@@ -39,8 +39,8 @@ export interface ReadOptions {
    */
   readonly shows?: ((values: readonly KvValue[]) => boolean) | undefined
   /**
-   * Waits for every reachable replica, and for the repair of each primary that was behind, before it answers. Restores
-   * redundancy at once. Default false.
+   * Waits for every reachable replica, and for the repair of each primary that was behind, before it answers, but no
+   * longer than `timeoutMs`. Restores redundancy at once. Default false.
    */
   readonly repair?: boolean
 }

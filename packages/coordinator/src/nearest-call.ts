@@ -70,7 +70,7 @@ export class NearestCall extends ReadCall {
     this.#apply(this.#machine.step({ kind: 'silence' }))
   }
 
-  protected override onTimeout(): void {
+  protected override onTimeUp(): void {
     this.#apply(this.#machine.step({ kind: 'timeout' }))
   }
 

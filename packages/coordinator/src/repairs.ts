@@ -1,5 +1,5 @@
-import { recordsEqual, type StoredRecord } from '@atoll/causality'
-import { type KeyId, keepBuffer, type Runtime } from '@atoll/core'
+import { copyRecord, recordsEqual, type StoredRecord } from '@atoll/causality'
+import { AtollError, type KeyId, type Runtime } from '@atoll/core'
 import { InFlight } from './in-flight.ts'
 import type { CoordinatorSettings } from './options.ts'
 import type { ReplicaCallOptions, Replicas, ReplicaTarget } from './ports.ts'
@@ -22,12 +22,12 @@ export class Repairs {
   readonly inFlight: InFlight
   /** By replica and key; as many as are in flight at most. */
   readonly #underWay = new Map<string, UnderWay>()
-  readonly #runtime: Pick<Runtime, 'metrics' | 'probe'>
+  readonly #runtime: Pick<Runtime, 'digest' | 'metrics' | 'probe'>
   readonly #replicas: Replicas
   readonly #options: ReplicaCallOptions
 
   constructor(
-    runtime: Pick<Runtime, 'metrics' | 'probe'>,
+    runtime: Pick<Runtime, 'digest' | 'metrics' | 'probe'>,
     replicas: Replicas,
     settings: Pick<CoordinatorSettings, 'maxRepairs' | 'timeoutMs'>,
   ) {
@@ -66,17 +66,31 @@ export class Repairs {
 
   async #repairNow(id: KeyId, { target, record }: Repair): Promise<void> {
     const { metrics, probe } = this.#runtime
-    // The reader may be done with the value before the replica is.
-    for (const { value } of record.siblings) keepBuffer(value)
     this.inFlight.enter()
     probe.mark('coordinator.repair')
     metrics.count('atoll_coordinator_repairs_total')
     try {
-      await this.#replicas.put(target, id, record, this.#options)
+      await this.#replicas.put(target, id, this.#copyOf(record), this.#options)
     } catch {
       metrics.count('atoll_coordinator_repair_failures_total')
     } finally {
       this.inFlight.leave()
     }
+  }
+
+  /**
+   * The values are those of the reader, who may have changed them since it was answered, and may be done with them
+   * before the replica is. So that one gets copies, which are as they were read: a replica of this node, and one of this
+   * process, does not look.
+   */
+  #copyOf(record: StoredRecord): StoredRecord {
+    const { crc32 } = this.#runtime.digest
+    const copy = copyRecord(record)
+    const isSound = copy.siblings.every(
+      ({ value, valueCrc32 }) => value.length === 0 || crc32(value) === valueCrc32,
+    )
+    if (!isSound)
+      throw new AtollError('ATOLL_CORRUPT', 'a value was changed by its reader before it was repaired')
+    return copy
   }
 }

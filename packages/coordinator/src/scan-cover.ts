@@ -72,19 +72,22 @@ export function findGap({ lists, holders, needs }: CoverPlan): CoverGap | undefi
  * ln Q of the least), and then the slices are dealt among those chosen. Fallbacks answer only where primaries are short.
  */
 export function planCover(plan: CoverPlan): Cover {
-  const needs = plan.lists.map((_, slice) => (plan.needs[slice] ?? NO_NEED).r)
+  const needs = plan.lists.map((_, slice) => {
+    const { r, pr } = plan.needs[slice] ?? NO_NEED
+    return Math.max(r, pr)
+  })
   const members = plan.lists.map((list, slice) => eligible(list, needs[slice] ?? 0))
   const chosen = chooseNodes(members, { needs, local: plan.local })
   const loads = new Map<string, number>()
-  const dealt = members.map((list, slice) => deal(list, { chosen, loads, r: needs[slice] ?? 0 }))
+  const dealt = members.map((list, slice) => deal(list, { chosen, loads, count: needs[slice] ?? 0 }))
   return { epoch: plan.epoch, ...grouped(dealt) }
 }
 
 const NO_NEED: SliceNeed = { r: 0, pr: 0, absence: 'any' }
 
-function eligible(list: readonly PreferenceEntry[], r: number): readonly PreferenceEntry[] {
+function eligible(list: readonly PreferenceEntry[], count: number): readonly PreferenceEntry[] {
   const primaries = list.filter(countsAsEvidence)
-  return primaries.length >= r ? primaries : list.slice(0, r)
+  return primaries.length >= count ? primaries : list.slice(0, count)
 }
 
 function chooseNodes(
@@ -128,15 +131,18 @@ function mostNeeded(members: readonly (readonly PreferenceEntry[])[], choice: Ch
 interface Dealing {
   readonly chosen: ReadonlySet<string>
   readonly loads: Map<string, number>
-  readonly r: number
+  readonly count: number
 }
 
-function deal(list: readonly PreferenceEntry[], { chosen, loads, r }: Dealing): readonly PreferenceEntry[] {
+function deal(
+  list: readonly PreferenceEntry[],
+  { chosen, loads, count }: Dealing,
+): readonly PreferenceEntry[] {
   const load = ({ node }: PreferenceEntry) => loads.get(node) ?? 0
   const dealt = list
     .filter((entry) => chosen.has(entry.node))
     .sort((a, b) => load(a) - load(b))
-    .slice(0, r)
+    .slice(0, count)
   for (const entry of dealt) loads.set(entry.node, load(entry) + 1)
   return dealt
 }

@@ -22,15 +22,16 @@ function check(plan: CoverPlan, cover: Cover): void {
     const answering = cover.nodes.flatMap(({ node, vnodes }) =>
       vnodes.filter(({ slices }) => slices.includes(slice)).map(({ partition }) => ({ node, partition })),
     )
-    const { r } = plan.needs[slice] ?? { r: 0 }
-    expect(answering).toHaveLength(r)
-    expect(new Set(answering.map(({ node }) => node)).size).toBe(r)
+    const { r, pr } = plan.needs[slice] ?? { r: 0, pr: 0 }
+    const needed = Math.max(r, pr)
+    expect(answering).toHaveLength(needed)
+    expect(new Set(answering.map(({ node }) => node)).size).toBe(needed)
     const roles = answering.map(
       ({ node, partition }) =>
         list.find((entry) => entry.node === node && entry.partition === partition)?.role,
     )
     const primaries = list.filter(({ role }) => role === 'primary').length
-    expect(roles.filter((role) => role === 'primary')).toHaveLength(Math.min(r, primaries))
+    expect(roles.filter((role) => role === 'primary')).toHaveLength(Math.min(needed, primaries))
     expect(cover.bySlice[slice]?.map((at) => cover.nodes[at]?.node).sort()).toEqual(
       answering.map(({ node }) => node).sort(),
     )
@@ -39,17 +40,18 @@ function check(plan: CoverPlan, cover: Cover): void {
     expect(slices).toBe(vnodes.reduce((sum, vnode) => sum + vnode.slices.length, 0))
 }
 
-test('every slice has r answering nodes, primaries first', () => {
+test('every slice has r answering nodes, pr of them primaries, and primaries first', () => {
   const cases = fc.record({
     nodes: fc.integer({ min: 3, max: 9 }),
     partitions: fc.constantFrom(16, 64),
     r: fc.integer({ min: 1, max: 3 }),
+    pr: fc.integer({ min: 0, max: 3 }),
     away: fc.integer({ min: 0, max: 2 }),
   })
   fc.assert(
-    fc.property(cases, ({ nodes, partitions, r, away }) => {
+    fc.property(cases, ({ nodes, partitions, r, pr, away }) => {
       const down = Array.from({ length: away }, (_, at) => `n${at + 1}`)
-      const plan = planOf(nodes, partitions, { r, down })
+      const plan = planOf(nodes, partitions, { r, pr, down })
       if (findGap(plan) === undefined) check(plan, planCover(plan))
     }),
     { numRuns: 30 },

@@ -9,20 +9,11 @@ import type { Database, Derivation, VnodeHost } from '@atoll/vnode'
 import { movedHead, olderHeadKey } from './older-rows.ts'
 import { SETS_TYPE } from './scene.ts'
 
-/**
- * What a put carries was coordinated before, or is a new block; what a repair carries was read. By that they are told
- * apart.
- */
+/** What a put carries was coordinated before, or is a block that is said to be new; by that repairs are told apart. */
 export function withoutRepairs(replicas: Replicas): Replicas {
   const coordinated = new WeakSet<object>()
-  const read = new WeakSet<object>()
   return {
     ...passing(replicas),
-    get: async (...request) => {
-      const reply = await replicas.get(...request)
-      if (reply.record !== undefined) read.add(reply.record)
-      return reply
-    },
     coordinate: async (target, id, write, { onDecided, ...options }) => {
       const decided = (record: StoredRecord) => {
         coordinated.add(record)
@@ -34,7 +25,7 @@ export function withoutRepairs(replicas: Replicas): Replicas {
       return reply
     },
     put: (target, id, record, options) => {
-      const isRepair = id.type === BLOCKS_TYPE ? read.has(record) : !coordinated.has(record)
+      const isRepair = id.type === BLOCKS_TYPE ? options.isFresh !== true : !coordinated.has(record)
       return isRepair ? Promise.resolve({ changed: false }) : replicas.put(target, id, record, options)
     },
   }
