@@ -1,7 +1,7 @@
 import { checkText } from '@atoll/core'
 import type { NodeName } from '@atoll/ring'
-import type { ClusterDocument, Refill, RestoredRefill } from './document.ts'
-import { isNamed } from './layout.ts'
+import type { ClusterDocument, Move, Refill, RestoredRefill } from './document.ts'
+import { isNamed, sourcesOf } from './layout.ts'
 import { votersOf } from './voters.ts'
 
 /** What a node says of its data when it opens. */
@@ -28,9 +28,8 @@ export function begun(document: ClusterDocument, node: NodeName, life: Life): Cl
   if (member === undefined || member.generation === generation) return document
   const members = new Map(document.members).set(node, { ...member, generation })
   const next = { ...document, epoch: document.epoch + 1, members }
-  return isOlderCopy(member.generation, life)
-    ? { ...next, refills: withCatchUp(next, node, generation) }
-    : next
+  if (!isOlderCopy(member.generation, life)) return next
+  return { ...next, moves: copiedAnew(next, node), refills: withCatchUp(next, node, generation) }
 }
 
 /** Whether data that knows of these lives is older than what the document knows. */
@@ -56,6 +55,14 @@ export function isRestored(refill: Refill): refill is RestoredRefill {
 
 export function checkGeneration(value: unknown): string {
   return checkText('generation', value, /^[0-9a-f]{16,64}$/, '16 to 64 digits of lower-case hexadecimal')
+}
+
+/** What others have copied to the node already, since it shall hold more, may be gone: all of them do it again. */
+function copiedAnew({ moves, replicas, members }: ClusterDocument, node: NodeName): readonly Move[] {
+  return moves.map((move) => {
+    if (move.kind !== 'add' || move.to !== node) return move
+    return { ...move, waiting: sourcesOf(replicas[move.partition] ?? [], members) }
+  })
 }
 
 /** One per node: what an older life was owed is part of what the new one is. */

@@ -16,7 +16,6 @@ export type {
 export { type FirstDocumentOptions, firstDocument } from './first-document.ts'
 export { begun, catchingUp, filledReplicas, isOlderCopy, isRestored, type Life } from './generations.ts'
 export { type History, withHistory } from './history.ts'
-export { isReady } from './layout.ts'
 export { markDown, markUp, setAddress } from './member-edits.ts'
 export {
   type ForceOptions,
@@ -34,6 +33,7 @@ export type { MembershipStorage } from './ports.ts'
 export { exited, type Handed, handed, refilled } from './progress.ts'
 export { type ReplicasOf, withPromotions } from './promotions.ts'
 export type { Edit } from './proposal.ts'
+export { isReady } from './ready.ts'
 export { filesNext, refiled } from './resize.ts'
 export type { SpacingViolation } from './spacing.ts'
 export { clearStaged, describeChange, stage, unstage } from './staging.ts'

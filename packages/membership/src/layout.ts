@@ -8,15 +8,6 @@ export interface Layout {
   readonly moves: readonly Move[]
 }
 
-/** Whether a move can be begun now: some wait for earlier ones of their partition. */
-export function isReady({ replicas, moves }: Layout, move: Move): boolean {
-  for (const other of moves) {
-    if (other === move) return fits(replicas[move.partition] ?? [], move)
-    if (other.partition === move.partition && concern(other, move)) return false
-  }
-  return false
-}
-
 /** Whether a move makes sense for a list. */
 export function fits(holders: readonly NodeName[], move: Move): boolean {
   switch (move.kind) {
@@ -32,10 +23,6 @@ export function fits(holders: readonly NodeName[], move: Move): boolean {
 /** Whether a move takes the node into a list or out of it. */
 export function touches(move: Move, node: NodeName): boolean {
   return (move.kind !== 'drop' && move.to === node) || (move.kind !== 'add' && move.from === node)
-}
-
-function concern(a: Move, b: Move): boolean {
-  return touches(a, b.to) || (b.kind !== 'add' && touches(a, b.from))
 }
 
 /** The list of a partition once a move is done. */
@@ -69,6 +56,32 @@ export function goalOf({ replicas, moves }: Layout): ReplicaTable {
   return goal
 }
 
+/**
+ * These moves, where each that drops a node from the list of the partition has an heir which is there when its turn comes:
+ * the one that was meant may have been replaced, or may not come at all.
+ */
+export function withHeirs(moves: readonly Move[], partition: number, holders: readonly NodeName[]): Move[] {
+  let list = holders
+  return moves.map((move, at) => {
+    if (move.partition !== partition) return move
+    const to = move.kind === 'drop' ? heirOf(move, list, moves.slice(at + 1)) : move.to
+    const led = to === move.to ? move : { ...move, to }
+    list = applyMove(list, led)
+    return led
+  })
+}
+
+/** The one that was meant, or else the last one that stays. */
+function heirOf(
+  { partition, from, to }: Extract<Move, { readonly kind: 'drop' }>,
+  list: readonly NodeName[],
+  later: readonly Move[],
+): NodeName {
+  const others = list.filter((node) => node !== from)
+  const goes = (node: NodeName) => later.some((move) => move.partition === partition && touches(move, node))
+  return others.includes(to) ? to : (others.findLast((node) => !goes(node)) ?? others.at(-1) ?? to)
+}
+
 /** The moves of each partition that has any. */
 export function movesByPartition(moves: readonly Move[]): ReadonlyMap<number, readonly Move[]> {
   const grouped = new Map<number, Move[]>()
@@ -80,13 +93,39 @@ export function movesByPartition(moves: readonly Move[]): ReadonlyMap<number, re
   return grouped
 }
 
-/** Who must copy to a node that is added: all that hold the partition but those that are down, if there are others. */
+/**
+ * Who must copy to a node that is added: all that hold the partition but those that are down. Where those that are up are
+ * too few to meet every majority of the list, all have to: what a majority confirmed may lie on none that is up.
+ */
 export function sourcesOf(
   holders: readonly NodeName[],
   members: ClusterDocument['members'],
 ): readonly NodeName[] {
-  const up = holders.filter((node) => members.get(node)?.state !== 'down')
-  return up.length > 0 ? up : holders
+  const up = upOf(holders, members)
+  return meetMajorities(up, holders) ? up : holders
+}
+
+/**
+ * Who must still copy to a node that is added, once others are down or up than before. The copies of those that are left
+ * have to be enough by themselves: who came to the list later than the move was never waited for.
+ */
+export function stillWaiting(
+  waiting: readonly NodeName[],
+  holders: readonly NodeName[],
+  members: ClusterDocument['members'],
+): readonly NodeName[] {
+  const up = upOf(waiting, members)
+  if (up.length === waiting.length) return waiting
+  return meetMajorities(up, holders) ? up : sourcesOf(holders, members)
+}
+
+function upOf(nodes: readonly NodeName[], members: ClusterDocument['members']): readonly NodeName[] {
+  return nodes.filter((node) => members.get(node)?.state !== 'down')
+}
+
+/** Whether every majority of the list has at least one of these, which are of the list. */
+function meetMajorities(some: readonly NodeName[], holders: readonly NodeName[]): boolean {
+  return some.length >= holders.length / 2
 }
 
 /** Whether a list or a move names the node. */

@@ -108,11 +108,12 @@ export class Ledger {
   }
 
   /**
-   * Takes a document that is newer. Resolves with true if it is this node's now. Throws `ATOLL_FORKED` for one of
-   * another history.
+   * Takes a document that is newer; one that was made `upon` another document, only while this node still has that.
+   * Resolves with true if it is this node's now. Throws `ATOLL_FORKED` for one of another history.
    */
-  learn(bytes: Uint8Array): Promise<boolean> {
+  learn(bytes: Uint8Array, { upon }: { readonly upon?: Basis } = {}): Promise<boolean> {
     return this.#inOrder(async () => {
+      if (upon !== undefined && !this.#stillHas(upon)) return false
       const next = this.#name(bytes)
       this.#check(next.document)
       this.#checkHistory(next)
@@ -150,6 +151,11 @@ export class Ledger {
     const document = decodeDocument(bytes)
     const { clusterId, epoch } = document
     return { document, bytes, basis: { clusterId, epoch, digest: this.#runtime.digest.sha1(bytes) } }
+  }
+
+  #stillHas({ epoch, digest }: Basis): boolean {
+    const own = this.#known?.basis
+    return own !== undefined && own.epoch === epoch && equalBytes(own.digest, digest)
   }
 
   #check(document: ClusterDocument): void {

@@ -1,9 +1,8 @@
 import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, Member, Move } from './document.ts'
 import { isRestored } from './generations.ts'
-import { isReady } from './layout.ts'
+import { stillWaiting } from './layout.ts'
 import { checkAddress } from './limits.ts'
-import { finish } from './progress.ts'
 import { allow, memberOf } from './refusal.ts'
 import { withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
@@ -11,8 +10,8 @@ import { votersOf } from './voters.ts'
 
 /**
  * A member that will not be back soon: it is not asked any more, save for its vote where the voters are too few. It
- * stays in all lists; nobody waits for what it has to copy, unless nobody else has it. Throws `ATOLL_CHANGE_REFUSED`
- * for the last voter, and for a member that is neither valid nor leaving.
+ * stays in all lists; nobody waits for what it has to copy, unless those who are up may not have it all. Throws
+ * `ATOLL_CHANGE_REFUSED` for the last voter, and for a member that is neither valid nor leaving.
  */
 export function markDown(document: ClusterDocument, node: NodeName): ClusterDocument {
   const what = `mark ${node} down`
@@ -30,9 +29,11 @@ export function markUp(document: ClusterDocument, node: NodeName): ClusterDocume
   const { upState, ...member } = memberOf(document, node, what)
   if (member.state === 'valid' || member.state === 'leaving') return document
   allow(member.state === 'down', what, `it is ${member.state}`)
+  const back = withMember(document, { ...member, state: upState ?? 'valid' })
   const moves = document.moves.map((move) => {
-    const owes = move.kind === 'add' && document.replicas[move.partition]?.includes(node) === true
-    return owes && !move.waiting.includes(node) ? { ...move, waiting: [...move.waiting, node] } : move
+    if (move.kind !== 'add' || document.replicas[move.partition]?.includes(node) !== true) return move
+    const waiting = move.waiting.includes(node) ? move.waiting : [...move.waiting, node]
+    return awaiting({ ...move, waiting }, back)
   })
   const refills = document.refills.map((refill) => {
     const isOwn = isRestored(refill) && refill.node === node
@@ -40,12 +41,7 @@ export function markUp(document: ClusterDocument, node: NodeName): ClusterDocume
   })
   const { resizing } = document
   const files = resizing && { ...resizing, waiting: [...new Set([...resizing.waiting, node])] }
-  return {
-    ...withMember(document, { ...member, state: upState ?? 'valid' }),
-    moves,
-    refills,
-    resizing: files,
-  }
+  return { ...back, moves, refills, resizing: files }
 }
 
 export function setAddress(document: ClusterDocument, node: NodeName, address: string): ClusterDocument {
@@ -64,22 +60,17 @@ function withoutWaiting(document: ClusterDocument, node: NodeName): ClusterDocum
     ...refill,
     waiting: refill.waiting.filter((other) => other !== node),
   }))
-  return document.moves.reduce<ClusterDocument>((before, move) => withoutSource(before, move, node), {
-    ...withoutRefiling(document, node),
-    refills,
-  })
+  const moves = document.moves.map((move) =>
+    move.kind === 'add' && move.waiting.includes(node) ? awaiting(move, document) : move,
+  )
+  return { ...withoutRefiling(document, node), moves, refills }
 }
 
-function withoutSource(document: ClusterDocument, move: Move, node: NodeName): ClusterDocument {
-  if (move.kind !== 'add' || !move.waiting.includes(node)) return document
-  const waiting = move.waiting.filter((other) => other !== node)
-  if (waiting.length > 0) {
-    return {
-      ...document,
-      moves: document.moves.map((other) => (other === move ? { ...move, waiting } : other)),
-    }
-  }
-  const holders = document.replicas[move.partition] ?? []
-  const hasCopied = holders.some((other) => document.members.get(other)?.state !== 'down')
-  return hasCopied && isReady(document, move) ? { ...document, ...finish(document, move) } : document
+/** An addition that waits for whom it has to, now that some are down, or up again. */
+function awaiting(
+  move: Extract<Move, { readonly kind: 'add' }>,
+  { replicas, members }: ClusterDocument,
+): Move {
+  const waiting = stillWaiting(move.waiting, replicas[move.partition] ?? [], members)
+  return waiting === move.waiting ? move : { ...move, waiting }
 }

@@ -178,12 +178,12 @@ export class Membership extends Lifecycle {
    * of two histories: the one that it is forced on counts from then on, for all.
    *
    * @throws `ATOLL_CHANGE_REFUSED` if a majority is left without the missing ones and there is one history, or this
-   * node is no member.
+   * node is no member; `ATOLL_STALE_PLAN` if this node took another document meanwhile, which then stays.
    */
   async force(edit: Edit, { missing, reason }: ForceOptions): Promise<ClusterDocument> {
     this.assertOpen()
     const { node } = this.#options
-    const { document } = memberDocument({ ledger: this.#ledger, node })
+    const { document, basis } = memberDocument({ ledger: this.#ledger, node })
     const atMs = wallTimeOf(this.#runtime.clock)
     const isForked = this.#ledger.fork !== undefined
     const forced = forcedDocument(document, edit, { by: node, atMs, missing, reason, isForked })
@@ -192,7 +192,7 @@ export class Membership extends Lifecycle {
     const next = withPromotions(document, withGrowth(document, { ...forced, recent }), this.#replicasOf)
     this.#runtime.log.warn({ epoch: next.epoch, missing, reason }, 'a cluster document was forced')
     this.#runtime.metrics.count('atoll_membership_forced_total')
-    const taken = await this.#ledger.learn(encodeDocument(next))
+    const taken = await this.#ledger.learn(encodeDocument(next), { upon: basis })
     if (taken) return next
     throw new AtollError('ATOLL_STALE_PLAN', 'another document came in between; look at it and force again')
   }

@@ -1,7 +1,8 @@
 import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, Move, Refill } from './document.ts'
 import { isRestored } from './generations.ts'
-import { applyMove, isReady, type Layout } from './layout.ts'
+import { applyMove, type Layout, withHeirs } from './layout.ts'
+import { isReady, lacksCopies, type Pending } from './ready.ts'
 import { allow, memberOf } from './refusal.ts'
 import { withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
@@ -27,7 +28,9 @@ export function handed(
   done: readonly Handed[],
 ): ClusterDocument {
   if (done.length === 0) return document
-  const { replicas, moves } = done.reduce<Layout>((layout, part) => handOne(layout, source, part), document)
+  let pending: Pending = document
+  for (const part of done) pending = { ...handOne(pending, source, part), refills: document.refills }
+  const { replicas, moves } = pending
   const refills = done.reduce((owed, part) => withHeir(owed, source, part), document.refills)
   return settle({ ...document, epoch: document.epoch + 1, replicas, moves, refills })
 }
@@ -43,35 +46,39 @@ function withHeir(refills: readonly Refill[], source: NodeName, { kind, to }: Ha
   })
 }
 
-function handOne(layout: Layout, source: NodeName, part: Handed): Layout {
+function handOne(pending: Pending, source: NodeName, part: Handed): Layout {
   const { partition, kind, to } = part
-  const move = layout.moves.find((other) => matches(other, source, part))
+  const { replicas, moves } = pending
+  const move = moves.find((other) => matches(other, source, part))
   const what = `note that ${source} has handed ${partition} to ${to}`
   allow(move !== undefined, what, `no such ${kind} is planned`)
-  allow(isReady(layout, move), what, 'another move of the partition comes first')
+  const lags = kind === 'replace' && lacksCopies(pending, source)
+  allow(!lags, what, 'its data is an older copy, and has to catch up first')
+  allow(isReady(pending, move), what, 'another move of the partition comes first')
   if (move.kind === 'add') {
     const waiting = move.waiting.filter((node) => node !== source)
-    if (waiting.length > 0) return { ...layout, moves: swap(layout.moves, move, { ...move, waiting }) }
+    if (waiting.length > 0) return { replicas, moves: swap(moves, move, { ...move, waiting }) }
   }
-  return finish(layout, move)
+  return finish(pending, move)
 }
 
 /**
  * The move is done: its partition has another list. What others wait for from a node that went, they get from its new
  * owner.
  */
-export function finish(layout: Layout, move: Move): Layout {
-  const replicas = layout.replicas.map((holders, partition) =>
-    partition === move.partition ? applyMove(holders, move) : holders,
+function finish({ replicas, moves }: Layout, move: Move): Layout {
+  const { partition } = move
+  const holders = applyMove(replicas[partition] ?? [], move)
+  const rest = swap(moves, move, undefined).map((other) =>
+    move.kind !== 'add' && other.partition === partition ? inherit(other, move) : other,
   )
-  const rest = swap(layout.moves, move, undefined)
-  if (move.kind === 'add') return { replicas, moves: rest }
-  const moves = rest.map((other) => (other.partition === move.partition ? inherit(other, move) : other))
-  return { replicas, moves }
+  return {
+    replicas: replicas.map((list, at) => (at === partition ? holders : list)),
+    moves: withHeirs(rest, partition, holders),
+  }
 }
 
 function inherit(move: Move, { from, to }: { readonly from: NodeName; readonly to: NodeName }): Move {
-  if (move.kind === 'drop' && move.to === from && move.from !== to) return { ...move, to }
   if (move.kind !== 'add' || !move.waiting.includes(from)) return move
   const others = move.waiting.filter((node) => node !== from && node !== to)
   return { ...move, waiting: [...others, to] }

@@ -1,6 +1,6 @@
 import type { NodeName, ReplicaTable } from '@atoll/ring'
 import type { ClusterDocument, Move } from './document.ts'
-import { applyMove, fits, type Layout, movesByPartition, sourcesOf, touches } from './layout.ts'
+import { applyMove, fits, type Layout, movesByPartition, sourcesOf, touches, withHeirs } from './layout.ts'
 
 type Members = ClusterDocument['members']
 
@@ -51,7 +51,7 @@ function planCourse(pending: readonly Move[], course: Course): readonly Move[] {
   }
   const waiting = sourcesOf(holders, members)
   for (const to of coming.slice(leaving.length)) moves.push({ kind: 'add', partition, to, waiting })
-  return moves
+  return withHeirs(moves, partition, holders)
 }
 
 /** Without those that have lost their sense, since one that they waited for is gone. */
@@ -64,18 +64,17 @@ function sensible(holders: readonly NodeName[], moves: readonly Move[]): readonl
   })
 }
 
-/** A pending move to `from` that waits for another is led to `to` at once. */
+/** A pending move to `from` that waits for another is led to `to` at once: the last one, since `from` may come and go. */
 function replaceBy(
   moves: Move[],
   { holders }: Course,
   move: Extract<Move, { readonly kind: 'replace' }>,
 ): void {
-  const at = moves.findIndex(
-    (other) => other.kind === 'replace' && other.to === move.from && !holders.includes(other.from),
-  )
+  const at = moves.findLastIndex((other) => other.kind !== 'drop' && other.to === move.from)
   const waiting = moves[at]
   const inTheWay = moves.slice(at + 1).some((other) => touches(other, move.to))
-  if (waiting?.kind !== 'replace' || inTheWay) moves.push(move)
+  const isBegun = waiting?.kind !== 'replace' || holders.includes(waiting.from)
+  if (isBegun || inTheWay) moves.push(move)
   else if (waiting.from === move.to) moves.splice(at, 1)
   else moves[at] = { ...waiting, to: move.to }
 }

@@ -234,6 +234,20 @@ describe('a commit', () => {
   })
 })
 
+describe('a plan over others that are pending', () => {
+  const replaceBy = (node: string, by: string): Change[] => [join(by), { kind: 'replace', node, by }]
+  const leave = (node: string): Change => ({ kind: 'leave', node })
+  const two = clusterOf(['n1', 'n2'], { partitions: 8, n: 2 })
+
+  it('drops in favour of an heir that is led on', () => {
+    const plans = [replaceBy('n1', 'n3'), [...replaceBy('n3', 'n4'), leave('n2')], replaceBy('n4', 'n5')]
+    const end = finishMoves(plans.reduce(commitAll, two))
+    expect(end.moves).toEqual([])
+    for (const list of end.replicas) expect(list).toEqual(['n5'])
+    expect(stateOf(end, 'n2')).toBe('exiting')
+  })
+})
+
 describe('nodes that are lost', () => {
   const five = clusterOf(['n1', 'n2', 'n3', 'n4', 'n5'])
 

@@ -4,6 +4,8 @@ import {
   type ClusterDocument,
   catchingUp,
   exited,
+  handed,
+  isReady,
   markDown,
   markUp,
   planOf,
@@ -123,6 +125,28 @@ describe('data that does not know the life that the document knows', () => {
         'n1',
       ),
     ).toBe(undefined)
+  })
+
+  it('is handed to nobody as a replica before it has caught up', () => {
+    const replaced = commitAll(restored, [join('n4'), { kind: 'replace', node: 'n1', by: 'n4' }])
+    const [move] = replaced.moves
+    if (move === undefined) throw new Error('n4 takes the place of n1')
+    expect(isReady(replaced, move)).toBe(false)
+    expect(() => handed(replaced, 'n1', [move])).toThrow(
+      /its data is an older copy, and has to catch up first/,
+    )
+    const [{ id } = { id: '' }] = restored.refills
+    const caughtUp = ['n2', 'n3'].reduce((known, node) => refilled(known, node, [id]), replaced)
+    expect(finishMoves(caughtUp).replicas.flat()).not.toContain('n1')
+  })
+
+  it('gets copied anew what others had copied to it, since it was to hold more', () => {
+    const growing = commitAll(begun(clusterOf(['n1', 'n2']), 'n2', lifeOf('a')), [join('n3')])
+    const told = begun(growing, 'n3', lifeOf('a'))
+    const half = handed(told, 'n1', [{ partition: 0, kind: 'add', to: 'n3' }])
+    expect(half.moves[0]).toMatchObject({ waiting: ['n2'] })
+    expect(begun(half, 'n3', lifeOf('b', ['a'])).moves[0]).toMatchObject({ waiting: ['n2'] })
+    expect(begun(half, 'n3', lifeOf('b', ['0'])).moves[0]).toMatchObject({ waiting: ['n1', 'n2'] })
   })
 
   it('does not wait if it is alone, or holds nothing', () => {

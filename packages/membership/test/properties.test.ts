@@ -21,6 +21,7 @@ import {
   votersOf,
 } from '../src/index.ts'
 import { goalOf } from '../src/layout.ts'
+import { retarget } from '../src/retarget.ts'
 import { clusterOf, commitAll, finishMoves, idOf, newMember, sourceOf } from './kit.ts'
 
 const NODES = ['n1', 'n2', 'n3', 'n4', 'n5', 'n6', 'n7', 'n8']
@@ -151,6 +152,32 @@ test('whatever is done in whatever order, all partitions are held by members, an
     { numRuns: 100, seed: 7 },
   )
   expect(commits).toBeGreaterThan(60)
+})
+
+test('whatever goals follow on each other while something has begun, all moves become done and lead to the last', () => {
+  const partitions = 8
+  const list = fc.shuffledSubarray(NODES.slice(0, 5), { minLength: 1, maxLength: 3 })
+  const table = fc.array(list, { minLength: partitions, maxLength: partitions })
+  const goal = fc.tuple(table, fc.array(fc.nat(1000), { maxLength: 6 }))
+  fc.assert(
+    fc.property(table, fc.array(goal, { minLength: 2, maxLength: 6 }), (replicas, goals) => {
+      let document: ClusterDocument = { ...clusterOf(NODES, { partitions }), replicas }
+      for (const [wanted, done] of goals) {
+        document = { ...document, ...retarget(document, wanted, document.members) }
+        for (const number of done) {
+          const ready = document.moves.filter((move) => isReady(document, move))
+          const move = ready[number % Math.max(1, ready.length)]
+          if (move !== undefined) document = handed(document, sourceOf(move), [move])
+        }
+        for (const at of [0, -1]) {
+          const end = finishMoves(document, (ready) => ready.at(at))
+          expect(end.moves).toEqual([])
+          expect(end.replicas.map((nodes) => new Set(nodes))).toEqual(wanted.map((nodes) => new Set(nodes)))
+        }
+      }
+    }),
+    { numRuns: 200, seed: 7 },
+  )
 })
 
 test('whatever is staged or pending, it does not wait for ever for nodes that are lost', () => {

@@ -9,6 +9,7 @@ import {
   markDown,
   planOf,
   refiled,
+  refilled,
   stage,
 } from '@atoll/membership'
 import { describe, expect, test } from 'vitest'
@@ -54,6 +55,22 @@ describe('the data of a node', () => {
     expect(names(outlook(document, move.from))).toContain(`transfer ${move.partition} to n4`)
     expect(names(outlook(document, move.from, { isUp: (node) => node !== 'n4' }))).toEqual([])
     expect(names(outlook(document, 'n4'))).toEqual([])
+  })
+
+  test('that is an older copy is handed over only once it has caught up, and what has begun is taken back', () => {
+    const moving = grown(clusterOf('n1', 'n2', 'n3'), 'n4')
+    const move = moving.moves.find(({ kind }) => kind === 'replace')
+    if (move?.kind !== 'replace') throw new Error('a fourth node takes the place of others')
+    const { from, partition } = move
+    const older = begun(moving, from, { generation: 'a'.repeat(24), known: [], isRestored: true })
+    const outgoing = new Map([[partition, 'n4']])
+    const works = (document: ClusterDocument, more?: Partial<Outlook>) => names(outlook(document, from, more))
+    expect(works(older).filter((name) => name.startsWith('transfer'))).toEqual([])
+    expect(works(older, { outgoing })).toContain(`cancel ${partition}`)
+    const [{ id: refill } = { id: '' }] = older.refills
+    const others = catchingUp(older).get(from) ?? []
+    const caughtUp = others.reduce((known, node) => refilled(known, node, [refill]), older)
+    expect(works(caughtUp)).toContain(`transfer ${partition} to n4`)
   })
 
   test('is copied by all holders to one who joins the list', () => {
@@ -203,7 +220,7 @@ test('copies are offered only if nothing came to the node while it offered them'
   const four = grown(clusterOf('n1', 'n2', 'n3'), 'n4')
   const owing = begun(begun(four, 'n1', lifeOf('a')), 'n1', lifeOf('b'))
   const [{ id: refill } = { id: '' }] = owing.refills
-  const move = owing.moves.find(({ kind, to }) => kind === 'replace' && to === 'n4')
+  const move = owing.moves.find((one) => one.kind === 'replace' && one.to === 'n4' && one.from !== 'n1')
   if (move?.kind !== 'replace') throw new Error('a fourth node takes the place of others')
   const held = heldBy(owing, 'n4')
   expect(catchingUp(offered(owing, 'n4', { id: refill, held })).get('n1')).not.toContain('n4')
