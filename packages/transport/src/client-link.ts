@@ -289,6 +289,8 @@ export class ClientLink implements WireOwner, Expiring {
     wire.hold()
     listenToAbort(signal, onAbort)
     this.#streams.add(stream)
+    // Its opening may have been too much for what may wait: then the link is closed by now.
+    if (this.#closed !== undefined) stream.fail(withDefinite(this.#closed, false))
     return stream
   }
 

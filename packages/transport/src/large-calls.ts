@@ -103,7 +103,8 @@ async function callByStream<Request, Response, Progress>(
     return await behindWrite(() => decoded(method.response, answer, method.name))
   } catch (error) {
     if (abort.signal.reason === late) throw late
-    if (!isAtollError(error, 'ATOLL_PROTOCOL')) throw error
+    // What ended the connection says nothing of this method.
+    if (!isAtollError(error, 'ATOLL_PROTOCOL') || error.details['reason'] === 'told') throw error
     const message = `${node} takes no messages larger than a frame`
     throw new AtollError('ATOLL_TOO_LARGE', message, { cause: error, definite: error.definite })
   } finally {

@@ -441,3 +441,32 @@ describe('streams beside calls that never leave room', () => {
     await stopped
   })
 })
+
+test('a stream whose opening is too much for the queue fails with the connection, and is not left to its idle timeout', async () => {
+  const cluster = createTestCluster()
+  const { network, clock, runtime } = cluster
+  const way = new Way(clock)
+  const transport: Transport = {
+    listen: (address, onConnection) => network.transport('a').listen(address, onConnection),
+    connect: async (address, how) => new Narrow(await network.transport('a').connect(address, how), way),
+  }
+  const a = new RpcEndpoint(
+    runtime,
+    { transport, addressOf: (name) => name },
+    { node: 'a', maxQueuedBytes: 256 * KiB },
+  )
+  await a.open()
+  const b = await cluster.endpoint('b')
+  const method: StreamMethod<string> = { name: 'test.stream', request: bodyText }
+  b.handleStream(method, async (_request, stream) => stream.end())
+  b.handle(WHO, async (request) => request)
+  await a.call('b', WHO, 'first', SOON)
+  way.shut()
+  const streams: ByteStream[] = []
+  // One is on its way, two wait, and the fourth is too much.
+  for (const _ of [1, 2, 3, 4]) streams.push(await a.openStream('b', method, 'x'.repeat(100 * KiB)))
+  for (const stream of streams.slice(1)) {
+    const read = stream[Symbol.asyncIterator]().next()
+    expect(await outcome(read)).toMatchObject({ error: { code: 'ATOLL_OVERLOADED', definite: false } })
+  }
+})
