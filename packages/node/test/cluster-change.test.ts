@@ -50,9 +50,10 @@ class Client {
         const [back] = [...this.written].slice(at % this.written.size)
         if (back !== undefined && node !== undefined) expect(await read(node, back[0])).toBe(back[1])
       } catch (error) {
-        // A node that has left says so, and its clients ask another one.
-        if (!isAtollError(error, 'ATOLL_CLOSED') || error.details['reason'] !== 'left')
-          this.failures.push(error)
+        // A node that has left says so, and then it is closed: its clients ask another one.
+        const isGone = node !== undefined && !this.#cluster.nodes.includes(node)
+        const hasLeft = isAtollError(error, 'ATOLL_CLOSED') && (isGone || error.details['reason'] === 'left')
+        if (!hasLeft) this.failures.push(error)
       }
     }
   }
