@@ -22,4 +22,19 @@ const projects = ['packages', 'examples'].flatMap((group) =>
   })),
 )
 
-export default defineConfig({ test: { projects, passWithNoTests: false } })
+/** Tests in a context of `node:vm`, which has globals of its own. */
+const realm = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: conditions } },
+  test: {
+    name: 'realm',
+    root: 'packages/store',
+    include: ['test/**/*.vm.ts'],
+    environment: 'node' as const,
+    pool: 'vmThreads' as const,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+  },
+}
+
+export default defineConfig({ test: { projects: [...projects, realm], passWithNoTests: false } })

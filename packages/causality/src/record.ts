@@ -1,3 +1,4 @@
+import { isBytes } from '@atoll/core'
 /** A vnode incarnation that may write: 16 lowercase hexadecimal digits. Ordered as text. */
 export type ActorId = string
 
@@ -79,7 +80,7 @@ export interface RecordHead extends RecordOf<SiblingHead> {}
 
 /** Whether the value of a sibling is there. */
 export function hasBytes(sibling: SiblingHead): sibling is Sibling {
-  return sibling.value instanceof Uint8Array
+  return isBytes(sibling.value)
 }
 
 /** Whether all values of a record are there. */

@@ -1,4 +1,4 @@
-import { describe, equalBytes, wrongType } from '@atoll/core'
+import { describe, equalBytes, isBytes, wrongType } from '@atoll/core'
 import { contextOf } from './context.ts'
 import { latest } from './merge.ts'
 import type { MergeFunction, MergePolicy } from './policy.ts'
@@ -62,7 +62,7 @@ export function distinctWrites<S extends SiblingHead>(siblings: readonly S[]): r
 /** Metadata cannot be merged by a function of values: it is that of the last write. */
 function mergedValue(merge: MergeFunction, live: readonly Sibling[], means: ResolveMeans): ResolvedValue {
   const value = merge(live)
-  if (!(value instanceof Uint8Array))
+  if (!isBytes(value))
     throw wrongType('the result of a merge function', `must be a Uint8Array, got ${describe(value)}`)
   const [last] = latest(live)
   return { value, valueCrc32: means.crc32(value), metadata: last?.metadata ?? new Map() }

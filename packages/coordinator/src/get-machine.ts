@@ -1,5 +1,6 @@
 import { type MergePolicy, mergeRecords, recordsEqual, type StoredRecord } from '@atoll/causality'
 import type { AtollError } from '@atoll/core'
+import { isError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import { countsAsEvidence } from './evidence.ts'
 import type { NodesInUse } from './preference.ts'
@@ -136,7 +137,7 @@ export class GetMachine {
     return this.#targets.flatMap(({ node }, at): Failure[] => {
       const answer = this.#answers[at]
       if (answer === undefined) return [{ node, error: undefined }]
-      return answer instanceof Error ? [{ node, error: answer }] : []
+      return isError(answer) ? [{ node, error: answer }] : []
     })
   }
 
@@ -327,7 +328,7 @@ export class GetMachine {
     let repairs: GetEffect[] | undefined
     for (let at = 0; at < this.#answers.length; at++) {
       const answer = this.#answers[at]
-      if (answer === undefined || answer instanceof Error || this.#targets[at]?.role !== 'primary') continue
+      if (answer === undefined || isError(answer) || this.#targets[at]?.role !== 'primary') continue
       if (typeof answer === 'object' && (answer === record || recordsEqual(answer, record))) continue
       repairs ??= []
       repairs.push({ kind: 'repair', at, record })

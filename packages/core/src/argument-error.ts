@@ -1,3 +1,4 @@
+import { isError } from './realms.ts'
 /** What an argument error says beside its message, to programs: the same fields as an `AtollError` has. */
 export interface ArgumentFacts {
   readonly code: 'ATOLL_INVALID_ARGUMENT'
@@ -42,5 +43,5 @@ export function marked<E extends TypeError | RangeError>(error: E, argument: str
 
 /** True for an error by which Atoll refused an argument; `error.details.argument` says which. */
 export function isArgumentError(error: unknown): error is ArgumentError {
-  return error instanceof Error && BRAND in error
+  return isError(error) && BRAND in error
 }

@@ -1,5 +1,6 @@
 import { AtollError, messageOf } from './errors.ts'
 import { packTuple, type TupleValue, unpackTuple } from './msgpack.ts'
+import { isBytes } from './realms.ts'
 import { describe } from './validate.ts'
 
 /**
@@ -102,7 +103,7 @@ export class TupleReader {
 
   bytes(): Uint8Array {
     const value = this.#next()
-    if (value instanceof Uint8Array) return value
+    if (isBytes(value)) return value
     throw this.#mismatch('bytes', value)
   }
 

@@ -1,4 +1,5 @@
 import { wrongRange } from './argument-error.ts'
+import { codeOf, isError } from './realms.ts'
 import { checkObject, describe } from './validate.ts'
 
 /**
@@ -154,14 +155,15 @@ function factsOf(error: Error, causes: number): ErrorFacts {
   const { name, message, cause } = error
   const known = isAtollError(error)
     ? { code: error.code, definite: error.definite, transient: error.transient, details: error.details }
-    : codeOf(error)
+    : codeFacts(error)
   if (cause === undefined || causes === 0) return { name, message, ...known }
-  return { name, message, ...known, cause: cause instanceof Error ? factsOf(cause, causes - 1) : cause }
+  return { name, message, ...known, cause: isError(cause) ? factsOf(cause, causes - 1) : cause }
 }
 
 /** The code of an error of Node or of a library. */
-function codeOf(error: Error): { readonly code?: string } {
-  return 'code' in error && typeof error.code === 'string' ? { code: error.code } : {}
+function codeFacts(error: Error): { readonly code?: string } {
+  const code = codeOf(error)
+  return typeof code === 'string' ? { code } : {}
 }
 
 /**
@@ -169,7 +171,7 @@ function codeOf(error: Error): { readonly code?: string } {
  * this package as well, which `instanceof` does not know.
  */
 export function isAtollError(error: unknown, code?: AtollErrorCode): error is AtollError {
-  return error instanceof Error && BRAND in error && (code === undefined || codeOf(error).code === code)
+  return isError(error) && BRAND in error && (code === undefined || codeOf(error) === code)
 }
 
 /** True if `text` is the code of an `AtollError`: what a peer sends as a code is checked before it is believed. */
@@ -183,9 +185,8 @@ const NO_ROOM = /\bENOSPC\b|\bEDQUOT\b|no space left on device|disk quota exceed
 /** True if an error, or any of its causes, says that the disk is full. */
 export function isDiskFull(error: unknown): boolean {
   if (isAtollError(error, 'ATOLL_DISK_FULL')) return true
-  if (!(error instanceof Error)) return false
-  const code = 'code' in error ? String(error.code) : ''
-  return NO_ROOM.test(code) || NO_ROOM.test(error.message) || isDiskFull(error.cause)
+  if (!isError(error)) return false
+  return NO_ROOM.test(String(codeOf(error))) || NO_ROOM.test(error.message) || isDiskFull(error.cause)
 }
 
 /**
@@ -223,5 +224,5 @@ export async function behindWrite<T>(task: () => T | Promise<T>): Promise<T> {
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  return isError(error) ? error.message : String(error)
 }

@@ -77,6 +77,7 @@ export {
 export type { TupleValue } from './msgpack.ts'
 export { PIECE_BYTES, type PieceSums, piecesOf, sumForGood } from './piece-sums.ts'
 export { quietLog, quietProbe } from './quiet.ts'
+export { codeOf, isBytes, isError, isPromise } from './realms.ts'
 export { Reopener, type ReopenerParts } from './reopener.ts'
 export { RetryLoop, type RetryLoopOptions } from './retry-loop.ts'
 export {

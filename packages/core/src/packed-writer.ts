@@ -1,6 +1,7 @@
 import { wrongRange, wrongType } from './argument-error.ts'
 import { utf8 } from './bytes.ts'
 import type { TupleValue } from './msgpack.ts'
+import { isBytes } from './realms.ts'
 import { isWellFormed } from './validate.ts'
 
 /** How deep tuples may lie in one another. Ours go 4 deep. */
@@ -43,7 +44,7 @@ export class PackedWriter {
     else if (typeof value === 'string') this.#text(value)
     else if (value === null) this.#byte(0xc0)
     else if (typeof value === 'boolean') this.#byte(value ? 0xc3 : 0xc2)
-    else if (value instanceof Uint8Array) this.#raw(value)
+    else if (isBytes(value)) this.#raw(value)
     else this.tuple(value, depth + 1)
   }
 

@@ -1,5 +1,6 @@
 import { delegate } from './delegate.ts'
 import { LineLimit } from './line-limit.ts'
+import { isPromise } from './realms.ts'
 import type { Clock, Log, Metrics, Probe, Runtime } from './runtime.ts'
 import { MINUTE_MS } from './units.ts'
 
@@ -44,7 +45,7 @@ export function attempt<T>(runtime: Observers, port: string, call: () => T): T |
 function guarded<T>(tell: Tell, port: string, call: () => T): T | undefined {
   try {
     const answer = call()
-    if (answer instanceof Promise) answer.catch((error: unknown) => tell(port, error))
+    if (isPromise(answer)) answer.catch((error: unknown) => tell(port, error))
     return answer
   } catch (error) {
     tell(port, error)

@@ -1,4 +1,5 @@
 import { marked, wrongRange, wrongType } from './argument-error.ts'
+import { isBytes, isPromise } from './realms.ts'
 import { MAX_DELAY_MS } from './units.ts'
 
 export interface IntegerLimits {
@@ -67,7 +68,7 @@ export function checkName(option: string, value: unknown): string {
 
 /** Returns `value` if it is bytes of a length within the limits. */
 export function checkBytes(name: string, value: unknown, limits: IntegerLimits): Uint8Array {
-  if (!(value instanceof Uint8Array)) throw wrongType(name, `must be a Uint8Array, got ${describe(value)}`)
+  if (!isBytes(value)) throw wrongType(name, `must be a Uint8Array, got ${describe(value)}`)
   if (value.length < limits.min || value.length > limits.max) {
     throw wrongRange(name, `must have ${limits.min} to ${limits.max} bytes, got ${value.length}`)
   }
@@ -147,9 +148,9 @@ function objectText(value: object): string {
 export function describe(value: unknown): string {
   if (typeof value === 'string')
     return value.length > 80 ? `"${value.slice(0, 77)}…" (${value.length} characters)` : `"${value}"`
-  if (value instanceof Uint8Array) return `${value.length} bytes`
+  if (isBytes(value)) return `${value.length} bytes`
   if (typeof value === 'function') return 'a function'
-  if (value instanceof Promise) return 'a promise'
+  if (isPromise(value)) return 'a promise'
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object' && value !== null) return objectText(value)
   if (typeof value === 'bigint') return `${value}n`

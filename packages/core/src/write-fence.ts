@@ -1,4 +1,5 @@
 import { AtollError, isAtollError, isDiskFull, storageFailure } from './errors.ts'
+import { codeOf, isError } from './realms.ts'
 
 /** What a fence looks at of an abstract-level database. */
 export interface FencedDatabase {
@@ -103,8 +104,8 @@ function refusal(cause: unknown): AtollError {
 /** Errors by which nothing has come to the disk. */
 function mayBeHalfDone(error: unknown): boolean {
   if (isAtollError(error)) return !error.definite
-  if (error instanceof TypeError || error instanceof RangeError) return false
-  return !(error instanceof Error && 'code' in error && NOTHING_DONE.has(error.code))
+  if (isError(error) && (error.name === 'TypeError' || error.name === 'RangeError')) return false
+  return !NOTHING_DONE.has(codeOf(error))
 }
 
 const NOTHING_DONE: ReadonlySet<unknown> = new Set([

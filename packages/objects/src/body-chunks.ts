@@ -1,4 +1,13 @@
-import { AtollError, assert, checkWellFormed, concatBytes, describe, utf8, wrongType } from '@atoll/core'
+import {
+  AtollError,
+  assert,
+  checkWellFormed,
+  concatBytes,
+  describe,
+  isBytes,
+  utf8,
+  wrongType,
+} from '@atoll/core'
 
 /** A web `ReadableStream`, as far as it is used. */
 export interface ReadableStreamLike {
@@ -60,7 +69,7 @@ export function incomplete(message: string, cause?: unknown): AtollError {
  */
 export function chunksOf(body: unknown): Chunks {
   if (typeof body === 'string') return [utf8(checkWellFormed('body', body))].values()
-  if (body instanceof Uint8Array) return [body].values()
+  if (isBytes(body)) return [body].values()
   if (typeof body === 'object' && body !== null && !ArrayBuffer.isView(body)) {
     // A web stream first: its own iterator would hear of an end only behind the chunk that it waits for.
     if (isReadableStream(body)) return readerChunks(handOver(body))
@@ -77,7 +86,7 @@ export function isAtHand(body: unknown): body is Uint8Array | string | readonly 
 
 /** How many bytes a body has at most of which nothing is still to come; infinity for others, and for what is no body. */
 export function bytesAtHand(body: unknown): number {
-  if (body instanceof Uint8Array) return body.length
+  if (isBytes(body)) return body.length
   if (typeof body === 'string') return MAX_UTF8_BYTES * body.length
   if (!Array.isArray(body)) return Number.POSITIVE_INFINITY
   return body.reduce<number>((bytes, chunk) => bytes + bytesOfChunk(chunk), 0)
@@ -89,7 +98,7 @@ export function bytesAtHand(body: unknown): number {
  */
 export function piecesAtHand(body: ObjectBody): readonly Uint8Array[] {
   if (typeof body === 'string') return [utf8(checkWellFormed('body', body))]
-  const pieces: unknown = body instanceof Uint8Array ? [body] : body
+  const pieces: unknown = isBytes(body) ? [body] : body
   assert(Array.isArray(pieces), 'of a body that is at hand nothing is still to come')
   for (const piece of pieces) checkChunk(piece)
   return pieces
@@ -97,8 +106,7 @@ export function piecesAtHand(body: ObjectBody): readonly Uint8Array[] {
 
 /** Throws `ATOLL_INVALID_BODY` for what are no bytes, or bytes that were transferred elsewhere: these look like none. */
 export function checkChunk(chunk: unknown): asserts chunk is Uint8Array {
-  if (!(chunk instanceof Uint8Array))
-    throw invalid(`the body must consist of Uint8Array chunks, got ${describe(chunk)}`)
+  if (!isBytes(chunk)) throw invalid(`the body must consist of Uint8Array chunks, got ${describe(chunk)}`)
   if (chunk.length === 0 && isDetached(chunk.buffer))
     throw invalid('the body has bytes that are not there any more: their buffer was transferred elsewhere')
 }
@@ -119,7 +127,7 @@ export function inOnePiece(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 function bytesOfChunk(chunk: unknown): number {
-  return chunk instanceof Uint8Array ? chunk.length : Number.POSITIVE_INFINITY
+  return isBytes(chunk) ? chunk.length : Number.POSITIVE_INFINITY
 }
 
 function readerChunks(stream: ReadableStreamLike): Chunks {

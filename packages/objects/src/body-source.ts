@@ -1,4 +1,4 @@
-import { AtollError, type Clock, messageOf, SECOND_MS } from '@atoll/core'
+import { AtollError, type Clock, isBytes, messageOf, SECOND_MS } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import {
   type Chunks,
@@ -47,7 +47,7 @@ export class BodySource {
     this.#chunks = chunksOf(body)
     this.#clock = clock
     this.staying = isAtHand(body)
-    this.#seenBytes = body instanceof Uint8Array ? body.length : undefined
+    this.#seenBytes = isBytes(body) ? body.length : undefined
   }
 
   /** Before the first chunk is asked for. Throws `ATOLL_TOO_LARGE` if more is announced than an object may have. */

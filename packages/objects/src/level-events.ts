@@ -1,5 +1,6 @@
 import {
   AtollError,
+  codeOf,
   decodeWith,
   encodeWith,
   isAtollError,
@@ -76,7 +77,7 @@ export function writerOf(database: LevelDatabase): LevelWriter {
 /** Rethrows what a database has thrown, as `ATOLL_STORAGE`, `ATOLL_DISK_FULL` or `ATOLL_CLOSED`. */
 export function storageFailed(options: { readonly definite?: boolean }): (cause: unknown) => never {
   return (cause) => {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'LEVEL_DATABASE_NOT_OPEN')
+    if (codeOf(cause) === 'LEVEL_DATABASE_NOT_OPEN')
       throw new AtollError('ATOLL_CLOSED', 'the database is not open', { cause })
     if (isAtollError(cause)) throw cause
     throw storageFailure('the database below failed', cause, options)

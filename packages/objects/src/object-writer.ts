@@ -1,4 +1,4 @@
-import { describe, EMPTY_BYTES, isAtollError, messageOf, toHex, wallTimeOf } from '@atoll/core'
+import { describe, EMPTY_BYTES, isAtollError, isPromise, messageOf, toHex, wallTimeOf } from '@atoll/core'
 import { abortable, throwIfAborted } from './abort.ts'
 import { Activations, type PutResult } from './activations.ts'
 import { inOnePiece, invalid, type ObjectBody } from './body-chunks.ts'
@@ -87,7 +87,7 @@ export class ObjectWriter {
     const finish = async () => {
       const digest = runtime.digest.stream('md5')
       const fed = digest.update(body)
-      if (fed instanceof Promise) await fed
+      if (isPromise(fed)) await fed
       const md5 = await digest.digest()
       const uploaded = { uuid: newUuid(runtime), size: body.length, md5, checksums: EMPTY_BYTES, blocks: 0 }
       return this.#finish(uploaded, body, request)

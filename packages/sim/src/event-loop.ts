@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers'
-import { messageOf, type Timer } from '@atoll/core'
+import { isError, messageOf, type Timer } from '@atoll/core'
 import { EventQueue, type Scheduler, type WorldEvent } from './event-queue.ts'
 import type { RunLimits } from './options.ts'
 import { guardRealTime } from './real-time.ts'
@@ -67,7 +67,7 @@ export class EventLoop implements Scheduler {
           outcome = { value }
         },
         (error: unknown) => {
-          failure ??= error instanceof Error ? error : new Error(messageOf(error), { cause: error })
+          failure ??= isError(error) ? error : new Error(messageOf(error), { cause: error })
         },
       )
       for (;;) {

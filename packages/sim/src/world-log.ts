@@ -1,4 +1,4 @@
-import { type Log, messageOf } from '@atoll/core'
+import { isBytes, isError, type Log, messageOf } from '@atoll/core'
 import type { Trace } from './trace.ts'
 
 const MAX_FIELDS_LENGTH = 300
@@ -28,8 +28,8 @@ function renderFields(fields: object): string {
 
 function renderValue(_: string, value: unknown): unknown {
   if (typeof value === 'bigint') return `${value}`
-  if (value instanceof Uint8Array) return Buffer.from(value.subarray(0, 16)).toString('hex')
-  if (value instanceof Error) return messageOf(value)
+  if (isBytes(value)) return Buffer.from(value.subarray(0, 16)).toString('hex')
+  if (isError(value)) return messageOf(value)
   if (value instanceof Map) return Object.fromEntries(value)
   return value instanceof Set ? [...value] : value
 }

@@ -1,4 +1,4 @@
-import { isAtollError } from '@atoll/core'
+import { isAtollError, isError } from '@atoll/core'
 import type { AtollNode } from '@atoll/node'
 import type { Outcome } from '@atoll/sim'
 import { BLOCKS, heeding, inChunks, slowly } from './bodies.ts'
@@ -167,7 +167,7 @@ async function takeOne(round: Round, [what, run, ...never]: Step, at: AtollNode)
   } catch (error) {
     done.steps.set(what, outcomeOf(error))
     const code = isAtollError(error) ? error.code : 'no error of ours'
-    const message = error instanceof Error ? error.message : ''
+    const message = isError(error) ? error.message : ''
     world.note(`${client.name} ${what} of ${bucket} at ${at.name}: ${code} ${message}`)
     if (!isAtollError(error) || never.includes(code)) complain(round, `at ${what}: ${message}`)
     return false

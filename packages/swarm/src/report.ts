@@ -1,3 +1,4 @@
+import { isError } from '@atoll/core'
 import { describeFailure, type SwarmSummary } from '@atoll/sim'
 import { BUGS } from './bugs.ts'
 import { type Command, replayOf } from './command.ts'
@@ -47,7 +48,7 @@ export function inWords(
 
 /** Of an error that nobody expected: where it comes from. */
 function whence(error: unknown): string[] {
-  if (error instanceof BrokenPromises || !(error instanceof Error)) return []
+  if (error instanceof BrokenPromises || !isError(error)) return []
   const cause = whence(error.cause).map((line) => `caused by ${line}`)
   return [error.stack ?? error.message, ...cause]
 }

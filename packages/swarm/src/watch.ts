@@ -1,4 +1,4 @@
-import { type KeyId, type Log, toHex } from '@atoll/core'
+import { isError, type KeyId, type Log, toHex } from '@atoll/core'
 import { type ClusterDocument, decodeDocument, isReady, type Move } from '@atoll/membership'
 import { overlapping } from '@atoll/ring'
 import type { Violation } from '@atoll/sim'
@@ -48,7 +48,7 @@ export class Watch {
 
   /** Whatever a node makes of it: an assertion never fails. */
   onError(node: string, error: unknown): void {
-    const isAssertion = error instanceof Error && error.message.startsWith('assertion failed')
+    const isAssertion = isError(error) && error.message.startsWith('assertion failed')
     if (isAssertion) this.#violate('assertion', node, error.message)
   }
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { type Ban, IMPURE, NAMELESS, offences, UNFINISHED, UNSAFE } from './banned.ts'
+import { type Ban, IMPURE, NAMELESS, ONE_REALM, offences, UNFINISHED, UNSAFE } from './banned.ts'
 import { isPure } from './layers.ts'
 import { packages } from './repository.ts'
 import { importsOf, withoutComments, withoutTexts } from './source-text.ts'
 
 /** Where the errors about arguments are made. */
 const ARGUMENT_ERRORS = 'packages/core/src/argument-error.ts'
+/** Where values of other realms are known. */
+const REALMS = 'packages/core/src/realms.ts'
 
 describe('sources', () => {
   it('of pure packages are deterministic', () => {
@@ -17,6 +19,12 @@ describe('sources', () => {
   it('do not lie to the compiler', () => {
     const all = packages.flatMap(({ sources }) => sources)
     expect(all.flatMap(({ path, code }) => offences(path, code, UNSAFE))).toEqual([])
+  })
+
+  it('know errors and bytes of every realm', () => {
+    const all = packages.filter(({ path, name }) => path.startsWith('packages/') && name !== 'bench')
+    const texts = all.flatMap(({ sources }) => sources).filter(({ path }) => path !== REALMS)
+    expect(texts.flatMap(({ path, code }) => offences(path, code, ONE_REALM))).toEqual([])
   })
 
   it('name the argument that an error is about', () => {
@@ -32,7 +40,7 @@ describe('sources', () => {
 })
 
 describe('every ban', () => {
-  it.each<Ban>([...IMPURE, ...UNSAFE, ...NAMELESS, ...UNFINISHED])(
+  it.each<Ban>([...IMPURE, ...UNSAFE, ...ONE_REALM, ...NAMELESS, ...UNFINISHED])(
     'refuses what it is for: $example',
     (ban) => {
       expect(offences('file.ts', `const x = 1\n${ban.example}`, [ban])).toEqual([

@@ -76,6 +76,20 @@ export const UNSAFE: readonly Ban[] = [
   },
 ]
 
+/** Refused in the sources of packages: what Node's modules give is not made by the classes of a context of `node:vm`. */
+export const ONE_REALM: readonly Ban[] = [
+  {
+    pattern: /\binstanceof (\w*Error|DOMException)\b(?<!\b(Atoll|World)Error)/,
+    example: 'if (error instanceof TypeError) return',
+    instead: 'isError of core, which knows errors of every realm, and name or codeOf(error)',
+  },
+  {
+    pattern: /\binstanceof (Uint8Array|Buffer)\b/,
+    example: 'if (value instanceof Uint8Array) return',
+    instead: 'isBytes of core, which knows bytes of every realm',
+  },
+]
+
 /** Refused in the text of sources outside of core: an error about an argument that programs cannot tell from a bug. */
 export const NAMELESS: readonly Ban[] = [
   {

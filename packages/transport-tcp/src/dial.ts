@@ -1,6 +1,6 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls, TLSSocket } from 'node:tls'
-import { AtollError, ignoreAbort, isAtollError, listenToAbort, type Timer } from '@atoll/core'
+import { AtollError, ignoreAbort, isAtollError, isError, listenToAbort, type Timer } from '@atoll/core'
 import type { Connection, ConnectOptions } from '@atoll/transport'
 import { parseAddress } from './address.ts'
 import { type Credentials, certifiedNode } from './certificates.ts'
@@ -102,8 +102,8 @@ export class Dial {
 
   readonly #onError = (error: unknown): void => {
     const { address } = this.#parts
-    const why = error instanceof Error ? reasonIn(error) : 'the connection was closed'
-    const isTls = this.#socket instanceof TLSSocket && error instanceof Error && !isSystemError(error)
+    const why = isError(error) ? reasonIn(error) : 'the connection was closed'
+    const isTls = this.#socket instanceof TLSSocket && isError(error) && !isSystemError(error)
     if (isTls && isNoTls(error)) this.#fail(otherSetup('no-tls', { cause: error }))
     else if (isTls) this.#fail(because('tls', `no TLS with ${address}: ${why}`, { cause: error }))
     else this.#fail(unreachable(address, why, error))
@@ -137,7 +137,7 @@ function isAboutPeer(error: AtollError): boolean {
 /** Such as ECONNREFUSED; also what `connect` throws when it tried several addresses of a name. */
 function isSystemError(error: Error): boolean {
   return (
-    'syscall' in error || error instanceof AggregateError || ('code' in error && error.code === 'ECONNRESET')
+    'syscall' in error || error.name === 'AggregateError' || ('code' in error && error.code === 'ECONNRESET')
   )
 }
 

@@ -5,6 +5,7 @@ import {
   checkText,
   describe,
   GiB,
+  isBytes,
   KiB,
   MAX_DELAY_MS,
   MiB,
@@ -209,7 +210,7 @@ function validateShared(options: Omit<TcpOptions, 'node'>): Omit<TcpSettings, 'n
 /** The bytes of the secret. */
 export function checkSecret(secret: unknown): Uint8Array {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret
-  if (!(bytes instanceof Uint8Array)) throw wrongType('secret', 'must be a text or bytes')
+  if (!isBytes(bytes)) throw wrongType('secret', 'must be a text or bytes')
   if (bytes.length < LEAST_SECRET_BYTES) {
     throw wrongRange('secret', `must have at least ${LEAST_SECRET_BYTES} bytes, got ${bytes.length}`)
   }
@@ -250,7 +251,7 @@ function fieldsOf(tls: unknown): Partial<Record<string, unknown>> {
 
 function checkPem(name: string, pem: unknown): string {
   if (typeof pem === 'string') return pem
-  if (pem instanceof Uint8Array) return Buffer.from(pem).toString('latin1')
+  if (isBytes(pem)) return Buffer.from(pem).toString('latin1')
   throw wrongType(
     `tls.${name}`,
     `must be a PEM text or its bytes, got ${pem === undefined ? 'nothing' : typeof pem}`,

@@ -3,6 +3,7 @@ import {
   assert,
   concatBytes,
   EMPTY_BYTES,
+  isBytes,
   KiB,
   keepBuffer,
   TupleReader,
@@ -102,7 +103,7 @@ export function messageBytes({ tuple, body = EMPTY_BYTES }: Message): number {
 }
 
 function fieldBytes(field: TupleValue): number {
-  if (field instanceof Uint8Array || typeof field === 'string') return field.length
+  if (isBytes(field) || typeof field === 'string') return field.length
   if (!Array.isArray(field)) return 1
   let bytes = 1
   for (const part of field) bytes += fieldBytes(part)

@@ -1,6 +1,7 @@
 import { closeSync, constants, fsyncSync, mkdirSync, openSync, readSync, statSync, writev } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, rename, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { codeOf } from '@atoll/core'
 import { IDENTITY_NAME } from './checkpoint.ts'
 import type { DataFile, Files } from './ports.ts'
 
@@ -242,5 +243,5 @@ export function isMissing(error: unknown): boolean {
 }
 
 export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code
+  return codeOf(error) === code
 }

@@ -1,4 +1,4 @@
-import { AtollError, messageOf } from '@atoll/core'
+import { AtollError, codeOf, isError, messageOf } from '@atoll/core'
 import {
   type Checkpoint,
   decodeCheckpoint,
@@ -172,9 +172,5 @@ function refused(message: string): AtollError {
 
 /** What is at the bottom: abstract-level wraps the errors of a database. */
 function deepest(error: unknown): unknown {
-  return error instanceof Error && error.cause instanceof Error ? deepest(error.cause) : error
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+  return isError(error) && isError(error.cause) ? deepest(error.cause) : error
 }

@@ -1,4 +1,4 @@
-import { AtollError } from '@atoll/core'
+import { AtollError, isBytes } from '@atoll/core'
 
 /** Where a large value lies. The sequence of its record makes it unique for ever. */
 export interface Pointer {
@@ -65,7 +65,7 @@ export function decodeStored(inner: Uint8Array): Stored {
 }
 
 export function isPointer(stored: Stored | undefined): stored is Pointer {
-  return stored !== undefined && !(stored instanceof Uint8Array)
+  return stored !== undefined && !isBytes(stored)
 }
 
 export function samePlace(a: Pointer, b: Pointer): boolean {

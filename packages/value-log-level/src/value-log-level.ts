@@ -5,6 +5,7 @@ import {
   checkInteger,
   type DirectoryUsage,
   describe,
+  isBytes,
   Reopener,
   shielded,
   wrongType,
@@ -383,7 +384,7 @@ function summed(run: ChunkRun): SummedValue {
 }
 
 function bytesOf(encoded: Format): Uint8Array {
-  if (encoded instanceof Uint8Array) return encoded
+  if (isBytes(encoded)) return encoded
   throw wrongType('key', `must be encoded as bytes, got ${describe(encoded)}`)
 }
 

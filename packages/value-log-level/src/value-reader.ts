@@ -1,4 +1,4 @@
-import { borrowBuffer, type Digests, KiB } from '@atoll/core'
+import { borrowBuffer, codeOf, type Digests, KiB } from '@atoll/core'
 import {
   CHUNK_BYTES,
   type ChunkRun,
@@ -129,5 +129,5 @@ function damaged(pointer: Pointer): Error {
 }
 
 export function isDamage(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ATOLL_CORRUPT'
+  return codeOf(error) === 'ATOLL_CORRUPT'
 }

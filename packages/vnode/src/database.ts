@@ -1,10 +1,12 @@
 import {
   AtollError,
   checkStorage,
+  codeOf,
   decodeWith,
   EMPTY_BYTES,
   encodeWith,
   isAtollError,
+  isError,
   messageOf,
   storageFailure,
   type TupleCodec,
@@ -162,8 +164,8 @@ export function readFailed(cause: unknown): AtollError {
 
 /** True if the error or any of its causes has the code: abstract-level wraps what the database below throws. */
 export function hasCode(error: unknown, code: string): boolean {
-  if (!(error instanceof Error)) return false
-  return ('code' in error && error.code === code) || hasCode(error.cause, code)
+  if (!isError(error)) return false
+  return codeOf(error) === code || hasCode(error.cause, code)
 }
 
 /** LevelDB says of a damaged table, and a value log of a damaged value, that it cannot be read. */
@@ -181,13 +183,13 @@ function openingFailed(cause: unknown): AtollError {
 
 /** What the database below says: it names the directory. */
 function innermost(error: unknown): string {
-  return error instanceof Error && error.cause !== undefined ? innermost(error.cause) : messageOf(error)
+  return isError(error) && error.cause !== undefined ? innermost(error.cause) : messageOf(error)
 }
 
 /** A database of Atoll's own says itself what is wrong; abstract-level wraps that. */
 function atollErrorIn(error: unknown): AtollError | undefined {
   if (isAtollError(error)) return error
-  return error instanceof Error ? atollErrorIn(error.cause) : undefined
+  return isError(error) ? atollErrorIn(error.cause) : undefined
 }
 
 const PROGRAM = 'atoll vnodes'

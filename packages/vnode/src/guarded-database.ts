@@ -1,5 +1,6 @@
 import {
   AtollError,
+  codeOf,
   type Log,
   Reopener,
   type Runtime,
@@ -196,5 +197,5 @@ export class GuardedDatabase implements Database {
 
 /** Databases, iterators and snapshots say so in the same words. */
 function isNotOpen(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /^LEVEL_\w+_NOT_OPEN$/.test(String(error.code))
+  return /^LEVEL_\w+_NOT_OPEN$/.test(String(codeOf(error)))
 }
