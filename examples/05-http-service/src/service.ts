@@ -92,7 +92,7 @@ async function get({ objects, request, response, bucket, key, signal }: Exchange
     response.writeHead(304, headersOf(info)).end()
     return
   }
-  const range = parseRange(request.headers.range)
+  const range = wantsWhole(request, info) ? undefined : parseRange(request.headers.range)
   const object = await objects.get(bucket, key, { range, signal })
   const { start, end } = object.range
   const partial = range === undefined ? {} : { 'content-range': `bytes ${start}-${end - 1}/${object.size}` }
@@ -137,6 +137,15 @@ function headersOf({ etag, contentType, lastModifiedMs }: ObjectInfo): Record<st
     'last-modified': new Date(lastModifiedMs).toUTCString(),
     'accept-ranges': 'bytes',
   }
+}
+
+/**
+ * Whether a client has a part of another version: it wants the rest of the same, or else all (RFC 9110, 13.1.5). By strong
+ * comparison, so that no date and no weak tag is the same.
+ */
+function wantsWhole(request: IncomingMessage, { etag }: ObjectInfo): boolean {
+  const condition = request.headers['if-range']
+  return condition !== undefined && condition !== `"${etag}"`
 }
 
 /** By weak comparison: a proxy that compresses an answer makes its tag weak (RFC 9110, 13.1.2). */

@@ -74,6 +74,21 @@ describe('objects', () => {
     if (text !== undefined) expect(body).toBe(text)
   })
 
+  test('answer a part of the version that the client has, and else all of the present one', async () => {
+    const old = (await put('/photos/version', 'Dear writer,')).headers.get('etag') ?? ''
+    const etag = (await put('/photos/version', 'Dear reader,')).headers.get('etag') ?? ''
+    const get = async (ifRange: string) => {
+      const headers = { range: 'bytes=5-', 'if-range': ifRange }
+      const got = await fetch(`${base}/photos/version`, { headers })
+      return [got.status, await got.text(), got.headers.get('content-range')]
+    }
+    const whole = [200, 'Dear reader,', null]
+    expect(await get(etag)).toEqual([206, 'reader,', 'bytes 5-11/12'])
+    expect(await get(old)).toEqual(whole)
+    expect(await get(`W/${etag}`)).toEqual(whole)
+    expect(await get(new Date().toUTCString())).toEqual(whole)
+  })
+
   test('are listed page by page, and deleted', async () => {
     for (const key of ['1', '2', '3']) await put(`/photos/list/${key}`, key)
     const first = await (await fetch(`${base}/photos?prefix=list/&limit=2`)).json()

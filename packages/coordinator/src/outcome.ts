@@ -1,4 +1,4 @@
-import { AtollError, type AtollErrorCode, isAtollError, messageOf } from '@atoll/core'
+import { AtollError, type AtollErrorCode, isAtollError, isDiskFull, messageOf } from '@atoll/core'
 import type { Failure, ReadTally } from './get-machine.ts'
 import type { WriteTally } from './put-machine.ts'
 import type { ReadQuorum, WriteQuorum } from './quorum.ts'
@@ -35,12 +35,11 @@ export function unmetRead(read: FailedRead): AtollError {
   const { quorum, tally, failures, down, isCorrupt, timedOut } = read
   const { n, r, pr, absence } = quorum
   const errors = failures.flatMap(({ error }) => (error === undefined ? [] : [error]))
-  const unreachable = namesOf(failures, (error) => error !== undefined && isUnable(error))
-  const silent = namesOf(failures, (error) => error === undefined)
+  const missing = missingOf(down, failures)
   const options = {
     cause: errors[0],
     definite: true,
-    details: { ...tally, needed: { n, r, pr, absence }, down, unreachable, silent },
+    details: { ...tally, needed: { n, r, pr, absence }, ...missing },
   }
   if (isCorrupt)
     return new AtollError('ATOLL_CORRUPT', 'every replica answered, and none has an undamaged copy', options)
@@ -51,10 +50,31 @@ export function unmetRead(read: FailedRead): AtollError {
     `${tally.corrupt} corrupt`,
     `${tally.failed} failed of ${n}`,
   ]
-  const names = [...said('down', down), ...said('unreachable', unreachable), ...said('silent', silent)]
-  const facts = [...counts, ...names].join(', ')
+  const facts = [...counts, ...namesIn(missing)].join(', ')
   const message = `read quorum not met (r ${r}, pr ${pr}): ${facts}${because(errors[0])}`
   return new AtollError(codeOf(errors, timedOut), message, options)
+}
+
+/** Who did not serve a request, and how. */
+interface Missing {
+  /** Primaries that were not asked. */
+  readonly down: readonly string[]
+  /** Those that cannot serve. */
+  readonly unreachable: readonly string[]
+  /** Those that have not answered. */
+  readonly silent: readonly string[]
+}
+
+function missingOf(down: readonly string[], failures: readonly Failure[]): Missing {
+  // A node with a full disk is there, and has said so.
+  const isGone = (error: AtollError) => isUnable(error) && !isDiskFull(error)
+  const unreachable = namesOf(failures, (error) => error !== undefined && isGone(error))
+  const silent = namesOf(failures, (error) => error === undefined)
+  return { down, unreachable, silent }
+}
+
+function namesIn({ down, unreachable, silent }: Missing): readonly string[] {
+  return [...said('down', down), ...said('unreachable', unreachable), ...said('silent', silent)]
 }
 
 function namesOf(failures: readonly Failure[], isSo: (error: AtollError | undefined) => boolean): string[] {
@@ -69,7 +89,9 @@ function said(what: string, nodes: readonly string[]): string[] {
 export interface FailedWrite {
   readonly quorum: WriteQuorum
   readonly tally: WriteTally
-  readonly errors: readonly AtollError[]
+  readonly failures: readonly Failure[]
+  /** Primaries that were not asked. */
+  readonly down: readonly string[]
   readonly timedOut: boolean
   /** True if the write certainly happened nowhere. */
   readonly definite: boolean
@@ -78,23 +100,26 @@ export interface FailedWrite {
 /**
  * A write that its quorum was not met for: `rejected` if it certainly happened nowhere, and else of `unknown` outcome,
  * for no replica takes back what it has. Where all replicas refused the write for one reason, that is the code; a reason
- * of their own is only why the quorum was not met.
+ * of their own is only why the quorum was not met. Who is missing is named as for a read.
  */
-export function unmetWrite({ quorum, tally, errors, timedOut, definite }: FailedWrite): AtollError {
+export function unmetWrite({ quorum, tally, failures, down, timedOut, definite }: FailedWrite): AtollError {
   const { n, w, dw, pw } = quorum
+  const errors = failures.flatMap(({ error }) => (error === undefined ? [] : [error]))
+  const missing = missingOf(down, failures)
   const { accepted, durable, primaries, failed } = tally
   const outcome = definite ? 'rejected' : 'unknown'
   const counts = `${accepted} accepted, ${durable} durable, ${primaries} on primaries, ${failed} failed of ${n}`
+  const facts = [counts, ...namesIn(missing)].join(', ')
   const refused = definite && !errors.some(isUnable) ? commonCode(errors) : undefined
   const code = refused ?? codeOf(errors, timedOut)
   const [cause] = errors
   // Why they all refused it is for the caller to know.
   const reason =
     cause?.code === code && cause.details['reason'] !== undefined ? { reason: cause.details['reason'] } : {}
-  return new AtollError(code, `write ${outcome} (w ${w}, dw ${dw}, pw ${pw}): ${counts}${because(cause)}`, {
+  return new AtollError(code, `write ${outcome} (w ${w}, dw ${dw}, pw ${pw}): ${facts}${because(cause)}`, {
     cause,
     definite,
-    details: { outcome, ...reason, ...tally, needed: { n, w, dw, pw } },
+    details: { outcome, ...reason, ...tally, needed: { n, w, dw, pw }, ...missing },
   })
 }
 

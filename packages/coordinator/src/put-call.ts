@@ -176,7 +176,8 @@ export class PutCall extends Call<Written | undefined> {
     const definite = machine.definite()
     this.site.runtime.probe.mark(definite ? 'coordinator.put_rejected' : 'coordinator.put_unknown')
     this.site.runtime.metrics.count('atoll_coordinator_unmet_total', 1, { kind: 'write' })
-    const { quorum } = this.#request
-    this.reject(unmetWrite({ quorum, tally: machine.tally(), errors: machine.errors(), timedOut, definite }))
+    const { quorum, notAsked } = this.#request
+    const [tally, failures, down] = [machine.tally(), machine.failures(), notAsked()]
+    this.reject(unmetWrite({ quorum, tally, failures, down, timedOut, definite }))
   }
 }

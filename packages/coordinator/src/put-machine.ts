@@ -2,6 +2,7 @@ import { type ActorId, recordsEqual, renameSiblings, type StoredRecord } from '@
 import type { AtollError } from '@atoll/core'
 import type { PreferenceEntry } from '@atoll/ring'
 import { countsAsEvidence } from './evidence.ts'
+import type { Failure } from './get-machine.ts'
 import type { NodesInUse } from './preference.ts'
 import type { WriteQuorum } from './quorum.ts'
 import { isUnable } from './unable.ts'
@@ -113,7 +114,7 @@ const NOBODY: readonly Missed[] = []
 export class PutMachine {
   readonly #plan: PutPlan
   readonly #slots: Slot[]
-  readonly #errors: AtollError[] = []
+  readonly #failures: (Failure & { readonly error: AtollError })[] = []
   #unable: Set<string> | undefined
   #record: StoredRecord | undefined
   #accepted = 0
@@ -147,7 +148,7 @@ export class PutMachine {
       case 'coordinated':
         this.#mark(event.at, 'durable')
         // After a failure the write may be on another replica already, by another dot: it was made unconditionally.
-        this.#hear(event.at, this.#plan.guarded === true || this.#errors.length === 0)
+        this.#hear(event.at, this.#plan.guarded === true || this.#failures.length === 0)
         return this.#concluded(this.#spread(event.record))
       case 'declined':
         return this.#decline(event.at)
@@ -193,9 +194,11 @@ export class PutMachine {
     return [{ nodes, holders }, ...doubts].filter((missed) => missed.holders.length * missed.nodes.length > 0)
   }
 
-  /** What the replicas answered that failed, in the order of arrival. */
-  errors(): readonly AtollError[] {
-    return this.#errors
+  /** Who failed, in the order of arrival, and then who was asked and has not answered. */
+  failures(): readonly Failure[] {
+    const waiting: readonly State[] = ['coordinating', 'storing', 'accepted']
+    const silent = this.#slots.filter(({ state }) => waiting.includes(state))
+    return [...this.#failures, ...nodesOf(silent).map((node) => ({ node, error: undefined }))]
   }
 
   /** True if the write certainly is on no replica, and never will be. */
@@ -203,7 +206,7 @@ export class PutMachine {
     const nowhere: readonly State[] = ['idle', 'declined', 'failed', 'lost']
     const maybe = ({ state }: Slot) => !nowhere.includes(state)
     if (this.#isRenamed) return false
-    return this.#errors.every((error) => error.definite) && !this.#slots.some(maybe)
+    return this.#failures.every(({ error }) => error.definite) && !this.#slots.some(maybe)
   }
 
   /** What failed before may have written all the same: then nobody knows that nothing was. */
@@ -236,7 +239,7 @@ export class PutMachine {
     const slot = this.#slots[best]
     if (slot === undefined) return this.#unmet(false)
     slot.state = 'coordinating'
-    const ifAlone = guarded === true || (aloneAt !== undefined && this.#errors.length === 0)
+    const ifAlone = guarded === true || (aloneAt !== undefined && this.#failures.length === 0)
     return [{ kind: 'coordinate', at: best, target: slot.target, ifAlone }]
   }
 
@@ -312,7 +315,7 @@ export class PutMachine {
     const wasCoordinating = slot.state === 'coordinating'
     if (slot.state === 'accepted') this.#accepted -= 1
     this.#failed += 1
-    this.#errors.push(error)
+    this.#failures.push({ node: slot.target.node, error })
     slot.state = 'failed'
     if ((wasCoordinating || slot.hasDecided) && !error.definite) slot.isDoubtful = true
     const effects = isUnable(error) ? this.#replace(slot) : this.#storeAfter(at, slot)

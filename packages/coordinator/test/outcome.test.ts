@@ -5,9 +5,13 @@ import { unmetWrite } from '../src/outcome.ts'
 const QUORUM = { n: 3, w: 2, dw: 2, pw: 0, sloppy: true }
 const TALLY = { accepted: 0, durable: 0, primaries: 0, failed: 3 }
 
+const FAILED = { quorum: QUORUM, tally: TALLY, down: [], timedOut: false }
+const failuresOf = (errors: readonly AtollError[]) =>
+  errors.map((error, at) => ({ node: `n${at + 1}`, error }))
+
 function unmet(codes: readonly AtollErrorCode[]): AtollError {
   const errors = codes.map((code) => new AtollError(code, `it is ${code}`))
-  return unmetWrite({ quorum: QUORUM, tally: TALLY, errors, timedOut: false, definite: false })
+  return unmetWrite({ ...FAILED, failures: failuresOf(errors), definite: false })
 }
 
 describe('a write that its quorum was not met for', () => {
@@ -28,12 +32,26 @@ describe('a write that its quorum was not met for', () => {
     })
     const gone = new AtollError('ATOLL_UNREACHABLE', 'n3 is not up')
     const refused = (errors: readonly AtollError[]) =>
-      unmetWrite({ quorum: QUORUM, tally: TALLY, errors, timedOut: false, definite: true })
+      unmetWrite({ ...FAILED, failures: failuresOf(errors), definite: true })
     expect(refused([full, full, full])).toMatchObject({
       message: expect.stringMatching(/3 failed of 3; the first said: n2 has no room$/),
       details: { reason: 'reserve', failed: 3 },
     })
     expect(refused([full, gone])).toMatchObject({ code: 'ATOLL_QUORUM_UNMET' })
     expect(refused([full, gone]).details).not.toHaveProperty('reason')
+  })
+
+  test('names who was not asked, who cannot serve, and who has not answered', () => {
+    const gone = new AtollError('ATOLL_UNREACHABLE', 'n2 is not up', { definite: true })
+    const failures = [
+      { node: 'n2', error: gone },
+      { node: 'n3', error: undefined },
+    ]
+    const error = unmetWrite({ ...FAILED, failures, down: ['n4'], timedOut: true, definite: false })
+    expect(error).toMatchObject({
+      code: 'ATOLL_TIMEOUT',
+      details: { down: ['n4'], unreachable: ['n2'], silent: ['n3'] },
+    })
+    expect(error.message).toContain('failed of 3, down: n4, unreachable: n2, silent: n3; the first said')
   })
 })

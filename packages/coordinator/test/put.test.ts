@@ -171,7 +171,12 @@ describe('put', () => {
     await world.run(async () => {
       replicas.fault = (_, operation) => (operation === 'put' ? { kind: 'hang' } : undefined)
       const error = await failure(coordinator.put(keyId('a'), { value: utf8('one') }, { timeoutMs: 300 }))
-      expect(error).toMatchObject({ code: 'ATOLL_TIMEOUT', definite: false, details: { durable: 1 } })
+      expect(error).toMatchObject({
+        code: 'ATOLL_TIMEOUT',
+        definite: false,
+        message: expect.stringMatching(/ failed of 3, silent: n\d n\d$/),
+        details: { durable: 1, down: [], unreachable: [], silent: [expect.any(String), expect.any(String)] },
+      })
       expect(world.nowMs).toBe(300)
       await coordinator.idle()
     })

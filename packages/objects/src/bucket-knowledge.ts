@@ -118,5 +118,7 @@ export function isSamePlace(a: Bucket, b: Bucket): boolean {
 }
 
 export function noBucket(name: string): AtollError {
-  return new AtollError('ATOLL_BUCKET_NOT_FOUND', `there is no bucket "${name}"`)
+  return new AtollError('ATOLL_BUCKET_NOT_FOUND', `there is no bucket "${name}"`, {
+    details: { bucket: name },
+  })
 }

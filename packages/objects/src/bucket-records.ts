@@ -1,4 +1,4 @@
-import { AtollError, type KeyId, type Runtime, utf8 } from '@atoll/core'
+import { AtollError, isAtollError, type KeyId, type Runtime, utf8 } from '@atoll/core'
 import { abortable } from './abort.ts'
 import {
   type Bucket,
@@ -77,7 +77,10 @@ export class BucketRecords {
   ): Promise<BucketHistory> {
     const { signal } = options
     const asked = { ...readQuorumOf(options), signal, shows, ...(repair ? { repair } : {}) }
-    const { values, context } = await abortable(signal, this.#kv.get(bucketId(name), asked))
+    const reading = this.#kv
+      .get(bucketId(name), asked)
+      .catch((error: unknown) => Promise.reject(about(name, error)))
+    const { values, context } = await abortable(signal, reading)
     return { records: values.map(({ value }) => decodeBucket(value)), context }
   }
 
@@ -145,6 +148,14 @@ export class BucketRecords {
   hasType(type: string): boolean {
     return type === DEFAULT_BUCKET_TYPE || objectTypesOf(this.#kv).some(({ name }) => name === type)
   }
+}
+
+/** Says what was read: whoever puts an object has not asked for the record of its bucket. */
+function about(name: string, error: unknown): unknown {
+  if (!isAtollError(error)) return error
+  const { code, message, definite, transient, details } = error
+  const options = { definite, transient, details: { ...details, bucket: name }, cause: error }
+  return new AtollError(code, `to read bucket "${name}": ${message}`, options)
 }
 
 export function bucketId(name: string): KeyId {

@@ -74,7 +74,7 @@ export class Buckets {
       const began = instantOf(clock)
       const before = await this.#records.history(name, { options, repair: round > 0 })
       const current = joinBuckets(before.records)
-      if (isThere(current)) throw new AtollError('ATOLL_BUCKET_EXISTS', `bucket "${name}" exists already`)
+      if (isThere(current)) throw alreadyThere(name)
       const life = await this.#nextLife(name, current, signal)
       const record: BucketRecord = { createdMs, type, phase: 'open', life }
       const isProposed = before.records.some(({ phase }) => phase === 'proposed')
@@ -184,4 +184,10 @@ export class Buckets {
     const proposed = { before: { ...before, context }, options, ifUnchanged: 'one' } as const
     return await behindWrite(() => this.#begin(name, record, proposed))
   }
+}
+
+function alreadyThere(name: string): AtollError {
+  return new AtollError('ATOLL_BUCKET_EXISTS', `bucket "${name}" exists already`, {
+    details: { bucket: name },
+  })
 }

@@ -289,7 +289,11 @@ describe('a store that fails', () => {
     await expect(store.get('reef', 'a')).rejects.toBe(refused)
     await expect(store.list('reef')).rejects.toBe(refused)
     await expect(store.delete('reef', 'a')).rejects.toBe(refused)
-    await expect(store.createBucket('other')).rejects.toBe(refused)
+    await expect(store.createBucket('other')).rejects.toMatchObject({
+      code: refused.code,
+      message: `to read bucket "other": ${refused.message}`,
+      cause: refused,
+    })
   })
 })
 

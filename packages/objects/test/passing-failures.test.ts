@@ -1,6 +1,7 @@
 import { AtollError, KiB } from '@atoll/core'
 import { expect, test } from 'vitest'
 import { BLOCKS_TYPE, MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
+import { BUCKETS_TYPE } from '../src/kv-types.ts'
 import { pattern, readAll } from './bodies.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
@@ -120,4 +121,26 @@ test('what fails behind a write leaves it open whether that was made', async () 
   await expect(store.delete('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_STORAGE', definite: false })
   expect(deletions).toBe(2)
   await expect(store.head('reef', 'a')).rejects.toMatchObject({ code: 'ATOLL_OBJECT_NOT_FOUND' })
+})
+
+test('an error of the record of a bucket says that it is, and of which', async () => {
+  const { kv, store } = await setUp()
+  kv.before = (operation, type) => {
+    if (operation === 'get' && type === BUCKETS_TYPE) throw LASTING
+  }
+  await expect(store.put('atoll', 'a', pattern(BLOCK))).rejects.toMatchObject({
+    code: LASTING.code,
+    definite: LASTING.definite,
+    transient: LASTING.transient,
+    message: `to read bucket "atoll": ${LASTING.message}`,
+    details: { bucket: 'atoll' },
+    cause: LASTING,
+  })
+})
+
+test('that a bucket is there, or not, names it in the details', async () => {
+  const { store } = await setUp()
+  const details = (bucket: string) => ({ details: { bucket } })
+  await expect(store.createBucket('reef')).rejects.toMatchObject(details('reef'))
+  await expect(store.head('atoll', 'a')).rejects.toMatchObject(details('atoll'))
 })

@@ -113,8 +113,9 @@ test('the program of the package README runs as printed', async () => {
 })
 
 test('the programs of the page on objects run as printed', async () => {
-  for (const code of blocksOf('docs/OBJECTS.md', 'js'))
-    expect(await run(code)).toEqual(['1000 0 1000', '2024/'])
+  const said = []
+  for (const code of blocksOf('docs/OBJECTS.md', 'js')) said.push(await run(code))
+  expect(said).toEqual([['1000 0 1000', '2024/'], ['red']])
 })
 
 describe('the operating guide', () => {
@@ -176,15 +177,24 @@ describe('the operating guide', () => {
       const [first, , third] = opened
       const states = () => first?.cluster.status().members.map(({ node, state }) => `${node} ${state}`)
       expect(states()?.sort()).toEqual(['n1 valid', 'n2 joining', 'n3 joining'])
-      const [status, plan, commit, bucket] = [curls[0] ?? '', curls[1] ?? '', curls[2] ?? '', curls[3] ?? '']
-      expect(JSON.parse((await curl(status))[1])).toMatchObject({
-        members: { length: 3 },
-        stored: { types: {} },
-      })
+      const [status = '', plan = '', commit = '', settled = '', bucket = ''] = curls
+      const shown = JSON.parse((await curl(status))[1])
+      expect(shown).toMatchObject({ members: { length: 3 }, stored: { types: {} } })
+      // What is not there is not there: a monitor must not take a healthy node for a failed one.
+      expect(shown).not.toHaveProperty('forkedAt')
+      expect(shown.storage).toEqual({ missed: 0, hasRoom: true })
       expect(await curl(plan)).toEqual([200, expect.stringContaining('n3')])
-      expect(await curl(commit)).toEqual([200, 'the plan is done\n'])
+      expect(await curl(commit)).toEqual([200, expect.stringContaining('the plan is decided')])
+      expect(await curl(settled)).toEqual([200, 'every replica is in its place\n'])
       expect(await curl(commit)).toEqual([500, expect.stringContaining('ATOLL_CHANGE_REFUSED')])
-      expect((await (await fetch(`${base}/metrics`)).text()).startsWith('# ')).toBe(true)
+      const metrics = await fetch(`${base}/metrics`)
+      expect(metrics.headers.get('content-type')).toContain('text/plain; version=0.0.4')
+      expect((await metrics.text()).startsWith('# ')).toBe(true)
+      const unnamed = await fetch(`${base}/bucket`, { method: 'POST', body: 'No' })
+      expect([unnamed.status, await unnamed.text()]).toEqual([
+        500,
+        expect.stringContaining('ATOLL_INVALID_ARGUMENT RangeError'),
+      ])
       const change = JSON.stringify({ kind: 'leave', node: 'n9' })
       const refused = await fetch(`${base}/stage`, { method: 'POST', body: change })
       expect([refused.status, await refused.text()]).toEqual([500, expect.stringContaining('n9')])

@@ -67,7 +67,8 @@ const fileOf = ({ page, line }: Block) => `${page.replaceAll('/', '.')}.${line}`
 const built = process.env['npm_lifecycle_event'] === 'check'
 /** A block that would need machines, keys or a test runner of its own is not run; nor is one that only sets up a signal. */
 const run = blocks.filter(
-  ({ page, code }) => GIVEN[page]?.notRun === undefined && !/\btcp\(|^import test from/m.test(code),
+  ({ page, code }) =>
+    GIVEN[page]?.notRun === undefined && !/\btcp\(|^import test from|from 'vitest'/m.test(code),
 )
 const RUN_MS = 120_000
 

@@ -41,7 +41,8 @@ function page(): string {
   )
   return `# Metrics
 
-Everything that Atoll counts. \`node.metrics.text()\` prints it in the text format of Prometheus, and
+Everything that Atoll counts. \`node.metrics.text()\` prints it in the text format of Prometheus, which a server sends as
+\`Content-Type: text/plain; version=0.0.4\` (Prometheus 3 refuses an answer without one), and
 \`node.metrics.snapshot()\` answers it as data. This page is generated from \`packages/core/src/metrics-catalogue.ts\`.
 
 Counters and histograms are there at 0 from the start, with every value of their labels that is listed here. A series with

@@ -36,7 +36,8 @@ export class CertificateStore {
   checkNode(node: string): void {
     if (node !== this.#current.node) {
       const wanted = this.names.of(node)
-      throw wrongRange('tls.cert', `must be for ${wanted} alone, got one for ${this.#current.node}`)
+      const got = `${this.#current.node} (this node is called "${node}": see the option name)`
+      throw wrongRange('tls.cert', `must be for ${wanted} alone, got one for ${got}`)
     }
   }
 

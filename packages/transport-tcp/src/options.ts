@@ -166,7 +166,11 @@ export function validateFactoryOptions(options: TcpFactoryOptions): void {
   if (advertise === undefined) {
     if (EVERYWHERE.includes(host))
       throw wrongRange('advertise', `must be given, since nobody can connect to listen (${listen})`)
-  } else checkPeerAddress('advertise', advertise)
+    return
+  }
+  checkPeerAddress('advertise', advertise)
+  if (EVERYWHERE.includes(checkAddress('advertise', advertise).host))
+    throw wrongRange('advertise', `must be an address of one machine, got "${advertise}"`)
 }
 
 /** Throws `TypeError` or `RangeError` for what is no address that can be connected to. */

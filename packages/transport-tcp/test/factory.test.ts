@@ -68,7 +68,7 @@ describe('a factory', () => {
   test('makes nothing for another node than that of its certificate, and for any with a secret', () => {
     const { runtime } = createRuntime()
     expect(() => tcp({ ...ANYWHERE, tls: n1 }).create(runtime, 'n2')).toThrow(
-      /tls.cert must be for atoll:\/\/reef\/n2 alone, got one for n1/,
+      /tls.cert must be for atoll:\/\/reef\/n2 alone, got one for n1 \(this node is called "n2"/,
     )
     const shared = tcp({ ...ANYWHERE, secret: SECRET })
     expect(() => [shared.create(runtime, 'n1'), shared.create(runtime, 'n2')]).not.toThrow()
@@ -82,6 +82,8 @@ describe('a factory', () => {
     [{ advertise: 'n1.example:0' }, /advertise must have a port/],
     [{ listen: '0.0.0.0:7400' }, /advertise must be given.*0\.0\.0\.0:7400/],
     [{ listen: '[::]:7400' }, /advertise must be given/],
+    [{ advertise: '0.0.0.0:7400' }, /advertise must be an address of one machine, got "0\.0\.0\.0:7400"/],
+    [{ advertise: '[::]:7400' }, /advertise must be an address of one machine/],
     [{ node: 'n1' }, /no option "node"/],
     [{ cluster: 'a/b' }, /cluster must be 1 to 64/],
     [{ secret: 'short' }, /at least 16 bytes/],

@@ -139,7 +139,7 @@ async function createLog(
   if (begun !== undefined && begun.generation > 0)
     throw unpaired('log-missing', `${files.label} is empty, but its index points to values in it`)
   if (begun === undefined && !(await isEmpty(inner)))
-    throw new AtollError('ATOLL_FORMAT', 'the inner database holds data of another program')
+    throw new AtollError('ATOLL_FORMAT', `the index of ${files.label} holds data of another program`)
   await storing(`creating ${files.label}`, () => files.prepare())
   await storing(`creating ${innerFiles?.label}`, async () => innerFiles?.prepare?.())
   const identity = begun?.identity ?? runtime.random.bytes(IDENTITY_BYTES)
