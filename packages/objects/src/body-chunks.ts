@@ -81,7 +81,7 @@ export function chunksOf(body: unknown): Chunks {
 
 /** Whether nothing of a body is still to come. */
 export function isAtHand(body: unknown): body is Uint8Array | string | readonly unknown[] {
-  return body instanceof Uint8Array || typeof body === 'string' || Array.isArray(body)
+  return isBytes(body) || typeof body === 'string' || Array.isArray(body)
 }
 
 /** How many bytes a body has at most of which nothing is still to come; infinity for others, and for what is no body. */

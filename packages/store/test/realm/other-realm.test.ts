@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { runInNewContext } from 'node:vm'
 import { openNode, tcp } from '@atoll/store'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { freePort } from '../../transport-tcp/test/world.ts'
+import { freePort } from '../../../transport-tcp/test/world.ts'
 
 /** Runs in a context of `node:vm`, as the tests of jest do, and those of vitest with `vmThreads` and `vmForks`. */
 describe('in a context of node:vm', () => {
