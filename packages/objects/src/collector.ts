@@ -198,11 +198,13 @@ export class Collector {
 
   /**
    * Marks what is out of use, and decides against uploads that look dead. Where replicas differ that takes a second look,
-   * which heals them. What is answered was read so, or decided: what was only about to be written may have been declined,
-   * and then a version that was to be hidden is the one that readers see.
+   * which heals them. What goes by the answer was read so: what was only about to be written may have been declined, and
+   * then a version that was to be hidden is the one that readers see. And it was written so: what one replica alone has,
+   * of a write that failed, is not what the others show their readers.
    */
-  async #hide(id: KeyId, { nowMs, belief, signal }: Run): Promise<Hidden> {
+  async #hide(id: KeyId, run: Run): Promise<Hidden> {
     const { manifests, runtime } = this.#layer
+    const { nowMs, leewayMs, belief, signal } = run
     const inTime = (history: History) => (belief === undefined ? history : believed(history, belief))
     const hide = (history: History) => settle(expire(inTime(history), nowMs), nowMs)
     let written: HistoryRead | undefined
@@ -215,8 +217,14 @@ export class Collector {
       if (dead.length > 0) {
         const isDecided = await manifests.decide(id, { history: hidden, context: read.context })
         if (isDecided) return { hidden, dead, read: undefined }
-      } else if (hidden === read.history) return { hidden, dead, read }
-      else written = await manifests.rewrite(id, { change: hide, known: read, strict: true })
+      } else if (hidden !== read.history)
+        written = await manifests.rewrite(id, { change: hide, known: read, strict: true })
+      else {
+        const hasBlocks = dueManifests(hidden, nowMs - leewayMs).some(({ blocks }) => blocks > 0)
+        if (!hasBlocks) return { hidden, dead, read }
+        const { accepted } = await manifests.write(id, read, { ifUnchanged: 'one' })
+        if (accepted > 0) return { hidden, dead, read: undefined }
+      }
     }
     const message =
       'others change the object, or not every primary has confirmed that nothing became of an upload'

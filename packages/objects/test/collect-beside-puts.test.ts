@@ -4,6 +4,7 @@ import { BLOCKS_TYPE, type KvStore, type KvStoreWrite, MANIFESTS_TYPE, ObjectSto
 import { md5, pattern, readAll } from './bodies.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
+import { ThreeReplicas } from './three-replicas.ts'
 
 const BLOCK = 4 * KiB
 const OPTIONS = { blockBytes: BLOCK, inlineBytes: 100, leaseMs: HOUR_MS }
@@ -195,3 +196,37 @@ describe('versions that lie beside each other, of which each by itself wants no 
     expect(kv.operations('put', MANIFESTS_TYPE)).toBeGreaterThan(0)
   })
 })
+
+test.each([
+  ['is lost for good', (at: number) => at !== 0],
+  ['comes back', () => true],
+])(
+  'what one replica alone knows, and %s, takes no block of the version that the others know',
+  async (_, isThere) => {
+    const runtime = manualRuntime()
+    const kv = new ThreeReplicas()
+    const store = new ObjectStore(runtime, { kv }, OPTIONS)
+    await store.createBucket('reef')
+    const [first, second] = [pattern(3 * BLOCK, 1), pattern(2 * BLOCK, 2)]
+    await store.put('reef', 'a', first)
+    // The second version comes to the first replica alone.
+    let manifests = 0
+    kv.reach = (call, type) => {
+      const isVersion = call === 'put' && type === MANIFESTS_TYPE && ++manifests > 2
+      return isVersion ? [0] : [0, 1, 2]
+    }
+    await expect(store.put('reef', 'a', second)).rejects.toMatchObject({ definite: false })
+    // As on disks that are full: what is deleted goes, and no record is written.
+    kv.reach = (call, type) => {
+      if (call === 'get') return [0, 1]
+      return call === 'put' && type === MANIFESTS_TYPE ? [] : [0, 1, 2]
+    }
+    expect(await store.collect({ leewayMs: 0 })).toMatchObject({ failed: 1 })
+    kv.reach = () => [1, 2, 0].filter(isThere)
+    const { etag, body } = await store.get('reef', 'a')
+    expect(md5(await readAll(body))).toBe(etag)
+    expect(etag).toBe(md5(isThere(0) ? second : first))
+    await store.collect({ leewayMs: 0 })
+    expect(md5(await readAll((await store.get('reef', 'a')).body))).toBe(etag)
+  },
+)
