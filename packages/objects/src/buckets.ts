@@ -27,6 +27,12 @@ interface Making {
 }
 
 const CREATE_ROUNDS = 8
+/**
+ * That a bucket is deleted may have come to one replica alone, and then somebody may open it again to whom the others say
+ * that it closes. The second look brings it to all replicas, so that nobody opens the bucket any more; the third one shows
+ * who had done it by then.
+ */
+const LOOKS_AT_DELETED = 2
 const PAUSE_MS = 20
 
 /**
@@ -70,11 +76,14 @@ export class Buckets {
     const { signal, type = DEFAULT_BUCKET_TYPE } = options
     const { clock, random } = this.#runtime
     const createdMs = wallTimeOf(clock)
+    let looks = 0
     for (let round = 0; round < CREATE_ROUNDS; round++) {
       const began = instantOf(clock)
       const before = await this.#records.history(name, { options, repair: round > 0 })
       const current = joinBuckets(before.records)
+      const isDeleted = current?.phase === 'deleted'
       if (isThere(current)) throw alreadyThere(name)
+      if (isDeleted && looks++ < LOOKS_AT_DELETED) continue
       const life = await this.#nextLife(name, current, signal)
       const record: BucketRecord = { createdMs, type, phase: 'open', life }
       const isProposed = before.records.some(({ phase }) => phase === 'proposed')
