@@ -46,8 +46,9 @@ export class IndexScans {
       return this.#covers.cover({ placement: of, quorums, isUp: isAskable, cause })
     }
     const { maxScanReads: maxReads } = site.settings
-    const read: ScanRequest['read'] = (id: KeyId, shows, callOptions) =>
-      reads.fromQuorum(id, type, { ...options, ...callOptions }, shows)
+    // A node that has left knows no quorum for the key, which is no error of whoever hands a page to the machine.
+    const read: ScanRequest['read'] = async (id: KeyId, shows, callOptions) =>
+      await reads.fromQuorum(id, type, { ...options, ...callOptions }, shows)
     const request = { scan, after, limit, groups: scan.groups, maxReads, placement, cover, read }
     const page = await patiently(
       {

@@ -18,6 +18,8 @@ export interface Islands {
   readonly runtime: SimRuntime
   /** The next epoch: each partition gets the owner of this list, which goes round, or the holders that `table` says. */
   readonly reshape: (names: readonly string[], table?: ReplicaTable) => void
+  /** From now on whoever asks for the placement gets this error, as on a node that is no member any more. */
+  readonly leave: (error: Error) => void
   readonly replicas: FakeReplicas
   readonly types: BucketTypes
   /** Nodes that are known to be down. */
@@ -52,6 +54,14 @@ export async function islands({
   const reshape = (next: readonly string[], table?: ReplicaTable) => {
     placement = new Placement(ringOf(next), placement.epoch + 1, table === undefined ? {} : { table })
   }
+  let left: Error | undefined
+  const leave = (error: Error) => {
+    left = error
+  }
+  const known = () => {
+    if (left !== undefined) throw left
+    return placement
+  }
   const types = new BucketTypes()
   types.set('once', { policy: { kind: 'write-once' } })
   types.set('lww', { policy: { kind: 'last-write-wins' } })
@@ -63,7 +73,7 @@ export async function islands({
       { ...runtime, clock: clockOf(runtime.clock) },
       {
         node,
-        placement: () => placement,
+        placement: known,
         replicas,
         liveness: {
           isUp: (other) => !down.has(other),
@@ -77,7 +87,7 @@ export async function islands({
   await coordinator.open()
   const primaries = (id: KeyId, n = 3) =>
     placement.primaries(partitionOf(id, PARTITIONS, runtime.digest.sha1), n)
-  return { world, runtime, reshape, replicas, types, down, suspects, coordinator, at, primaries }
+  return { world, runtime, reshape, leave, replicas, types, down, suspects, coordinator, at, primaries }
 }
 
 function ringOf(names: readonly string[]): Ring {

@@ -94,6 +94,24 @@ test('an acknowledged write is listed at once, though a replica lacks it, and re
   })
 })
 
+test('a node that leaves while a scan reads a key fails the scan, and closes', async () => {
+  const setting = await islands()
+  const { world, coordinator, replicas, primaries, leave } = setting
+  await world.run(async () => {
+    for (const name of await fill(setting, 20)) {
+      const [, second] = primaries(keyId(name))
+      if (second) replicas.forget(second, keyId(name))
+    }
+    const before = replicas.count('scan')
+    const page = failure(coordinator.scan(SCAN))
+    while (replicas.count('scan') === before) await undefined
+    const left = new AtollError('ATOLL_CLOSED', 'n1 has left')
+    leave(left)
+    expect(await page).toBe(left)
+    await coordinator.close()
+  })
+})
+
 test('what a stale replica lists is not listed: the key decides', async () => {
   const setting = await islands()
   const { world, coordinator, replicas, primaries } = setting
