@@ -35,7 +35,7 @@ export function unmetRead(read: FailedRead): AtollError {
   const { quorum, tally, failures, down, isCorrupt, timedOut } = read
   const { n, r, pr, absence } = quorum
   const errors = failures.flatMap(({ error }) => (error === undefined ? [] : [error]))
-  const missing = missingOf(down, failures)
+  const missing = missingOf(down, failures, isUnable)
   const options = {
     cause: errors[0],
     definite: true,
@@ -65,9 +65,11 @@ interface Missing {
   readonly silent: readonly string[]
 }
 
-function missingOf(down: readonly string[], failures: readonly Failure[]): Missing {
-  // A node with a full disk is there, and has said so.
-  const isGone = (error: AtollError) => isUnable(error) && !isDiskFull(error)
+function missingOf(
+  down: readonly string[],
+  failures: readonly Failure[],
+  isGone: (error: AtollError) => boolean,
+): Missing {
   const unreachable = namesOf(failures, (error) => error !== undefined && isGone(error))
   const silent = namesOf(failures, (error) => error === undefined)
   return { down, unreachable, silent }
@@ -105,7 +107,8 @@ export interface FailedWrite {
 export function unmetWrite({ quorum, tally, failures, down, timedOut, definite }: FailedWrite): AtollError {
   const { n, w, dw, pw } = quorum
   const errors = failures.flatMap(({ error }) => (error === undefined ? [] : [error]))
-  const missing = missingOf(down, failures)
+  // A node with a full disk is there, and has said so.
+  const missing = missingOf(down, failures, (error) => isUnable(error) && !isDiskFull(error))
   const { accepted, durable, primaries, failed } = tally
   const outcome = definite ? 'rejected' : 'unknown'
   const counts = `${accepted} accepted, ${durable} durable, ${primaries} on primaries, ${failed} failed of ${n}`

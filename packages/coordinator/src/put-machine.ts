@@ -194,11 +194,13 @@ export class PutMachine {
     return [{ nodes, holders }, ...doubts].filter((missed) => missed.holders.length * missed.nodes.length > 0)
   }
 
-  /** Who failed, in the order of arrival, and then who was asked and has not answered. */
+  /** Who failed, in the order of arrival, and then who was asked and has not answered at all. */
   failures(): readonly Failure[] {
-    const waiting: readonly State[] = ['coordinating', 'storing', 'accepted']
-    const silent = this.#slots.filter(({ state }) => waiting.includes(state))
-    return [...this.#failures, ...nodesOf(silent).map((node) => ({ node, error: undefined }))]
+    const waiting: readonly State[] = ['coordinating', 'storing']
+    const failed = new Set(this.#failures.map(({ node }) => node))
+    const asked = nodesOf(this.#slots.filter(({ state }) => waiting.includes(state)))
+    const silent = asked.filter((node) => !failed.has(node))
+    return [...this.#failures, ...silent.map((node) => ({ node, error: undefined }))]
   }
 
   /** True if the write certainly is on no replica, and never will be. */

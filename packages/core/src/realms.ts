@@ -9,7 +9,8 @@ const TAG = Object.prototype.toString
 /** True for an error, and for what an aborted signal gives as its reason: a `DOMException`. */
 export function isError(value: unknown): value is Error {
   if (value instanceof Error) return true
-  if (typeof value !== 'object' || value === null) return false
+  if (typeof value !== 'object' || value === null || !('message' in value)) return false
+  if (typeof value.message !== 'string') return false
   const tag = TAG.call(value)
   return tag === '[object Error]' || tag === '[object DOMException]'
 }

@@ -35,7 +35,8 @@ export interface Member {
  *
  * - `replace`: `to` takes the place of `from` once it has everything and `from` only forwards.
  * - `add`: `to` is appended once all that are `waiting` have copied to it. They stay.
- * - `drop`: `from` leaves the list once `to`, which stays, has everything that `from` had.
+ * - `drop`: `from` leaves the list once `to`, which stays, has everything that `from` had. It stands where `from` stood,
+ *   unless it stands before that: bucket types with fewer replicas than the list is long lie on the first ones.
  */
 export type Move = { readonly partition: number } & (
   | { readonly kind: 'replace'; readonly from: NodeName; readonly to: NodeName }
@@ -47,7 +48,8 @@ export type Move = { readonly partition: number } & (
 export type Refill = RaisedRefill | RestoredRefill
 
 /**
- * n of a bucket type was raised, and goes up by one at a time, since a majority of k replicas meets every majority of k + 1,
+ * n of a bucket type was raised, or a list got shorter and has a node among the first n that was not there before. What is
+ * counted on goes up by one at a time, since a majority of k replicas meets every majority of k + 1,
  * but not of k + 2. What was written to `from` replicas is being offered to the next one in each list; until that is done
  * the type is read from `from` replicas.
  */

@@ -57,7 +57,7 @@ export function checkGeneration(value: unknown): string {
   return checkText('generation', value, /^[0-9a-f]{16,64}$/, '16 to 64 digits of lower-case hexadecimal')
 }
 
-/** What others have copied to the node already, since it shall hold more, may be gone: all of them do it again. */
+/** What others have copied to the node already, since it shall hold more, may be gone: those who are up do it again. */
 function copiedAnew({ moves, replicas, members }: ClusterDocument, node: NodeName): readonly Move[] {
   return moves.map((move) => {
     if (move.kind !== 'add' || move.to !== node) return move

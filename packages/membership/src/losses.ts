@@ -51,9 +51,9 @@ function surviving(
 ): readonly Move[] {
   if (lost.has(move.to)) return []
   if (move.kind === 'add') {
-    const waiting = move.waiting.filter((node) => !lost.has(node))
-    if (waiting.length === move.waiting.length) return [move]
-    return [{ ...move, waiting: waiting.length > 0 ? waiting : sourcesOf(holders, members) }]
+    if (holders.length === list.length) return [move]
+    // Bucket types that reach less far than the list did have not been copied by those who are done.
+    return [{ ...move, waiting: sourcesOf(holders, members) }]
   }
   if (!lost.has(move.from)) return [move]
   const wasComing = move.kind === 'replace' && list.includes(move.from) && !holders.includes(move.to)

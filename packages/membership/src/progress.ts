@@ -2,7 +2,7 @@ import type { NodeName } from '@atoll/ring'
 import type { ClusterDocument, Move, Refill } from './document.ts'
 import { isRestored } from './generations.ts'
 import { applyMove, type Layout, withHeirs } from './layout.ts'
-import { isReady, lacksCopies, type Pending } from './ready.ts'
+import { isReady, laggard, type Pending } from './ready.ts'
 import { allow, memberOf } from './refusal.ts'
 import { withoutRefiling } from './resize.ts'
 import { settle } from './settle.ts'
@@ -52,8 +52,8 @@ function handOne(pending: Pending, source: NodeName, part: Handed): Layout {
   const move = moves.find((other) => matches(other, source, part))
   const what = `note that ${source} has handed ${partition} to ${to}`
   allow(move !== undefined, what, `no such ${kind} is planned`)
-  const lags = kind === 'replace' && lacksCopies(pending, source)
-  allow(!lags, what, 'its data is an older copy, and has to catch up first')
+  const behind = laggard(pending, move)
+  allow(behind === undefined, what, `the data of ${behind} is an older copy, and has to catch up first`)
   allow(isReady(pending, move), what, 'another move of the partition comes first')
   if (move.kind === 'add') {
     const waiting = move.waiting.filter((node) => node !== source)

@@ -117,14 +117,14 @@ describe('data that does not know the life that the document knows', () => {
     const heirs = new Set(leaving.moves.map(({ to }) => to).filter((to) => to !== 'n1'))
     expect(heirs.size).toBeGreaterThan(0)
     const left = finishMoves(leaving)
-    expect(left.members.get('n2')?.state).toBe('exiting')
-    expect(new Set(waitingFor(left, 'n1'))).toEqual(heirs)
-    expect(
-      waitingFor(
-        [...heirs].reduce((known, node) => refilled(known, node, [id]), left),
-        'n1',
-      ),
-    ).toBe(undefined)
+    // What n1 shall have of n2 has to wait as well.
+    expect(left.members.get('n2')?.state).toBe('leaving')
+    expect(new Set(left.moves.map(({ to }) => to))).toEqual(new Set(['n1']))
+    expect(new Set(waitingFor(left, 'n1'))).toEqual(new Set(['n2', ...heirs]))
+    const caughtUp = ['n2', ...heirs].reduce((known, node) => refilled(known, node, [id]), left)
+    expect(waitingFor(caughtUp, 'n1')).toBe(undefined)
+    const gone = finishMoves(caughtUp)
+    expect(gone.members.get('n2')?.state).toBe('exiting')
   })
 
   it('is handed to nobody as a replica before it has caught up', () => {
@@ -133,7 +133,7 @@ describe('data that does not know the life that the document knows', () => {
     if (move === undefined) throw new Error('n4 takes the place of n1')
     expect(isReady(replaced, move)).toBe(false)
     expect(() => handed(replaced, 'n1', [move])).toThrow(
-      /its data is an older copy, and has to catch up first/,
+      /the data of n1 is an older copy, and has to catch up first/,
     )
     const [{ id } = { id: '' }] = restored.refills
     const caughtUp = ['n2', 'n3'].reduce((known, node) => refilled(known, node, [id]), replaced)

@@ -146,6 +146,8 @@ type Step = readonly [kind: number, a: number, b: number]
 class Copies {
   readonly #has = new Map<string, Set<string>>()
   readonly #offered = new Map<string, Set<string>>()
+  /** By partition and node that is added: how long the list was when each source said that it was done. */
+  readonly #reaches = new Map<string, Map<string, number>>()
   #isWeak = false
   /** Where nobody has it any more there is nothing to be right about. */
   readonly lost = new Set<string>()
@@ -174,6 +176,10 @@ class Copies {
   /** What `source` hands to another node by a move. */
   hand(before: ClusterDocument, after: ClusterDocument, move: Move): void {
     const list = before.replicas[move.partition] ?? []
+    if (move.kind === 'add') {
+      const place = `${move.partition} ${move.to}`
+      this.#reaches.set(place, (this.#reaches.get(place) ?? new Map()).set(sourceOf(move), list.length))
+    }
     const isDone = after.replicas[move.partition] !== list
     if (!isDone) return
     for (const [type] of countsOf(before)) {
@@ -189,13 +195,14 @@ class Copies {
     }
   }
 
-  /** Who was added got what reaches as far as the list did. */
+  /** Who was added got what reached as far as the list did when those who hold it now said that they were done. */
   add(before: ClusterDocument, after: ClusterDocument): void {
     for (const { kind, partition, to } of before.moves) {
       const list = before.replicas[partition] ?? []
       if (kind !== 'add' || after.replicas[partition]?.includes(to) !== true || list.includes(to)) continue
-      for (const [type, n] of countsOf(before))
-        if (n > list.length) this.#has.get(`${type}/${partition}`)?.add(to)
+      const reaches = this.#reaches.get(`${partition} ${to}`) ?? new Map<string, number>()
+      const reach = Math.max(list.length, ...list.map((node) => reaches.get(node) ?? 0))
+      for (const [type, n] of countsOf(before)) if (n > reach) this.#has.get(`${type}/${partition}`)?.add(to)
     }
   }
 

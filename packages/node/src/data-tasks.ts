@@ -41,8 +41,6 @@ export class DataTasks {
   /** Copies that an earlier life of this node began may not be gone on with: the copy of a copy may be gone. */
   #life = ''
   #spoiltCopies = 0
-  /** By partition and node: how long the list was when what was copied last was chosen. */
-  readonly #reaches = new Map<string, number>()
 
   constructor(parts: DataTasksParts) {
     this.#parts = parts
@@ -50,7 +48,6 @@ export class DataTasks {
   }
 
   begin(): void {
-    this.#reaches.clear()
     this.#life = toHex(this.#parts.runtime.random.bytes(6))
     this.#reports.begin()
   }
@@ -123,16 +120,12 @@ export class DataTasks {
     const reach = placement().primaries(partition, MAX_REPLICAS).length
     const target = [{ node: to, partition }]
     const select = (id: KeyId) => ((replicasOf(id.type) ?? 0) > reach ? target : [])
-    const name = `${partition}.${to}`
-    const isWhole = vnodes.mirrors.isWhole(partition, to)
-    // An attempt before has copied everything, and whoever was told of that may have heard it.
-    if (isWhole && (this.#reaches.get(name) ?? MAX_REPLICAS) <= reach) return reach
     // A copy that missed a write does not go on where it stopped, but begins anew.
     if (vnodes.mirrors.of(partition)?.get(to)?.spoilt === true) this.#spoiltCopies += 1
-    if (!isWhole) vnodes.mirrors.begin(partition, to)
-    const id = `add.${this.#life}.${this.#spoiltCopies}.${name}.${reach}`
+    // An attempt before has copied everything, and whoever was told of that may have heard it.
+    if (!vnodes.mirrors.isWhole(partition, to)) vnodes.mirrors.begin(partition, to)
+    const id = `add.${this.#life}.${this.#spoiltCopies}.${partition}.${to}.${reach}`
     await handoffs.refill({ id, partition, select, signal })
-    this.#reaches.set(name, reach)
     if (await vnodes.mirrors.makeFirm(partition, to)) return reach
     throw new AtollError(
       'ATOLL_UNREACHABLE',

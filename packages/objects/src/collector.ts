@@ -61,7 +61,7 @@ interface Hidden {
 const PAGE = 256
 /** Records that are gone through at the same time: their writes share the batches of the vnodes, and their syncs. */
 const RECORDS_AT_ONCE = 32
-const DECIDE_ROUNDS = 4
+const DECIDE_ROUNDS = 8
 
 /**
  * Deletes the blocks of versions that nobody can read any more, and of uploads that died, and then forgets them. Every
@@ -140,7 +140,7 @@ export class Collector {
       do {
         const page = await abortable(signal, this.#kv.scan({ ...scan, after }, { signal }))
         const before = clearing
-        clearing = Promise.allSettled([before, ...page.entries.map((entry) => limit(() => clear(entry)))])
+        clearing = Promise.allSettled(page.entries.map((entry) => limit(() => clear(entry))))
         await before
         after = page.next
       } while (after !== undefined)
@@ -222,12 +222,31 @@ export class Collector {
       else {
         const hasBlocks = dueManifests(hidden, nowMs - leewayMs).some(({ blocks }) => blocks > 0)
         if (!hasBlocks) return { hidden, dead, read }
-        const { accepted } = await manifests.write(id, read, { ifUnchanged: 'one' })
-        if (accepted > 0) return { hidden, dead, read: undefined }
+        const confirmed = await this.#confirmed(id, hide, signal)
+        if (confirmed !== undefined) return { hidden: confirmed, dead, read: undefined }
       }
+      await manifests.pause(round)
     }
     const message =
       'others change the object, or not every primary has confirmed that nothing became of an upload'
     throw new AtollError('ATOLL_QUORUM_UNMET', message)
+  }
+
+  /**
+   * Writes again what there is, if nothing has to be changed in it. It has its turn, or puts of a busy key would
+   * decline it.
+   */
+  #confirmed(
+    id: KeyId,
+    hide: (history: History) => History,
+    signal: AbortSignal | undefined,
+  ): Promise<History | undefined> {
+    const { manifests } = this.#layer
+    return manifests.inTurn(id, async () => {
+      const read = await manifests.read(id, { signal })
+      if (hide(read.history) !== read.history || deadUploads(read.history).length > 0) return undefined
+      const { accepted } = await manifests.write(id, read, { ifUnchanged: 'one' })
+      return accepted > 0 ? read.history : undefined
+    })
   }
 }

@@ -285,9 +285,9 @@ export class ObjectStore {
     const { traffic, settings } = this.#layer
     const { page, torn } = await listObjects(this.#kv, bucket, options)
     for (const key of torn) {
-      const name = placedIn(objectName(bucket.info.name, key, settings.maxKeyBytes), bucket)
+      const name = () => placedIn(objectName(bucket.info.name, key, settings.maxKeyBytes), bucket)
       // Once the store closes nothing is begun any more.
-      void traffic.serve(() => this.#reader.heal(name)).catch(() => {})
+      void traffic.serve(async () => this.#reader.heal(name())).catch(() => {})
     }
     return page
   }

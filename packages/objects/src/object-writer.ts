@@ -32,7 +32,7 @@ export class ObjectWriter {
     return this.#putInline(name, { body: whole, bucket }, request)
   }
 
-  /** Has the source take leave, if it was read at all, while the put still counts as under way. */
+  /** Closes the source while the put still counts as under way. */
   async put(name: ObjectName, source: BodySource, request: PutRequest): Promise<PutResult> {
     const { settings, buckets } = this.#layer
     const { length, signal } = request

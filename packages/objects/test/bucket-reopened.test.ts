@@ -44,7 +44,7 @@ async function halfDeleted() {
   return { runtime, kv, writer }
 }
 
-test.each([1, 2, 3, 4, 5, 6])(
+test.each([1, 2, 3, 4])(
   'a bucket that is created again while another node opens it hides nothing that was acknowledged: at step %i',
   async (step) => {
     const { runtime, kv, writer } = await halfDeleted()
@@ -73,6 +73,7 @@ test.each([1, 2, 3, 4, 5, 6])(
         return false
       },
     )
+    expect(steps).toBeGreaterThanOrEqual(step)
     expect(isCreated || isStored).toBe(true)
     runtime.advance(5000)
     const reader = new ObjectStore(runtime, { kv: reaching(kv, [2, 1, 0]) }, OPTIONS)

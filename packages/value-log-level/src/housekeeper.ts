@@ -104,8 +104,12 @@ export class Housekeeper {
     this.#timer = undefined
     try {
       segments.reserveBytes = this.#reserveBytes()
-      if (segments.isUnsettled) await checkpointer.run()
-      await segments.release(readers.oldest)
+      try {
+        if (segments.isUnsettled) await checkpointer.run()
+      } finally {
+        // What is settled already needs no checkpoint, and its room may be what the next one waits for.
+        await segments.release(readers.oldest)
+      }
       if (isQuiet && this.#isWorthLeaving(this.#quietLooks)) await log.leave()
       compactor.recountDoubtful()
       compactor.kick()

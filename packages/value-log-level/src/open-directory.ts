@@ -141,7 +141,8 @@ async function createLog(
   if (begun === undefined && !(await isEmpty(inner)))
     throw new AtollError('ATOLL_FORMAT', `the index of ${files.label} holds data of another program`)
   await storing(`creating ${files.label}`, () => files.prepare())
-  await storing(`creating ${innerFiles?.label}`, async () => innerFiles?.prepare?.())
+  if (innerFiles?.prepare !== undefined)
+    await storing(`creating ${innerFiles.label}`, async () => innerFiles.prepare?.())
   const identity = begun?.identity ?? runtime.random.bytes(IDENTITY_BYTES)
   const none = { position: undefined, nextSlot: 0, segments: [] }
   const checkpoint: Checkpoint = { identity, ...UNSALTED, generation: 0, clean: true, ...none }

@@ -64,9 +64,11 @@ export class Mirrors {
     return mirror !== undefined && mirror.stage !== 'copying' && !mirror.spoilt
   }
 
-  /** To be called before the copying begins. */
+  /** To be called before the copying begins, or goes on: what is under way to the node belongs to it then, too. */
   begin(partition: number, to: string): void {
     const mirrors = this.#mirrors.get(partition) ?? new Map<string, Mirror>()
+    const known = mirrors.get(to)
+    if (known?.stage === 'copying' && !known.spoilt) return
     mirrors.set(to, { stage: 'copying', spoilt: false, underWay: new Set() })
     this.#mirrors.set(partition, mirrors)
   }
