@@ -1,4 +1,7 @@
-import { AtollError, ignoreAbort, isAtollError, listenToAbort } from '@atoll/core'
+import { AtollError, type Clock, ignoreAbort, isAtollError, listenToAbort, type Timer } from '@atoll/core'
+
+/** How long a call that was aborted may take to delete what it has stored, and to hear what became of a write. */
+const GRACE_MS = 1000
 
 /** Throws `ATOLL_ABORTED` if the signal is aborted, or `ATOLL_CLOSED` if that is its reason. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
@@ -20,6 +23,38 @@ export function abortable<T>(signal: AbortSignal | undefined, promise: Promise<T
       (error: unknown) => {
         ignoreAbort(signal, onAbort)
         reject(signal.aborted && !isAtollError(error) ? aborted(signal) : error)
+      },
+    )
+  })
+}
+
+/**
+ * What a call ends with that hears the signal itself; or a rejection as of `throwIfAborted`, if it has not ended a second
+ * after the signal was aborted. Then it goes on, and whether it happens nobody knows.
+ */
+export function endingSoon<T>(
+  clock: Pick<Clock, 'timer'>,
+  signal: AbortSignal | undefined,
+  call: Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return call
+  return new Promise<T>((resolve, reject) => {
+    let timer: Timer | undefined
+    const stopListening = onAbort(signal, (error) => {
+      timer = clock.timer(GRACE_MS, () => reject(error))
+    })
+    const end = () => {
+      stopListening()
+      timer?.cancel()
+    }
+    call.then(
+      (value) => {
+        end()
+        resolve(value)
+      },
+      (error: unknown) => {
+        end()
+        reject(error)
       },
     )
   })

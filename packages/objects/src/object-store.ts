@@ -7,6 +7,7 @@ import {
   type Runtime,
   shielded,
 } from '@atoll/core'
+import { endingSoon } from './abort.ts'
 import type { PutResult } from './activations.ts'
 import { Blocks } from './blocks.ts'
 import { bytesAtHand, type ObjectBody } from './body-chunks.ts'
@@ -145,7 +146,8 @@ export class ObjectStore {
    * for all readers. Throws `ATOLL_BUCKET_NOT_FOUND`; `ATOLL_INCOMPLETE_BODY` if the body fails, with its error as
    * `cause`, or ends too early; `ATOLL_INVALID_BODY` if the body differs from its announced size or digest, or was read
    * before; `ATOLL_TOO_LARGE`; `ATOLL_OVERLOADED` if the key has too many versions. After a `definite` error nothing of
-   * the object is visible, and its blocks are deleted.
+   * the object is visible, and its blocks are deleted. A put that is aborted clears up behind itself, and answers within a
+   * second, with `ATOLL_ABORTED` if nobody knows by then what becomes of it.
    */
   async put(bucket: string, key: string, body: ObjectBody, options: PutOptions = {}): Promise<PutResult> {
     const { settings, runtime, traffic } = this.#layer
@@ -154,15 +156,17 @@ export class ObjectStore {
     // What is here already, and small, ends by itself before long: a signal to cut it by costs as much as its digest.
     if (bytesAtHand(body) <= settings.inlineBytes) {
       const [name, request] = [nameOf(), requestOf()]
-      return traffic.serve(() => this.#writer.putWhole(name, body, request))
+      const putting = traffic.serve(() => this.#writer.putWhole(name, body, request))
+      return endingSoon(runtime.clock, request.signal, putting)
     }
     // A stream belongs to the call from here on, which ends it also where it is refused.
     const source = new BodySource(body, runtime.clock)
     try {
       const [name, request] = [nameOf(), requestOf()]
-      return await traffic.serveStream(request.signal, (signal) =>
+      const putting = traffic.serveStream(request.signal, (signal) =>
         this.#writer.put(name, source, { ...request, signal }),
       )
+      return await endingSoon(runtime.clock, request.signal, putting)
     } finally {
       await source.close()
     }
@@ -199,8 +203,10 @@ export class ObjectStore {
     options: DeleteOptions = {},
   ): Promise<{ readonly deleted: boolean }> {
     checkChange('delete', options)
-    const name = objectName(bucket, key, this.#layer.settings.maxKeyBytes)
-    return { deleted: await this.#layer.traffic.serve(() => this.#writer.delete(name, options)) }
+    const { runtime, settings, traffic } = this.#layer
+    const name = objectName(bucket, key, settings.maxKeyBytes)
+    const deleting = traffic.serve(() => this.#writer.delete(name, options))
+    return { deleted: await endingSoon(runtime.clock, options.signal, deleting) }
   }
 
   /** One page of the objects of a bucket, in the order of the bytes of their keys. Throws `ATOLL_BUCKET_NOT_FOUND`. */
