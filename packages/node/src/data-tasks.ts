@@ -111,9 +111,9 @@ export class DataTasks {
   }
 
   /**
-   * Only what the new holder will be a replica of: bucket types with fewer replicas do not reach so far, which is how long
-   * the list is; answers that. What is written meanwhile, and for as long as somebody may not know of the new holder, is
-   * handed on to it.
+   * Only what the new holder will be a replica of: bucket types with no more replicas than the list is long now lie
+   * before it. Answers how long the list is: by a shorter one more types would have been copied. What is written
+   * meanwhile, and for as long as somebody may not know of the new holder, is handed on to it.
    */
   async #copy({ partition, to }: Move, signal: AbortSignal): Promise<number> {
     const { handoffs, placement, replicasOf, vnodes } = this.#parts

@@ -1,6 +1,7 @@
 import { KiB } from '@atoll/core'
 import { expect, test } from 'vitest'
 import { MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
+import { gate } from './gate.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
 
@@ -17,19 +18,16 @@ async function opened() {
   const store = new ObjectStore(runtime, { kv }, OPTIONS)
   await store.createBucket('reef')
   await store.put('reef', 'there', 'x')
-  let open = () => {}
-  const gate = new Promise<void>((resolve) => {
-    open = resolve
-  })
+  const { going, go: open } = gate()
   let isHeld = false
   const hold = () => {
     kv.before = async (operation, type) => {
       if (operation !== 'put' || type !== MANIFESTS_TYPE) return
       isHeld = true
-      await gate
+      await going
     }
   }
-  return { runtime, kv, store, hold, open: () => open(), isHeld: () => isHeld }
+  return { runtime, kv, store, hold, open, isHeld: () => isHeld }
 }
 
 const calls = {

@@ -2,23 +2,13 @@ import { HOUR_MS, KiB } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { BLOCKS_TYPE, type KvStore, type KvStoreWrite, MANIFESTS_TYPE, ObjectStore } from '../src/index.ts'
 import { md5, pattern, readAll } from './bodies.ts'
+import { gate } from './gate.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
 import { ThreeReplicas } from './three-replicas.ts'
 
 const BLOCK = 4 * KiB
 const OPTIONS = { blockBytes: BLOCK, inlineBytes: 100, leaseMs: HOUR_MS }
-
-function gate() {
-  let [come, go] = [() => {}, () => {}]
-  const coming = new Promise<void>((resolve) => {
-    come = resolve
-  })
-  const going = new Promise<void>((resolve) => {
-    go = resolve
-  })
-  return { coming, come, going, go }
-}
 
 const isVersion = ({ indexes = [] }: KvStoreWrite) => indexes.some(({ index }) => index === 'list')
 
@@ -171,13 +161,7 @@ describe('versions that lie beside each other, of which each by itself wants no 
 
   test('are healed behind the answer of a list, and a store that closes waits for that', async () => {
     const { kv, store } = await overtaken([pattern(3 * BLOCK, 1), pattern(3 * BLOCK, 2)])
-    let [come, go] = [() => {}, () => {}]
-    const coming = new Promise<void>((resolve) => {
-      come = resolve
-    })
-    const going = new Promise<void>((resolve) => {
-      go = resolve
-    })
+    const { coming, come, going, go } = gate()
     kv.before = (operation, type) => {
       if (operation !== 'put' || type !== MANIFESTS_TYPE) return undefined
       come()

@@ -2,6 +2,7 @@ import { HOUR_MS, KiB } from '@atoll/core'
 import { expect, test } from 'vitest'
 import { BLOCKS_TYPE, ObjectStore } from '../src/index.ts'
 import { pattern } from './bodies.ts'
+import { gate } from './gate.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
 
@@ -17,13 +18,7 @@ async function halfCollected() {
   await store.createBucket('reef')
   for (let n = 0; n < OBJECTS; n++) await store.put('reef', `${n}`, pattern(BLOCKS * BLOCK))
   for (let n = 0; n < OBJECTS; n++) await store.delete('reef', `${n}`)
-  let [come, go] = [() => {}, () => {}]
-  const coming = new Promise<void>((resolve) => {
-    come = resolve
-  })
-  const going = new Promise<void>((resolve) => {
-    go = resolve
-  })
+  const { coming, come, going, go } = gate()
   kv.before = (operation, type) => {
     if (operation !== 'delete' || type !== BLOCKS_TYPE) return undefined
     come()

@@ -2,6 +2,7 @@ import { AtollError, KiB, MINUTE_MS } from '@atoll/core'
 import { describe, expect, test } from 'vitest'
 import { BLOCKS_TYPE, MANIFESTS_TYPE, ObjectStore, type PutResult } from '../src/index.ts'
 import { md5, pattern, readAll } from './bodies.ts'
+import { gate } from './gate.ts'
 import { manualRuntime } from './manual-runtime.ts'
 import { MemoryKv } from './memory-kv.ts'
 
@@ -20,20 +21,14 @@ async function setUp() {
 
 /** Holds back the next write of a manifest; answers when it has come, and what lets it go. */
 function held(kv: MemoryKv): { readonly come: Promise<void>; readonly go: () => void } {
-  let [come, go] = [() => {}, () => {}]
-  const arriving = new Promise<void>((resolve) => {
-    come = resolve
-  })
-  const leaving = new Promise<void>((resolve) => {
-    go = resolve
-  })
+  const { coming, come, going, go } = gate()
   kv.before = (operation, type) => {
     if (operation !== 'put' || type !== MANIFESTS_TYPE) return undefined
     kv.before = () => {}
     come()
-    return leaving
+    return going
   }
-  return { come: arriving, go }
+  return { come: coming, go }
 }
 
 /** Lets everything run that waits for nothing but itself. */

@@ -55,7 +55,7 @@ export class Mirrors {
   }
 
   /**
-   * Whether a node has everything of a partition, as a copy that was made before and what was handed on since. Such a copy
+   * Whether a copy that was made before has ended well, and every write of clients since has been handed on. Such a copy
    * does not begin anew: it may count as a holder already, for others than this node, and what is only being filled misses
    * writes.
    */
